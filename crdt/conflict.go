@@ -1,0 +1,95 @@
+package crdt
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
+)
+
+// ConflictKind says how two sides came to change one document at once.
+type ConflictKind string
+
+// The kinds of conflict. The words are part of the command line's contract.
+const (
+	EditEdit     ConflictKind = "edit_edit"     // both wrote
+	EditDelete   ConflictKind = "edit_delete"   // one wrote, the other deleted
+	KeyCollision ConflictKind = "key_collision" // both created a row with one key
+	Unique       ConflictKind = "unique"        // two rows claim one unique value
+	ForeignKey   ConflictKind = "foreign_key"   // one deleted what the other refers to
+)
+
+// Touch is a change of a row of a document which the hub has committed.
+type Touch struct {
+	Site     causal.Site
+	Position causal.Position
+	Table    string
+	Key      Key
+	Dead     bool // the touch deleted the row
+}
+
+// Clash returns the touches of a document that a change by author was made without
+// knowledge of. None means no conflict.
+func Clash(author causal.Site, seen causal.Seen, touches []Touch) []Touch {
+	var unseen []Touch
+	for _, t := range touches {
+		if causal.Concurrent(author, t.Site, seen, t.Position) {
+			unseen = append(unseen, t)
+		}
+	}
+	return unseen
+}
+
+// Classify names the conflict between a change and the unseen touches of its document,
+// given the outcome of merging it and the row it was merged into. ok is false if there is
+// nothing to decide: both sides only deleted.
+func Classify(row Row, present bool, change Change, out Outcome, unseen []Touch, table string) (kind ConflictKind, ok bool) {
+	deleted := !change.Death.IsZero() && change.Death.After(row.Death.Stamp)
+	edited := len(out.Won)+len(out.Lost) > 0
+	otherDead, otherLive, sameRow := false, false, false
+	for _, t := range unseen {
+		otherDead = otherDead || t.Dead
+		otherLive = otherLive || !t.Dead
+		sameRow = sameRow || t.Table == table && t.Key == change.Key && !t.Dead
+	}
+	switch {
+	case deleted && !otherLive:
+		return "", false
+	case present && edited && sameRow && change.Birth != row.Birth.Stamp &&
+		change.Birth.Site != row.Birth.Stamp.Site && !change.Birth.IsZero() && !row.Birth.Stamp.IsZero():
+		return KeyCollision, true
+	case deleted || otherDead:
+		return EditDelete, true
+	case edited:
+		return EditEdit, true
+	}
+	return "", false
+}
+
+// conflictSpace is the namespace of conflict identifiers: a constant drawn once.
+var conflictSpace = uuid.MustParse("6f1c9a52-8f0b-5b7e-9d5e-2c7a1e0f4b31")
+
+// Claim is one side of a conflict: a site and the stamp of what it wrote.
+type Claim struct {
+	Site  causal.Site
+	Stamp hlc.Stamp
+}
+
+// ConflictID derives the identifier of a conflict from the document and the two versions,
+// whichever side finds it, so that one conflict has one identifier everywhere.
+func ConflictID(document Document, a, b Claim) string {
+	claims := []Claim{a, b}
+	slices.SortFunc(claims, func(x, y Claim) int { return x.Stamp.Compare(y.Stamp) })
+	data := binary.AppendUvarint(nil, uint64(len(document.Table)))
+	data = append(data, document.Table...)
+	data = binary.AppendUvarint(data, uint64(len(document.Key)))
+	data = append(data, document.Key...)
+	for _, c := range claims {
+		data = binary.BigEndian.AppendUint64(data, uint64(c.Stamp.Time))
+		data = binary.BigEndian.AppendUint32(data, uint32(c.Stamp.Site))
+	}
+	return uuid.NewSHA1(conflictSpace, data).String()
+}

@@ -1,0 +1,69 @@
+package crdt
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Key identifies a row of a table: the canonical values of its key columns, each with its
+// storage class, in a byte string that can be compared, hashed and stored. Two keys are
+// equal exactly if SQLite would take them for the same row; making values canonical
+// (collation, 1.0 for 1) is the caller's work, because it depends on the schema.
+type Key string
+
+// MaxKeyColumns bounds the columns of one key: SQLite's own limit on columns of an index.
+const MaxKeyColumns = 2000
+
+// NewKey encodes canonical values as a key. Layout, per value: one byte of Kind, then for
+// Integer and Real 8 bytes big-endian, for Text and Blob an unsigned varint of the length
+// and the bytes, for Null nothing.
+func NewKey(values ...Value) Key {
+	var b []byte
+	for _, v := range values {
+		b = append(b, byte(v.kind))
+		switch v.kind {
+		case Integer, Real:
+			b = binary.BigEndian.AppendUint64(b, v.bits)
+		case Text, Blob:
+			b = binary.AppendUvarint(b, uint64(len(v.data)))
+			b = append(b, v.data...)
+		}
+	}
+	return Key(b)
+}
+
+var errKey = errors.New("malformed key")
+
+// Values decodes a key. It fails on anything NewKey cannot have written.
+func (k Key) Values() ([]Value, error) {
+	b := []byte(k)
+	var values []Value
+	for len(b) > 0 {
+		if len(values) == MaxKeyColumns {
+			return nil, fmt.Errorf("%w: more than %d columns", errKey, MaxKeyColumns)
+		}
+		kind := Kind(b[0])
+		b = b[1:]
+		switch kind {
+		case Null:
+			values = append(values, Value{})
+		case Integer, Real:
+			if len(b) < 8 {
+				return nil, fmt.Errorf("%w: number cut short", errKey)
+			}
+			values = append(values, Value{kind: kind, bits: binary.BigEndian.Uint64(b)})
+			b = b[8:]
+		case Text, Blob:
+			n, used := binary.Uvarint(b)
+			if used <= 0 || n > uint64(len(b)-used) {
+				return nil, fmt.Errorf("%w: %s cut short", errKey, kind)
+			}
+			values = append(values, Value{kind: kind, data: string(b[used : used+int(n)])})
+			b = b[used+int(n):]
+		default:
+			return nil, fmt.Errorf("%w: storage class %d", errKey, kind)
+		}
+	}
+	return values, nil
+}

@@ -1,0 +1,99 @@
+package crdt
+
+import (
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
+)
+
+// Outcome is what merging a change into a row did.
+type Outcome struct {
+	// Row is the merged row.
+	Row Row
+	// Won are the indexes of the change's registers that are in force now and were not before.
+	Won []int
+	// Lost are the indexes of the change's registers that an older or other row, or a newer
+	// write of the column, kept out. A register the row already had is in neither list.
+	Lost []int
+	// Reborn says the change brought a newer birth: nothing of the former row is left in Row.
+	Reborn bool
+	// Outlived says the change belongs to an older birth than the row here: it has no effect.
+	Outlived bool
+	// Died and Revived say that liveness changed.
+	Died, Revived bool
+	// Changed says that anything at all changed; if not, nothing needs to be written.
+	Changed bool
+}
+
+// Merge merges a change that arrives at the given position into a row. present says
+// whether the site knows the row at all, by a shadow or in its table; a row it does not
+// know is older than any other. Merge never fails, and because every part of it takes the
+// greater of two totally ordered stamps (the birth first, and only then the parts that
+// belong to that birth), it is commutative, associative and idempotent.
+func Merge(row Row, present bool, change Change, at causal.Position) Outcome {
+	order := change.Birth.Compare(row.Birth.Stamp)
+	switch {
+	case !present || order > 0:
+		return begin(row, present, change, at)
+	case order < 0:
+		return Outcome{Row: row, Outlived: true, Lost: allOf(change)}
+	}
+	wasLive := row.Live()
+	out := Outcome{Row: row.Clone()}
+	for i, reg := range change.Registers {
+		switch order := reg.Stamp.Compare(row.Version(reg.Column).Stamp); {
+		case order > 0:
+			out.Row.Set(reg.Column, Version{Stamp: reg.Stamp, Position: at, Seen: change.Seen})
+			out.Won = append(out.Won, i)
+			out.Changed = true
+		case order < 0:
+			out.Lost = append(out.Lost, i)
+		}
+	}
+	if change.Death.After(row.Death.Stamp) {
+		out.Row.Death = version(change.Death, change, at)
+		out.Changed = true
+	}
+	live := out.Row.Live()
+	out.Died = wasLive && !live
+	out.Revived = !wasLive && live
+	if out.Revived || live && change.Death.After(row.Death.Stamp) {
+		out.Row.Revived = at // someone has deleted the values of a row that lives on
+	}
+	return out
+}
+
+// begin takes the change as the whole truth about its key: the row was not known here, or
+// was an older row of the same key.
+func begin(row Row, present bool, change Change, at causal.Position) Outcome {
+	wasLive := present && row.Live()
+	birth := version(change.Birth, change, at)
+	out := Outcome{
+		Row:     Row{Birth: birth, Base: birth, Death: version(change.Death, change, at)},
+		Won:     allOf(change),
+		Reborn:  present,
+		Changed: true,
+	}
+	for _, reg := range change.Registers {
+		out.Row.Set(reg.Column, Version{Stamp: reg.Stamp, Position: at, Seen: change.Seen})
+	}
+	out.Died = wasLive && !out.Row.Live()
+	return out
+}
+
+func version(stamp hlc.Stamp, change Change, at causal.Position) Version {
+	if stamp.IsZero() {
+		return Version{}
+	}
+	return Version{Stamp: stamp, Position: at, Seen: change.Seen}
+}
+
+func allOf(change Change) []int {
+	if len(change.Registers) == 0 {
+		return nil
+	}
+	all := make([]int, len(change.Registers))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}

@@ -1,0 +1,383 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"ravno/crdt"
+)
+
+func TestEveryTruncationOfAMessageIsSaidToBeOne(t *testing.T) {
+	for name, m := range sampleMessages() {
+		frame := writeMessage(t, m)
+		for n := range frame {
+			_, err := Read(bytes.NewReader(frame[:n]), MaxControl)
+			if n == 0 && err != io.EOF || n > 0 && !errors.Is(err, ErrTruncated) {
+				t.Fatalf("%s: %d of %d bytes: %v", name, n, len(frame), err)
+			}
+		}
+	}
+}
+
+// A payload that is shorter than it must be, in a frame that says so, is not cut short on
+// the way: it was written wrong.
+func TestEveryShortenedPayloadOfAMessageIsMalformed(t *testing.T) {
+	for name, m := range sampleMessages() {
+		payload := writeMessage(t, m)[headSize:]
+		for n := range payload {
+			if _, err := Read(bytes.NewReader(frameOf(m.Kind(), 0, payload[:n])), MaxControl); !errors.Is(err, ErrMalformed) {
+				t.Fatalf("%s: %d of %d bytes: %v", name, n, len(payload), err)
+			}
+		}
+	}
+}
+
+func TestEveryTruncationOfABatchIsSaidToBeOne(t *testing.T) {
+	for _, sections := range [][]*Section{sampleSections(), {restaurantSection(40)}} {
+		stream := writeBatch(t, sampleHeader(), sections)
+		for n := range stream {
+			if _, _, err := readBatch(bytes.NewReader(stream[:n])); !errors.Is(err, ErrTruncated) {
+				t.Fatalf("%d of %d bytes: %v", n, len(stream), err)
+			}
+		}
+	}
+}
+
+func TestEveryFlippedBitOfABatchIsFound(t *testing.T) {
+	stream := writeBatch(t, sampleHeader(), sampleSections())
+	for bit := range len(stream) * 8 {
+		broken := bytes.Clone(stream)
+		broken[bit/8] ^= 1 << (bit % 8)
+		_, _, err := readBatch(bytes.NewReader(broken))
+		if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTruncated) {
+			t.Fatalf("bit %d of byte %d: %v", bit%8, bit/8, err)
+		}
+	}
+}
+
+func frameOf(kind Kind, flags byte, payload []byte) []byte {
+	frame := append(make([]byte, headSize), payload...)
+	putHead(frame, kind, flags)
+	return frame
+}
+
+// encoded is the payload that build makes.
+func encoded(build func(e *encoder)) []byte {
+	var e encoder
+	e.begin(MaxSection)
+	build(&e)
+	return e.payload()
+}
+
+// sectionStart writes a good section up to and including the number of its changes.
+func sectionStart(e *encoder, columns []string, changes uint64) {
+	e.text("t")
+	e.bool(false)
+	e.names([]string{"id"})
+	e.names(columns)
+	e.uint(changes)
+}
+
+// bare writes a section of changes with integer keys and nothing else, up to the column sets.
+func bare(e *encoder, columns []string, changes uint64) {
+	sectionStart(e, columns, changes)
+	e.uint(keysInteger)
+	for range changes {
+		e.int(1)
+	}
+	for range 2 { // births, deaths
+		e.uint(changes)
+		e.int(0)
+		e.uint(0)
+	}
+	e.uint(changes) // seen
+	e.uint(0)
+	e.uint(changes) // whole
+	e.bool(false)
+	e.uint(0) // documents
+	e.uint(changes)
+	e.uint(0)
+}
+
+type malformedSection struct {
+	name  string
+	build func(e *encoder)
+	want  string // in the error
+}
+
+// startNames writes a section up to the names of its columns.
+func startNames(key, columns []string) func(e *encoder) {
+	return func(e *encoder) { e.text("t"); e.bool(false); e.names(key); e.names(columns) }
+}
+
+func malformedNamesAndKeys() []malformedSection {
+	two := []string{"a", "b"}
+	many := make([]string, MaxColumns+1)
+	for i := range many {
+		many[i] = fmt.Sprint("c", i)
+	}
+	rawKey := func(key string) func(e *encoder) {
+		return func(e *encoder) { sectionStart(e, two, 1); e.uint(keysRaw); e.data(key) }
+	}
+	nan := binary.BigEndian.AppendUint64([]byte{byte(crdt.Real)}, math.Float64bits(math.NaN()))
+	return []malformedSection{
+		{"no table", func(e *encoder) { e.text(""); e.bool(false) }, "table at byte 2: the name is empty"},
+		{"no key columns", startNames(nil, two), "0 names, at least 1"},
+		{"a column twice", startNames(two, []string{"a", "b", "a"}), `column "a" is named twice`},
+		{"a key column twice", startNames([]string{"k", "k"}, two), `column "k" is named twice`},
+		{"a column without a name", startNames(two, []string{""}), "name of column 0 is empty"},
+		{"too many columns", startNames(two, many), "2001 elements, at most 2000"},
+		{"too many changes", func(e *encoder) { sectionStart(e, two, MaxSectionChanges+1) }, "at most 65536 is allowed"},
+		{"more changes than bytes", func(e *encoder) { sectionStart(e, two, 100) }, "100 of them in 0 bytes"},
+		{"an unknown form of keys", func(e *encoder) { sectionStart(e, two, 1); e.uint(3) }, "at most 2 is allowed"},
+		{"a key that does not decode", rawKey("\x03\x05ab"), "text cut short"},
+		{"a key of an unknown class", rawKey("\x09"), "storage class 9"},
+		{"an empty key", rawKey(""), "a key without values"},
+		{"a key of too many values", rawKey("\x00\x00"), "2 values for 1 key columns"},
+		{"a key written the long way", rawKey("\x03\x80\x00"), "not in its shortest form"},
+		{"a key that is NaN", rawKey(string(nan)), "NaN"},
+		{"UUIDs of the wrong length", func(e *encoder) {
+			sectionStart(e, two, 2)
+			e.uint(keysUUID)
+			e.bytes(make([]byte, 31))
+		}, "31 bytes for 2 UUIDs"},
+		{"integer keys for two key columns", func(e *encoder) {
+			startNames(two, two)(e)
+			e.uint(1)
+			e.uint(keysInteger)
+		}, "form 1 for keys of 2 columns"},
+	}
+}
+
+func malformedColumns() []malformedSection {
+	two := []string{"a", "b"}
+	oneCell := func(value func(e *encoder)) func(e *encoder) {
+		return func(e *encoder) {
+			bare(e, two, 1)
+			e.uint(1)
+			e.bytes([]byte{0b10})
+			e.uint(1)
+			e.uint(stampOfBirth)
+			value(e)
+		}
+	}
+	return []malformedSection{
+		{"a run of nothing", func(e *encoder) { sectionStart(e, two, 1); e.uint(keysInteger); e.int(1); e.uint(0) }, "a run of 0 where 1"},
+		{"a run too long", func(e *encoder) {
+			sectionStart(e, two, 1)
+			e.uint(keysInteger)
+			e.int(1)
+			e.uint(math.MaxUint64)
+		}, "where 1 entries are left"},
+		{"a site out of range", func(e *encoder) {
+			sectionStart(e, two, 1)
+			e.uint(keysInteger)
+			e.int(1)
+			e.uint(1)
+			e.int(0)
+			e.uint(math.MaxUint32 + 1)
+		}, "4294967296, at most 4294967295"},
+		{"a mask too short", func(e *encoder) { bare(e, two, 1); e.uint(1); e.bytes(nil) }, "mask of 0 bytes for 2 columns"},
+		{"a column out of range", func(e *encoder) { bare(e, two, 1); e.uint(1); e.bytes([]byte{0b101}) }, "a column beyond the 2"},
+		{"an unknown storage class", oneCell(func(e *encoder) { e.uint(1); e.uint(5) }), "b at byte"},
+		{"a NaN", oneCell(func(e *encoder) { e.uint(1); e.uint(2); e.real(math.NaN()) }), "NaN"},
+		{"a real as an integer", oneCell(func(e *encoder) { e.uint(1); e.uint(2); e.int(1) }), "not a float64"},
+		{"an integer too large", oneCell(func(e *encoder) { e.uint(1); e.uint(1); e.uint(1 << 63) }), "beyond 2^63-1"},
+		{"an integer that is nil", oneCell(func(e *encoder) { e.uint(1); e.uint(1); e.buf.WriteByte(0xc0) }), "not an integer"},
+		{"a text as a string", oneCell(func(e *encoder) { e.uint(1); e.uint(3); e.text("x") }), "not a bin"},
+		{"something after the end", oneCell(func(e *encoder) { e.uint(1); e.uint(0); e.uint(0) }), "1 bytes follow"},
+		{"a value missing", oneCell(func(e *encoder) { e.uint(1); e.uint(3) }), "missing"},
+	}
+}
+
+func TestMalformedSectionsAreRefused(t *testing.T) {
+	for _, c := range slices.Concat(malformedNamesAndKeys(), malformedColumns()) {
+		t.Run(c.name, func(t *testing.T) {
+			stream := writeBatch(t, BatchHeader{}, nil)
+			stream = append(stream[:headSize+21], frameOf(KindSection, 0, encoded(c.build))...)
+			_, _, err := readBatch(bytes.NewReader(stream))
+			if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v instead of %v: ...%s", err, ErrMalformed, c.want)
+			}
+		})
+	}
+}
+
+func TestSectionsThatCannotBeSaidAreNotWritten(t *testing.T) {
+	good := func() *Section { return restaurantSection(3) }
+	var stream bytes.Buffer
+	w := NewBatchWriter(&stream)
+	if err := w.Header(BatchHeader{}); err != nil {
+		t.Fatal(err)
+	}
+	written := stream.Len()
+	for _, c := range []struct {
+		name  string
+		spoil func(s *Section)
+		want  error
+	}{
+		{"no table", func(s *Section) { s.Table = "" }, ErrInvalid},
+		{"no key columns", func(s *Section) { s.KeyColumns = nil }, ErrInvalid},
+		{"a column twice", func(s *Section) { s.Columns[1] = s.Columns[0] }, ErrInvalid},
+		{"too many columns", func(s *Section) { s.Columns = make([]string, MaxColumns+1) }, ErrInvalid},
+		{"index out of range", func(s *Section) { s.Changes[1].Registers[7].Column = 8 }, ErrInvalid},
+		{"registers not ascending", func(s *Section) { s.Changes[1].Registers[7].Column = 6 }, ErrInvalid},
+		{"wrong number of key values", func(s *Section) { s.KeyColumns = []string{"a", "b"} }, ErrInvalid},
+		{"a key that does not decode", func(s *Section) { s.Changes[2].Key = "\x01" }, ErrInvalid},
+		{"a document without a key", func(s *Section) { s.Changes[2].Document = &crdt.Document{Table: "t"} }, ErrInvalid},
+		{"a document without a table", func(s *Section) { s.Changes[2].Document = &crdt.Document{Key: s.Changes[2].Key} }, ErrInvalid},
+		{"too many changes", func(s *Section) { s.Changes = make([]crdt.Change, MaxSectionChanges+1) }, ErrTooLarge},
+		{"too many registers", func(s *Section) {
+			*s = *restaurantSection(1)
+			for len(s.Changes) <= MaxSectionRegisters/8 && len(s.Changes) < MaxSectionChanges {
+				s.Changes = append(s.Changes, s.Changes[0])
+			}
+			for i := range 9 {
+				s.Columns = append(s.Columns, fmt.Sprint("more", i))
+			}
+			for i := range s.Changes {
+				registers := make([]crdt.Register, 17)
+				for k := range registers {
+					registers[k].Column = crdt.Column(k)
+				}
+				s.Changes[i].Registers = registers
+			}
+		}, ErrTooLarge},
+		{"too many bytes", func(s *Section) {
+			s.Changes[0].Registers[6].Value = crdt.BlobValue(strings.Repeat("\x00", MaxSection))
+		}, ErrTooLarge},
+	} {
+		s := good()
+		c.spoil(s)
+		if err := w.Section(s); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v instead of %v", c.name, err, c.want)
+		}
+		if stream.Len() != written {
+			t.Fatalf("%s: %d bytes were written all the same", c.name, stream.Len()-written)
+		}
+	}
+	if err := errors.Join(w.Section(good()), w.End()); err != nil {
+		t.Fatalf("the batch cannot go on: %v", err)
+	}
+	expectBatch(t, stream.Bytes(), BatchHeader{}, []*Section{good()})
+}
+
+func TestMessagesThatCannotBeSaidAreNotWritten(t *testing.T) {
+	for _, c := range []struct {
+		m    Message
+		want error
+	}{
+		{Digest{Tables: []TableDigest{{Table: "t", Buckets: make([][16]byte, 255)}}}, ErrInvalid},
+		{RowsRequest{Buckets: make([]uint8, BucketCount+1)}, ErrInvalid},
+		{Rows{Rows: []RowDigest{{Key: ""}}}, ErrInvalid},
+		{Status{JSON: make([]byte, MaxControl)}, ErrTooLarge},
+		{Data{Bytes: make([]byte, MaxData+1)}, ErrTooLarge},
+	} {
+		var b bytes.Buffer
+		if err := Write(&b, c.m); !errors.Is(err, c.want) || b.Len() != 0 {
+			t.Errorf("%s: %v and %d bytes instead of %v and none", c.m.Kind(), err, b.Len(), c.want)
+		}
+	}
+	if len(writeMessage(t, Data{Bytes: make([]byte, MaxData)})) > headSize+MaxControl {
+		t.Error("the largest Data does not fit its frame")
+	}
+}
+
+func TestFramesOutOfOrderAreRefused(t *testing.T) {
+	var stream bytes.Buffer
+	w := NewBatchWriter(&stream)
+	if err := w.Section(restaurantSection(1)); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a section before the header: %v", err)
+	}
+	if err := w.End(); !errors.Is(err, ErrInvalid) {
+		t.Errorf("an end before the header: %v", err)
+	}
+	whole := writeBatch(t, BatchHeader{}, nil)
+	header, end := whole[:headSize+21], whole[headSize+21:]
+	for name, stream := range map[string][]byte{
+		"no header":         end,
+		"two headers":       append(bytes.Clone(header), header...),
+		"a message":         append(bytes.Clone(header), writeMessage(t, Where{})...),
+		"a wrong count":     append(bytes.Clone(header), frameOf(KindBatchEnd, 0, encoded(func(e *encoder) { e.array(3); e.uint(1); e.uint(0); e.bytes(end[len(end)-32:]) }))...),
+		"a compressed ping": frameOf(KindPing, flagZstd, nil),
+		"a reserved flag":   frameOf(KindSection, 2, nil),
+	} {
+		if _, _, err := readBatch(bytes.NewReader(stream)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAnUnknownMessageIsPassedOver(t *testing.T) {
+	stream := bytes.NewReader(append(frameOf(0x1f, 0, []byte{0x93, 1, 2, 3}), writeMessage(t, Where{ID: 3})...))
+	if _, err := Read(stream, MaxControl); !errors.Is(err, ErrUnknownKind) {
+		t.Fatal(err)
+	}
+	if m, err := Read(stream, MaxControl); err != nil || m != (Where{ID: 3}) {
+		t.Fatalf("%v, %v", m, err)
+	}
+}
+
+func TestFieldsOfANewerVersionArePassedOver(t *testing.T) {
+	added := map[string]string{
+		"nil": "\xc0", "bool": "\xc3", "number": "\xcf\x00\x00\x00\x00\x00\x00\x00\x01", "negative": "\xff", "float": "\xca\x00\x00\x00\x00",
+		"string": "\xa3abc", "str8": "\xd9\x01a", "bin": "\xc4\x02ab", "nested": "\x92\x91\x90\x81\xa1k\x82\x01\x02\x03\x04",
+		"fixext": "\xd4\x01a", "ext8": "\xc7\x02\x01ab", "empty ext": "\xc7\x00\x01",
+		"deep": strings.Repeat("\x91", 200_000) + "\xc0",
+	}
+	for name, field := range added {
+		payload := "\x94\x05" + field + field + field
+		m, err := Read(bytes.NewReader(frameOf(KindWhere, 0, []byte(payload))), MaxControl)
+		if err != nil || m != (Where{ID: 5}) {
+			t.Errorf("%s: %v, %v", name, m, err)
+		}
+	}
+	for name, payload := range map[string]string{
+		"too few fields":   "\x92\x05\x06", // a pong
+		"no array":         "\x05",
+		"a cut extension":  "\x94\x05\x05\x05\xd8\x01a",
+		"a cut map":        "\x94\x05\x05\x05\x8f\x01",
+		"a reserved code":  "\x94\x05\x05\x05\xc1",
+		"map32 of 2^32-1":  "\x94\x05\x05\x05\xdf\xff\xff\xff\xff",
+		"ext32 of 2^32-1":  "\x94\x05\x05\x05\xc9\xff\xff\xff\xff\x01",
+		"str32 of 2^32-1":  "\x94\x05\x05\x05\xdb\xff\xff\xff\xff",
+		"trailing garbage": "\x93\x05\x05\x05\x05",
+	} {
+		if _, err := Read(bytes.NewReader(frameOf(KindPong, 0, []byte(payload))), MaxControl); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestErrorsOfTheStreamComeThrough(t *testing.T) {
+	gone := errors.New("the link is gone")
+	frame := writeBatch(t, sampleHeader(), sampleSections())
+	for _, n := range []int{0, 3, headSize, headSize + 3, len(frame) - 1} {
+		_, _, err := readBatch(io.MultiReader(bytes.NewReader(frame[:n]), iotest.ErrReader(gone)))
+		if !errors.Is(err, gone) || errors.Is(err, ErrTruncated) || errors.Is(err, ErrMalformed) {
+			t.Errorf("after %d bytes: %v", n, err)
+		}
+	}
+	expect := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, gone) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	expect("a message", Write(failingWriter{gone}, Where{}))
+	w := NewBatchWriter(failingWriter{gone})
+	expect("a header", w.Header(BatchHeader{}))
+	expect("a section after it", w.Section(restaurantSection(1)))
+}
+
+type failingWriter struct{ err error }
+
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }

@@ -1,0 +1,335 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+)
+
+// Delta is everything of one site above a position, on its way in.
+type Delta struct {
+	From, To causal.Position
+	// Next returns the sections one after the other and then io.EOF.
+	Next func() (*crdt.Section, error)
+}
+
+// Applied says what applying a delta did.
+type Applied struct {
+	Changes   int
+	Conflicts int             // found or extended
+	Position  causal.Position // of this site, after it
+}
+
+// OutOfOrderError says that a delta does not begin where this site's knowledge ends: it is
+// a repetition, or the sender is wrong about what we have. Nothing was applied.
+type OutOfOrderError struct{ From, Have causal.Position }
+
+func (e *OutOfOrderError) Error() string {
+	return fmt.Sprintf("delta begins at position %d, have %d", e.From, e.Have)
+}
+
+// SchemaError says that a change names a table or column this site does not have. Nothing
+// was applied; it can be sent again once the application here is upgraded.
+type SchemaError struct{ Table, Column string }
+
+func (e *SchemaError) Error() string {
+	if e.Column != "" {
+		return fmt.Sprintf("column %s of table %s is not in this database. Try: upgrade the application here", e.Column, e.Table)
+	}
+	return fmt.Sprintf("table %s is not in this database, or does not sync here. Try: upgrade the application here", e.Table)
+}
+
+// IdentityError says that a node submitted work under another site's identity.
+type IdentityError struct {
+	Node, Claimed causal.Site
+	Table         string
+}
+
+func (e *IdentityError) Error() string {
+	return fmt.Sprintf("site %d submitted a change of table %s under the identity of site %d", e.Node, e.Table, e.Claimed)
+}
+
+// ApplyFromHub merges a delta of the hub into this node's tables, in one transaction, and
+// returns once it is durable.
+func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
+	err = s.write(func(tx *transaction) error {
+		if delta.From != tx.state.seen {
+			return &OutOfOrderError{From: delta.From, Have: tx.state.seen}
+		}
+		if _, err := tx.fold(); err != nil {
+			return err
+		}
+		if err := tx.applyAll(delta, 0, &applied); err != nil {
+			return err
+		}
+		tx.state.seen = delta.To
+		tx.dirty = true
+		if !tx.state.hasFloor {
+			tx.state.floor = delta.To
+		}
+		return nil
+	})
+	return applied, err
+}
+
+// ApplyFromNode merges a node's own changes into the hub's tables, in one transaction, and
+// returns once it is durable: then, and not before, the node may be told.
+func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) (applied Applied, err error) {
+	err = s.write(func(tx *transaction) error {
+		have, err := tx.c.Int("SELECT have FROM ravno_peer WHERE site=?", integer(node))
+		if err != nil {
+			return err
+		}
+		if delta.From != causal.Position(have) {
+			return &OutOfOrderError{From: delta.From, Have: causal.Position(have)}
+		}
+		if _, err := tx.fold(); err != nil {
+			return err
+		}
+		if err := tx.applyAll(delta, node, &applied); err != nil {
+			return err
+		}
+		if applied.Conflicts > 0 { // stamp the records at once, so that they travel with the changes
+			if _, err := tx.fold(); err != nil {
+				return err
+			}
+		}
+		tx.dirty = true
+		applied.Position = tx.state.position
+		return tx.c.Exec("UPDATE ravno_peer SET have=?, floor=max(floor, ?), last_transfer=? WHERE site=?",
+			integer(delta.To), integer(floor), integer(tx.now()), integer(node))
+	})
+	return applied, err
+}
+
+func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applied) error {
+	for {
+		section, err := delta.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.applySection(section, author, applied); err != nil {
+			return err
+		}
+	}
+	if applied.Changes > 0 {
+		tx.state.lastTransfer = tx.now()
+	}
+	return tx.placeHeld()
+}
+
+func (tx *transaction) applySection(section *crdt.Section, author causal.Site, applied *Applied) error {
+	t := tx.cat.byName[strings.ToLower(section.Table)]
+	if t == nil || section.Journal != (t.class == Journal) {
+		return &SchemaError{Table: section.Table}
+	}
+	if len(section.KeyColumns) != len(t.Key) {
+		return &SchemaError{Table: section.Table, Column: strings.Join(section.KeyColumns, ", ")}
+	}
+	columns := make([]crdt.Column, len(section.Columns))
+	for i, name := range section.Columns {
+		at, ok := t.byName[strings.ToLower(name)]
+		if !ok {
+			return &SchemaError{Table: section.Table, Column: name}
+		}
+		columns[i] = crdt.Column(t.numbers[at])
+	}
+	for _, change := range section.Changes {
+		for i := range change.Registers {
+			change.Registers[i].Column = columns[change.Registers[i].Column]
+		}
+		slices.SortFunc(change.Registers, func(a, b crdt.Register) int { return int(a.Column) - int(b.Column) })
+		var err error
+		switch {
+		case section.Journal:
+			err = tx.keepJournal(t, author, change)
+		default:
+			err = tx.applyChange(t, author, change, applied)
+		}
+		if err != nil {
+			return fmt.Errorf("table %s: %w", t.Name, err)
+		}
+		applied.Changes++
+	}
+	return nil
+}
+
+// merging is one change on its way into a row.
+type merging struct {
+	t       *table
+	author  causal.Site // the node it comes from; 0: the hub
+	change  crdt.Change
+	row     crdt.Row // before
+	present bool
+	was     image // values before
+	state   imageState
+	out     crdt.Outcome
+}
+
+func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Change, applied *Applied) error {
+	row, document, sent, err := tx.readShadowAt(t, change.Key)
+	if err != nil {
+		return err
+	}
+	m := &merging{t: t, author: author, change: change, row: row}
+	if m.was, m.state, err = tx.values(t, change.Key); err != nil {
+		return err
+	}
+	m.present = sent.found || m.state == imageTable
+	if author != 0 {
+		if err := m.admit(); err != nil {
+			return err
+		}
+	}
+	m.out = crdt.Merge(row, m.present, m.change, tx.position())
+	tx.observe(m.change)
+	position := sent.position
+	if author != 0 {
+		position = tx.position()
+		if document, err = tx.judge(m, applied); err != nil {
+			return err
+		}
+	} else {
+		if err := tx.displace(m); err != nil {
+			return err
+		}
+		if m.offersWhole(tx.state.site) {
+			position = tx.position()
+		}
+	}
+	if err := tx.materialise(m); err != nil {
+		return err
+	}
+	if !m.out.Changed {
+		return nil
+	}
+	return tx.writeShadow(t, change.Key, m.out.Row, document, position)
+}
+
+// admit holds a node to its own identity. Registers of others, sent along with a whole row,
+// may fill in values for versions the hub already has; they decide nothing.
+func (m *merging) admit() error {
+	kept := m.change.Registers[:0]
+	for _, reg := range m.change.Registers {
+		switch {
+		case reg.Stamp.Site == m.author,
+			m.present && m.change.Birth == m.row.Birth.Stamp && reg.Stamp == m.row.Version(reg.Column).Stamp:
+			kept = append(kept, reg)
+		case !m.change.Whole:
+			return &IdentityError{Node: m.author, Claimed: reg.Stamp.Site, Table: m.t.Name}
+		}
+	}
+	m.change.Registers = kept
+	if d := m.change.Death; !d.IsZero() && d.Site != m.author {
+		return &IdentityError{Node: m.author, Claimed: d.Site, Table: m.t.Name}
+	}
+	return nil
+}
+
+// observe moves the clock past everything in a change, so that whatever is written here
+// from now on is newer than what it could see.
+func (tx *transaction) observe(change crdt.Change) {
+	tx.state.clock.Observe(change.Birth.Time)
+	tx.state.clock.Observe(change.Death.Time)
+	for _, reg := range change.Registers {
+		tx.state.clock.Observe(reg.Stamp.Time)
+	}
+}
+
+// offersWhole reports whether this node's own edit just outlived a deletion made elsewhere:
+// others have deleted the values, so the row must be sent to them whole.
+func (m *merging) offersWhole(self causal.Site) bool {
+	return m.out.Row.Live() && m.out.Row.Revived != m.row.Revived && m.out.Row.Newest().Site == self
+}
+
+// materialise makes the table show the merged row.
+func (tx *transaction) materialise(m *merging) error {
+	t, key := m.t, m.change.Key
+	if !m.out.Row.Live() {
+		return tx.materialiseDead(m)
+	}
+	if m.out.Outlived {
+		return nil
+	}
+	m2, written := m.values()
+	whole, err := t.complete(key, m2)
+	switch {
+	case err != nil:
+		return err
+	case len(written) == 0 && m.state == imageTable:
+		return nil
+	case !whole:
+		if m.state == imageTable {
+			if err := tx.remove(t, key); err != nil {
+				return err
+			}
+		}
+		return tx.keepImage(t, key, imagePartial, m2)
+	case m.state == imageHeld: // tried again at the end
+		tx.tryHeld = true
+		return tx.keepImage(t, key, imageHeld, m2)
+	case m.state == imageTable:
+		err = tx.updateImage(t, key, written, m2)
+	default:
+		if err = tx.insertImage(t, m2); err == nil {
+			if m.state == imagePartial { // whole again: whoever lacks it gets it whole
+				m.out.Row.Revived, m.out.Changed = tx.position(), true
+			}
+			return tx.dropImage(t, key)
+		}
+	}
+	if !isConstraint(err) {
+		return err
+	}
+	return tx.hold(t, key, m2)
+}
+
+// values are the merged row's values and which columns they change.
+func (m *merging) values() (image, []crdt.Column) {
+	merged := image{}
+	if !m.out.Reborn {
+		for column, v := range m.was {
+			merged[column] = v
+		}
+	}
+	var written []crdt.Column
+	for _, i := range m.out.Won {
+		reg := m.change.Registers[i]
+		merged[reg.Column] = reg.Value
+		written = append(written, reg.Column)
+	}
+	for _, reg := range m.change.Registers {
+		// A value whose version we have, but which was lost with a deleted row.
+		if _, known := merged[reg.Column]; !known && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
+			merged[reg.Column] = reg.Value
+			written = append(written, reg.Column)
+		}
+	}
+	return merged, written
+}
+
+func (tx *transaction) materialiseDead(m *merging) error {
+	switch m.state {
+	case imageTable:
+		if err := tx.remove(m.t, m.change.Key); err != nil {
+			return err
+		}
+		tx.tryHeld = true // what it occupied is free
+		fallthrough
+	case imageHeld, imagePartial:
+		if m.out.Reborn {
+			return tx.dropImage(m.t, m.change.Key)
+		}
+		merged, _ := m.values()
+		return tx.keepImage(m.t, m.change.Key, imageRemains, merged)
+	}
+	return nil
+}

@@ -1,0 +1,319 @@
+package store
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/store/internal/capture"
+	"ravno/store/internal/schema"
+	"ravno/store/internal/sqlite"
+)
+
+// Class says where the rows of a table go.
+type Class string
+
+// The classes of tables.
+const (
+	Synced  Class = "synced"  // to every server
+	Journal Class = "journal" // from a node to the hub only
+	Local   Class = "local"   // nowhere
+)
+
+// Setting is what an admin has decided about a table; a table without one is synced.
+type Setting struct {
+	Table    string
+	Class    Class
+	Document string   // parent table; empty: by ON DELETE CASCADE; the table itself: its own document
+	Counters []string // columns that merge by summing differences
+}
+
+// table is everything the store knows about one table it captures.
+type table struct {
+	*schema.Table
+	number  int64
+	class   Class
+	own     bool   // one of ravno's
+	numbers []int  // column numbers, parallel to Columns
+	shadow  string // quoted name of the shadow table
+	kept    string // quoted name of the kept journal (hub, class journal)
+	parent  *parent
+	byName  map[string]int // index into Columns
+	byNum   map[crdt.Column]int
+	sql     statements
+}
+
+// parent is the way from a row to the next row up in its document.
+type parent struct {
+	table   *table
+	columns []int    // indexes into the child's Columns
+	names   []string // the same by name
+	refers  []string // column names in the parent
+}
+
+// statements are the SQL texts of one table, written once.
+type statements struct {
+	keyWhere, exists, image, insert, remove, readShadow, writeShadow string
+}
+
+// catalog is the set of tables as of one state of the schema and the settings.
+type catalog struct {
+	version       int64 // ravno_state.catalog
+	schemaVersion int64 // PRAGMA schema_version
+	tables        []*table
+	byName        map[string]*table
+	byNumber      map[int64]*table
+	refused       []schema.Refusal
+	local         []string
+	widths        map[int64]capture.Width // of the entries in ravno_log
+}
+
+// ownTables are ravno's tables that travel.
+var ownTables = map[string]Class{
+	"ravno_site": Synced, "ravno_setting": Synced, "ravno_conflict": Synced, "ravno_event": Journal,
+}
+
+var ownNames = slices.Sorted(maps.Keys(ownTables))
+
+func readSettings(c *sqlite.Conn) (map[string]Setting, error) {
+	settings := map[string]Setting{}
+	err := c.Rows("SELECT tab, class, document, counters FROM ravno_setting", nil, func(row []crdt.Value) error {
+		s := Setting{Table: row[0].Bytes(), Class: Class(row[1].Bytes()), Document: row[2].Bytes()}
+		if counters := row[3].Bytes(); counters != "" {
+			s.Counters = strings.Split(counters, ",")
+		}
+		settings[strings.ToLower(s.Table)] = s
+		return nil
+	})
+	return settings, err
+}
+
+// readCatalog reads tables and settings, and gives numbers to tables and columns that have
+// none when assign is set (which needs a write transaction).
+func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
+	read, err := schema.Read(c)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := readSettings(c)
+	if err != nil {
+		return nil, err
+	}
+	own, err := schema.ReadOwn(c, ownNames...)
+	if err != nil {
+		return nil, err
+	}
+	cat := &catalog{byName: map[string]*table{}, byNumber: map[int64]*table{}, widths: map[int64]capture.Width{}}
+	for _, t := range append(slices.Clone(read.Tables), own...) {
+		class := settings[strings.ToLower(t.Name)].Class
+		ownClass, isOwn := ownTables[t.Name]
+		switch {
+		case isOwn:
+			class = ownClass
+		case strings.HasPrefix(strings.ToLower(t.Name), "ravno_"):
+			continue
+		case class == "":
+			class = Synced
+		case class == Local:
+			cat.local = append(cat.local, t.Name)
+			continue
+		}
+		entry := &table{Table: t, class: class, own: isOwn}
+		if err := entry.assignNumbers(c, assign); err != nil {
+			return nil, err
+		}
+		if entry.number == 0 {
+			continue // not numbered yet: the next write transaction installs it
+		}
+		entry.write(isHub)
+		cat.tables = append(cat.tables, entry)
+		cat.byName[strings.ToLower(t.Name)] = entry
+		cat.byNumber[entry.number] = entry
+	}
+	for _, r := range read.Refused {
+		if settings[strings.ToLower(r.Table)].Class == Local {
+			cat.local = append(cat.local, r.Table)
+			continue
+		}
+		cat.refused = append(cat.refused, r)
+	}
+	for _, t := range cat.tables {
+		t.parent = cat.findParent(t, settings[strings.ToLower(t.Name)].Document)
+		cat.widths[t.number] = t.spec().Width()
+	}
+	return cat, cat.versions(c)
+}
+
+func (cat *catalog) versions(c *sqlite.Conn) (err error) {
+	if cat.version, err = c.Int("SELECT catalog FROM ravno_state"); err != nil {
+		return err
+	}
+	cat.schemaVersion, err = c.Int("PRAGMA schema_version")
+	return err
+}
+
+// assignNumbers finds or assigns the numbers of the table and its columns.
+func (t *table) assignNumbers(c *sqlite.Conn, assign bool) (err error) {
+	if t.number, err = c.Int("SELECT number FROM ravno_table WHERE lower(name)=lower(?)", text(t.Name)); err != nil {
+		return err
+	}
+	if t.number == 0 && assign {
+		if err := c.Exec("INSERT INTO ravno_table(name) VALUES(?)", text(t.Name)); err != nil {
+			return err
+		}
+		if t.number, err = c.Int("SELECT last_insert_rowid()"); err != nil {
+			return err
+		}
+	}
+	known, next := map[string]int{}, 0
+	err = c.Rows("SELECT number, name FROM ravno_column WHERE tab=?", []crdt.Value{integer(t.number)}, func(row []crdt.Value) error {
+		known[strings.ToLower(row[1].Bytes())] = int(row[0].Int())
+		next = max(next, int(row[0].Int())+1)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	t.byName, t.byNum = map[string]int{}, map[crdt.Column]int{}
+	for i, column := range t.Columns {
+		number, ok := known[strings.ToLower(column.Name)]
+		if !ok {
+			number, next = next, next+1
+			if assign {
+				err := c.Exec("INSERT INTO ravno_column(tab, number, name) VALUES(?,?,?)", integer(t.number), integer(number), text(column.Name))
+				if err != nil {
+					return err
+				}
+			}
+		}
+		t.numbers = append(t.numbers, number)
+		t.byName[strings.ToLower(column.Name)] = i
+		t.byNum[crdt.Column(number)] = i
+	}
+	return nil
+}
+
+// write writes the SQL texts of the table.
+func (t *table) write(isHub bool) {
+	name := sqlite.Quote(t.Name)
+	var where, all, marks []string
+	for _, k := range t.Key {
+		where = append(where, sqlite.Quote(t.Columns[k].Name)+"=?")
+	}
+	for _, column := range t.Columns {
+		// The unary plus takes the declared type away, and nothing else.
+		all = append(all, "+"+sqlite.Quote(column.Name))
+		marks = append(marks, "?")
+	}
+	t.shadow = sqlite.Quote(fmt.Sprintf("ravno_shadow_%d", t.number))
+	if isHub && t.class == Journal {
+		t.kept = sqlite.Quote(fmt.Sprintf("ravno_kept_%d", t.number))
+	}
+	t.sql.keyWhere = strings.Join(where, " AND ")
+	t.sql.exists = "SELECT 1 FROM " + name + " WHERE " + t.sql.keyWhere
+	t.sql.image = "SELECT " + strings.Join(all, ", ") + " FROM " + name + " WHERE " + t.sql.keyWhere
+	t.sql.insert = "INSERT INTO " + name + "(" + sqlite.QuoteAll("", t.columnNames()) + ") VALUES(" + strings.Join(marks, ",") + ")"
+	t.sql.remove = "DELETE FROM " + name + " WHERE " + t.sql.keyWhere
+	t.sql.readShadow = "SELECT row, document, position FROM " + t.shadow + " WHERE key=?"
+	t.sql.writeShadow = "INSERT OR REPLACE INTO " + t.shadow + "(key, position, row, document) VALUES(?,?,?,?)"
+}
+
+func (t *table) columnNames() []string {
+	names := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+func (t *table) keyNames() []string {
+	names := make([]string, len(t.Key))
+	for i, k := range t.Key {
+		names[i] = t.Columns[k].Name
+	}
+	return names
+}
+
+// isRegister reports whether a column has a register; a key column whose stored bytes the
+// key determines has none.
+func (t *table) isRegister(column crdt.Column) bool {
+	i, ok := t.byNum[column]
+	return ok && t.Columns[i].Register
+}
+
+func (t *table) registers() (n int) {
+	for _, c := range t.Columns {
+		if c.Register {
+			n++
+		}
+	}
+	return n
+}
+
+// shadowKey is the key as the shadow table stores it: the rowid itself where there is one.
+func (t *table) shadowKey(key crdt.Key) (crdt.Value, error) {
+	if !t.RowidKey {
+		return blob(key), nil
+	}
+	values, err := key.Values()
+	if err != nil || len(values) != 1 || values[0].Kind() != crdt.Integer {
+		return crdt.Value{}, fmt.Errorf("table %s: %w: want one integer", t.Name, errKey)
+	}
+	return values[0], nil
+}
+
+// keyOf turns a key as the shadow table stores it back into a key.
+func (t *table) keyOf(stored crdt.Value) crdt.Key {
+	if t.RowidKey {
+		return crdt.NewKey(stored)
+	}
+	return crdt.Key(stored.Bytes())
+}
+
+// findParent finds the table one step up in the document: the one the admin named, or
+// else the one that takes this table's rows with it when it is deleted (ON DELETE CASCADE).
+func (cat *catalog) findParent(t *table, named string) *parent {
+	if strings.EqualFold(named, t.Name) || t.class != Synced {
+		return nil
+	}
+	for _, fk := range t.ForeignKeys {
+		if named == "" && !strings.EqualFold(fk.OnDelete, "CASCADE") || named != "" && !strings.EqualFold(fk.Parent, named) {
+			continue
+		}
+		up := cat.byName[strings.ToLower(fk.Parent)]
+		if up == nil || up.class != Synced || up == t || len(fk.Columns) != len(fk.ParentColumns) {
+			continue
+		}
+		p := &parent{table: up, names: fk.Columns, refers: fk.ParentColumns}
+		for _, name := range fk.Columns {
+			i, ok := t.byName[strings.ToLower(name)]
+			if !ok {
+				return nil
+			}
+			p.columns = append(p.columns, i)
+		}
+		return p
+	}
+	return nil
+}
+
+// specs says which triggers the capture needs.
+func (cat *catalog) specs() []capture.Spec {
+	var specs []capture.Spec
+	for _, t := range cat.tables {
+		if !t.own { // ravno writes its own itself and logs what it wrote
+			specs = append(specs, t.spec())
+		}
+	}
+	return specs
+}
+
+func (t *table) spec() capture.Spec {
+	spec := capture.Spec{Table: t.Table, Number: t.number, ColumnNumbers: t.numbers}
+	if t.parent != nil {
+		spec.Parent = t.parent.names
+	}
+	return spec
+}

@@ -1,0 +1,344 @@
+package store
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
+	"ravno/store/internal/capture"
+)
+
+// detail is what a conflict record keeps, as JSON in ravno_conflict: what each side wrote,
+// and what was there before, where that is known. Values are in key encoding, in hex, so
+// that every byte survives JSON.
+type detail struct {
+	Sides  []side `json:"sides"`
+	Before []side `json:"before,omitempty"`
+}
+
+// side is what one site made of one row of the document.
+type side struct {
+	Site    causal.Site       `json:"site,omitempty"`
+	Table   string            `json:"table"`
+	Key     string            `json:"key"`
+	Deleted bool              `json:"deleted,omitempty"`
+	Whole   bool              `json:"whole,omitempty"` // Values are the whole row
+	Values  map[string]string `json:"values,omitempty"`
+}
+
+func encodeValue(v crdt.Value) string { return hex.EncodeToString([]byte(crdt.NewKey(v))) }
+
+func decodeValue(s string) (crdt.Value, error) {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		return crdt.Value{}, err
+	}
+	values, err := crdt.Key(b).Values()
+	if err != nil || len(values) != 1 {
+		return crdt.Value{}, fmt.Errorf("malformed value in a conflict: %v", err)
+	}
+	return values[0], nil
+}
+
+// merge takes in more of the same: later values of a side replace earlier ones.
+func merge(sides []side, more side, keepOld bool) []side {
+	for i := range sides {
+		s := &sides[i]
+		if s.Site != more.Site || s.Table != more.Table || s.Key != more.Key {
+			continue
+		}
+		if s.Values == nil {
+			s.Values = map[string]string{}
+		}
+		for name, v := range more.Values {
+			if _, known := s.Values[name]; !known || !keepOld {
+				s.Values[name] = v
+			}
+		}
+		s.Deleted, s.Whole = more.Deleted, s.Whole || more.Whole
+		return sides
+	}
+	return append(sides, more)
+}
+
+// judge finds out at the hub whether a node's change was made without knowledge of what
+// others did to the same document. If so it is in a conflict, which is recorded in this
+// same transaction; the merge goes on either way. It returns the row's document.
+func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
+	self := m.t.reference(m.change.Key)
+	document := self
+	if d := m.change.Document; d != nil {
+		if root := tx.cat.byName[strings.ToLower(d.Table)]; root != nil {
+			document = root.reference(d.Key)
+		}
+	}
+	deleted := m.change.Death.After(m.row.Death.Stamp)
+	if len(m.out.Won)+len(m.out.Lost) == 0 && !deleted || m.t.own {
+		return document, nil
+	}
+	documents := []reference{document}
+	if m.t.parent != nil && m.state == imageTable {
+		before, err := tx.root(m.t, m.change.Key, nil)
+		if err != nil {
+			return document, err
+		}
+		if before != document {
+			documents = append(documents, before)
+		}
+	}
+	for _, d := range documents {
+		touches, err := tx.touches(d, m.author, m.change.Seen)
+		if err != nil {
+			return document, err
+		}
+		unseen := crdt.Clash(m.author, m.change.Seen, touches)
+		if kind, ok := crdt.Classify(m.row, m.present, m.change, m.out, unseen, m.t.Name); len(unseen) > 0 && ok {
+			recorded, err := tx.recordConflict(kind, m, d, unseen)
+			if err != nil {
+				return document, err
+			}
+			if recorded {
+				applied.Conflicts++
+			}
+		}
+		if err := tx.touchWith(d, m, deleted); err != nil {
+			return document, err
+		}
+	}
+	return document, nil
+}
+
+// touchWith records the change as a touch, with the values it replaces: they are the
+// common ancestor should a change of someone who had not seen it arrive later.
+func (tx *transaction) touchWith(d reference, m *merging, dead bool) error {
+	before := image{}
+	row, err := tx.c.Row("SELECT before FROM ravno_touch WHERE document=? AND tab=? AND key=? AND site=?",
+		d.encode(), integer(m.t.number), blob(m.change.Key), integer(m.author))
+	if err != nil {
+		return err
+	}
+	if row != nil {
+		if before, err = decodeImage(row[0]); err != nil {
+			return err
+		}
+	}
+	for _, i := range m.out.Won {
+		column := m.change.Registers[i].Column
+		if v, ok := m.was[column]; ok && !m.out.Reborn {
+			if _, known := before[column]; !known {
+				before[column] = v
+			}
+		}
+	}
+	return tx.touch(d, m.t, m.change.Key, m.author, dead, before)
+}
+
+// recordConflict writes or extends the one open record of a document.
+func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d reference, unseen []crdt.Touch) (bool, error) {
+	mine := m.authorSide()
+	others, before, claims, err := tx.otherSides(m, d, unseen)
+	if err != nil {
+		return false, err
+	}
+	if kind == crdt.EditEdit && sameEdit(mine, others) {
+		return false, nil // both wrote the same values: nothing to decide
+	}
+	root := tx.cat.byNumber[d.tab]
+	if root == nil {
+		root, d = m.t, m.t.reference(m.change.Key)
+	}
+	row, err := tx.c.Row(`SELECT id, kind, sites, detail, revision FROM ravno_conflict
+		WHERE document_tab=? AND document_key=? AND revision>resolved ORDER BY found_at, id LIMIT 1`, text(root.Name), blob(d.key))
+	if err != nil {
+		return false, err
+	}
+	var det detail
+	sites := []causal.Site{m.author}
+	if row != nil {
+		if err := json.Unmarshal([]byte(row[3].Bytes()), &det); err != nil {
+			return false, fmt.Errorf("conflict %s: %w", row[0].Bytes(), err)
+		}
+		sites = append(sites, parseSites(row[2].Bytes())...)
+		if old := crdt.ConflictKind(row[1].Bytes()); old != crdt.EditEdit {
+			kind = old
+		}
+	}
+	det.Sides = merge(det.Sides, mine, false)
+	for _, other := range others {
+		sites = append(sites, other.Site)
+		det.Sides = merge(det.Sides, other, false)
+	}
+	for _, b := range before {
+		det.Before = merge(det.Before, b, true)
+	}
+	encoded, err := json.Marshal(det)
+	if err != nil {
+		return false, err
+	}
+	if row != nil {
+		return true, tx.changeOwn("ravno_conflict", crdt.NewKey(row[0]), map[string]crdt.Value{"kind": text(string(kind)),
+			"sites": text(formatSites(sites)), "detail": text(string(encoded)), "revision": integer(row[4].Int() + 1)})
+	}
+	document := crdt.Document{Table: root.Name, Key: d.key}
+	id := crdt.ConflictID(document, m.claim(), claims)
+	values := []crdt.Value{text(id), text(string(kind)), text(m.t.Name), blob(m.change.Key), text(root.Name), blob(d.key),
+		text(formatSites(sites)), integer(tx.now()), text(string(encoded)), integer(1)}
+	if err := tx.c.Exec(`INSERT OR IGNORE INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision)
+		VALUES(?,?,?,?,?,?,?,?,?,?)`, values...); err != nil {
+		return false, err
+	}
+	if err := tx.logOwn("ravno_conflict", crdt.NewKey(text(id)), capture.Insert, nil); err != nil {
+		return false, err
+	}
+	return true, tx.event("conflict_found", tx.siteName(m.author), fmt.Sprintf("%s: %s changed on two sides (%s)", kind, root.Name, id))
+}
+
+// authorSide is what the change itself says.
+func (m *merging) authorSide() side {
+	s := side{Site: m.author, Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)), Whole: m.change.Whole,
+		Deleted: m.change.Death.After(m.row.Death.Stamp), Values: map[string]string{}}
+	for _, reg := range m.change.Registers {
+		if reg.Stamp.Site == m.author || m.change.Whole {
+			s.Values[m.t.Columns[m.t.byNum[reg.Column]].Name] = encodeValue(reg.Value)
+		}
+	}
+	return s
+}
+
+// claim is the change as one side of a conflict.
+func (m *merging) claim() crdt.Claim {
+	newest := m.change.Death
+	for _, reg := range m.change.Registers {
+		if reg.Stamp.Site == m.author && reg.Stamp.After(newest) {
+			newest = reg.Stamp
+		}
+	}
+	return crdt.Claim{Site: m.author, Stamp: newest}
+}
+
+// otherSides is what the unseen touches wrote, what was there before them, and the newest
+// of them as the other side of the conflict.
+func (tx *transaction) otherSides(m *merging, d reference, unseen []crdt.Touch) (others, before []side, newest crdt.Claim, err error) {
+	for _, touch := range unseen {
+		t := tx.cat.byName[strings.ToLower(touch.Table)]
+		values, row, here := image(nil), m.row, t == m.t && touch.Key == m.change.Key
+		if here {
+			values = m.was
+		} else if values, _, err = tx.values(t, touch.Key); err != nil {
+			return nil, nil, newest, err
+		} else if row, _, _, err = tx.readShadow(t, touch.Key); err != nil {
+			return nil, nil, newest, err
+		}
+		s := side{Site: touch.Site, Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Deleted: touch.Dead, Values: map[string]string{}}
+		stamp := row.Death.Stamp
+		for number, v := range values {
+			version := row.Version(number)
+			if !t.isRegister(number) || version.Stamp.Site != touch.Site || version.Position <= m.change.Seen || touch.Dead {
+				continue
+			}
+			if version.Stamp.After(stamp) {
+				stamp = version.Stamp
+			}
+			s.Values[t.Columns[t.byNum[number]].Name] = encodeValue(v)
+		}
+		s.Whole = len(s.Values) == t.registers() && !touch.Dead
+		if s.Whole || m.out.Died && here { // about to be replaced: keep it whole
+			for number, v := range values {
+				if t.isRegister(number) {
+					s.Values[t.Columns[t.byNum[number]].Name] = encodeValue(v)
+				}
+			}
+			s.Whole = true
+		}
+		others = append(others, s)
+		if claim := (crdt.Claim{Site: touch.Site, Stamp: stamp}); newest.Stamp == (hlc.Stamp{}) || claim.Stamp.After(newest.Stamp) {
+			newest = claim
+		}
+		b, err := tx.beforeTouch(d, t, touch)
+		if err != nil {
+			return nil, nil, newest, err
+		}
+		before = append(before, b)
+	}
+	return others, append(before, m.before()), newest, nil
+}
+
+// before is what the author's columns held, where nobody else had changed them meanwhile.
+func (m *merging) before() side {
+	b := side{Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)), Values: map[string]string{}}
+	for _, reg := range m.change.Registers {
+		version := m.row.Version(reg.Column)
+		if v, ok := m.was[reg.Column]; ok && !causal.Concurrent(m.author, version.Stamp.Site, m.change.Seen, version.Position) {
+			b.Values[m.t.Columns[m.t.byNum[reg.Column]].Name] = encodeValue(v)
+		}
+	}
+	if m.change.Death.After(m.row.Death.Stamp) {
+		for number, v := range m.was {
+			if !m.t.isRegister(number) {
+				continue
+			}
+			b.Values[m.t.Columns[m.t.byNum[number]].Name] = encodeValue(v)
+		}
+	}
+	return b
+}
+
+// beforeTouch is what a touch of another row replaced.
+func (tx *transaction) beforeTouch(d reference, t *table, touch crdt.Touch) (side, error) {
+	b := side{Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Values: map[string]string{}}
+	row, err := tx.c.Row("SELECT before FROM ravno_touch WHERE document=? AND tab=? AND key=? AND site=?",
+		d.encode(), integer(t.number), blob(touch.Key), integer(touch.Site))
+	if err != nil || row == nil {
+		return b, err
+	}
+	values, err := decodeImage(row[0])
+	for number, v := range values {
+		if i, ok := t.byNum[number]; ok {
+			b.Values[t.Columns[i].Name] = encodeValue(v)
+		}
+	}
+	return b, err
+}
+
+// sameEdit reports whether all others wrote, to the same row, the values the author wrote.
+func sameEdit(mine side, others []side) bool {
+	for _, other := range others {
+		if other.Table != mine.Table || other.Key != mine.Key || len(other.Values) != len(mine.Values) {
+			return false
+		}
+		for name, v := range mine.Values {
+			if other.Values[name] != v {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func formatSites(sites []causal.Site) string {
+	slices.Sort(sites)
+	var b strings.Builder
+	for i, s := range slices.Compact(sites) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(s.String())
+	}
+	return b.String()
+}
+
+func parseSites(s string) []causal.Site {
+	var sites []causal.Site
+	for part := range strings.SplitSeq(s, ",") {
+		if n, err := strconv.ParseUint(part, 10, 32); err == nil {
+			sites = append(sites, causal.Site(n))
+		}
+	}
+	return sites
+}

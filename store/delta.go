@@ -1,0 +1,266 @@
+package store
+
+import (
+	"strings"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
+	"ravno/store/internal/shadow"
+	"ravno/store/internal/sqlite"
+)
+
+// SectionChanges and SectionBytes bound one section of a delta: large enough that its
+// columns compress, small enough that neither side holds much of a delta in memory.
+const (
+	SectionChanges = 4096
+	SectionBytes   = 1 << 20
+)
+
+// Outgoing emits everything a receiver may not have, above a position of this site, read in
+// one snapshot, and returns the position it brings the receiver to. At a node the receiver
+// is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
+// everyone else's. It is state, not history: a row changed a thousand times travels once.
+func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(*crdt.Section) error) (to causal.Position, changes int, err error) {
+	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
+		to = st.position
+		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from, emit: emit}
+		for _, t := range cat.tables {
+			if t.class == Synced || t.class == Journal && !st.isHub() {
+				if err := x.table(t); err != nil {
+					return err
+				}
+			}
+		}
+		if !st.isHub() {
+			if err := x.displaced(); err != nil {
+				return err
+			}
+		}
+		changes = x.changes
+		return nil
+	})
+	return to, changes, err
+}
+
+// extraction is one delta on its way out.
+type extraction struct {
+	c       *sqlite.Conn
+	cat     *catalog
+	self    causal.Site
+	node    causal.Site // the receiver; 0: the hub
+	from    causal.Position
+	emit    func(*crdt.Section) error
+	section *crdt.Section
+	bytes   int
+	changes int
+}
+
+func (x *extraction) begin(t *table) {
+	x.section = &crdt.Section{Table: t.Name, Journal: t.class == Journal, KeyColumns: t.keyNames(), Columns: t.columnNames()}
+	x.bytes = 0
+}
+
+func (x *extraction) add(change crdt.Change) error {
+	x.section.Changes = append(x.section.Changes, change)
+	x.changes++
+	x.bytes += len(change.Key) + 16
+	for _, reg := range change.Registers {
+		x.bytes += len(reg.Value.Bytes()) + 9
+	}
+	if len(x.section.Changes) >= SectionChanges || x.bytes >= SectionBytes {
+		return x.flush()
+	}
+	return nil
+}
+
+func (x *extraction) flush() error {
+	if x.section == nil || len(x.section.Changes) == 0 {
+		return nil
+	}
+	full := *x.section
+	x.section.Changes, x.bytes = nil, 0
+	return x.emit(&full)
+}
+
+func (x *extraction) table(t *table) error {
+	x.begin(t)
+	err := x.c.Rows("SELECT key, row, document FROM "+t.shadow+" WHERE position>?", []crdt.Value{integer(x.from)},
+		func(values []crdt.Value) error {
+			row, err := shadow.Decode(values[1].Bytes())
+			if err != nil {
+				return err
+			}
+			change, any, err := x.change(t, t.keyOf(values[0]), row)
+			if err != nil || !any {
+				return err
+			}
+			if d, ok := decodeReference(values[2]); ok {
+				if root := x.cat.byNumber[d.tab]; root != nil {
+					change.Document = &crdt.Document{Table: root.Name, Key: d.key}
+				}
+			}
+			return x.add(change)
+		})
+	if err != nil {
+		return err
+	}
+	return x.flush()
+}
+
+// change is what of a row is news to the receiver; any is false if nothing is.
+func (x *extraction) change(t *table, key crdt.Key, row crdt.Row) (change crdt.Change, any bool, err error) {
+	change = crdt.Change{Key: key, Birth: row.Birth.Stamp}
+	note := func(v crdt.Version) {
+		if !any || v.Seen < change.Seen {
+			change.Seen = v.Seen
+		}
+		any = true
+	}
+	if x.news(row.Death) {
+		change.Death = row.Death.Stamp
+		note(row.Death)
+	}
+	if !row.Live() {
+		return change, any && t.class != Journal, nil
+	}
+	change.Whole = row.Revived > x.from || t.class == Journal
+	if x.news(row.Birth) {
+		change.Whole = true
+		note(row.Birth)
+	}
+	values, complete, err := x.values(t, key)
+	if err != nil || values == nil {
+		return change, false, err
+	}
+	if change.Whole {
+		change.Death = row.Death.Stamp
+		if x.node == 0 && change.Death.Site != x.self {
+			change.Death = hlc.Stamp{} // the hub has it from its own author
+		}
+	}
+	for i, number := range t.numbers {
+		column := crdt.Column(number)
+		version := row.Version(column)
+		v, known := values[column]
+		if !known || !t.Columns[i].Register {
+			continue
+		}
+		if x.news(version) {
+			note(version)
+		} else if !change.Whole {
+			continue
+		}
+		change.Registers = append(change.Registers, crdt.Register{Column: crdt.Column(i), Stamp: version.Stamp, Value: v})
+	}
+	change.Whole = change.Whole && complete
+	return change, any || row.Revived > x.from, nil
+}
+
+// news reports whether a version is one the receiver cannot have: above its position and,
+// at the hub, written by another site; at a node, written here.
+func (x *extraction) news(v crdt.Version) bool {
+	if v.Position <= x.from || v.Stamp.IsZero() {
+		return false
+	}
+	if x.node == 0 {
+		return v.Stamp.Site == x.self
+	}
+	return v.Stamp.Site != x.node
+}
+
+// values reads a live row from its table, or from where it is held.
+func (x *extraction) values(t *table, key crdt.Key) (m image, complete bool, err error) {
+	tx := transaction{c: x.c, cat: x.cat}
+	m, _, err = tx.values(t, key)
+	if err != nil || m == nil {
+		return nil, false, err
+	}
+	return m, len(m) == len(t.numbers), nil
+}
+
+// displaced emits own work that a newer write has replaced here before the hub had it.
+func (x *extraction) displaced() error {
+	return x.c.Rows("SELECT tab, change FROM ravno_displaced WHERE position>? ORDER BY tab, id", []crdt.Value{integer(x.from)},
+		func(row []crdt.Value) error {
+			t := x.cat.byNumber[row[0].Int()]
+			if t == nil {
+				return nil
+			}
+			change, document, err := unpackChange(row[1].Bytes())
+			if err != nil {
+				return err
+			}
+			if root := x.cat.byNumber[document.tab]; root != nil && document != t.reference(change.Key) {
+				change.Document = &crdt.Document{Table: root.Name, Key: document.key}
+			}
+			known := change.Registers[:0]
+			for _, reg := range change.Registers {
+				if i, ok := t.byNum[reg.Column]; ok {
+					reg.Column = crdt.Column(i)
+					known = append(known, reg)
+				}
+			}
+			change.Registers = known
+			x.begin(t)
+			if err := x.add(change); err != nil {
+				return err
+			}
+			return x.flush()
+		})
+}
+
+// Pending counts the rows a receiver may still have to get: at a node what the hub does
+// not have (node 0), at the hub what a node at this position does not have.
+func (s *Store) Pending(node causal.Site, from causal.Position) (rows int64, err error) {
+	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
+		rows, err = pending(c, st, cat, from)
+		return err
+	})
+	return rows, err
+}
+
+func pending(c *sqlite.Conn, st *state, cat *catalog, from causal.Position) (int64, error) {
+	if st.position <= from {
+		return 0, nil
+	}
+	var parts []string
+	for _, t := range cat.tables {
+		if t.class == Synced || t.class == Journal && !st.isHub() {
+			parts = append(parts, "SELECT count(*) AS n FROM "+t.shadow+" WHERE position>?1")
+		}
+	}
+	parts = append(parts, "SELECT count(*) FROM ravno_displaced WHERE position>?1")
+	total := int64(0)
+	for len(parts) > 0 { // a compound SELECT has at most 500 terms
+		some := parts[:min(len(parts), 400)]
+		parts = parts[len(some):]
+		n, err := c.Int("SELECT sum(n) FROM ("+strings.Join(some, " UNION ALL ")+")", integer(from))
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// Acknowledged records at a node that the hub has committed its work up to a position, and
+// forgets what was only kept for it.
+func (s *Store) Acknowledged(position causal.Position) error {
+	return s.write(func(tx *transaction) error {
+		if position <= tx.state.hubHave || position > tx.state.position {
+			return nil
+		}
+		tx.state.hubHave = position
+		tx.state.lastTransfer = tx.now()
+		tx.dirty = true
+		left, err := pending(tx.c, tx.state, tx.cat, position)
+		if err != nil {
+			return err
+		}
+		if left == 0 {
+			tx.state.hasFloor = false
+		}
+		return tx.c.Exec("DELETE FROM ravno_displaced WHERE position<=?", integer(position))
+	})
+}

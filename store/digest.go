@@ -1,0 +1,133 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/store/internal/sqlite"
+)
+
+// DigestBuckets is how many parts the rows of a table are divided into by key, so that two
+// servers find the rows that differ without comparing every row.
+const DigestBuckets = 256
+
+// Sum is the digest of a set of rows: the sum, modulo 2^128, of the digests of its rows.
+// It does not depend on their order, so no server has to sort.
+type Sum [16]byte
+
+func (s *Sum) add(o Sum) {
+	low, carry := bits.Add64(binary.BigEndian.Uint64(s[8:]), binary.BigEndian.Uint64(o[8:]), 0)
+	high, _ := bits.Add64(binary.BigEndian.Uint64(s[:8]), binary.BigEndian.Uint64(o[:8]), carry)
+	binary.BigEndian.PutUint64(s[:8], high)
+	binary.BigEndian.PutUint64(s[8:], low)
+}
+
+// Digest is the digest of one table.
+type Digest struct {
+	Table   string
+	Rows    uint64
+	Sum     Sum
+	Buckets [DigestBuckets]Sum
+}
+
+// RowDigest is the digest of one row.
+type RowDigest struct {
+	Key crdt.Key
+	Sum Sum
+}
+
+// Digests computes the digests of all synced tables of the application, or of one, by
+// storage class and bytes, in one snapshot.
+func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err error) {
+	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
+		at = st.position
+		for _, t := range cat.tables {
+			if t.class != Synced || t.own || table != "" && table != t.Name {
+				continue
+			}
+			d := Digest{Table: t.Name}
+			err := t.eachRow(c, func(key crdt.Key, sum Sum) error {
+				d.Rows++
+				d.Sum.add(sum)
+				d.Buckets[bucket(key)].add(sum)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			digests = append(digests, d)
+		}
+		return nil
+	})
+	return digests, at, err
+}
+
+// RowDigests emits the digests of the rows of some buckets of a table.
+func (s *Store) RowDigests(table string, buckets []uint8, emit func(RowDigest) error) error {
+	return s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
+		for _, t := range cat.tables {
+			if t.Name != table || t.class != Synced {
+				continue
+			}
+			return t.eachRow(c, func(key crdt.Key, sum Sum) error {
+				if !slices.Contains(buckets, bucket(key)) {
+					return nil
+				}
+				return emit(RowDigest{Key: key, Sum: sum})
+			})
+		}
+		return &SchemaError{Table: table}
+	})
+}
+
+// KeyText writes a key of a table for people: column=value, ...
+func (s *Store) KeyText(table string, key crdt.Key) (named []Named, err error) {
+	err = s.read(func(_ *sqlite.Conn, _ *state, cat *catalog) error {
+		for _, t := range cat.tables {
+			if t.Name == table {
+				named, err = t.namedKey(key)
+			}
+		}
+		return err
+	})
+	return named, err
+}
+
+func (t *table) namedKey(key crdt.Key) ([]Named, error) {
+	values, err := key.Values()
+	if err != nil {
+		return nil, err
+	}
+	var named []Named
+	for i, v := range values {
+		if i < len(t.Key) {
+			named = append(named, Named{Name: t.Columns[t.Key[i]].Name, Value: v})
+		}
+	}
+	return named, nil
+}
+
+func bucket(key crdt.Key) uint8 {
+	sum := sha256.Sum256([]byte(key))
+	return sum[0]
+}
+
+// eachRow digests every row: its columns in the order of their names, so that servers whose
+// columns were added in another order agree.
+func (t *table) eachRow(c *sqlite.Conn, each func(crdt.Key, Sum) error) error {
+	names := slices.Sorted(slices.Values(t.columnNames()))
+	stored := make([]crdt.Value, len(t.Key))
+	return c.Rows("SELECT "+sqlite.QuoteAll("+", append(t.keyNames(), names...))+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
+		copy(stored, row)
+		key, err := t.CanonicalKey(stored)
+		if err != nil {
+			return nil // a row that cannot sync is not compared
+		}
+		hash := sha256.Sum256([]byte(crdt.NewKey(row[len(stored):]...)))
+		return each(key, Sum(hash[:16]))
+	})
+}

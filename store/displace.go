@@ -1,0 +1,107 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
+)
+
+// displace keeps, at a node, own work that the hub does not have yet and that the incoming
+// change is about to replace in the table. It still goes to the hub, which alone judges
+// whether the two were concurrent: so nothing committed is lost between the two.
+func (tx *transaction) displace(m *merging) error {
+	if !m.present || !m.out.Changed || tx.state.isHub() {
+		return nil
+	}
+	everything := m.out.Reborn || m.out.Died
+	lost := crdt.Change{Key: m.change.Key, Birth: m.row.Birth.Stamp}
+	own := false
+	consider := func(column crdt.Column) {
+		version := m.row.Version(column)
+		v, known := m.was[column]
+		unsent := version.Stamp.Site == tx.state.site && version.Position > tx.state.hubHave
+		if !known || !unsent && !everything || !m.t.isRegister(column) {
+			return
+		}
+		if unsent {
+			if !own || version.Seen < lost.Seen {
+				lost.Seen = version.Seen
+			}
+			own = true
+		}
+		lost.Registers = append(lost.Registers, crdt.Register{Column: column, Stamp: version.Stamp, Value: v})
+	}
+	if everything {
+		for _, number := range m.t.numbers {
+			consider(crdt.Column(number))
+		}
+		lost.Whole = len(lost.Registers) == m.t.registers()
+	} else {
+		for _, i := range m.out.Won {
+			consider(m.change.Registers[i].Column)
+		}
+	}
+	if !own {
+		return nil
+	}
+	document, err := tx.root(m.t, m.change.Key, nil)
+	if err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(packChange(lost, document))
+	if err != nil {
+		return err
+	}
+	return tx.c.Exec("INSERT INTO ravno_displaced(position, tab, change) VALUES(?,?,?)",
+		integer(tx.position()), integer(m.t.number), crdt.BlobValue(string(encoded)))
+}
+
+// packedChange is a displaced change at rest. It is rare, so it is JSON.
+type packedChange struct {
+	Key          []byte           `json:"key"`
+	Birth        packedStamp      `json:"birth"`
+	Seen         causal.Seen      `json:"seen"`
+	Whole        bool             `json:"whole"`
+	Registers    []packedRegister `json:"registers"`
+	DocumentTab  int64            `json:"document_tab"`
+	DocumentRoot []byte           `json:"document_key"`
+}
+
+type packedStamp struct {
+	Time hlc.Time    `json:"time"`
+	Site causal.Site `json:"site"`
+}
+
+type packedRegister struct {
+	Column crdt.Column `json:"column"`
+	Stamp  packedStamp `json:"stamp"`
+	Value  string      `json:"value"`
+}
+
+func packChange(c crdt.Change, document reference) packedChange {
+	p := packedChange{Key: []byte(c.Key), Birth: packedStamp(c.Birth), Seen: c.Seen, Whole: c.Whole,
+		DocumentTab: document.tab, DocumentRoot: []byte(document.key)}
+	for _, r := range c.Registers {
+		p.Registers = append(p.Registers, packedRegister{Column: r.Column, Stamp: packedStamp(r.Stamp), Value: encodeValue(r.Value)})
+	}
+	return p
+}
+
+func unpackChange(b string) (crdt.Change, reference, error) {
+	var p packedChange
+	if err := json.Unmarshal([]byte(b), &p); err != nil {
+		return crdt.Change{}, reference{}, fmt.Errorf("malformed displaced change: %w", err)
+	}
+	c := crdt.Change{Key: crdt.Key(p.Key), Birth: hlc.Stamp(p.Birth), Seen: p.Seen, Whole: p.Whole}
+	for _, r := range p.Registers {
+		v, err := decodeValue(r.Value)
+		if err != nil {
+			return crdt.Change{}, reference{}, err
+		}
+		c.Registers = append(c.Registers, crdt.Register{Column: r.Column, Stamp: hlc.Stamp(r.Stamp), Value: v})
+	}
+	return c, reference{tab: p.DocumentTab, key: crdt.Key(p.DocumentRoot)}, nil
+}

@@ -1,0 +1,226 @@
+package store
+
+import (
+	"errors"
+
+	"ravno/crdt"
+	"ravno/crdt/hlc"
+	"ravno/store/internal/capture"
+)
+
+var errKey = errors.New("malformed key")
+
+// folding is one row that the log says to look at.
+type folding struct {
+	t        *table
+	key      crdt.Key
+	sets     []columnSet // columns set, with the time of each update
+	first    capture.Op  // the first thing that happened
+	looked   bool        // a statement may have replaced the row, and has not yet been seen to
+	replaced bool        // the row was replaced: every column was written
+	born     bool        // the row was made anew
+	bornAt   hlc.Time
+	lastAt   hlc.Time
+}
+
+type columnSet struct {
+	columns capture.ColumnSet
+	at      hlc.Time
+}
+
+// fold turns the log into registers: the only birthplace of stamps. It takes every entry
+// there is, so it never covers half a transaction of the application, and because each
+// apply folds first, inside its own transaction, whatever is still in the log afterwards
+// was written by someone who had seen what was applied.
+func (tx *transaction) fold() (rows int, err error) {
+	order, parents, last, err := tx.readLog()
+	if err != nil || last == tx.state.folded {
+		return 0, err
+	}
+	for _, f := range order {
+		changed, err := tx.foldRow(f, parents)
+		if err != nil {
+			return 0, err
+		}
+		if changed {
+			rows++
+		}
+	}
+	if rows > 0 && !tx.state.isHub() && !tx.state.hasFloor {
+		tx.state.floor, tx.state.hasFloor = tx.state.seen, true
+	}
+	tx.state.folded = last
+	tx.dirty = true
+	if err := tx.placeHeld(); err != nil {
+		return 0, err
+	}
+	return rows, capture.Trim(tx.c, last)
+}
+
+// readLog gathers the entries by row, in the order of the rows' first entries, and stamps
+// them: the first later than everything before, the others not before it.
+func (tx *transaction) readLog() (order []*folding, parents map[reference][]crdt.Value, last int64, err error) {
+	last = tx.state.folded
+	rows := map[reference]*folding{}
+	parents = map[reference][]crdt.Value{}
+	started := false
+	err = capture.Read(tx.c, tx.state.folded, tx.cat.widths, func(e capture.Entry) error {
+		last = e.ID
+		t := tx.cat.byNumber[e.Table]
+		if t == nil {
+			return nil // a table that was dropped, or is local by now
+		}
+		key, err := t.CanonicalKey(e.Key)
+		if err != nil {
+			return tx.refuseRow(t, err)
+		}
+		at := tx.state.clock.Last()
+		millis := e.Millis + tx.state.clockOffset
+		if !started {
+			at, started = tx.state.clock.Tick(millis), true
+		} else {
+			at = tx.state.clock.Follow(millis)
+		}
+		ref := t.reference(key)
+		f := rows[ref]
+		if f == nil {
+			f = &folding{t: t, key: key, first: e.Op}
+			rows[ref] = f
+			order = append(order, f)
+		}
+		f.add(e, at)
+		if len(e.Parent) > 0 {
+			parents[ref] = append([]crdt.Value{}, e.Parent...)
+		}
+		return nil
+	})
+	return order, parents, last, err
+}
+
+// add takes in one entry. An insert after a look is a REPLACE of the row that was there:
+// the same row, written whole. An insert without one made a new row.
+func (f *folding) add(e capture.Entry, at hlc.Time) {
+	switch e.Op {
+	case capture.Look:
+		f.looked = true
+	case capture.Insert:
+		if f.looked {
+			f.replaced, f.looked = true, false
+		} else {
+			f.born, f.bornAt = true, at
+		}
+		f.lastAt = at
+	case capture.Update:
+		f.sets = append(f.sets, columnSet{columns: e.Columns, at: at})
+		f.lastAt = at
+	case capture.Delete:
+		f.lastAt = at
+	}
+	if f.lastAt == 0 {
+		f.lastAt = at
+	}
+}
+
+// foldRow compares what the log says with what is in the table and in the shadow.
+func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (bool, error) {
+	exists, err := tx.exists(f.t, f.key)
+	if err != nil {
+		return false, err
+	}
+	row, _, found, err := tx.readShadow(f.t, f.key)
+	if err != nil {
+		return false, err
+	}
+	changed := false
+	if exists {
+		changed = tx.foldLive(f, &row, found)
+	} else if changed, err = tx.foldGone(f, &row, found); err != nil {
+		return false, err
+	}
+	if !changed {
+		return false, nil
+	}
+	if exists {
+		if err := tx.dropImage(f.t, f.key); err != nil {
+			return false, err
+		}
+	}
+	document, err := tx.root(f.t, f.key, parents)
+	if err != nil {
+		return false, err
+	}
+	if tx.state.isHub() && !f.t.own {
+		if err := tx.touchBoth(document, f, parents, !exists); err != nil {
+			return false, err
+		}
+	}
+	return true, tx.writeShadow(f.t, f.key, row, document, tx.position())
+}
+
+// touchBoth touches the document a row belongs to and, if it was moved, the one it left.
+func (tx *transaction) touchBoth(document reference, f *folding, parents map[reference][]crdt.Value, dead bool) error {
+	if err := tx.touch(document, f.t, f.key, tx.state.site, dead, nil); err != nil {
+		return err
+	}
+	former := parents[f.t.reference(f.key)]
+	if f.t.parent == nil || former == nil || dead {
+		return nil
+	}
+	up, ok, err := tx.parentKey(f.t, former)
+	if err != nil || !ok {
+		return err
+	}
+	left, err := tx.root(f.t.parent.table, up, parents)
+	if err != nil || left == document {
+		return err
+	}
+	return tx.touch(left, f.t, f.key, tx.state.site, dead, nil)
+}
+
+func (tx *transaction) foldLive(f *folding, row *crdt.Row, found bool) bool {
+	switch {
+	case f.born, found && !row.Live():
+		if f.bornAt == 0 {
+			f.bornAt = f.lastAt
+		}
+		birth := tx.version(f.bornAt)
+		*row = crdt.Row{Birth: birth, Base: birth}
+	case f.replaced:
+		row.Base, row.Columns = tx.version(f.lastAt), nil
+	case len(f.sets) == 0:
+		return false
+	default:
+		for _, set := range f.sets {
+			version := tx.version(set.at)
+			for number := range set.columns.All() {
+				row.Set(crdt.Column(number), version)
+			}
+		}
+	}
+	return true
+}
+
+func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
+	switch {
+	case found && !row.Live():
+		return false, nil
+	case !found && f.first == capture.Insert:
+		return false, nil // came and went between two folds: nobody ever saw it
+	case found:
+		_, state, err := tx.readImage(f.t, f.key)
+		if err != nil || state == imageHeld || state == imagePartial {
+			return false, err // it was not in the table to begin with
+		}
+	}
+	row.Death = tx.version(f.lastAt)
+	return true, nil
+}
+
+// version is a version written here and now, by someone who has seen all that was applied.
+func (tx *transaction) version(at hlc.Time) crdt.Version {
+	seen := tx.state.seen
+	if tx.state.isHub() {
+		seen = tx.state.position
+	}
+	return crdt.Version{Stamp: hlc.Stamp{Time: at, Site: tx.state.site}, Position: tx.position(), Seen: seen}
+}

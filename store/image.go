@@ -1,0 +1,186 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"ravno/crdt"
+	"ravno/store/internal/sqlite"
+)
+
+// image is the values of a row, by column number. A column that is missing is not known.
+type image map[crdt.Column]crdt.Value
+
+// imageState says why a row's values are kept outside its table.
+type imageState string
+
+const (
+	imageNone    imageState = ""
+	imageTable   imageState = "table"   // it is in its table
+	imageHeld    imageState = "held"    // live, but a constraint keeps it out
+	imagePartial imageState = "partial" // live, but some values are still to come
+	imageRemains imageState = "remains" // deleted; kept in case an edit was newer
+)
+
+// encode packs an image: per column its number as an unsigned varint, then the length and
+// bytes of its value in key encoding.
+func (m image) encode() crdt.Value {
+	var b []byte
+	for column, v := range m {
+		b = binary.AppendUvarint(b, uint64(column))
+		value := crdt.NewKey(v)
+		b = binary.AppendUvarint(b, uint64(len(value)))
+		b = append(b, value...)
+	}
+	return crdt.BlobValue(string(b))
+}
+
+func decodeImage(v crdt.Value) (image, error) {
+	b := []byte(v.Bytes())
+	m := image{}
+	for len(b) > 0 {
+		column, used := binary.Uvarint(b)
+		if used <= 0 {
+			return nil, fmt.Errorf("malformed image of a row")
+		}
+		b = b[used:]
+		size, used := binary.Uvarint(b)
+		if used <= 0 || size > uint64(len(b)-used) {
+			return nil, fmt.Errorf("malformed image of a row")
+		}
+		values, err := crdt.Key(b[used : used+int(size)]).Values()
+		if err != nil || len(values) != 1 {
+			return nil, fmt.Errorf("malformed image of a row: %v", err)
+		}
+		m[crdt.Column(column)] = values[0]
+		b = b[used+int(size):]
+	}
+	return m, nil
+}
+
+// tableImage reads a row from its table; nil if it is not there.
+func (tx *transaction) tableImage(t *table, key crdt.Key) (image, error) {
+	values, err := key.Values()
+	if err != nil {
+		return nil, err
+	}
+	row, err := tx.c.Row(t.sql.image, values...)
+	if err != nil || row == nil {
+		return nil, err
+	}
+	m := make(image, len(row))
+	for i, v := range row {
+		m[crdt.Column(t.numbers[i])] = v
+	}
+	return m, nil
+}
+
+// readImage reads what is kept of a row outside its table.
+func (tx *transaction) readImage(t *table, key crdt.Key) (image, imageState, error) {
+	if tx.noImages {
+		return nil, imageNone, nil
+	}
+	row, err := tx.c.Row("SELECT state, image FROM ravno_image WHERE tab=? AND key=?", integer(t.number), blob(key))
+	if err != nil || row == nil {
+		return nil, imageNone, err
+	}
+	m, err := decodeImage(row[1])
+	return m, imageState(row[0].Bytes()), err
+}
+
+// values finds the values of a row, in its table or outside it.
+func (tx *transaction) values(t *table, key crdt.Key) (image, imageState, error) {
+	m, err := tx.tableImage(t, key)
+	if err != nil || m != nil {
+		return m, imageTable, err
+	}
+	return tx.readImage(t, key)
+}
+
+func (tx *transaction) keepImage(t *table, key crdt.Key, state imageState, m image) error {
+	tx.noImages = false
+	return tx.c.Exec("INSERT OR REPLACE INTO ravno_image(tab, key, state, image) VALUES(?,?,?,?)",
+		integer(t.number), blob(key), text(string(state)), m.encode())
+}
+
+func (tx *transaction) dropImage(t *table, key crdt.Key) error {
+	if tx.noImages {
+		return nil
+	}
+	return tx.c.Exec("DELETE FROM ravno_image WHERE tab=? AND key=?", integer(t.number), blob(key))
+}
+
+// complete fills in the key columns that the key itself determines, and reports whether
+// every column is known.
+func (t *table) complete(key crdt.Key, m image) (bool, error) {
+	values, err := key.Values()
+	if err != nil || len(values) != len(t.Key) {
+		return false, fmt.Errorf("table %s: %w", t.Name, errKey)
+	}
+	for i, k := range t.Key {
+		if number := crdt.Column(t.numbers[k]); !t.Columns[k].Register {
+			m[number] = values[i]
+		}
+	}
+	for i := range t.Columns {
+		if _, ok := m[crdt.Column(t.numbers[i])]; !ok {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// insertImage puts a complete row into its table.
+func (tx *transaction) insertImage(t *table, m image) error {
+	values := make([]crdt.Value, len(t.Columns))
+	for i, number := range t.numbers {
+		values[i] = m[crdt.Column(number)]
+	}
+	return tx.c.Exec(t.sql.insert, values...)
+}
+
+// updateImage writes some columns of a row that is in its table.
+func (tx *transaction) updateImage(t *table, key crdt.Key, columns []crdt.Column, m image) error {
+	if len(columns) == 0 {
+		return nil
+	}
+	names, values := make([]string, len(columns)), make([]crdt.Value, 0, len(columns)+len(t.Key))
+	for i, c := range columns {
+		names[i] = t.Columns[t.byNum[c]].Name
+		values = append(values, m[c])
+	}
+	where, err := key.Values()
+	if err != nil {
+		return err
+	}
+	return tx.c.Exec(t.update(names), append(values, where...)...)
+}
+
+// update is the text of an UPDATE of some columns by key.
+func (t *table) update(names []string) string {
+	set := ""
+	for i, name := range names {
+		if i > 0 {
+			set += ", "
+		}
+		set += sqlite.Quote(name) + "=?"
+	}
+	return "UPDATE " + sqlite.Quote(t.Name) + " SET " + set + " WHERE " + t.sql.keyWhere
+}
+
+func (tx *transaction) remove(t *table, key crdt.Key) error {
+	values, err := key.Values()
+	if err != nil {
+		return err
+	}
+	return tx.c.Exec(t.sql.remove, values...)
+}
+
+func (tx *transaction) exists(t *table, key crdt.Key) (bool, error) {
+	values, err := key.Values()
+	if err != nil {
+		return false, err
+	}
+	row, err := tx.c.Row(t.sql.exists, values...)
+	return row != nil, err
+}

@@ -1,0 +1,92 @@
+-- ravno's own tables in the application's file. Run once, by init and by join, inside one
+-- transaction. Only SQL that SQLite 3.8.3 can parse: the application's library, however
+-- old, reads this schema too. Shadow tables (ravno_shadow_N) and kept journals
+-- (ravno_kept_N) are made per table, and ravno_log by the capture triggers' installer.
+
+-- One row: who this site is and how far it has come.
+CREATE TABLE ravno_state(
+  format       INTEGER NOT NULL,           -- of these tables; a newer one is refused
+  site         INTEGER NOT NULL,
+  organisation TEXT    NOT NULL,
+  incarnation  BLOB    NOT NULL,           -- 16 bytes, drawn when this state was made
+  position     INTEGER NOT NULL DEFAULT 0, -- commits of this incarnation
+  clock        INTEGER NOT NULL DEFAULT 0, -- hybrid logical clock: latest time issued or seen
+  folded       INTEGER NOT NULL DEFAULT 0, -- ravno_log entries up to this id are folded
+  catalog      INTEGER NOT NULL DEFAULT 0, -- grows when tables or settings change
+  -- at a node
+  hub_incarnation BLOB,                    -- of the hub whose positions seen counts
+  seen         INTEGER NOT NULL DEFAULT 0, -- hub position applied here
+  hub_have     INTEGER NOT NULL DEFAULT 0, -- our position the hub has committed
+  seen_floor   INTEGER,                    -- least seen of work the hub does not have; NULL: none
+  addresses    TEXT    NOT NULL DEFAULT '',-- where the hub is, separated by spaces
+  clock_offset INTEGER NOT NULL DEFAULT 0, -- ms to add to our clock to get the hub's
+  last_transfer INTEGER NOT NULL DEFAULT 0,-- Unix ms of the last data transferred
+  hub_status   TEXT    NOT NULL DEFAULT '',-- the hub's last status, JSON
+  -- at the hub
+  listen       TEXT    NOT NULL DEFAULT '',-- address to listen on
+  advertise    TEXT    NOT NULL DEFAULT '',-- host:port nodes are told
+  listening    TEXT    NOT NULL DEFAULT '' -- address the daemon last listened on
+);
+
+-- Tables and columns have numbers here, which stay when a column goes and comes back.
+CREATE TABLE ravno_table(number INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE ravno_column(tab INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL,
+  PRIMARY KEY(tab, number));
+
+-- At the hub: what it knows of each node. Local to the hub.
+CREATE TABLE ravno_peer(
+  site          INTEGER PRIMARY KEY,
+  incarnation   BLOB    NOT NULL,
+  have          INTEGER NOT NULL DEFAULT 0, -- node position committed here
+  acked         INTEGER NOT NULL DEFAULT 0, -- hub position committed there
+  floor         INTEGER NOT NULL DEFAULT 0, -- least hub position its unsent work has seen
+  serial        TEXT    NOT NULL DEFAULT '',-- of its certificate
+  last_transfer INTEGER NOT NULL DEFAULT 0
+);
+
+-- At the hub: join tokens, by the hash of their secret.
+CREATE TABLE ravno_token(
+  hash    BLOB PRIMARY KEY,
+  name    TEXT    NOT NULL,
+  expires INTEGER NOT NULL,  -- Unix ms
+  site    INTEGER            -- the node it enrolled; NULL: unused
+);
+
+-- At a node: own work that a newer write replaced before the hub had it. It still goes to the hub.
+CREATE TABLE ravno_displaced(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, tab INTEGER NOT NULL,
+  change BLOB NOT NULL);
+
+-- At the hub: who last changed which row of a document, and where in the hub's history.
+CREATE TABLE ravno_touch(document BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
+  position INTEGER NOT NULL, dead INTEGER NOT NULL, before BLOB NOT NULL, -- values before, where known
+  PRIMARY KEY(document, tab, key, site)) WITHOUT ROWID;
+CREATE INDEX ravno_touch_position ON ravno_touch(position);
+
+-- Rows whose values are known but which are not in their table: held (a constraint keeps them
+-- out), partial (some values are still to come) or remains (deleted, kept in case an edit was newer).
+CREATE TABLE ravno_image(tab INTEGER NOT NULL, key BLOB NOT NULL, state TEXT NOT NULL, image BLOB NOT NULL,
+  PRIMARY KEY(tab, key)) WITHOUT ROWID;
+
+-- Replicated: the servers, the settings of tables, the conflicts.
+CREATE TABLE ravno_site(site INTEGER PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, removed INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE ravno_setting(tab TEXT PRIMARY KEY NOT NULL, class TEXT NOT NULL, document TEXT, counters TEXT NOT NULL DEFAULT '');
+CREATE TABLE ravno_conflict(
+  id           TEXT PRIMARY KEY NOT NULL,
+  kind         TEXT    NOT NULL,
+  tab          TEXT    NOT NULL,
+  key          BLOB    NOT NULL,
+  document_tab TEXT    NOT NULL,
+  document_key BLOB    NOT NULL,
+  sites        TEXT    NOT NULL, -- numbers, separated by commas
+  found_at     INTEGER NOT NULL, -- Unix ms
+  detail       TEXT    NOT NULL, -- JSON: the values on every side
+  revision     INTEGER NOT NULL, -- grows when more is found
+  resolved     INTEGER NOT NULL DEFAULT 0, -- the revision an admin has resolved; open if less
+  resolved_by  TEXT    NOT NULL DEFAULT '',
+  resolved_at  INTEGER NOT NULL DEFAULT 0,
+  note         TEXT    NOT NULL DEFAULT ''
+);
+CREATE INDEX ravno_conflict_document ON ravno_conflict(document_tab, document_key);
+
+-- Journal: ravno's own events.
+CREATE TABLE ravno_event(id INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, site TEXT NOT NULL, text TEXT NOT NULL);

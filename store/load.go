@@ -1,0 +1,398 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/store/internal/capture"
+	"ravno/store/internal/sqlite"
+)
+
+// LoadPosition is what a first load says about itself, inside its file: the hub position
+// its rows are from, so that the two can never be of different moments.
+type LoadPosition struct {
+	Position    causal.Position
+	Incarnation causal.Incarnation // of the hub
+	Rows        int64
+}
+
+// WriteLoad writes a first load at the hub: a consistent copy of the database with the rows
+// that sync, the servers, settings and conflicts, and nothing that stays at the hub: no
+// local or journal rows, no tokens, no shadow rows. What was removed is overwritten.
+func (s *Store) WriteLoad(path string) (at LoadPosition, err error) {
+	if _, err := s.Fold(); err != nil {
+		return at, err
+	}
+	var drop []string
+	err = s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
+		for _, t := range cat.tables {
+			if t.class == Journal && !t.own {
+				drop = append(drop, t.Name)
+			}
+		}
+		drop = append(drop, cat.local...)
+		for _, r := range cat.refused {
+			drop = append(drop, r.Table)
+		}
+		return nil
+	})
+	if err != nil {
+		return at, err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return at, err
+	}
+	source, err := sqlite.Open(s.path, sqlite.ReadWrite)
+	if err != nil {
+		return at, explain(s.path, err)
+	}
+	defer source.Close()
+	if err := source.Exec("VACUUM INTO " + sqlite.Literal(path)); err != nil {
+		return at, fmt.Errorf("writing the first load to %s: %w", path, err)
+	}
+	return trimLoad(path, drop)
+}
+
+// trimLoad takes out of a copy what stays at the hub.
+func trimLoad(path string, empty []string) (at LoadPosition, err error) {
+	c, err := sqlite.Open(path, sqlite.ReadWrite)
+	if err != nil {
+		return at, err
+	}
+	defer c.Close()
+	for _, sql := range []string{"PRAGMA journal_mode=DELETE", "PRAGMA synchronous=OFF", "PRAGMA foreign_keys=OFF", "PRAGMA secure_delete=ON", "SELECT ravno_triggers(0)"} {
+		if err := c.Exec(sql); err != nil {
+			return at, err
+		}
+	}
+	err = c.Transaction("IMMEDIATE", func() error {
+		st, err := readState(c)
+		if err != nil {
+			return err
+		}
+		at.Position, at.Incarnation = st.position, st.incarnation
+		for _, name := range empty {
+			if err := c.Exec("DELETE FROM " + sqlite.Quote(name)); err != nil {
+				return err
+			}
+		}
+		organisation, err := c.Text("SELECT organisation FROM ravno_state")
+		if err != nil {
+			return err
+		}
+		if err := c.Exec(`CREATE TABLE ravno_load(position INTEGER, incarnation BLOB, clock INTEGER, organisation TEXT)`); err != nil {
+			return err
+		}
+		if err := c.Exec("INSERT INTO ravno_load VALUES(?,?,?,?)", integer(st.position), crdt.BlobValue(string(st.incarnation[:])),
+			integer(st.clock.Last()), text(organisation)); err != nil {
+			return err
+		}
+		return dropOwn(c, "ravno_load", "ravno_site", "ravno_setting", "ravno_conflict")
+	})
+	if err != nil {
+		return at, err
+	}
+	return at, c.Exec("VACUUM")
+}
+
+// dropOwn drops ravno's triggers, views and tables, except some tables.
+func dropOwn(c *sqlite.Conn, except ...string) error {
+	kept := map[string]bool{}
+	for _, name := range except {
+		kept[name] = true
+	}
+	if err := capture.Remove(c); err != nil {
+		return err
+	}
+	for _, kind := range []string{"view", "table"} {
+		var names []string
+		err := c.Rows(`SELECT name FROM sqlite_master WHERE type=? AND name LIKE 'ravno\_%' ESCAPE '\'`, []crdt.Value{text(kind)}, func(row []crdt.Value) error {
+			if name := row[0].Bytes(); !kept[name] {
+				names = append(names, name)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		c.Forget() // a statement still open would lock what it reads
+		for _, name := range names {
+			if err := c.Exec("DROP " + kind + " " + sqlite.Quote(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// LocalRows says what to do with rows of a node's file that the hub does not have.
+type LocalRows int
+
+// What to do with a node's own rows at join.
+const (
+	RefuseLocal  LocalRows = iota // stop and say which
+	KeepLocal                     // offer them to everyone as new rows
+	DiscardLocal                  // drop them, after a backup copy
+)
+
+// LocalRowsError says that a node's file has rows the hub does not have.
+type LocalRowsError struct {
+	Path   string
+	Tables []string // "table: n rows the hub does not have, m with other values"
+}
+
+func (e *LocalRowsError) Error() string {
+	return fmt.Sprintf("%s has rows the hub does not have: %s. Try: --keep-local to offer them to everyone as new rows, or --discard-local to drop them after a backup copy", e.Path, strings.Join(e.Tables, "; "))
+}
+
+// InstallLoad makes the file at path a node's database from a first load. A file that does
+// not exist appears whole or not at all; into one that exists, the rows are loaded in one
+// transaction. It returns the backup copy made of a file whose rows were replaced.
+func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock Clock) (report *Report, backup string, err error) {
+	if err := readCarried(load, &o); err != nil {
+		return nil, "", err
+	}
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		report, err = installFresh(load, path, o, clock)
+		return report, "", err
+	}
+	return installInto(load, path, o, local, clock)
+}
+
+func readCarried(load string, o *NodeOptions) error {
+	c, err := sqlite.Open(load, sqlite.ReadWrite)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	row, err := c.Row("SELECT position, incarnation, clock, organisation FROM ravno_load")
+	if err != nil || row == nil {
+		return fmt.Errorf("%s is not a first load: %w", load, errors.Join(err, errors.New("no ravno_load")))
+	}
+	o.Seen = causal.Seen(row[0].Int())
+	copy(o.HubIncarnation[:], row[1].Bytes())
+	o.Carried.Clock, o.Organisation = row[2].Int(), row[3].Bytes()
+	if o.Carried.Sites, err = readSites(c); err != nil {
+		return err
+	}
+	settings, err := readSettings(c)
+	if err != nil {
+		return err
+	}
+	for _, s := range settings {
+		o.Carried.Settings = append(o.Carried.Settings, s)
+	}
+	return c.Rows("SELECT "+conflictColumns+" FROM ravno_conflict", nil, func(row []crdt.Value) error {
+		o.Carried.Conflicts = append(o.Carried.Conflicts, append([]crdt.Value{}, row...))
+		return nil
+	})
+}
+
+func installFresh(load, path string, o NodeOptions, clock Clock) (*Report, error) {
+	fresh := load + ".fresh"
+	if err := removeAll(fresh, fresh+"-wal", fresh+"-shm"); err != nil {
+		return nil, err
+	}
+	if err := onFile(load, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO " + sqlite.Literal(fresh)) }); err != nil {
+		return nil, err
+	}
+	err := onFile(fresh, func(c *sqlite.Conn) error {
+		return c.Transaction("IMMEDIATE", func() error { return dropOwn(c) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	report, err := initNode(fresh, o, clock, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := onFile(fresh, emptyWAL); err != nil {
+		return nil, err
+	}
+	if err := removeAll(fresh+"-wal", fresh+"-shm"); err != nil {
+		return nil, err
+	}
+	if err := syncFile(fresh); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return nil, fmt.Errorf("putting %s in place: %w", path, err)
+	}
+	return report, syncFile(filepath.Dir(path))
+}
+
+// emptyWAL moves everything from the -wal file into the database file, which can then be
+// renamed alone.
+func emptyWAL(c *sqlite.Conn) error {
+	if _, err := c.Int("SELECT count(*) FROM sqlite_master"); err != nil { // learn that it is in WAL mode
+		return err
+	}
+	row, err := c.Row("PRAGMA wal_checkpoint(TRUNCATE)")
+	if err == nil && (row == nil || row[0].Int() != 0 || row[1].Int() != 0) {
+		err = fmt.Errorf("%s: the checkpoint did not finish: %v", c.Path(), row)
+	}
+	return err
+}
+
+// onFile runs f on a connection of its own.
+func onFile(path string, f func(*sqlite.Conn) error) error {
+	c, err := sqlite.Open(path, sqlite.ReadWrite)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return f(c)
+}
+
+func removeAll(paths ...string) error {
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func installInto(load, path string, o NodeOptions, local LocalRows, clock Clock) (report *Report, backup string, err error) {
+	into := &intoLoad{path: path, policy: local}
+	report, err = initNode(path, o, clock, func(c *sqlite.Conn) error {
+		if err := c.Exec("ATTACH DATABASE " + sqlite.Literal(load) + " AS ravno_load"); err != nil {
+			return err
+		}
+		if local == RefuseLocal {
+			return nil
+		}
+		backup = fmt.Sprintf("%s.before-join-%s", path, clock().UTC().Format("20060102T150405Z"))
+		return c.Exec("VACUUM INTO " + sqlite.Literal(backup))
+	}, into.load)
+	return report, backup, err
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// intoLoad loads the hub's rows into a file that has tables, and perhaps rows, already.
+type intoLoad struct {
+	path   string
+	policy LocalRows
+	lacks  []string
+}
+
+func (l *intoLoad) load(tx *transaction) error {
+	var synced []*table
+	for _, t := range tx.cat.tables {
+		switch {
+		case t.own:
+		case t.class == Journal:
+			if err := tx.logAll(t); err != nil { // this site's own: all of it goes to the hub
+				return err
+			}
+		default:
+			synced = append(synced, t)
+		}
+	}
+	if err := l.missingTables(tx); err != nil {
+		return err
+	}
+	for _, t := range synced {
+		if err := l.compare(tx, t); err != nil {
+			return err
+		}
+	}
+	if len(l.lacks) > 0 && l.policy == RefuseLocal {
+		return &LocalRowsError{Path: l.path, Tables: l.lacks}
+	}
+	for _, t := range synced {
+		if err := l.replace(tx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missingTables refuses a file that lacks a table the hub syncs: its rows would have nowhere to go.
+func (l *intoLoad) missingTables(tx *transaction) error {
+	return tx.c.Rows(`SELECT name FROM ravno_load.sqlite_master m WHERE type='table' AND name NOT LIKE 'ravno\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+		AND NOT EXISTS (SELECT 1 FROM main.sqlite_master o WHERE o.type='table' AND lower(o.name)=lower(m.name))`, nil, func(row []crdt.Value) error {
+		return &SchemaError{Table: row[0].Bytes()}
+	})
+}
+
+func (l *intoLoad) compare(tx *transaction, t *table) error {
+	present, err := tx.c.Int("SELECT count(*) FROM ravno_load.sqlite_master WHERE type='table' AND lower(name)=lower(?)", text(t.Name))
+	if err != nil {
+		return err
+	}
+	if present == 0 {
+		return fmt.Errorf("table %s is in %s but not at the hub. Try: --local %s is not possible at a node; upgrade the hub's application first", t.Name, l.path, t.Name)
+	}
+	name, columns := sqlite.Quote(t.Name), sqlite.QuoteAll("", t.columnNames())
+	rows, err := tx.c.Int("SELECT count(*) FROM main." + name + " l WHERE NOT EXISTS (SELECT 1 FROM ravno_load." + name + " h WHERE " + t.sameKey("l", "h") + ")")
+	if err != nil {
+		return err
+	}
+	other, err := tx.c.Int("SELECT count(*) FROM (SELECT " + columns + " FROM main." + name + " EXCEPT SELECT " + columns + " FROM ravno_load." + name + ")")
+	if err != nil {
+		return err
+	}
+	if rows+other > 0 {
+		l.lacks = append(l.lacks, fmt.Sprintf("%s: %d rows, %d more with other values", t.Name, rows, max(other-rows, 0)))
+	}
+	return nil
+}
+
+func (t *table) sameKey(a, b string) string {
+	var parts []string
+	for _, name := range t.keyNames() {
+		parts = append(parts, a+"."+sqlite.Quote(name)+"="+b+"."+sqlite.Quote(name))
+	}
+	return strings.Join(parts, " AND ")
+}
+
+// replace makes a table's rows those of the hub, and then adds the node's own, if they are
+// to be kept. Rows with the hub's key and other values give way: the backup has them.
+func (l *intoLoad) replace(tx *transaction, t *table) error {
+	name, columns := sqlite.Quote(t.Name), sqlite.QuoteAll("", t.columnNames())
+	if l.policy == KeepLocal {
+		if err := tx.c.Exec("CREATE TEMP TABLE ravno_keep AS SELECT " + columns + " FROM main." + name +
+			" l WHERE NOT EXISTS (SELECT 1 FROM ravno_load." + name + " h WHERE " + t.sameKey("l", "h") + ")"); err != nil {
+			return err
+		}
+	}
+	if err := tx.c.Exec("DELETE FROM main." + name); err != nil {
+		return err
+	}
+	if err := tx.c.Exec("INSERT INTO main." + name + "(" + columns + ") SELECT " + columns + " FROM ravno_load." + name); err != nil {
+		return err
+	}
+	if l.policy != KeepLocal {
+		return nil
+	}
+	if err := tx.c.Exec("INSERT INTO main." + name + "(" + columns + ") SELECT " + columns + " FROM temp.ravno_keep"); err != nil {
+		return fmt.Errorf("a row of %s clashes with one of the hub: %w. Try: change it, or --discard-local", t.Name, err)
+	}
+	if err := tx.logFrom(t, "temp.ravno_keep"); err != nil {
+		return err
+	}
+	return tx.c.Exec("DROP TABLE temp.ravno_keep")
+}
+
+// logAll appends an entry for every row of a table, as if each had just been inserted.
+func (tx *transaction) logAll(t *table) error { return tx.logFrom(t, "main."+sqlite.Quote(t.Name)) }
+
+func (tx *transaction) logFrom(t *table, source string) error {
+	return tx.c.Rows("SELECT "+sqlite.QuoteAll("+", t.keyNames())+" FROM "+source, nil, func(stored []crdt.Value) error {
+		return capture.Append(tx.c, t.number, capture.Insert, capture.ColumnSet{}, tx.now(), stored)
+	})
+}

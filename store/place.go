@@ -1,0 +1,205 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/crdt/hlc"
+	"ravno/store/internal/sqlite"
+)
+
+// maxPlaceRounds bounds how often the held rows are gone through in one transaction. Each
+// round places at least one row, and a row only gives way to an older claim, so rounds end
+// by themselves; the bound is for the proof being wrong.
+const maxPlaceRounds = 10_000
+
+func isConstraint(err error) bool { return sqlite.FailureOf(err) == sqlite.Constraint }
+
+// hold takes a live row out of its table, because a constraint keeps its merged values out,
+// and tries it again when everything else of the transaction is in place: values that two
+// rows swap fit then.
+func (tx *transaction) hold(t *table, key crdt.Key, m image) error {
+	if err := tx.remove(t, key); err != nil {
+		return err
+	}
+	tx.tryHeld = true
+	return tx.keepImage(t, key, imageHeld, m)
+}
+
+// heldRow is a row that waits for its place.
+type heldRow struct {
+	t     *table
+	key   crdt.Key
+	image image
+	claim hlc.Stamp // the newest stamp among the columns of its unique indexes
+}
+
+// placeHeld puts held rows into their tables where they fit: of two rows that claim one
+// value, the one with the older claim stays and the other is held. Every site decides
+// alike, because claims are stamps.
+func (tx *transaction) placeHeld() error {
+	if !tx.tryHeld && !tx.dirty || tx.noImages {
+		return nil
+	}
+	for range maxPlaceRounds {
+		held, err := tx.heldRows()
+		if err != nil {
+			return err
+		}
+		placed := false
+		for _, row := range held {
+			ok, err := tx.place(row)
+			if err != nil {
+				return err
+			}
+			placed = placed || ok
+		}
+		if !placed {
+			return nil
+		}
+	}
+	return fmt.Errorf("held rows still moving after %d rounds", maxPlaceRounds)
+}
+
+// heldRows are the rows to place, oldest claim first.
+func (tx *transaction) heldRows() ([]heldRow, error) {
+	var held []heldRow
+	err := tx.c.Rows("SELECT tab, key, image FROM ravno_image WHERE state='held'", nil, func(row []crdt.Value) error {
+		t := tx.cat.byNumber[row[0].Int()]
+		if t == nil {
+			return nil
+		}
+		m, err := decodeImage(row[2])
+		held = append(held, heldRow{t: t, key: crdt.Key(row[1].Bytes()), image: m})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range held {
+		if held[i].claim, err = tx.claim(held[i].t, held[i].key); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(held, func(a, b heldRow) int {
+		return cmp.Or(a.claim.Compare(b.claim), strings.Compare(string(a.key), string(b.key)))
+	})
+	return held, nil
+}
+
+// claim is when a row last wrote a column of a unique index.
+func (tx *transaction) claim(t *table, key crdt.Key) (hlc.Stamp, error) {
+	row, _, _, err := tx.readShadow(t, key)
+	if err != nil {
+		return hlc.Stamp{}, err
+	}
+	claim := row.Birth.Stamp
+	for _, index := range t.Unique {
+		for _, part := range index.Parts {
+			if part.Column < 0 {
+				return row.Newest(), nil // an expression: any column may be in it
+			}
+			if s := row.Version(crdt.Column(t.numbers[part.Column])).Stamp; s.After(claim) {
+				claim = s
+			}
+		}
+	}
+	return claim, nil
+}
+
+// place tries to insert a held row, removing rows with newer claims that are in its way.
+func (tx *transaction) place(row heldRow) (bool, error) {
+	err := tx.insertImage(row.t, row.image)
+	if err == nil {
+		return true, tx.dropImage(row.t, row.key)
+	}
+	if !isConstraint(err) {
+		return false, err
+	}
+	if !sqlite.IsUnique(err) {
+		return false, nil // NOT NULL or CHECK: nothing that could give way
+	}
+	blockers, err := tx.blockers(row)
+	if err != nil || len(blockers) == 0 {
+		return false, err
+	}
+	for _, key := range blockers {
+		claim, err := tx.claim(row.t, key)
+		if err != nil {
+			return false, err
+		}
+		if order := cmp.Or(row.claim.Compare(claim), strings.Compare(string(row.key), string(key))); order > 0 {
+			return false, nil
+		}
+	}
+	for _, key := range blockers {
+		m, err := tx.tableImage(row.t, key)
+		if err != nil {
+			return false, err
+		}
+		if err := tx.hold(row.t, key, m); err != nil {
+			return false, err
+		}
+	}
+	if err := tx.insertImage(row.t, row.image); err != nil {
+		if isConstraint(err) {
+			return true, nil // something else gave way; the next round decides
+		}
+		return false, err
+	}
+	return true, tx.dropImage(row.t, row.key)
+}
+
+// blockers are the keys of the rows in the table that have one of the row's unique values.
+func (tx *transaction) blockers(row heldRow) ([]crdt.Key, error) {
+	t := row.t
+	found := map[crdt.Key]bool{}
+	for _, index := range t.Unique {
+		query, args := "", []crdt.Value(nil)
+		for _, part := range index.Parts {
+			if query != "" {
+				query += " AND "
+			}
+			if part.Column < 0 {
+				expression, values := t.evaluate(part.Expr, row.image)
+				query += part.Expr + " = " + expression
+				args = append(args, values...)
+				continue
+			}
+			query += sqlite.Quote(t.Columns[part.Column].Name) + " COLLATE " + sqlite.Quote(part.Collation) + " = ?"
+			args = append(args, row.image[crdt.Column(t.numbers[part.Column])])
+		}
+		if index.Where != "" {
+			query += " AND (" + index.Where + ")"
+		}
+		err := tx.c.Rows("SELECT "+sqlite.QuoteAll("+", t.keyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+query, args,
+			func(stored []crdt.Value) error {
+				key, err := t.CanonicalKey(stored)
+				found[key] = true
+				return err
+			})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var keys []crdt.Key
+	for key := range found {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+// evaluate writes an index expression over given values instead of a row of the table.
+func (t *table) evaluate(expression string, m image) (string, []crdt.Value) {
+	var columns []string
+	var values []crdt.Value
+	for i, c := range t.Columns {
+		columns = append(columns, "? AS "+sqlite.Quote(c.Name))
+		values = append(values, m[crdt.Column(t.numbers[i])])
+	}
+	return "(SELECT " + expression + " FROM (SELECT " + strings.Join(columns, ", ") + "))", values
+}

@@ -1,0 +1,347 @@
+// Package store is the only door to SQL: what the application's file holds, what was
+// captured in it, and what came from elsewhere. One change goes through it like this:
+// the application's statement fires a capture trigger, which appends to ravno_log; fold
+// turns the log into registers with stamps; a delta of everything above a position is
+// extracted for the next site, and there merged and applied in one transaction. The
+// package refuses to know the network, flags and the real clock.
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/store/internal/capture"
+	"ravno/store/internal/sqlite"
+)
+
+// ErrNotEnrolled says that the file is a database, but not yet ravno's.
+var ErrNotEnrolled = errors.New("not enrolled with ravno")
+
+// Clock tells the physical time. The real one is read only in cmd.
+type Clock func() time.Time
+
+// Store is one enrolled database file. Its methods are safe for concurrent use: writes take
+// turns on one connection, reads on another, each read in one snapshot.
+type Store struct {
+	path  string
+	clock Clock
+
+	writing sync.Mutex // guards writer and writeCatalog
+	writer  *sqlite.Conn
+	// writeCatalog and readCatalog are the tables as last read; each is compared with the
+	// file's versions at the start of every transaction.
+	writeCatalog *catalog
+
+	reading     sync.Mutex // guards reader and readCatalog
+	reader      *sqlite.Conn
+	readCatalog *catalog
+}
+
+// FileError says what is wrong with a database file and what to do.
+type FileError struct{ Path, Problem, Try string }
+
+func (e *FileError) Error() string { return e.Path + ": " + e.Problem + ". Try: " + e.Try }
+
+// Resolve turns a path as given into the one the state beside the file goes by, so that
+// two ways to write one file's name do not make two daemons.
+func Resolve(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real, nil
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return "", &FileError{Path: path, Problem: "its directory does not exist", Try: "mkdir -p " + filepath.Dir(abs)}
+	}
+	return filepath.Join(dir, filepath.Base(abs)), nil
+}
+
+// Open opens an enrolled database. The file's own triggers are off for what the store
+// writes: what the application's triggers did at the site of origin arrives as data.
+func Open(path string, clock Clock) (*Store, error) {
+	if err := checkFile(path, false); err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, clock: clock}
+	var err error
+	if s.writer, err = openWriter(path); err != nil {
+		return nil, explain(path, err)
+	}
+	if s.reader, err = sqlite.Open(path, sqlite.ReadWrite); err != nil {
+		s.writer.Close()
+		return nil, explain(path, err)
+	}
+	if err := s.checkEnrolled(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func openWriter(path string) (*sqlite.Conn, error) {
+	c, err := sqlite.Open(path, sqlite.ReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	// FULL: a commit of ours is durable before anything is sent or acknowledged, and makes
+	// the application's own commits before it durable too, since they share one -wal file.
+	// No checkpoints: they are the application's, at moments that suit it.
+	for _, sql := range []string{"PRAGMA foreign_keys=OFF", "PRAGMA synchronous=FULL", "PRAGMA recursive_triggers=OFF",
+		"PRAGMA wal_autocheckpoint=" + walPagesBeforeCheckpoint, "SELECT ravno_triggers(0)"} {
+		if err := c.Exec(sql); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// walPagesBeforeCheckpoint is when a commit of ours checkpoints: eight times SQLite's own
+// default of 1,000, so that an application that writes does it first, at a moment of its
+// own, and a file nobody writes but ravno still does not grow without end.
+const walPagesBeforeCheckpoint = "8000"
+
+func (s *Store) checkEnrolled() error {
+	n, err := s.writer.Int("SELECT count(*) FROM sqlite_master WHERE name='ravno_state'")
+	if err != nil {
+		return explain(s.path, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("%s: %w. Try: ravno init (at the hub) or ravno join (at a node)", s.path, ErrNotEnrolled)
+	}
+	_, err = readState(s.writer)
+	return err
+}
+
+// checkFile finds out what is wrong with a file before SQLite touches it. It only looks at
+// its attributes: reading and closing it outside SQLite would drop locks.
+func checkFile(path string, mayBeMissing bool) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist) && mayBeMissing:
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return &FileError{Path: path, Problem: "no such file", Try: "give the path of the application's database with --db"}
+	case err != nil:
+		return &FileError{Path: path, Problem: err.Error(), Try: "check the path and its permissions"}
+	case info.IsDir():
+		return &FileError{Path: path, Problem: "is a directory", Try: "give the database file itself"}
+	}
+	return nil
+}
+
+// explain puts SQLite's word for a file's trouble into the technician's.
+func explain(path string, err error) error {
+	switch sqlite.FailureOf(err) {
+	case sqlite.NotADatabase:
+		return &FileError{Path: path, Problem: "is not an SQLite database, or is encrypted or damaged", Try: "give the application's database file"}
+	case sqlite.ReadOnlyFile:
+		return &FileError{Path: path, Problem: "is read-only", Try: "let this user write the file and its directory (chmod, chown, mount)"}
+	case sqlite.CannotOpenFile:
+		return &FileError{Path: path, Problem: "cannot be opened", Try: "check that this user may read and write the file and its directory"}
+	case sqlite.DiskFull:
+		return &FileError{Path: path, Problem: "no space left on its disk; nothing was lost and nothing acknowledged", Try: "free some space: ravno goes on by itself"}
+	case sqlite.DiskError:
+		return &FileError{Path: path, Problem: "its disk does not read or write", Try: "check the disk and the system's log: " + err.Error()}
+	case sqlite.Busy:
+		return &FileError{Path: path, Problem: "is locked by another program for longer than " + sqlite.BusyTimeout.String(), Try: "end the transaction that program has open, then again"}
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// Close closes the connections. The -wal file stays as it is.
+func (s *Store) Close() error {
+	var first error
+	for _, c := range []*sqlite.Conn{s.reader, s.writer} {
+		if c != nil {
+			if err := c.Close(); err != nil && first == nil {
+				first = err
+			}
+		}
+	}
+	return first
+}
+
+// Path is the database file.
+func (s *Store) Path() string { return s.path }
+
+// transaction is one write transaction: the state and the tables as of its start.
+type transaction struct {
+	c        *sqlite.Conn
+	clock    Clock
+	state    *state
+	cat      *catalog
+	placed   bool // this transaction has a position
+	dirty    bool // the state changed
+	tryHeld  bool // held rows may have found their place
+	noImages bool // ravno_image is empty
+}
+
+// position is the position of this transaction, taken at the first change that needs one.
+func (tx *transaction) position() causal.Position {
+	if !tx.placed {
+		tx.state.position++
+		tx.placed, tx.dirty = true, true
+	}
+	return tx.state.position
+}
+
+// now is the physical time in Unix milliseconds.
+func (tx *transaction) now() int64 { return tx.clock().UnixMilli() }
+
+// write runs f in one write transaction. What f did is durable when write returns nil, and
+// undone if it returns an error.
+func (s *Store) write(f func(tx *transaction) error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	err := s.writer.Transaction("IMMEDIATE", func() error {
+		tx, err := s.begin()
+		if err != nil {
+			return err
+		}
+		if err := f(tx); err != nil {
+			return err
+		}
+		if !tx.dirty {
+			return nil
+		}
+		return tx.state.write(tx.c)
+	})
+	if err != nil {
+		s.writeCatalog = nil // what was read in a transaction that is undone proves nothing
+		if sqlite.FailureOf(err) != sqlite.OtherFailure && sqlite.FailureOf(err) != sqlite.Constraint {
+			return explain(s.path, err)
+		}
+	}
+	return err
+}
+
+// begin reads the state and, where the schema or the settings changed, the tables, and puts
+// back capture triggers that a rebuilt table has lost.
+func (s *Store) begin() (*transaction, error) {
+	st, err := readState(s.writer)
+	if err != nil {
+		return nil, err
+	}
+	tx := &transaction{c: s.writer, clock: s.clock, state: st}
+	schemaVersion, err := s.writer.Int("PRAGMA schema_version")
+	if err != nil {
+		return nil, err
+	}
+	if cat := s.writeCatalog; cat == nil || cat.version != st.catalog || cat.schemaVersion != schemaVersion {
+		if s.writeCatalog, err = tx.install(); err != nil {
+			return nil, err
+		}
+	}
+	tx.cat = s.writeCatalog
+	images, err := s.writer.Int("SELECT EXISTS(SELECT 1 FROM ravno_image)")
+	tx.noImages = images == 0
+	return tx, err
+}
+
+// install reads the tables and makes sure that every one that syncs has its shadow table
+// and its triggers.
+func (tx *transaction) install() (*catalog, error) {
+	cat, err := readCatalog(tx.c, tx.state.isHub(), true)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range cat.tables {
+		key := "key BLOB PRIMARY KEY NOT NULL, position INTEGER NOT NULL, row BLOB NOT NULL, document BLOB) WITHOUT ROWID"
+		if t.RowidKey {
+			key = "key INTEGER PRIMARY KEY, position INTEGER NOT NULL, row BLOB NOT NULL, document BLOB)"
+		}
+		index := sqlite.Quote(fmt.Sprintf("ravno_shadow_%d_position", t.number))
+		if err := tx.c.Exec("CREATE TABLE IF NOT EXISTS " + t.shadow + "(" + key); err != nil {
+			return nil, err
+		}
+		if err := tx.c.Exec("CREATE INDEX IF NOT EXISTS " + index + " ON " + t.shadow + "(position)"); err != nil {
+			return nil, err
+		}
+		if t.kept != "" {
+			if err := tx.installKept(t); err != nil {
+				return nil, err
+			}
+		}
+	}
+	specs := cat.specs()
+	current, err := capture.Current(tx.c, specs)
+	if err != nil {
+		return nil, err
+	}
+	if !current {
+		if err := capture.Install(tx.c, specs); err != nil {
+			return nil, err
+		}
+	}
+	return cat, cat.versions(tx.c)
+}
+
+// read runs f in one read transaction: a snapshot.
+func (s *Store) read(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	return s.reader.Transaction("DEFERRED", func() error {
+		st, err := readState(s.reader)
+		if err != nil {
+			return err
+		}
+		schemaVersion, err := s.reader.Int("PRAGMA schema_version")
+		if err != nil {
+			return err
+		}
+		if cat := s.readCatalog; cat == nil || cat.version != st.catalog || cat.schemaVersion != schemaVersion {
+			if s.readCatalog, err = readCatalog(s.reader, st.isHub(), false); err != nil {
+				return err
+			}
+		}
+		return f(s.reader, st, s.readCatalog)
+	})
+}
+
+// readShadow reads what is remembered of a row; found is false for a row that is settled
+// or was never here.
+func (tx *transaction) readShadow(t *table, key crdt.Key) (row crdt.Row, document reference, found bool, err error) {
+	row, document, sent, err := tx.readShadowAt(t, key)
+	return row, document, sent.found, err
+}
+
+// Fold folds what the application has written since the last fold. It returns the number
+// of rows that changed, and touches nothing if there are none.
+func (s *Store) Fold() (rows int, err error) {
+	waiting, err := s.logWaits()
+	if err != nil || !waiting {
+		return 0, err
+	}
+	err = s.write(func(tx *transaction) error {
+		rows, err = tx.fold()
+		return err
+	})
+	return rows, err
+}
+
+// logWaits looks, without locking anyone out, whether there is anything to do in a write
+// transaction: unfolded entries, or a schema that changed.
+func (s *Store) logWaits() (waiting bool, err error) {
+	s.writing.Lock()
+	known := s.writeCatalog
+	s.writing.Unlock()
+	if known == nil {
+		return true, nil
+	}
+	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
+		last, err := c.Int("SELECT max(id) FROM ravno_log")
+		waiting = last > st.folded || cat.schemaVersion != known.schemaVersion || cat.version != known.version
+		return err
+	})
+	return waiting, err
+}
