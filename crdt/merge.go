@@ -76,7 +76,9 @@ func begin(row Row, present bool, change Change, at causal.Position) Outcome {
 	for _, reg := range change.Registers {
 		out.Row.Set(reg.Column, Version{Stamp: reg.Stamp, Position: at, Seen: change.Seen})
 	}
-	out.Died = wasLive && !out.Row.Live()
+	live := out.Row.Live()
+	out.Died = wasLive && !live
+	out.Revived = present && !wasLive && live
 	return out
 }
 

@@ -18,13 +18,14 @@ const (
 )
 
 // Outgoing emits everything a receiver may not have, above a position of this site, read in
-// one snapshot, and returns the position it brings the receiver to. At a node the receiver
+// one snapshot, and returns the position it brings the receiver to, which emit is told too. At a node the receiver
 // is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
 // everyone else's. It is state, not history: a row changed a thousand times travels once.
-func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(*crdt.Section) error) (to causal.Position, changes int, err error) {
+func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(to causal.Position, section *crdt.Section) error) (to causal.Position, changes int, err error) {
 	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
 		to = st.position
-		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from, emit: emit}
+		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from,
+			emit: func(section *crdt.Section) error { return emit(to, section) }}
 		for _, t := range cat.tables {
 			if t.class == Synced || t.class == Journal && !st.isHub() {
 				if err := x.table(t); err != nil {

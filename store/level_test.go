@@ -134,7 +134,7 @@ func (c *chain) down(name string) {
 func (c *chain) collect(from *Store, node causal.Site, above causal.Position) (Delta, int) {
 	c.t.Helper()
 	var sections []*crdt.Section
-	to, changes, err := from.Outgoing(node, above, func(s *crdt.Section) error {
+	to, changes, err := from.Outgoing(node, above, func(_ causal.Position, s *crdt.Section) error {
 		sections = append(sections, s)
 		return nil
 	})

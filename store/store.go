@@ -44,7 +44,10 @@ type Store struct {
 }
 
 // FileError says what is wrong with a database file and what to do.
-type FileError struct{ Path, Problem, Try string }
+type FileError struct {
+	Path, Problem, Try string
+	Disk               bool // the disk is full or does not work
+}
 
 func (e *FileError) Error() string { return e.Path + ": " + e.Problem + ". Try: " + e.Try }
 
@@ -149,9 +152,9 @@ func explain(path string, err error) error {
 	case sqlite.CannotOpenFile:
 		return &FileError{Path: path, Problem: "cannot be opened", Try: "check that this user may read and write the file and its directory"}
 	case sqlite.DiskFull:
-		return &FileError{Path: path, Problem: "no space left on its disk; nothing was lost and nothing acknowledged", Try: "free some space: ravno goes on by itself"}
+		return &FileError{Path: path, Problem: "no space left on its disk; nothing was lost and nothing acknowledged", Try: "free some space: ravno goes on by itself", Disk: true}
 	case sqlite.DiskError:
-		return &FileError{Path: path, Problem: "its disk does not read or write", Try: "check the disk and the system's log: " + err.Error()}
+		return &FileError{Path: path, Problem: "its disk does not read or write", Try: "check the disk and the system's log: " + err.Error(), Disk: true}
 	case sqlite.Busy:
 		return &FileError{Path: path, Problem: "is locked by another program for longer than " + sqlite.BusyTimeout.String(), Try: "end the transaction that program has open, then again"}
 	}

@@ -90,7 +90,7 @@ func (f *inflater) inflate(payload []byte, limit int) ([]byte, error) {
 		out = out[:len(out)+n]
 		f.out = out
 		switch {
-		case len(out) > limit*4:
+		case len(out) > limit:
 			return nil, fmt.Errorf("%w: zstd: inflates beyond %d bytes", ErrMalformed, limit)
 		case errors.Is(err, io.EOF):
 			return out, nil

@@ -8,16 +8,9 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// Section holds changes of one table. Column numbers are local to a site, so on the wire
-// columns travel by name: Register.Column in a section is an index into Columns.
-type Section struct {
-	Table      string
-	Journal    bool     // the table belongs to the event journal
-	KeyColumns []string // at least one; each change's key has a value for each
-	Columns    []string // distinct; those the registers name
-	// Changes read share their Documents and must not write to them.
-	Changes []crdt.Change
-}
+// Section is a section of a delta as package crdt knows it. Changes read share their
+// Documents and must not write to them.
+type Section crdt.Section
 
 // How much to put in a section: enough to compress well, little enough that a receiver
 // holds it in a few MiB and applies it in a slice or two. Advice; the limits are MaxSection,

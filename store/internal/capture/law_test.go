@@ -32,7 +32,7 @@ func must(t fatal, err error) {
 	}
 }
 
-const quick = "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON; "
+const quick = "PRAGMA temp_store=MEMORY; PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON; "
 
 func open(t testing.TB, ddl string) *sqlite.Conn {
 	t.Helper()
@@ -105,6 +105,9 @@ func (c *captured) rows(t fatal) rows {
 			for j, k := range s.Table.Key {
 				stored[j] = row[k]
 			}
+			if slices.Contains(stored, crdt.Value{}) {
+				return nil // no identity: the schema refuses such a table when it is read again
+			}
 			key, err := s.Table.CanonicalKey(stored)
 			all[i][key] = slices.Clone(row)
 			return err
@@ -119,7 +122,7 @@ func (c *captured) law(t fatal, before, after rows, entries []Entry) {
 	for i, s := range c.specs {
 		byKey := map[crdt.Key][]Entry{}
 		for _, e := range entries {
-			if e.Table == s.Number {
+			if e.Table == s.Number && !slices.Contains(e.Key, crdt.Value{}) {
 				key, err := s.Table.CanonicalKey(e.Key)
 				must(t, err)
 				byKey[key] = append(byKey[key], e)

@@ -1,0 +1,401 @@
+// Package exchange carries out what a session decides: it moves frames and batches between
+// one link and one database. Node and hub use it alike. It refuses to decide anything
+// itself: what is sent, applied, acknowledged or refused is the session's word.
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/net/quiclink"
+	"ravno/net/session"
+	"ravno/net/wire"
+	"ravno/store"
+)
+
+const (
+	// tickEvery is how often the session looks at its timers.
+	tickEvery = time.Second
+	// controlTimeout is how long writing one control frame may take before the link counts as
+	// stuck: longer than QUIC's own notice of a cut line.
+	controlTimeout = 12 * time.Second
+)
+
+// CodeNoLink is why a run ended whose link was cut, and not refused.
+const CodeNoLink = "no_link"
+
+// Ends are the two things a link connects, as functions: this server's database and what
+// else this server does with messages. All are called from one goroutine at a time, except
+// Extract and Apply, which run beside the rest, each one at a time.
+type Ends struct {
+	Incarnation causal.Incarnation
+	// Extract emits everything the peer may not have above a position.
+	Extract func(from causal.Position, emit func(to causal.Position, section *crdt.Section) error) (to causal.Position, changes int, err error)
+	// SendsPositions: a batch without changes is worth sending, for its position.
+	SendsPositions bool
+	// Apply merges a delta; when it returns, it is durable. floor is as in session.Applied.
+	Apply func(delta store.Delta) (floor causal.Seen, err error)
+	// Acked is told what the peer has durably committed.
+	Acked func(session.Acked) error
+	// State is what to say of this server in a ping.
+	State func() wire.Ping
+	// Noticed is told what the session finds out: Linked, Measured, PeerState.
+	Noticed func(session.Action)
+	// Handle takes messages that are not the session's.
+	Handle func(message wire.Message, send func(wire.Message))
+	// Changed is signalled when there may be something new to send.
+	Changed <-chan struct{}
+	// Outbox is what others in this server want to say on this link.
+	Outbox <-chan wire.Message
+	// Ending refuses the peer when it is closed or yields: the reason is sent to it.
+	Ending <-chan session.Close
+	// SpoolDir takes batches too large for memory.
+	SpoolDir string
+	Clock    store.Clock
+	Log      zerolog.Logger
+}
+
+// Ended is why a link ended.
+type Ended struct {
+	session.Close
+	Err error // of the link or the database, if that was it
+}
+
+func (e *Ended) Error() string {
+	text := e.Text
+	if e.Try != "" {
+		text += ". Try: " + e.Try
+	}
+	return text
+}
+
+func (e *Ended) Unwrap() error { return e.Err }
+
+// Run drives a session over a link until one of them ends, and says why. first is a message
+// that was read from the link already, nil if none was.
+func Run(ctx context.Context, link *quiclink.Link, s *session.Session, first wire.Message, ends Ends) *Ended {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &run{ctx: ctx, link: link, session: s, ends: ends, events: make(chan func() []session.Action)}
+	defer func() {
+		cancel()
+		link.CloseWith(session.Number(r.ended.Code), r.ended.Text)
+		r.workers.Wait()
+		if r.arrived != nil {
+			r.arrived.Close()
+		}
+	}()
+	r.workers.Go(r.readControl)
+	r.workers.Go(r.readBatches)
+	r.do(s.Start(ends.Clock()))
+	if first != nil {
+		r.do(s.Receive(ends.Clock(), first))
+	}
+	r.loop()
+	return r.ended
+}
+
+// run is one link's exchange under way.
+type run struct {
+	ctx     context.Context
+	link    *quiclink.Link
+	session *session.Session
+	ends    Ends
+	events  chan func() []session.Action // from the workers; run in the loop
+	workers sync.WaitGroup
+	arrived *spool // the batch that arrived last
+	ended   *Ended
+}
+
+func (r *run) loop() {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for r.ended == nil {
+		select {
+		case event := <-r.events:
+			r.do(event())
+		case <-r.ends.Changed:
+			r.do(r.session.LocalChanged())
+		case message := <-r.ends.Outbox:
+			if r.session.Running() {
+				r.do([]session.Action{session.Send{Message: message}})
+			}
+		case <-ticker.C:
+			r.do(r.session.Tick(r.ends.Clock(), r.ends.State()))
+		case reason := <-r.ends.Ending:
+			r.do(r.session.Refuse(reason.Code, reason.Text, reason.Try))
+		case <-r.link.Done():
+			r.cut(r.link.Err())
+		case <-r.ctx.Done():
+			r.end(session.Close{Code: "stopped", Text: "this server is stopping"}, r.ctx.Err())
+		}
+	}
+}
+
+func (r *run) end(c session.Close, err error) {
+	if r.ended == nil {
+		r.ended = &Ended{Close: c, Err: err}
+	}
+}
+
+// post hands an event to the loop, unless the run is over.
+func (r *run) post(event func() []session.Action) bool {
+	select {
+	case r.events <- event:
+		return true
+	case <-r.ctx.Done():
+		return false
+	}
+}
+
+func (r *run) do(actions []session.Action) {
+	for _, a := range actions {
+		if r.ended != nil {
+			return
+		}
+		switch a := a.(type) {
+		case session.Send:
+			r.send(a.Message)
+		case session.Transmit:
+			r.workers.Go(func() { r.transmit(a.From) })
+		case session.Apply:
+			batch := r.arrived
+			r.arrived = nil
+			r.workers.Go(func() { r.apply(batch, a.Header) })
+		case session.Drop:
+			if r.arrived != nil {
+				r.arrived.Close()
+				r.arrived = nil
+			}
+		case session.Acked:
+			if err := r.ends.Acked(a); err != nil {
+				r.fail(err)
+			}
+		case session.Deliver:
+			r.ends.Handle(a.Message, r.send)
+		case session.Close:
+			r.end(a, nil)
+		default:
+			r.ends.Noticed(a)
+		}
+	}
+}
+
+func (r *run) send(message wire.Message) {
+	control := r.link.Control()
+	err := control.SetWriteDeadline(r.ends.Clock().Add(controlTimeout))
+	if err == nil {
+		err = wire.Write(control, message)
+	}
+	if err != nil && r.ended == nil {
+		r.cut(err)
+	}
+}
+
+// cut ends the run because the link did; why may be in what the peer said as it closed it.
+func (r *run) cut(err error) {
+	var closed *quiclink.LinkError
+	if errors.As(err, &closed) && closed.Remote && closed.Cause == quiclink.Closed {
+		if code := session.CodeOf(closed.Code); code != "" {
+			r.end(session.Close{Code: code, Text: closed.Text, Remote: true}, nil)
+			return
+		}
+		r.end(session.Close{Code: CodeNoLink, Text: "the other end closed the link", Remote: true}, err)
+		return
+	}
+	r.end(session.Close{Code: CodeNoLink, Text: "the link was cut"}, err)
+}
+
+// fail ends the link over trouble of this server's own.
+func (r *run) fail(err error) {
+	code, text := TroubleOf(err)
+	r.do(r.session.Refuse(code, text, ""))
+	if r.ended != nil {
+		r.ended.Err = err
+	}
+}
+
+// TroubleOf sorts an error of the database by the causes the status knows.
+func TroubleOf(err error) (cause, text string) {
+	var schema *store.SchemaError
+	var identity *store.IdentityError
+	var file *store.FileError
+	switch {
+	case errors.As(err, &schema):
+		return session.CodeSchema, schema.Error()
+	case errors.As(err, &identity):
+		return session.CodeIdentity, identity.Error()
+	case errors.As(err, &file) && file.Disk:
+		return session.CodeDisk, file.Error()
+	}
+	return session.CodeError, err.Error()
+}
+
+func (r *run) readControl() {
+	for {
+		message, err := wire.Read(r.link.Control(), wire.MaxControl)
+		if errors.Is(err, wire.ErrUnknownKind) {
+			continue // of a newer version: not for us
+		}
+		if err != nil {
+			r.post(func() []session.Action {
+				if errors.Is(err, wire.ErrMalformed) {
+					return r.session.Refuse(session.CodeProtocol, err.Error(), "")
+				}
+				r.cut(err)
+				return nil
+			})
+			return
+		}
+		if !r.post(func() []session.Action { return r.session.Receive(r.ends.Clock(), message) }) {
+			return
+		}
+	}
+}
+
+// readBatches spools each batch as it comes, and hands it on when it is whole.
+func (r *run) readBatches() {
+	for {
+		stream, err := r.link.AcceptBatch(r.ctx)
+		if err != nil {
+			return // the link's end is noticed by the loop
+		}
+		batch := &spool{dir: r.ends.SpoolDir}
+		header, err := receive(stream, batch)
+		if err != nil {
+			batch.Close()
+			stream.Cancel(1)
+			var cancelled *quiclink.StreamError
+			if errors.As(err, &cancelled) {
+				continue // the sender gave it up
+			}
+			r.post(func() []session.Action {
+				code, text := TroubleOf(err)
+				return r.session.Refuse(code, "receiving a batch: "+text, "")
+			})
+			return
+		}
+		if !r.post(func() []session.Action {
+			if r.arrived != nil {
+				r.arrived.Close()
+			}
+			r.arrived = batch
+			return r.session.BatchArrived(header)
+		}) {
+			batch.Close()
+			return
+		}
+	}
+}
+
+func receive(stream io.Reader, batch *spool) (wire.BatchHeader, error) {
+	if _, err := io.Copy(batch, stream); err != nil {
+		return wire.BatchHeader{}, err
+	}
+	reader, err := batch.Reader()
+	if err != nil {
+		return wire.BatchHeader{}, err
+	}
+	return wire.NewBatchReader(reader).Header()
+}
+
+func (r *run) apply(batch *spool, header wire.BatchHeader) {
+	defer batch.Close()
+	floor, err := r.applySpooled(batch, header)
+	var outdated *store.OutOfOrderError
+	r.post(func() []session.Action {
+		switch {
+		case errors.As(err, &outdated):
+			return r.session.Outdated(outdated.Have)
+		case err != nil:
+			code, text := TroubleOf(err)
+			r.ends.Log.Error().Err(err).Str("code", code).Msg("a batch could not be applied")
+			actions := r.session.Failed(code, text, "")
+			return actions
+		}
+		return r.session.Applied(floor)
+	})
+}
+
+func (r *run) applySpooled(batch *spool, header wire.BatchHeader) (causal.Seen, error) {
+	reader, err := batch.Reader()
+	if err != nil {
+		return 0, err
+	}
+	sections := wire.NewBatchReader(reader)
+	if _, err := sections.Header(); err != nil {
+		return 0, err
+	}
+	return r.ends.Apply(store.Delta{From: header.From, To: header.To, Next: func() (*crdt.Section, error) {
+		section, err := sections.Next()
+		return (*crdt.Section)(section), err
+	}})
+}
+
+// transmit extracts everything above a position into a spool, so that the snapshot is
+// released at once, and then sends that.
+func (r *run) transmit(from causal.Position) {
+	batch := &spool{dir: r.ends.SpoolDir}
+	defer batch.Close()
+	to, changes, err := r.extract(batch, from)
+	sent := err == nil && (changes > 0 || r.ends.SendsPositions && to > from)
+	if sent {
+		err = r.copyOut(batch)
+	}
+	r.post(func() []session.Action {
+		if err != nil {
+			code, text := TroubleOf(err)
+			r.end(session.Close{Code: code, Text: "sending a batch: " + text}, err)
+			return nil
+		}
+		return r.session.Transmitted(to, changes, sent)
+	})
+}
+
+func (r *run) extract(batch *spool, from causal.Position) (causal.Position, int, error) {
+	writer := wire.NewBatchWriter(batch)
+	begun := false
+	begin := func(to causal.Position) error {
+		if begun {
+			return nil
+		}
+		begun = true
+		return writer.Header(wire.BatchHeader{From: from, To: to, Incarnation: r.ends.Incarnation})
+	}
+	to, changes, err := r.ends.Extract(from, func(to causal.Position, section *crdt.Section) error {
+		if err := begin(to); err != nil {
+			return err
+		}
+		return writer.Section((*wire.Section)(section))
+	})
+	if err == nil {
+		err = begin(to)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("extracting changes above position %d: %w", from, err)
+	}
+	return to, changes, writer.End()
+}
+
+func (r *run) copyOut(batch *spool) error {
+	reader, err := batch.Reader()
+	if err != nil {
+		return err
+	}
+	stream, err := r.link.OpenBatch(r.ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(stream, reader); err != nil {
+		stream.Cancel(1)
+		return err
+	}
+	return stream.Close()
+}

@@ -1,0 +1,135 @@
+package exchange
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ravno/store"
+)
+
+const (
+	// quiet is how long a fold waits after the application's last write for more of them:
+	// long enough to take a burst in one go, too short for anyone to notice.
+	quiet = 5 * time.Millisecond
+	// quietAtMost is when it folds although the application never pauses.
+	quietAtMost = 100 * time.Millisecond
+	// pollEvery is how often it looks without being woken: notices of file changes can be
+	// missing (network mounts, limits), and only cost time then.
+	pollEvery = time.Second
+	// troubleEvery is how often a fold that fails is tried again.
+	troubleEvery = 2 * time.Second
+)
+
+// Signal wakes any number of waiting goroutines. The zero Signal is ready.
+type Signal struct {
+	mutex sync.Mutex
+	waits map[chan struct{}]bool
+}
+
+// Subscribe returns a channel that is signalled after each Notify, and how to stop that.
+func (s *Signal) Subscribe() (signalled <-chan struct{}, stop func()) {
+	c := make(chan struct{}, 1)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.waits == nil {
+		s.waits = map[chan struct{}]bool{}
+	}
+	s.waits[c] = true
+	return c, func() {
+		s.mutex.Lock()
+		defer s.mutex.Unlock()
+		delete(s.waits, c)
+	}
+}
+
+// Notify signals everyone subscribed. It never waits.
+func (s *Signal) Notify() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for c := range s.waits {
+		select {
+		case c <- struct{}{}:
+		default: // signalled already, and not looked yet
+		}
+	}
+}
+
+// Folder folds what the application writes, soon after it has written it.
+type Folder struct {
+	Store *store.Store
+	// Wake yields when the file may have changed.
+	Wake <-chan struct{}
+	// Changed is notified after a fold that changed something.
+	Changed *Signal
+	Log     zerolog.Logger
+
+	mutex   sync.Mutex
+	trouble error
+}
+
+// Trouble is what keeps the last fold from succeeding; nil if nothing does.
+func (f *Folder) Trouble() error {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.trouble
+}
+
+// Run folds until ctx ends.
+func (f *Folder) Run(ctx context.Context) {
+	poll := time.NewTimer(0)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-poll.C:
+		case <-f.Wake:
+			if !f.settle(ctx) {
+				return
+			}
+		}
+		next := pollEvery
+		if f.Fold() != nil {
+			next = troubleEvery
+		}
+		poll.Reset(next)
+	}
+}
+
+// settle waits for a quiet moment.
+func (f *Folder) settle(ctx context.Context) bool {
+	pause, limit := time.NewTimer(quiet), time.NewTimer(quietAtMost)
+	defer pause.Stop()
+	defer limit.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-pause.C:
+			return true
+		case <-limit.C:
+			return true
+		case <-f.Wake:
+			pause.Reset(quiet)
+		}
+	}
+}
+
+// Fold folds now.
+func (f *Folder) Fold() error {
+	rows, err := f.Store.Fold()
+	f.mutex.Lock()
+	known := f.trouble
+	f.trouble = err
+	f.mutex.Unlock()
+	if err != nil && known == nil {
+		f.Log.Error().Err(err).Msg("folding failed; it is tried again until it succeeds")
+	}
+	if rows > 0 {
+		f.Changed.Notify()
+	}
+	return err
+}

@@ -1,0 +1,391 @@
+// Package session is the protocol between a node and the hub as a state machine: events in,
+// actions out. It does no I/O and reads no clock: the connection, the database and the time
+// belong to the caller, so that every course of events can be replayed in a test.
+//
+// Both ends do the same. Each tells the other from which of its positions it may send: the
+// node in Hello (what it has applied of the hub), the hub in Welcome (what it has committed
+// of the node). Then each sends one batch at a time, everything above what the other has,
+// and goes on when the other has acknowledged it, which it does only after a durable
+// commit. A batch that does not begin where the receiver's knowledge ends is not applied
+// but answered with what the receiver has; so repetition, delay and loss of whole batches
+// need no further thought. In between, pings show that the other end lives.
+package session
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"ravno/crdt/causal"
+	"ravno/net/wire"
+)
+
+const (
+	// PingEvery is how often each end shows that it lives and how it is.
+	PingEvery = 2 * time.Second
+	// SilentAfter is when an end that shows no life is taken for gone. QUIC notices a cut line
+	// by itself; this notices a peer whose line is up and whose program hangs.
+	SilentAfter = 15 * time.Second
+	// OpeningTime is how long the greeting may take.
+	OpeningTime = 10 * time.Second
+	// maxRepeats is how often a batch from one position may be refused in a row before the
+	// link is given up: the two ends disagree and repeating does not help.
+	maxRepeats = 3
+)
+
+// Codes of refusals, for programs. They travel in Refuse.
+const (
+	CodeVersion  = "version"  // no protocol version in common
+	CodeIdentity = "identity" // a restored or cloned database
+	CodeSchema   = "schema"   // a table or column the receiver does not have
+	CodeRevoked  = "revoked"
+	CodeProtocol = "protocol" // a message that is not allowed here
+	CodeSilent   = "silent"   // no sign of life
+	CodeError    = "error"
+	CodeDisk     = "disk"     // the receiver's disk is full or does not work
+	CodeReplaced = "replaced" // a newer link of the same node took over
+)
+
+// numbers are the codes as a link's close carries them: a close is heard even where the
+// Refuse before it is lost. The numbers never change.
+var numbers = []string{"", CodeVersion, CodeIdentity, CodeSchema, CodeRevoked, CodeProtocol, CodeSilent, CodeError, CodeReplaced, CodeDisk}
+
+// Number is a code as a link's close carries it; 0 for one that is no refusal.
+func Number(code string) uint64 { return uint64(max(slices.Index(numbers, code), 0)) }
+
+// CodeOf is the code of a number, empty if it is no refusal.
+func CodeOf(number uint64) string {
+	if number >= uint64(len(numbers)) {
+		return ""
+	}
+	return numbers[number]
+}
+
+// Action is something the session wants done. The interface is sealed.
+type Action interface{ action() }
+
+// Send wants a message written to the control stream.
+type Send struct{ Message wire.Message }
+
+// Transmit wants everything above From extracted and sent as one batch; then Transmitted is
+// to be called.
+type Transmit struct{ From causal.Position }
+
+// Apply wants the batch that arrived last merged; then Applied or Failed is to be called.
+type Apply struct{ Header wire.BatchHeader }
+
+// Drop wants the batch that arrived last thrown away.
+type Drop struct{}
+
+// Linked says that the greeting is over; Peer is what the other end said of itself.
+type Linked struct {
+	PeerVersion string
+	// ClockOffset is the peer's clock minus ours, as the greeting measured it.
+	ClockOffset time.Duration
+}
+
+// Acked says that the peer has durably committed everything of ours up to Position.
+type Acked struct {
+	Position causal.Position
+	Floor    causal.Seen
+	Changes  int // that were in the batch acknowledged; 0: only a position
+}
+
+// Measured says how far the peer's clock is from ours: its reading minus ours.
+type Measured struct{ ClockOffset time.Duration }
+
+// PeerState is what a ping said of the other end.
+type PeerState struct {
+	PendingOut, PendingIn int64
+	Floor                 causal.Seen
+	Trouble, TroubleText  string
+}
+
+// Deliver hands on a message that is none of the session's business.
+type Deliver struct{ Message wire.Message }
+
+// Close wants the link closed: the session is over. Remote says that the peer ended it.
+type Close struct {
+	Code, Text, Try string
+	Remote          bool
+}
+
+func (Send) action()      {}
+func (Transmit) action()  {}
+func (Apply) action()     {}
+func (Drop) action()      {}
+func (Linked) action()    {}
+func (Acked) action()     {}
+func (Measured) action()  {}
+func (PeerState) action() {}
+func (Deliver) action()   {}
+func (Close) action()     {}
+
+// Self is what an end knows of itself when a session begins.
+type Self struct {
+	Version     string
+	Incarnation causal.Incarnation
+	Position    causal.Position
+}
+
+// NodeSelf is what a node knows of itself and the hub.
+type NodeSelf struct {
+	Self
+	Seen           causal.Seen
+	HubIncarnation causal.Incarnation
+	Floor          causal.Seen
+}
+
+// NodePeer is what the hub knows of a node.
+type NodePeer struct {
+	Incarnation causal.Incarnation
+	Have        causal.Position // of the node, committed at the hub
+}
+
+type phase int
+
+const (
+	opening phase = iota
+	running
+	closed
+)
+
+// Session is one end of one link. It is not safe for concurrent use.
+type Session struct {
+	hub   bool
+	self  Self
+	node  NodeSelf // at a node
+	peer  NodePeer // at the hub
+	phase phase
+
+	started, heard, pinged time.Time
+	pings                  uint64
+
+	// Outgoing: what the peer has of us, and the one batch under way.
+	peerHas  causal.Position
+	changed  bool // there may be more to send
+	inFlight bool
+	sentTo   causal.Position
+	sentN    int
+	repeats  int
+
+	// Incoming: what we have of the peer, and whether a batch is being applied.
+	have     causal.Position
+	applying *wire.BatchHeader
+	floor    causal.Seen
+}
+
+// NewNode is a node's end.
+func NewNode(node NodeSelf) *Session {
+	return &Session{self: node.Self, node: node, have: node.Seen, floor: node.Floor, changed: true}
+}
+
+// NewHub is the hub's end, for one node.
+func NewHub(self Self, peer NodePeer) *Session {
+	return &Session{hub: true, self: self, peer: peer, have: peer.Have, changed: true}
+}
+
+// Running reports whether the greeting is over and the session is not.
+func (s *Session) Running() bool { return s.phase == running }
+
+// Start begins: the node speaks first.
+func (s *Session) Start(now time.Time) []Action {
+	s.started, s.heard, s.pinged = now, now, now
+	if s.hub {
+		return nil
+	}
+	return []Action{Send{wire.Hello{ProtocolMin: wire.Protocol, ProtocolMax: wire.Protocol, Version: s.self.Version,
+		Incarnation: s.self.Incarnation, Position: s.self.Position, Seen: s.node.Seen, HubIncarnation: s.node.HubIncarnation,
+		ClockMillis: now.UnixMilli(), Floor: s.node.Floor}}}
+}
+
+// Receive takes in a message.
+func (s *Session) Receive(now time.Time, message wire.Message) []Action {
+	if s.phase == closed {
+		return nil
+	}
+	s.heard = now
+	if refuse, ok := message.(wire.Refuse); ok {
+		s.phase = closed
+		return []Action{Close{Code: refuse.Code, Text: refuse.Text, Try: refuse.Try, Remote: true}}
+	}
+	if s.phase == opening {
+		return s.open(now, message)
+	}
+	switch m := message.(type) {
+	case wire.Ping:
+		return []Action{Send{wire.Pong{ID: m.ID, EchoMillis: m.ClockMillis, ClockMillis: now.UnixMilli()}},
+			PeerState{PendingOut: m.PendingOut, PendingIn: m.PendingIn, Floor: m.Floor, Trouble: m.Trouble, TroubleText: m.TroubleText}}
+	case wire.Pong:
+		return []Action{Measured{ClockOffset: offset(now, m.EchoMillis, m.ClockMillis)}}
+	case wire.Ack:
+		return s.acked(m)
+	case wire.Hello, wire.Welcome:
+		return s.refuse(CodeProtocol, "a second greeting on one link", "")
+	}
+	return []Action{Deliver{message}}
+}
+
+// offset is the peer's clock minus ours, if the way there takes as long as the way back.
+func offset(now time.Time, sentMillis, peerMillis int64) time.Duration {
+	return time.Duration(peerMillis-(sentMillis+now.UnixMilli())/2) * time.Millisecond
+}
+
+func (s *Session) open(now time.Time, message wire.Message) []Action {
+	switch m := message.(type) {
+	case wire.Hello:
+		if s.hub {
+			return s.hello(now, m)
+		}
+	case wire.Welcome:
+		if !s.hub {
+			return s.welcome(now, m)
+		}
+	}
+	return s.refuse(CodeProtocol, fmt.Sprintf("%s where a greeting was due", message.Kind()), "")
+}
+
+// hello lets a node in whose state fits what the hub knows of it, or says why not.
+func (s *Session) hello(now time.Time, m wire.Hello) []Action {
+	switch {
+	case m.ProtocolMin > wire.Protocol || m.ProtocolMax < wire.Protocol:
+		return s.refuse(CodeVersion, fmt.Sprintf("the hub (ravno %s) speaks protocol %d, the node %d to %d", s.self.Version, wire.Protocol, m.ProtocolMin, m.ProtocolMax), "the same version of ravno at both")
+	case m.Incarnation != s.peer.Incarnation:
+		return s.refuse(CodeIdentity, "this node's state is not the one that enrolled: the database was replaced or enrolled anew", "ravno leave at the node, then ravno join with a new token")
+	case m.HubIncarnation != s.self.Incarnation:
+		return s.refuse(CodeIdentity, "this node was loaded from another life of the hub", "ravno leave at the node, then ravno join with a new token")
+	case m.Position < s.peer.Have:
+		return s.refuse(CodeIdentity, fmt.Sprintf("this node is at position %d, the hub has its position %d: its database was restored from a backup, or it is a copy", m.Position, s.peer.Have), "ravno leave --force at the node, then ravno join --keep-local with a new token")
+	case m.Seen > s.self.Position:
+		return s.refuse(CodeIdentity, fmt.Sprintf("this node has seen the hub's position %d, the hub is at %d: the hub's database was restored from a backup", m.Seen, s.self.Position), "put the hub's newest database back")
+	}
+	s.phase, s.peerHas = running, m.Seen
+	welcome := wire.Welcome{Protocol: wire.Protocol, Version: s.self.Version, Incarnation: s.self.Incarnation, Have: s.peer.Have,
+		Position: s.self.Position, ClockMillis: now.UnixMilli()}
+	linked := Linked{PeerVersion: m.Version, ClockOffset: time.Duration(m.ClockMillis-now.UnixMilli()) * time.Millisecond}
+	return append([]Action{Send{welcome}, linked, Acked{Position: m.Seen, Floor: m.Floor}}, s.next()...)
+}
+
+func (s *Session) welcome(now time.Time, m wire.Welcome) []Action {
+	switch {
+	case m.Protocol != wire.Protocol:
+		return s.refuse(CodeVersion, fmt.Sprintf("the hub chose protocol %d, this ravno speaks %d", m.Protocol, wire.Protocol), "the same version of ravno at both")
+	case m.Incarnation != s.node.HubIncarnation:
+		return s.refuse(CodeIdentity, "the hub is not the one this node was loaded from", "ravno leave, then ravno join with a new token")
+	case m.Have > s.self.Position:
+		return s.refuse(CodeIdentity, fmt.Sprintf("the hub has this node's position %d, the database here is at %d: it was restored from a backup", m.Have, s.self.Position), "ravno leave --force, then ravno join --keep-local with a new token")
+	}
+	s.phase, s.peerHas = running, m.Have
+	linked := Linked{PeerVersion: m.Version, ClockOffset: offset(now, s.started.UnixMilli(), m.ClockMillis)}
+	return append([]Action{linked, Acked{Position: m.Have}}, s.next()...)
+}
+
+// next begins a batch if there may be something to send and none is under way.
+func (s *Session) next() []Action {
+	if s.phase != running || !s.changed || s.inFlight {
+		return nil
+	}
+	s.changed, s.inFlight = false, true
+	return []Action{Transmit{From: s.peerHas}}
+}
+
+// LocalChanged says that there may be something new to send.
+func (s *Session) LocalChanged() []Action {
+	s.changed = true
+	return s.next()
+}
+
+// Transmitted says that a batch up to a position was written, or that there was nothing to
+// send (sent false).
+func (s *Session) Transmitted(to causal.Position, changes int, sent bool) []Action {
+	if !sent {
+		s.inFlight = false
+		return s.next()
+	}
+	s.sentTo, s.sentN = to, changes
+	return nil
+}
+
+func (s *Session) acked(m wire.Ack) []Action {
+	changes := 0
+	switch {
+	case !s.inFlight || s.sentTo == 0:
+		return nil // late, after the batch was given up
+	case m.Position == s.sentTo:
+		changes, s.repeats = s.sentN, 0
+	default:
+		// It began where the peer's knowledge does not end: go on from where it does.
+		s.changed = true
+		if s.repeats++; s.repeats > maxRepeats {
+			return s.refuse(CodeProtocol, fmt.Sprintf("sent up to position %d, the peer says %d, again and again", s.sentTo, m.Position), "")
+		}
+	}
+	s.peerHas, s.inFlight, s.sentTo, s.sentN = m.Position, false, 0, 0
+	return append([]Action{Acked{Position: m.Position, Floor: m.Floor, Changes: changes}}, s.next()...)
+}
+
+// BatchArrived says that a whole batch is here.
+func (s *Session) BatchArrived(header wire.BatchHeader) []Action {
+	switch {
+	case s.phase != running:
+		return []Action{Drop{}}
+	case s.applying != nil:
+		return append([]Action{Drop{}}, s.refuse(CodeProtocol, "a second batch before the first was acknowledged", "")...)
+	case header.From != s.have || header.To < header.From:
+		return []Action{Drop{}, Send{wire.Ack{Position: s.have, Floor: s.floor}}}
+	}
+	s.applying = &header
+	return []Action{Apply{Header: header}}
+}
+
+// Applied says that the batch is durably committed. floor is the least hub position that
+// work not yet at the hub may have seen (at a node).
+func (s *Session) Applied(floor causal.Seen) []Action {
+	if s.applying == nil {
+		return nil
+	}
+	s.have, s.floor, s.applying = s.applying.To, floor, nil
+	return []Action{Send{wire.Ack{Position: s.have, Floor: floor}}}
+}
+
+// Outdated says that the batch begins elsewhere than where the database is: nothing was applied.
+func (s *Session) Outdated(have causal.Position) []Action {
+	s.applying, s.have = nil, have
+	return []Action{Send{wire.Ack{Position: have, Floor: s.floor}}}
+}
+
+// Failed says that the batch could not be applied. The link ends and is tried again later:
+// the batch is still the sender's to keep.
+func (s *Session) Failed(code, text, try string) []Action {
+	s.applying = nil
+	return s.refuse(code, text, try)
+}
+
+// Tick is to be called every second or so. ping is what to say of ourselves.
+func (s *Session) Tick(now time.Time, ping wire.Ping) []Action {
+	switch {
+	case s.phase == closed:
+		return nil
+	case s.phase == opening && now.Sub(s.started) > OpeningTime:
+		return s.refuse(CodeSilent, "no greeting", "")
+	case now.Sub(s.heard) > SilentAfter:
+		return s.refuse(CodeSilent, fmt.Sprintf("no sign of life for %s", SilentAfter), "")
+	case s.phase == opening || now.Sub(s.pinged) < PingEvery:
+		return nil
+	}
+	s.pinged = now
+	s.pings++
+	ping.ID, ping.ClockMillis = s.pings, now.UnixMilli()
+	return []Action{Send{ping}}
+}
+
+// Refuse ends the session from outside: a node was removed, say.
+func (s *Session) Refuse(code, text, try string) []Action { return s.refuse(code, text, try) }
+
+func (s *Session) refuse(code, text, try string) []Action {
+	if s.phase == closed {
+		return nil
+	}
+	s.phase = closed
+	return []Action{Send{wire.Refuse{Code: code, Text: text, Try: try}}, Close{Code: code, Text: text, Try: try}}
+}
