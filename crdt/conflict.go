@@ -45,9 +45,10 @@ func Clash(author causal.Site, seen causal.Seen, touches []Touch) []Touch {
 
 // Classify names the conflict between a change and the unseen touches of its document,
 // given the outcome of merging it and the row it was merged into. ok is false if there is
-// nothing to decide: both sides only deleted.
+// nothing to decide: no touch was unseen, the change brings no news, or both sides only
+// deleted.
 func Classify(row Row, present bool, change Change, out Outcome, unseen []Touch, table string) (kind ConflictKind, ok bool) {
-	deleted := !change.Death.IsZero() && change.Death.After(row.Death.Stamp)
+	deleted := change.Death.After(row.Death.Stamp)
 	edited := len(out.Won)+len(out.Lost) > 0
 	otherDead, otherLive, sameRow := false, false, false
 	for _, t := range unseen {
@@ -56,17 +57,26 @@ func Classify(row Row, present bool, change Change, out Outcome, unseen []Touch,
 		sameRow = sameRow || t.Table == table && t.Key == change.Key && !t.Dead
 	}
 	switch {
-	case deleted && !otherLive:
+	case len(unseen) == 0 || !edited && !(deleted && otherLive):
 		return "", false
-	case present && edited && sameRow && change.Birth != row.Birth.Stamp &&
-		change.Birth.Site != row.Birth.Stamp.Site && !change.Birth.IsZero() && !row.Birth.Stamp.IsZero():
+	case present && edited && sameRow && bothCreated(row, change):
 		return KeyCollision, true
 	case deleted || otherDead:
 		return EditDelete, true
-	case edited:
-		return EditEdit, true
 	}
-	return "", false
+	return EditEdit, true
+}
+
+// bothCreated reports whether a change brings a row its author made without knowing the row
+// of the same key that is here. Two births alone do not say so: whoever deletes a row it
+// knows and makes it anew collides with nobody, and neither does an edit of the former row.
+func bothCreated(row Row, change Change) bool {
+	if !change.Whole || change.Birth.IsZero() || row.Birth.Stamp.IsZero() || change.Birth == row.Birth.Stamp {
+		return false
+	}
+	creator := change.Birth.Site
+	return causal.Concurrent(creator, row.Birth.Stamp.Site, change.Seen, row.Birth.Position) &&
+		slices.ContainsFunc(change.Registers, func(r Register) bool { return r.Stamp.Site == creator })
 }
 
 // conflictSpace is the namespace of conflict identifiers: a constant drawn once.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Key identifies a row of a table: the canonical values of its key columns, each with its
@@ -52,12 +53,19 @@ func (k Key) Values() ([]Value, error) {
 			if len(b) < 8 {
 				return nil, fmt.Errorf("%w: number cut short", errKey)
 			}
-			values = append(values, Value{kind: kind, bits: binary.BigEndian.Uint64(b)})
+			v := Value{kind: kind, bits: binary.BigEndian.Uint64(b)}
+			if math.IsNaN(v.Float()) {
+				return nil, fmt.Errorf("%w: a real that is not a number", errKey)
+			}
+			values = append(values, v)
 			b = b[8:]
 		case Text, Blob:
 			n, used := binary.Uvarint(b)
 			if used <= 0 || n > uint64(len(b)-used) {
 				return nil, fmt.Errorf("%w: %s cut short", errKey, kind)
+			}
+			if used > 1 && b[used-1] == 0 { // a second way to write a length is a second key of one row
+				return nil, fmt.Errorf("%w: length of a %s longer than needed", errKey, kind)
 			}
 			values = append(values, Value{kind: kind, data: string(b[used : used+int(n)])})
 			b = b[used+int(n):]

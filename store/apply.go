@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -69,12 +70,19 @@ func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
 		}
 		tx.state.seen = delta.To
 		tx.dirty = true
-		if !tx.state.hasFloor {
-			tx.state.floor = delta.To
-		}
 		return nil
 	})
+	if err == nil && applied.Changes > 0 {
+		s.touchFile()
+	}
 	return applied, err
+}
+
+// touchFile moves the file's modification time: in WAL mode it stands still, and there are
+// applications that reload when it moves.
+func (s *Store) touchFile() {
+	now := s.clock()
+	os.Chtimes(s.path, now, now) // only a hint: the data is there either way
 }
 
 // ApplyFromNode merges a node's own changes into the hub's tables, in one transaction, and
@@ -104,6 +112,9 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 		return tx.c.Exec("UPDATE ravno_peer SET have=?, floor=max(floor, ?), last_transfer=? WHERE site=?",
 			integer(delta.To), integer(floor), integer(tx.now()), integer(node))
 	})
+	if err == nil && applied.Changes > 0 {
+		s.touchFile()
+	}
 	return applied, err
 }
 

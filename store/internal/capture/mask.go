@@ -110,35 +110,39 @@ func parseColumns(text string) (ColumnSet, error) {
 // groups is how many groups the table's masks have.
 func (s Spec) groups() int { return slices.Max(s.ColumnNumbers)/groupBits + 1 }
 
-// mask is an SQL expression for the mask of the table's registers for which bit gives a
-// condition; empty if it gives none.
-func (s Spec) mask(bit func(schema.Column, schema.Table) string) string {
-	groups := make([][]string, s.groups())
-	found := false
+// columnCondition is a condition on one column of OLD and NEW; empty if there is none.
+type columnCondition func(schema.Column, *schema.Table) string
+
+// mask gives two SQL expressions: whether the condition holds for any register of the
+// table, and the mask of those for which it does. Both are empty if it applies to none.
+// The first stops at the first register that meets it, so that most updates evaluate far
+// less than all of them twice. Both nest by groups: SQLite's expressions have a depth of
+// 1000 at most, and its tables more columns than that.
+func (s Spec) mask(condition columnCondition) (anyOf, mask string) {
+	conditions, sums := make([][]string, s.groups()), make([][]string, s.groups())
 	for i, c := range s.Table.Columns {
-		condition := ""
-		if c.Register {
-			condition = bit(c, *s.Table)
-		}
-		if condition == "" {
+		if !c.Register {
 			continue
 		}
-		found = true
-		n := s.ColumnNumbers[i]
-		groups[n/groupBits] = append(groups[n/groupBits],
-			fmt.Sprintf("CASE WHEN %s THEN %d ELSE 0 END", condition, uint64(1)<<(n%groupBits)))
-	}
-	if !found {
-		return ""
-	}
-	sums := make([]string, len(groups))
-	for g, terms := range groups {
-		sums[g] = "0"
-		if len(terms) > 0 {
-			sums[g] = "(" + strings.Join(terms, " + ") + ")"
+		if holds := condition(c, s.Table); holds != "" {
+			g, bit := s.ColumnNumbers[i]/groupBits, uint64(1)<<(s.ColumnNumbers[i]%groupBits)
+			conditions[g] = append(conditions[g], holds)
+			sums[g] = append(sums[g], fmt.Sprintf("CASE WHEN %s THEN %d ELSE 0 END", holds, bit))
 		}
 	}
-	return strings.Join(sums, " || ',' || ")
+	var groups, masks []string
+	for g := range conditions {
+		if len(conditions[g]) == 0 {
+			masks = append(masks, "0")
+			continue
+		}
+		groups = append(groups, "("+strings.Join(conditions[g], " OR ")+")")
+		masks = append(masks, "("+strings.Join(sums[g], " + ")+")")
+	}
+	if len(groups) == 0 {
+		return "", ""
+	}
+	return "(" + strings.Join(groups, " OR ") + ")", strings.Join(masks, " || ',' || ")
 }
 
 // changed is the condition that a column's storage class or bytes changed. IS NOT compares
@@ -152,7 +156,7 @@ func (s Spec) mask(bit func(schema.Column, schema.Table) string) string {
 //     and spares the others the function call.
 //
 // Reals differ in bytes and not in value only as 0.0 and -0.0; see zeroAgain.
-func changed(c schema.Column, t schema.Table) string {
+func changed(c schema.Column, t *schema.Table) string {
 	name := sqlite.Quote(c.Name)
 	condition := "OLD." + name + " IS NOT NEW." + name + collate(schema.Binary)
 	class := "typeof(OLD." + name + ") <> typeof(NEW." + name + ")"
@@ -172,7 +176,7 @@ func changed(c schema.Column, t schema.Table) string {
 // that was named in SET and is zero again counts as changed. Only columns without affinity
 // come into question: -0.0 becomes 0.0 in a REAL column, 0 in an INTEGER or NUMERIC one,
 // and text in a TEXT one.
-func zeroAgain(c schema.Column, _ schema.Table) string {
+func zeroAgain(c schema.Column, _ *schema.Table) string {
 	if c.Affinity != schema.BlobAffinity {
 		return ""
 	}
@@ -184,7 +188,7 @@ func zeroAgain(c schema.Column, _ schema.Table) string {
 func (s Spec) untyped() []string {
 	var names []string
 	for _, c := range s.Table.Columns {
-		if c.Register && zeroAgain(c, *s.Table) != "" {
+		if c.Register && zeroAgain(c, s.Table) != "" {
 			names = append(names, c.Name)
 		}
 	}

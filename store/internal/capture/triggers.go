@@ -40,11 +40,11 @@ func (s Spec) triggers() map[string]string {
 	add("rekey", "AFTER"+ofKey+table+" WHEN NOT ("+s.sameKey("NEW.", "OLD.")+")",
 		s.row(Look, "OLD.", "OLD."), s.row(Insert, "NEW.", ""))
 	add("delete", "AFTER DELETE"+table, s.row(Delete, "OLD.", "OLD."))
-	if mask := s.mask(changed); mask != "" {
-		add("update", "AFTER UPDATE"+table+" WHEN "+s.sameKey("NEW.", "OLD."), s.masked(mask))
+	if anyOf, mask := s.mask(changed); mask != "" {
+		add("update", "AFTER UPDATE"+table+" WHEN "+s.sameKey("NEW.", "OLD.")+" AND "+anyOf, s.masked(mask))
 	}
-	if mask := s.mask(zeroAgain); mask != "" {
-		add("zero", "AFTER UPDATE OF "+sqlite.QuoteAll("", s.untyped())+table+" WHEN "+s.sameKey("NEW.", "OLD."), s.masked(mask))
+	if anyOf, mask := s.mask(zeroAgain); mask != "" {
+		add("zero", "AFTER UPDATE OF "+sqlite.QuoteAll("", s.untyped())+table+" WHEN "+s.sameKey("NEW.", "OLD.")+" AND "+anyOf, s.masked(mask))
 	}
 	return all
 }
@@ -77,18 +77,9 @@ func (s Spec) row(op Op, key, parent string) string {
 	return s.into(parent != "") + "VALUES(" + s.values(int(op), key, parent) + ")"
 }
 
-// masked is a statement that logs an update unless its mask is empty. The inner SELECT has
-// no FROM, so SQLite evaluates it once and does not fold it into the outer one.
+// masked is a statement that logs an update with its mask.
 func (s Spec) masked(mask string) string {
-	empty := "0"
-	for range s.groups() - 1 {
-		empty += ",0"
-	}
-	condition := "m"
-	if s.groups() > 1 {
-		condition = "m <> " + sqlite.Literal(empty)
-	}
-	return s.into(true) + "SELECT " + s.values("m", "NEW.", "OLD.") + " FROM (SELECT " + mask + " AS m) WHERE " + condition
+	return s.into(true) + "VALUES(" + s.values(mask, "NEW.", "OLD.") + ")"
 }
 
 // sameKey compares two rows' keys as the key's index does, NULLs included.

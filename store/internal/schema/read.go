@@ -54,14 +54,22 @@ func refuse(try, reason string, args ...any) error {
 // withoutTriggers runs f while this connection compiles no trigger: one that calls an
 // application's function says nothing about whether its table can be written here.
 func (r *reader) withoutTriggers(f func() error) (err error) {
-	on, err := r.conn.Int("SELECT ravno_triggers(-1)")
-	if err != nil || on == 0 {
-		return errors.Join(err, f())
+	set := func(to int) (was int64, err error) { // -1 only asks; the query is read to its end
+		return r.conn.Int(fmt.Sprintf("SELECT ravno_triggers(%d)", to))
 	}
-	if err := r.conn.SetTriggers(false); err != nil {
+	on, err := set(-1)
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.conn.SetTriggers(true)) }()
+	if on != 0 {
+		if _, err := set(0); err != nil {
+			return err
+		}
+		defer func() {
+			_, failed := set(1)
+			err = errors.Join(err, failed)
+		}()
+	}
 	return f()
 }
 

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/rs/zerolog"
+
+	"ravno/net/exchange"
+	"ravno/net/status"
+)
+
+// watch yields whenever the application may have written: its writes go to the -wal file,
+// and to the database itself at a checkpoint. The directory is watched, not the files: the
+// -wal file comes and goes.
+func watch(ctx context.Context, path string, log zerolog.Logger) (<-chan struct{}, error) {
+	watcher, err := fsnotify.NewWatcher()
+	if err == nil {
+		err = watcher.Add(filepath.Dir(path))
+	}
+	wake := make(chan struct{}, 1)
+	if err != nil {
+		log.Warn().Err(err).Msg("file changes cannot be watched here; looking once a second instead")
+		return wake, nil
+	}
+	go func() {
+		defer watcher.Close()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case event, ok := <-watcher.Events:
+				if !ok {
+					return
+				}
+				if event.Name == path+"-wal" || event.Name == path {
+					select {
+					case wake <- struct{}{}:
+					default: // woken already
+					}
+				}
+			case err, ok := <-watcher.Errors:
+				if !ok {
+					return
+				}
+				log.Warn().Err(err).Msg("watching the file; looking once a second besides")
+			}
+		}
+	}()
+	return wake, nil
+}
+
+// defaultWait bounds a wait that named no limit.
+const defaultWait = 30 * time.Second
+
+// controls is what the control socket serves to the other commands.
+func (d *daemon) controls() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		snapshot, err := d.server.Status()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		status.Encode(w, snapshot) // whoever asked has hung up if this fails
+	})
+	mux.HandleFunc("POST /poke", func(w http.ResponseWriter, _ *http.Request) {
+		d.server.Poke()
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("POST /wait", d.wait)
+	mux.HandleFunc("GET /verify", d.verify)
+	return mux
+}
+
+func (d *daemon) wait(w http.ResponseWriter, r *http.Request) {
+	limit, err := time.ParseDuration(firstOf(r.URL.Query().Get("timeout"), defaultWait.String()))
+	if err != nil || limit <= 0 {
+		http.Error(w, "timeout: want a duration such as 30s", http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	defer cancel()
+	err = d.server.Wait(ctx)
+	switch {
+	case err == nil:
+		w.WriteHeader(http.StatusNoContent)
+	case errors.Is(err, context.DeadlineExceeded):
+		http.Error(w, d.whyNotLevel(limit), http.StatusGatewayTimeout)
+	default:
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
+// whyNotLevel says in one line what a wait that ran out was waiting for.
+func (d *daemon) whyNotLevel(limit time.Duration) string {
+	text := fmt.Sprintf("not level after %s", limit)
+	snapshot, err := d.server.Status()
+	if err != nil {
+		return text + ": " + err.Error()
+	}
+	for _, server := range snapshot.Servers {
+		if server.Name == snapshot.Site && server.CauseText != "" {
+			text += ": " + server.CauseText
+		}
+	}
+	if strings.Contains(text, "Try:") {
+		return text
+	}
+	return text + ". Try: ravno status"
+}
+
+// verifyAnswer is the answer to GET /verify.
+type verifyAnswer struct {
+	Level   bool            `json:"level"`
+	Tables  []verifyTable   `json:"tables"`
+	Servers []verifiedOther `json:"servers"`
+}
+
+type verifyTable struct {
+	Table     string   `json:"table"`
+	Rows      uint64   `json:"rows"`
+	Digest    string   `json:"digest"`
+	Level     bool     `json:"level"`
+	Differing int      `json:"differing"`
+	Keys      []string `json:"keys"` // of differing rows, for people
+}
+
+type verifiedOther struct {
+	Name  string `json:"name"`
+	Level bool   `json:"level"`
+	Error string `json:"error"`
+}
+
+func (d *daemon) verify(w http.ResponseWriter, r *http.Request) {
+	table := r.URL.Query().Get("table")
+	results, err := d.server.Verify(r.Context(), table)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	answer, err := d.summarise(results, table)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(answer) // whoever asked has hung up if this fails
+}
+
+// summarise puts the comparisons with all others into one answer: a table is level if it is
+// the same everywhere.
+func (d *daemon) summarise(results map[string][]exchange.TableResult, table string) (*verifyAnswer, error) {
+	answer := &verifyAnswer{Level: true, Tables: []verifyTable{}, Servers: []verifiedOther{}}
+	digests, _, err := d.store.Digests(table)
+	if err != nil {
+		return nil, err
+	}
+	at := map[string]int{}
+	for i, own := range digests {
+		answer.Tables = append(answer.Tables, verifyTable{Table: own.Table, Rows: own.Rows, Digest: hex.EncodeToString(own.Sum[:]), Level: true, Keys: []string{}})
+		at[own.Table] = i
+	}
+	for name, tables := range results {
+		other := verifiedOther{Name: name, Level: tables != nil || len(digests) == 0}
+		if !other.Level {
+			other.Error = "not linked"
+		}
+		for _, t := range tables {
+			entry := &answer.Tables[at[t.Table]]
+			entry.Level = entry.Level && t.Level
+			entry.Differing += t.Differing
+			other.Level = other.Level && t.Level
+			for _, key := range t.Keys {
+				named, err := d.store.KeyText(t.Table, key)
+				if err != nil {
+					return nil, err
+				}
+				var words []string
+				for _, part := range named {
+					words = append(words, part.Name+"="+part.Value.String())
+				}
+				entry.Keys = append(entry.Keys, strings.Join(words, ", "))
+			}
+		}
+		answer.Level = answer.Level && other.Level
+		answer.Servers = append(answer.Servers, other)
+	}
+	return answer, nil
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+	_ "github.com/mattn/go-sqlite3" // the application's own SQLite
+
+	"ravno/testdata/demo"
+)
+
+const (
+	// demoBusyTimeout is how long the application waits for a lock: what an ordinary one sets.
+	demoBusyTimeout = time.Second
+	// demoLines is how many lines an order of the demonstration has.
+	demoLines = 3
+	// demoMenu is the number of products in the demonstration's seed.
+	demoMenu = 40
+)
+
+// demoApp is one restaurant's till: an application with SQL of its own on an SQLite file,
+// opened with nothing of ravno's. It is what ravno must be invisible to.
+type demoApp struct {
+	db    *sql.DB
+	place string // of the tables it serves
+	sales int    // made so far, which chooses what is sold next
+}
+
+// openDemoApp opens the till on a file; create makes the file with the application's schema
+// and its first rows.
+func openDemoApp(ctx context.Context, path, place string, create bool) (*demoApp, error) {
+	mode := "rw"
+	if create {
+		mode = "rwc"
+	}
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?mode=" + mode + "&_journal_mode=WAL&_foreign_keys=on&_txlock=immediate" +
+		fmt.Sprintf("&_busy_timeout=%d", demoBusyTimeout.Milliseconds())
+	db, err := sql.Open("sqlite3", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("the till in %s: %w", place, err)
+	}
+	db.SetMaxOpenConns(1)
+	a := &demoApp{db: db, place: place}
+	script := "SELECT 1"
+	if create {
+		script = demo.Schema + demo.Seed
+	}
+	if _, err := db.ExecContext(ctx, script); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("the till in %s: %s: %w", place, path, err)
+	}
+	return a, nil
+}
+
+func (a *demoApp) Close() error { return a.db.Close() }
+
+// transaction runs statements in one transaction of the application.
+func (a *demoApp) transaction(ctx context.Context, what string, f func(*sql.Tx) error) error {
+	tx, err := a.db.BeginTx(ctx, nil)
+	if err == nil {
+		if err = f(tx); err == nil {
+			err = tx.Commit()
+		} else {
+			tx.Rollback() // the first error is the one to tell
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the till in %s: %s: %w", a.place, what, err)
+	}
+	return nil
+}
+
+// Sell takes an order, sends it to the kitchen and is paid, some times over.
+func (a *demoApp) Sell(ctx context.Context, times int) error {
+	for range times {
+		order, err := a.order(ctx, 1+a.sales%6, 1+a.sales%5, "")
+		if err != nil {
+			return err
+		}
+		if err := a.pay(ctx, order); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// order opens an order with some lines at a table and takes what it needs out of stock.
+func (a *demoApp) order(ctx context.Context, table, guests int, note string) (id string, err error) {
+	id = uuid.NewString()
+	err = a.transaction(ctx, "order", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO orders(id, place, table_id, guests, waiter, note, opened_at)
+			SELECT ?1, place, id, ?2, ?3, ?4, ?5 FROM dining_table WHERE place = ?6 AND number = ?7`,
+			id, guests, waiter(a.sales), note, demoNow(), a.place, table); err != nil {
+			return err
+		}
+		for i := range demoLines {
+			product := 1 + (a.sales*7+i*11)%demoMenu
+			if err := a.line(ctx, tx, id, product, 1+i%2); err != nil {
+				return err
+			}
+		}
+		a.sales++
+		return a.event(ctx, tx, "order opened "+id[:8])
+	})
+	return id, err
+}
+
+func (a *demoApp) line(ctx context.Context, tx *sql.Tx, order string, product, quantity int) error {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO order_line(id, order_id, product_id, quantity, price)
+		SELECT ?1, ?2, id, ?3, price FROM product WHERE id = ?4`, uuid.NewString(), order, quantity, product); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE stock SET on_hand = on_hand - ? WHERE place = ? AND product_id = ?`, quantity, a.place, product)
+	return err
+}
+
+// pay pays an order whole and closes it.
+func (a *demoApp) pay(ctx context.Context, order string) error {
+	return a.transaction(ctx, "payment", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO payment(id, order_id, amount, method, paid_at)
+			SELECT ?1, ?2, sum(quantity * price), ?3, ?4 FROM order_line WHERE order_id = ?2`,
+			uuid.NewString(), order, []string{"cash", "card"}[a.sales%2], demoNow()); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE orders SET state = 'paid', closed_at = ? WHERE id = ?`, demoNow(), order); err != nil {
+			return err
+		}
+		return a.event(ctx, tx, "order paid "+order[:8])
+	})
+}
+
+// Book takes a party's order in advance; it stays open.
+func (a *demoApp) Book(ctx context.Context, table, guests int, note string) (id string, err error) {
+	return a.order(ctx, table, guests, note)
+}
+
+// ChangeGuests changes how many guests a booking is for, and orders something more for them.
+func (a *demoApp) ChangeGuests(ctx context.Context, order string, guests, product int) error {
+	return a.transaction(ctx, "change of a booking", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE orders SET guests = ? WHERE id = ?`, guests, order); err != nil {
+			return err
+		}
+		if err := a.line(ctx, tx, order, product, guests); err != nil {
+			return err
+		}
+		return a.event(ctx, tx, fmt.Sprintf("booking %s now for %d", order[:8], guests))
+	})
+}
+
+// event writes to the application's own journal.
+func (a *demoApp) event(ctx context.Context, tx *sql.Tx, what string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO event_log(at, who, what) VALUES(?, ?, ?)`, demoNow(), waiter(a.sales), what)
+	return err
+}
+
+// Int reads one number.
+func (a *demoApp) Int(ctx context.Context, query string, args ...any) (n int, err error) {
+	if err = a.db.QueryRowContext(ctx, query, args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("the till in %s: %s: %w", a.place, query, err)
+	}
+	return n, nil
+}
+
+func waiter(sale int) string { return []string{"Мария", "Georgi", "Иван", "Elena"}[sale%4] }
+
+func demoNow() string { return time.Now().UTC().Format(time.RFC3339Nano) }

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// demoStatus is what the story reads of ravno status --json.
+type demoStatus struct {
+	Level   bool
+	Servers []struct{ Name, State, Cause string }
+}
+
+func (s *demoStory) status(ctx context.Context, server *demoServer) (status demoStatus, text string, err error) {
+	text, err = s.program.Run(ctx, []int{codeNotLevel}, "status", "--db", server.db, "--json")
+	if err == nil {
+		if err = json.Unmarshal([]byte(text), &status); err != nil {
+			err = fmt.Errorf("ravno status --json did not print its JSON: %w", err)
+		}
+	}
+	return status, text, err
+}
+
+// untilCause waits until one server sees another red for a cause.
+func (s *demoStory) untilCause(ctx context.Context, observer *demoServer, name, cause string) error {
+	return s.until(ctx, fmt.Sprintf("%s sees %s red with cause %s", observer.name, name, cause), func() (bool, string, error) {
+		status, text, err := s.status(ctx, observer)
+		for _, v := range status.Servers {
+			if v.Name == name && v.State == "red" && v.Cause == cause {
+				return true, "", nil
+			}
+		}
+		return false, text, err
+	})
+}
+
+// demoConflict is what the story reads of ravno conflict list --json.
+type demoConflict struct {
+	ID, Kind string
+	Sites    []string
+	Document struct{ Table string }
+}
+
+func (s *demoStory) conflicts(ctx context.Context, server *demoServer) (found []demoConflict, text string, err error) {
+	text, err = s.program.Run(ctx, nil, "conflict", "list", "--db", server.db, "--json")
+	if err == nil {
+		if err = json.Unmarshal([]byte(text), &found); err != nil {
+			err = fmt.Errorf("ravno conflict list --json did not print its JSON: %w", err)
+		}
+	}
+	return found, text, err
+}
+
+// until looks again and again until something holds. found is what it saw instead.
+func (s *demoStory) until(ctx context.Context, what string, holds func() (ok bool, found string, err error)) error {
+	deadline := time.NewTimer(demoWait)
+	defer deadline.Stop()
+	look := time.NewTicker(demoLook)
+	defer look.Stop()
+	for {
+		ok, found, err := holds()
+		if err != nil || ok {
+			return err
+		}
+		select {
+		case <-look.C:
+		case <-deadline.C:
+			return fmt.Errorf("waited %s in vain until %s; found: %s", demoWait, what, strings.TrimSpace(found))
+		case <-ctx.Done():
+			return fmt.Errorf("waiting until %s; found: %s", what, strings.TrimSpace(found))
+		}
+	}
+}
+
+// compare compares the files, and that nothing sold is missing in them.
+func (s *demoStory) compare(ctx context.Context) error {
+	var all [][]demoTable
+	for _, server := range s.servers() {
+		tables, err := readDemoTables(ctx, server.db)
+		if err != nil {
+			return err
+		}
+		all = append(all, tables)
+	}
+	s.say("%-16s %5s  %-*s  %-*s  %-*s", "table", "rows", demoDigestDigits, s.servers()[0].name,
+		demoDigestDigits, s.servers()[1].name, demoDigestDigits, s.servers()[2].name)
+	for _, t := range all[0] {
+		line := fmt.Sprintf("%-16s %5d", t.name, len(t.rows))
+		for _, tables := range all {
+			line += "  " + digestOf(tables, t.name)
+		}
+		s.say("%s", line)
+	}
+	for i, server := range s.restaurants {
+		if differences := compareDemoTables(all[0], all[1+i]); len(differences) > 0 {
+			return fmt.Errorf("the files of %s and %s differ: %s", s.hub.name, server.name, strings.Join(differences, "; "))
+		}
+	}
+	if err := s.nothingMissing(ctx); err != nil {
+		return err
+	}
+	s.say("The three files are identical, and nothing that was sold is missing.")
+	return nil
+}
+
+func digestOf(tables []demoTable, name string) string {
+	for _, t := range tables {
+		if t.name == name {
+			return t.digest()[:demoDigestDigits]
+		}
+	}
+	return fmt.Sprintf("%-*s", demoDigestDigits, "missing")
+}
+
+// nothingMissing checks what must be in every file: being the same is not enough.
+func (s *demoStory) nothingMissing(ctx context.Context) error {
+	orders := 4*demoSales + 1
+	for _, c := range []struct {
+		what, query string
+		want        int
+	}{
+		{"orders", "SELECT count(*) FROM orders", orders},
+		{"order lines", "SELECT count(*) FROM order_line", orders*demoLines + 2},
+		{"payments", "SELECT count(*) FROM payment", 4 * demoSales},
+		{"guests of the booking", "SELECT guests FROM orders WHERE state = 'open'", demoMoreGuests},
+		{"rows that refer to nothing", "SELECT count(*) FROM pragma_foreign_key_check", 0},
+		{"portions sold or in stock, less those of the start", `SELECT (SELECT sum(on_hand) FROM stock) + (SELECT sum(quantity) FROM order_line)
+			- (SELECT sum(40 + (product.id * 7 + length(place)) % 60) FROM (SELECT DISTINCT place FROM dining_table), product)`, 0},
+	} {
+		for _, server := range s.servers() {
+			got, err := s.tills[server.name].Int(ctx, c.query)
+			if err != nil {
+				return err
+			}
+			if got != c.want {
+				return fmt.Errorf("%s: %d %s, %d were due", server.name, got, c.what, c.want)
+			}
+		}
+	}
+	return nil
+}
+
+// journals checks that the office has every restaurant's events, and each of them its own only.
+func (s *demoStory) journals(ctx context.Context) error {
+	out, err := s.program.Run(ctx, nil, "journal", "list", "--db", s.hub.db, "--table", "event_log", "--json")
+	if err != nil {
+		return err
+	}
+	var events []struct {
+		Site string
+		Row  struct{ ID int }
+	}
+	if err := json.Unmarshal([]byte(out), &events); err != nil {
+		return fmt.Errorf("ravno journal list --json did not print its JSON: %w", err)
+	}
+	bySite := map[string]int{}
+	for _, e := range events {
+		bySite[e.Site]++
+	}
+	for _, server := range s.restaurants {
+		own, err := s.tills[server.name].Int(ctx, "SELECT count(*) FROM event_log")
+		if err != nil {
+			return err
+		}
+		made := 2*2*demoSales + 1 // an order opened and paid, twice over, and the booking changed
+		if server.name == demoRestaurants[0] {
+			made++ // and taken
+		}
+		if own != made || bySite[server.name] != made {
+			return fmt.Errorf("%s made %d events: it has %d, the office has %d of them", server.name, made, own, bySite[server.name])
+		}
+	}
+	return s.showEnd(ctx, "journal", "list", "--db", s.hub.db, "--table", "event_log")
+}
+
+// showEnd runs a command with a long list for an answer and shows the end of it.
+func (s *demoStory) showEnd(ctx context.Context, args ...string) error {
+	const shown = 6 // lines: enough to see both restaurants
+	s.sayCommand(args...)
+	out, err := s.program.Run(ctx, nil, args...)
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimRight(out, "\n"), "\n")
+	if len(lines) > shown {
+		s.say("  ... %d lines", len(lines)-shown)
+		lines = lines[len(lines)-shown:]
+	}
+	for _, line := range lines {
+		s.say("  %s", line)
+	}
+	return nil
+}

@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"ravno/net/identity"
+)
+
+const (
+	demoHub = "sofia"
+	// demoLook is how often the story looks whether what it waits for has come.
+	demoLook = 200 * time.Millisecond
+	// demoSales are how many orders each restaurant sells at a time.
+	demoSales = 5
+
+	// The booking is for this many, then one side changes it to more, the other to fewer.
+	demoGuests, demoMoreGuests, demoFewerGuests = 8, 12, 6
+	demoMixedGrill, demoShopskaSalad            = 20, 1
+)
+
+// demoRestaurants are the nodes; the line of the second is cut.
+var demoRestaurants = []string{"plovdiv", "varna"}
+
+// demoStory is the demonstration as far as it has come.
+type demoStory struct {
+	out     io.Writer
+	dir     string
+	program demoProgram
+	page    string
+
+	hub         *demoServer
+	restaurants []*demoServer
+	tills       map[string]*demoApp  // by server
+	lines       map[string]*demoLine // by restaurant
+	booking     string
+	conflict    string
+	fell        chan *demoServer
+}
+
+func (s *demoStory) servers() []*demoServer {
+	if s.hub == nil {
+		return nil
+	}
+	return append([]*demoServer{s.hub}, s.restaurants...)
+}
+
+// tell tells the story, step by step, until one does not hold.
+func (s *demoStory) tell(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, demoWhole, fmt.Errorf("the story is not over after %s", demoWhole))
+	defer cancel()
+	s.fell = make(chan *demoServer, 1+len(demoRestaurants))
+	first, second := demoRestaurants[0], demoRestaurants[1]
+	for i, step := range []struct {
+		title string
+		do    func(context.Context) error
+	}{
+		{"The office in " + demoHub + " makes its database the hub's.", s.openOffice},
+		{"Two restaurants join, each on a line of its own.", s.joinRestaurants},
+		{"Both sell, with ordinary SQL. Everything is everywhere.", s.sellTogether},
+		{"The line to " + second + " is cut.", s.cut},
+		{"Both go on selling. And both change one booking.", s.sellApart},
+		{"The line is back. What was missed is caught up by itself; the booking is in conflict.", s.mend},
+		{"The conflict, side by side.", s.showConflict},
+		{"The office decides: what " + first + " was told is right.", s.resolve},
+		{"All level again.", s.level},
+		{"The three files, compared value by value.", s.compare},
+		{"The event journals went to the office, and nowhere else.", s.journals},
+	} {
+		fmt.Fprintf(s.out, "\n%2d. %s\n", i+1, step.title)
+		if err := step.do(ctx); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				err = fmt.Errorf("%w (%v)", cause, err)
+			}
+			return fmt.Errorf("step %d (%s) %w", i+1, strings.TrimSuffix(step.title, "."), err)
+		}
+	}
+	return nil
+}
+
+func (s *demoStory) openOffice(ctx context.Context) (err error) {
+	if s.hub, err = newDemoServer(s.program, s.dir, demoHub); err != nil {
+		return err
+	}
+	till, err := openDemoApp(ctx, s.hub.db, demoHub, true)
+	if err != nil {
+		return err
+	}
+	s.tills[demoHub] = till
+	products, err := till.Int(ctx, "SELECT count(*) FROM product")
+	if err != nil {
+		return err
+	}
+	s.say("The application has made %s: %d products, two store rooms, 12 tables, no orders.", s.short(s.hub.db), products)
+	if err := s.show(ctx, nil, "init", "--db", s.hub.db, "--name", demoHub, "--listen", "127.0.0.1:0", "--journal", "event_log"); err != nil {
+		return err
+	}
+	s.sayCommand("run", "--db", s.hub.db, "--listen", "127.0.0.1:0", "--http", s.page)
+	if err := s.hub.Start(ctx, "--listen", "127.0.0.1:0", "--http", s.page); err != nil {
+		return err
+	}
+	if s.hub.ready.listen == "" {
+		return fmt.Errorf("the hub did not say where it listens, its log is %s", s.hub.log)
+	}
+	s.say("The hub listens on udp %s, its status page is %s", s.hub.ready.listen, s.hub.ready.page)
+	return nil
+}
+
+func (s *demoStory) joinRestaurants(ctx context.Context) error {
+	for _, name := range demoRestaurants {
+		server, err := newDemoServer(s.program, s.dir, name)
+		if err != nil {
+			return err
+		}
+		line, err := newDemoLine(s.hub.ready.listen)
+		if err != nil {
+			return err
+		}
+		s.lines[name] = line
+		token, err := s.token(ctx, name, line)
+		if err != nil {
+			return err
+		}
+		if err := s.show(ctx, nil, "join", "--db", server.db, token); err != nil {
+			return err
+		}
+		s.sayCommand("run", "--db", server.db, "--http", "127.0.0.1:0")
+		s.restaurants = append(s.restaurants, server)
+		if err := server.Start(ctx, "--http", "127.0.0.1:0"); err != nil {
+			return err
+		}
+		if s.tills[name], err = openDemoApp(ctx, server.db, name, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// token gets a join token for a restaurant from the hub and points it at the restaurant's
+// line. The address in a token only says where to look; whom to trust is the fingerprint's.
+func (s *demoStory) token(ctx context.Context, name string, line *demoLine) (string, error) {
+	s.sayCommand("node", "add", name, "--db", s.hub.db)
+	out, err := s.program.Run(ctx, nil, "node", "add", name, "--db", s.hub.db, "--json")
+	if err != nil {
+		return "", err
+	}
+	var added struct{ Token string }
+	if err := json.Unmarshal([]byte(out), &added); err != nil {
+		return "", fmt.Errorf("ravno node add --json did not print its JSON: %w", err)
+	}
+	token, err := identity.ParseToken(added.Token)
+	if err != nil {
+		return "", err
+	}
+	token.Addresses = []string{line.Address()}
+	return token.String(), nil
+}
+
+func (s *demoStory) sellTogether(ctx context.Context) (err error) {
+	for _, name := range demoRestaurants {
+		if err := s.sell(ctx, name); err != nil {
+			return err
+		}
+	}
+	first := demoRestaurants[0]
+	if s.booking, err = s.tills[first].Book(ctx, 6, demoGuests, "birthday, Saturday at seven"); err != nil {
+		return err
+	}
+	s.say("%s takes a booking for %d guests: order %s", first, demoGuests, s.booking)
+	return s.level(ctx)
+}
+
+func (s *demoStory) sell(ctx context.Context, name string) error {
+	if err := s.tills[name].Sell(ctx, demoSales); err != nil {
+		return err
+	}
+	s.say("%s sells %d orders", name, demoSales)
+	return nil
+}
+
+// level waits until the hub has everything and everyone has acknowledged it, and shows it.
+func (s *demoStory) level(ctx context.Context) error {
+	for _, server := range s.restaurants {
+		if err := s.show(ctx, nil, "wait", "--db", server.db, "--timeout", "30s"); err != nil {
+			return err
+		}
+	}
+	for _, server := range s.servers() {
+		if err := s.until(ctx, server.name+" sees all green", func() (bool, string, error) {
+			status, text, err := s.status(ctx, server)
+			return status.Level, text, err
+		}); err != nil {
+			return err
+		}
+	}
+	return s.show(ctx, nil, "status", "--db", s.hub.db)
+}
+
+func (s *demoStory) cut(ctx context.Context) error {
+	second := demoRestaurants[1]
+	s.lines[second].Cut()
+	s.say("Nobody is told. The silence is noticed.")
+	if err := s.untilCause(ctx, s.hub, second, "no_link"); err != nil {
+		return err
+	}
+	return s.show(ctx, []int{codeNotLevel}, "status", "--db", s.hub.db)
+}
+
+func (s *demoStory) sellApart(ctx context.Context) error {
+	for _, name := range demoRestaurants {
+		if err := s.sell(ctx, name); err != nil {
+			return err
+		}
+	}
+	first, second := demoRestaurants[0], demoRestaurants[1]
+	if err := s.tills[first].ChangeGuests(ctx, s.booking, demoMoreGuests, demoMixedGrill); err != nil {
+		return err
+	}
+	s.say("%s changes the booking to %d guests and orders mixed grill for them", first, demoMoreGuests)
+	if err := s.tills[second].ChangeGuests(ctx, s.booking, demoFewerGuests, demoShopskaSalad); err != nil {
+		return err
+	}
+	s.say("%s changes the same booking to %d guests and orders salads for them", second, demoFewerGuests)
+	if err := s.show(ctx, nil, "wait", "--db", s.server(first).db, "--timeout", "30s"); err != nil {
+		return err
+	}
+	want, err := s.tills[first].Int(ctx, "SELECT count(*) FROM orders")
+	if err != nil {
+		return err
+	}
+	got, err := s.tills[demoHub].Int(ctx, "SELECT count(*) FROM orders")
+	if err != nil {
+		return err
+	}
+	if got != want || want != 3*demoSales+1 {
+		return fmt.Errorf("while %s was cut off, the office had %d orders and %s %d: each should have had %d", second, got, first, want, 3*demoSales+1)
+	}
+	s.say("The office has %d orders: all but the %d that %s has just sold.", got, demoSales, second)
+	return nil
+}
+
+func (s *demoStory) mend(ctx context.Context) error {
+	second := demoRestaurants[1]
+	s.lines[second].Mend()
+	for _, server := range s.servers() {
+		if err := s.until(ctx, server.name+" knows of one conflict and nothing is pending", func() (bool, string, error) {
+			found, text, err := s.conflicts(ctx, server)
+			return len(found) == 1, text, err
+		}); err != nil {
+			return err
+		}
+	}
+	if err := s.untilCause(ctx, s.hub, second, "conflict"); err != nil {
+		return err
+	}
+	return s.show(ctx, []int{codeNotLevel}, "status", "--db", s.hub.db)
+}
+
+func (s *demoStory) showConflict(ctx context.Context) error {
+	found, text, err := s.conflicts(ctx, s.hub)
+	if err != nil {
+		return err
+	}
+	if len(found) != 1 || found[0].Kind != "edit_edit" || found[0].Document.Table != "orders" ||
+		!slices.Equal(slices.Sorted(slices.Values(found[0].Sites)), demoRestaurants) {
+		return fmt.Errorf("one edit_edit conflict of an order between %s was due, the office has: %s", strings.Join(demoRestaurants, " and "), text)
+	}
+	s.conflict = found[0].ID
+	if err := s.show(ctx, nil, "conflict", "list", "--db", s.hub.db); err != nil {
+		return err
+	}
+	return s.show(ctx, nil, "conflict", "show", s.conflict, "--db", s.hub.db)
+}
+
+func (s *demoStory) resolve(ctx context.Context) error {
+	return s.show(ctx, nil, "conflict", "resolve", s.conflict, "--take", "guests="+demoRestaurants[0],
+		"--note", "the guest rang again", "--db", s.hub.db)
+}
+
+func (s *demoStory) server(name string) *demoServer {
+	return s.servers()[slices.IndexFunc(s.servers(), func(v *demoServer) bool { return v.name == name })]
+}
+
+func (s *demoStory) say(format string, args ...any) {
+	fmt.Fprintf(s.out, "    "+format+"\n", args...)
+}
+
+// short is a path as seen from the demonstration's directory.
+func (s *demoStory) short(path string) string {
+	return strings.ReplaceAll(path, s.dir+string(filepath.Separator), "")
+}
+
+func (s *demoStory) sayCommand(args ...string) {
+	s.say("$ ravno %s", s.short(strings.Join(demoShown(args), " ")))
+}
+
+// show runs a command and shows it with what it prints.
+func (s *demoStory) show(ctx context.Context, fine []int, args ...string) error {
+	s.sayCommand(args...)
+	out, err := s.program.Run(ctx, fine, args...)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(out) {
+		s.say("  %s", strings.TrimRight(line, "\n"))
+	}
+	return nil
+}

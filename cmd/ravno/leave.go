@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ravno/store"
+)
+
+// leavingName is the file which says that a leave has begun: should it be killed between
+// the database and the keys, the next leave or init removes the keys.
+const leavingName = "leaving"
+
+func newLeaveCommand() *cobra.Command {
+	var force bool
+	c := &cobra.Command{
+		Use: "leave", Short: "Take ravno out of a database",
+		Long: `Takes every trigger and table of ravno out of the database, and removes its keys. The
+application's data stays as it is. Refuses while that would lose something, such as work
+the hub does not have yet; --force leaves all the same.`,
+		Example: "  ravno leave --db shop.db", Args: arguments(), Annotations: exits(exitsUsually),
+		RunE: func(c *cobra.Command, _ []string) error {
+			path, err := databasePath(c)
+			if err != nil {
+				return err
+			}
+			if err := leave(path, force); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: ravno is out of it; its data is as it was. It stays in WAL mode.\n", visible(path))
+			return err
+		},
+	}
+	c.Flags().BoolVar(&force, "force", false, "leave even if work that only this server has would not reach the hub")
+	return c
+}
+
+func leave(path string, force bool) error {
+	dir := stateDir(path)
+	s, err := store.Open(path, time.Now)
+	if errors.Is(err, store.ErrNotEnrolled) {
+		return finishLeaving(dir, err)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := makeStateDir(dir); err != nil { // it may have been lost
+		return errors.Join(err, s.Close())
+	}
+	lock, err := acquireLock(dir)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	defer lock.Close()
+	mark := filepath.Join(dir, leavingName)
+	if err := os.WriteFile(mark, nil, lockMode); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	if err := s.Leave(force); err != nil {
+		return errors.Join(err, os.Remove(mark), s.Close())
+	}
+	return errors.Join(s.Close(), removeState(dir))
+}
+
+// finishLeaving removes the keys after a leave that was killed; if there was none, the
+// database is simply not enrolled.
+func finishLeaving(dir string, notEnrolled error) error {
+	if _, err := os.Lstat(filepath.Join(dir, leavingName)); err != nil {
+		return notEnrolled
+	}
+	lock, err := acquireLock(dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	return removeState(dir)
+}

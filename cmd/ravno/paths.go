@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ravno/store"
+)
+
+// databaseVariable is the environment's word for --db.
+const databaseVariable = "RAVNO_DB"
+
+// stateSuffix names the directory beside a database that holds what must not be in it: the
+// key, the certificate, the marks, the daemon's lock and its socket.
+const stateSuffix = ".ravno"
+
+// stateDirMode: the key inside is its owner's alone.
+const stateDirMode = 0o700
+
+// stateDir is the state directory of a database, whose path store.Resolve gave.
+func stateDir(path string) string { return path + stateSuffix }
+
+// databasePath is the resolved path of the file that --db, or else the environment, names.
+func databasePath(c *cobra.Command) (string, error) {
+	path, err := c.Flags().GetString("db")
+	if err != nil {
+		return "", err
+	}
+	if path == "" {
+		path = os.Getenv(databaseVariable)
+	}
+	if path == "" {
+		return "", wrongUsage(c.CommandPath() + ": no database given", "--db PATH, or set " + databaseVariable)
+	}
+	return store.Resolve(path)
+}
+
+// openStore opens the database of a command with the real clock.
+func openStore(c *cobra.Command) (*store.Store, error) {
+	path, err := databasePath(c)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(path, time.Now)
+}
+
+// withStore runs f on the database of a command and closes it.
+func withStore(c *cobra.Command, f func(s *store.Store) error) error {
+	s, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(s), s.Close())
+}
+
+// emptyState removes what is in a state directory, except the lock, which is held.
+func emptyState(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() == lockName {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeState removes a state directory whose lock is held, the lock last.
+func removeState(dir string) error {
+	if err := emptyState(dir); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(dir, lockName)); err != nil {
+		return err
+	}
+	return os.Remove(dir)
+}

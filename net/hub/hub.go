@@ -1,0 +1,373 @@
+// Package hub is the hub's side of the chain: it folds what the application here writes,
+// lets nodes in and cuts them off, levels with each of them over its own link, and relays:
+// what one node sent is part of the hub's own state and goes to the others from there. It
+// refuses to let a slow node cost the others anything: each link has its own loop.
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/net/exchange"
+	"ravno/net/identity"
+	"ravno/net/quiclink"
+	"ravno/net/session"
+	"ravno/net/status"
+	"ravno/net/wire"
+	"ravno/store"
+)
+
+const (
+	// lookEvery is how often the hub looks whether a node was removed and what to tell the
+	// nodes about each other. A removed node is cut within it, whoever removed it.
+	lookEvery = time.Second
+	// greetingTimeout is how long a link may wait with its first message.
+	greetingTimeout = 10 * time.Second
+)
+
+// Config is what a hub runs on.
+type Config struct {
+	Store     *store.Store
+	Identity  *identity.Identity
+	Authority *identity.Authority
+	Endpoint  *quiclink.Endpoint
+	Version   string
+	// StateDir takes first loads and batches too large for memory.
+	StateDir string
+	Clock    store.Clock
+	// NewID yields identifiers for first loads.
+	NewID func() string
+	Wake  <-chan struct{}
+	Log   zerolog.Logger
+}
+
+// Hub is a running hub. Its methods are safe for concurrent use.
+type Hub struct {
+	Config
+	folder   exchange.Folder
+	changed  exchange.Signal // there may be something to send
+	progress exchange.Signal // something was sent, applied or linked
+	look     chan struct{}   // to look at removed nodes and the status now
+	loads    sync.Mutex      // one first load is written at a time
+
+	mutex sync.Mutex
+	live  map[causal.Site]*live
+	seen  map[causal.Site]*seen
+}
+
+// live is a node with a link.
+type live struct {
+	site   causal.Site
+	line   *exchange.Line
+	ending chan session.Close
+	over   chan struct{} // closed when its run has ended
+	told   string        // the status it was told last
+}
+
+// seen is what the hub remembers of a node while it runs.
+type seen struct {
+	linked      bool
+	since       time.Time
+	trouble     string
+	cause       status.Cause
+	version     string
+	pendingOut  int64 // what the node says it has for us
+	clockOffset time.Duration
+}
+
+// New prepares a hub; Run runs it.
+func New(config Config) *Hub {
+	h := &Hub{Config: config, live: map[causal.Site]*live{}, seen: map[causal.Site]*seen{}, look: make(chan struct{}, 1)}
+	h.folder = exchange.Folder{Store: h.Store, Wake: h.Wake, Changed: &h.changed, Log: h.Log}
+	return h
+}
+
+// Run listens and serves until ctx ends.
+func (h *Hub) Run(ctx context.Context) error {
+	listener, err := h.Endpoint.Listen(h.Identity.ServerTLS(h.Clock, h.admit))
+	if err != nil {
+		return err
+	}
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer listener.Close()
+	workers.Go(func() { h.folder.Run(ctx) })
+	workers.Go(func() { h.oversee(ctx) })
+	for {
+		link, err := listener.Accept(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("the hub no longer listens: %w", err)
+		}
+		workers.Go(func() { h.serve(ctx, link) })
+	}
+}
+
+// admit answers, at every handshake, whether a node may enter: it must be enrolled with
+// this very certificate and not removed.
+func (h *Hub) admit(site causal.Site, serial string) error {
+	peer, ok, err := h.Store.Peer(site)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return errors.New("never enrolled here")
+	case peer.Removed:
+		return errors.New("removed")
+	case peer.Serial != serial:
+		return errors.New("its certificate was replaced by a newer one")
+	}
+	return nil
+}
+
+// Poke looks at the file now: a command has changed it.
+func (h *Hub) Poke() {
+	h.folder.Fold() // its trouble is kept and shown
+	select {
+	case h.look <- struct{}{}:
+	default:
+	}
+}
+
+// serve serves one link, whatever it wants.
+func (h *Hub) serve(ctx context.Context, link *quiclink.Link) {
+	control := link.Control()
+	if err := control.SetReadDeadline(time.Now().Add(greetingTimeout)); err != nil {
+		link.CloseWith(quiclink.CodeStopped, "")
+		return
+	}
+	first, err := wire.Read(control, wire.MaxControl)
+	if err != nil {
+		h.Log.Warn().Err(err).Stringer("from", link.RemoteAddr()).Msg("a link without a greeting")
+		link.CloseWith(session.Number(session.CodeProtocol), "no greeting")
+		return
+	}
+	if err := control.SetReadDeadline(time.Time{}); err != nil {
+		link.CloseWith(quiclink.CodeStopped, "")
+		return
+	}
+	switch m := first.(type) {
+	case wire.Enrol:
+		if link.Protocol() == identity.ProtocolEnrol {
+			h.enrol(link, m)
+			return
+		}
+	case wire.SnapshotRequest:
+		if link.Protocol() == identity.ProtocolLink {
+			h.sendLoad(ctx, link, m)
+			return
+		}
+	case wire.Hello:
+		if link.Protocol() == identity.ProtocolLink {
+			h.level(ctx, link, m)
+			return
+		}
+	}
+	h.Log.Warn().Stringer("message", first.Kind()).Stringer("from", link.RemoteAddr()).Msg("a link that began with the wrong message")
+	link.CloseWith(session.Number(session.CodeProtocol), "this message does not begin a link")
+}
+
+// level levels with one node until its link ends.
+func (h *Hub) level(ctx context.Context, link *quiclink.Link, hello wire.Hello) {
+	site := link.Peer().Site
+	me, former := h.enter(site, link)
+	if former != nil { // of the same identity: the newer link replaces it, at once
+		former.ending <- session.Close{Code: session.CodeReplaced, Text: "this node has a newer link"}
+		<-former.over
+	}
+	defer close(me.over)
+	ended := h.run(ctx, link, me, hello)
+	h.left(me, ended)
+}
+
+func (h *Hub) enter(site causal.Site, link *quiclink.Link) (me, former *live) {
+	me = &live{site: site, line: exchange.NewLine(link.Done()), ending: make(chan session.Close, 2), over: make(chan struct{})}
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	former = h.live[site]
+	h.live[site] = me
+	return me, former
+}
+
+func (h *Hub) run(ctx context.Context, link *quiclink.Link, me *live, hello wire.Hello) *exchange.Ended {
+	fail := func(err error) *exchange.Ended {
+		link.CloseWith(session.Number(session.CodeError), "the hub cannot read its database")
+		return &exchange.Ended{Close: session.Close{Code: session.CodeError, Text: err.Error()}, Err: err}
+	}
+	if err := h.folder.Fold(); err != nil {
+		return fail(err)
+	}
+	peer, _, err := h.Store.Peer(me.site)
+	if err != nil {
+		return fail(err)
+	}
+	self, err := h.Store.Self()
+	if err != nil {
+		return fail(err)
+	}
+	changed, stop := h.changed.Subscribe()
+	defer stop()
+	s := session.NewHub(session.Self{Version: h.Version, Incarnation: self.Incarnation, Position: self.Position},
+		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have})
+	return exchange.Run(ctx, link, s, hello, h.ends(ctx, self, me, changed))
+}
+
+// ends connects a node's link with the database.
+func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-chan struct{}) exchange.Ends {
+	return exchange.Ends{
+		Incarnation: self.Incarnation,
+		Extract: func(from causal.Position, emit func(causal.Position, *crdt.Section) error) (causal.Position, int, error) {
+			return h.Store.Outgoing(me.site, from, emit)
+		},
+		SendsPositions: true,
+		Apply: func(delta store.Delta) (causal.Seen, error) {
+			_, err := h.Store.ApplyFromNode(me.site, delta, 0)
+			if err == nil {
+				h.recall(me.site, func(s *seen) { s.pendingOut = 0 })
+				h.changed.Notify()
+				h.progress.Notify()
+			}
+			return 0, err
+		},
+		Acked: func(a session.Acked) error {
+			err := h.Store.AckedByNode(me.site, a.Position, a.Floor, a.Changes > 0)
+			h.progress.Notify()
+			return err
+		},
+		State:   func() wire.Ping { return h.ping(me.site) },
+		Noticed: func(a session.Action) { h.noticed(me, a) },
+		Handle: func(message wire.Message, send func(wire.Message)) {
+			h.handle(ctx, me, message)
+		},
+		Changed:  changed,
+		Outbox:   me.line.Outbox(),
+		Ending:   me.ending,
+		SpoolDir: filepath.Join(h.StateDir, "spool"),
+		Clock:    h.Clock,
+		Log:      h.Log.With().Uint32("node", uint32(me.site)).Logger(),
+	}
+}
+
+func (h *Hub) handle(ctx context.Context, me *live, message wire.Message) {
+	switch m := message.(type) {
+	case wire.Where:
+		go func() { // folding may wait for the application; the link must not
+			if err := h.folder.Fold(); err != nil {
+				return // the node asks again
+			}
+			if self, err := h.Store.Self(); err == nil {
+				me.line.Send(ctx, wire.Here{ID: m.ID, Position: self.Position})
+			}
+		}()
+	case wire.Digest:
+		me.line.Answer(m.ID, m)
+	case wire.Rows:
+		go me.line.Answer(m.ID, m) // waits for whoever asked; the link must not
+	case wire.DigestRequest, wire.RowsRequest:
+		go exchange.AnswerDigest(ctx, h.Store, me.line, m)
+	}
+}
+
+// ping is what the hub says of itself to a node.
+func (h *Hub) ping(site causal.Site) wire.Ping {
+	peer, _, err := h.Store.Peer(site)
+	var out int64
+	if err == nil {
+		out, err = h.Store.Pending(site, peer.Acked)
+	}
+	if err == nil {
+		err = h.folder.Trouble()
+	}
+	ping := wire.Ping{PendingOut: out}
+	if err != nil {
+		ping.Trouble, ping.TroubleText = exchange.TroubleOf(err)
+	}
+	return ping
+}
+
+func (h *Hub) recall(site causal.Site, f func(*seen)) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	s := h.seen[site]
+	if s == nil {
+		s = &seen{}
+		h.seen[site] = s
+	}
+	f(s)
+}
+
+func (h *Hub) noticed(me *live, a session.Action) {
+	switch a := a.(type) {
+	case session.Linked:
+		h.recall(me.site, func(s *seen) {
+			*s = seen{linked: true, since: h.Clock(), version: a.PeerVersion, clockOffset: a.ClockOffset}
+		})
+		h.Log.Info().Uint32("node", uint32(me.site)).Str("version", a.PeerVersion).Msg("a node linked")
+		h.event("link_up", me.site, "linked")
+	case session.Measured:
+		h.recall(me.site, func(s *seen) { s.clockOffset = a.ClockOffset })
+	case session.PeerState:
+		h.recall(me.site, func(s *seen) {
+			s.pendingOut, s.trouble, s.cause = a.PendingOut, a.TroubleText, status.Cause(a.Trouble)
+		})
+	}
+	h.progress.Notify()
+}
+
+// left notes that a node's link has ended, and why.
+func (h *Hub) left(me *live, ended *exchange.Ended) {
+	h.mutex.Lock()
+	if h.live[me.site] == me {
+		delete(h.live, me.site)
+	}
+	h.mutex.Unlock()
+	if ended.Code == session.CodeReplaced {
+		return
+	}
+	was := false
+	h.recall(me.site, func(s *seen) {
+		was = s.linked
+		if was {
+			s.since = h.Clock()
+		}
+		s.linked, s.trouble, s.cause = false, ended.Error(), status.NoLink
+		switch ended.Code {
+		case session.CodeIdentity, session.CodeSchema, session.CodeDisk:
+			s.cause = status.Cause(ended.Code)
+		}
+	})
+	h.progress.Notify()
+	h.Log.Warn().Uint32("node", uint32(me.site)).Err(ended).Msg("a node's link ended")
+	if was {
+		h.event("link_down", me.site, ended.Error())
+	} else {
+		h.event("refused", me.site, ended.Error())
+	}
+}
+
+// event journals what happened with a node; a database in trouble has said so already.
+func (h *Hub) event(kind string, site causal.Site, words string) {
+	name := "site " + site.String()
+	sites, err := h.Store.Sites()
+	for _, s := range sites {
+		if s.Number == site {
+			name = s.Name
+		}
+	}
+	if err == nil {
+		err = h.Store.Event(kind, name, words)
+	}
+	if err != nil {
+		h.Log.Error().Err(err).Str("kind", kind).Msg("an event could not be journalled")
+	}
+}

@@ -1,0 +1,230 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"ravno/crdt/causal"
+	"ravno/net/exchange"
+	"ravno/net/session"
+	"ravno/net/status"
+	"ravno/net/wire"
+	"ravno/store"
+)
+
+// oversee cuts off nodes that were removed, and tells the nodes about each other.
+func (h *Hub) oversee(ctx context.Context) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	moved, stop := h.progress.Subscribe()
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-h.look:
+		case <-moved:
+			// Much moves at once; what is told a moment later is told once.
+			pause := time.NewTimer(lookEvery / 10)
+			select {
+			case <-ctx.Done():
+			case <-pause.C:
+			}
+			pause.Stop()
+		}
+		if err := h.cutRemoved(); err != nil {
+			h.Log.Error().Err(err).Msg("looking for removed nodes failed")
+		}
+		if err := h.tell(); err != nil {
+			h.Log.Error().Err(err).Msg("the status could not be told to the nodes")
+		}
+	}
+}
+
+func (h *Hub) cutRemoved() error {
+	peers, err := h.Store.Peers()
+	if err != nil {
+		return err
+	}
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	for _, p := range peers {
+		if l := h.live[p.Site]; l != nil && p.Removed {
+			select {
+			case l.ending <- session.Close{Code: session.CodeRevoked, Text: "this node was removed at the hub", Try: "ravno node add at the hub, then ravno join here"}:
+			default: // told already
+			}
+		}
+	}
+	return nil
+}
+
+// tell sends the status to every node whose last one says something else.
+func (h *Hub) tell() error {
+	h.mutex.Lock()
+	nobody := len(h.live) == 0
+	h.mutex.Unlock()
+	if nobody {
+		return nil
+	}
+	snapshot, err := h.Status()
+	if err != nil {
+		return err
+	}
+	message, err := json.Marshal(snapshot)
+	if err != nil {
+		return err
+	}
+	snapshot.At = time.Time{}
+	content, err := json.Marshal(snapshot)
+	if err != nil {
+		return err
+	}
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	for _, l := range h.live {
+		if l.told != string(content) && l.line.Offer(wire.Status{JSON: bytes.Clone(message)}) {
+			l.told = string(content)
+		}
+	}
+	return nil
+}
+
+// clockLimit is from when on a node's wrong clock is a cause of its own.
+const clockLimit = 5 * time.Minute
+
+// Status is the status of all servers as the hub sees it now.
+func (h *Hub) Status() (status.Snapshot, error) {
+	h.mutex.Lock()
+	known := map[causal.Site]seen{}
+	for site, s := range h.seen {
+		known[site] = *s
+	}
+	h.mutex.Unlock()
+	return snapshot(h.Store, known, h.folder.Trouble(), true, h.Version, h.Clock())
+}
+
+// Offline is the status at the hub while no daemon runs there.
+func Offline(s *store.Store, version string, now time.Time) (status.Snapshot, error) {
+	return snapshot(s, nil, nil, false, version, now)
+}
+
+const notRunning = "the daemon is not running here. Try: ravno run"
+
+func snapshot(s *store.Store, known map[causal.Site]seen, folding error, daemon bool, version string, now time.Time) (status.Snapshot, error) {
+	self, err := s.Self()
+	if err != nil {
+		return status.Snapshot{}, err
+	}
+	sites, err := s.Sites()
+	if err != nil {
+		return status.Snapshot{}, err
+	}
+	conflicts, _, err := s.OpenConflicts()
+	if err != nil {
+		return status.Snapshot{}, err
+	}
+	peers, err := s.Peers()
+	if err != nil {
+		return status.Snapshot{}, err
+	}
+	bySite := map[causal.Site]store.Peer{}
+	for _, p := range peers {
+		bySite[p.Site] = p
+	}
+	snap := status.Snapshot{Site: self.Name, Role: string(store.Hub), Hub: self.Name, At: now, Daemon: daemon}
+	for _, site := range sites {
+		if site.Removed {
+			continue
+		}
+		server := status.Server{Name: site.Name, Role: string(site.Role), Conflicts: conflicts[site.Number]}
+		facts := status.Facts{Known: true, Conflicts: conflicts[site.Number]}
+		if site.Number == self.Site {
+			ownFacts(&facts, &server, self, peers, folding, daemon)
+			server.Version = version
+		} else if err := nodeFacts(s, &facts, &server, bySite[site.Number], known[site.Number], daemon); err != nil {
+			return status.Snapshot{}, err
+		}
+		verdict := status.Judge(facts, now.Location())
+		server.State, server.Cause, server.CauseText = verdict.State, verdict.Cause, verdict.CauseText
+		snap.Servers = append(snap.Servers, server)
+	}
+	snap.Notices, err = s.Notices()
+	return snap.Judged(), err
+}
+
+func ownFacts(facts *status.Facts, server *status.Server, self store.Self, peers []store.Peer, folding error, daemon bool) {
+	facts.LinkUp = daemon
+	if !daemon {
+		facts.LinkTrouble = notRunning
+	}
+	if folding != nil {
+		if cause, text := exchange.TroubleOf(folding); cause == session.CodeDisk {
+			facts.DiskTrouble = text
+		} else {
+			facts.OtherTrouble = text
+		}
+	}
+	server.LastTransfer = self.LastTransfer
+	for _, p := range peers {
+		if p.LastTransfer.After(server.LastTransfer) {
+			server.LastTransfer = p.LastTransfer
+		}
+	}
+}
+
+func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer store.Peer, known seen, daemon bool) error {
+	in, err := s.Pending(peer.Site, peer.Acked)
+	if err != nil {
+		return err
+	}
+	facts.LinkUp, facts.LinkSince, facts.LinkTrouble = known.linked, known.since, known.trouble
+	facts.PendingOut, facts.PendingIn = known.pendingOut, in
+	facts.ClockOffset, facts.ClockLimit = known.clockOffset, clockLimit
+	if !daemon {
+		facts.LinkTrouble = notRunning
+	}
+	switch known.cause {
+	case status.Identity:
+		facts.IdentityTrouble = known.trouble
+	case status.Schema:
+		facts.SchemaDifference = known.trouble
+	case status.Disk:
+		facts.DiskTrouble = known.trouble
+	case status.Error:
+		facts.OtherTrouble = known.trouble
+	}
+	server.Since, server.LastTransfer, server.Version = known.since, peer.LastTransfer, known.version
+	server.PendingOut, server.PendingIn, server.ClockOffsetMS = known.pendingOut, in, known.clockOffset.Milliseconds()
+	return nil
+}
+
+// Wait returns when everything written here is folded: at the hub, that is level with it.
+func (h *Hub) Wait(context.Context) error { return h.folder.Fold() }
+
+// Verify compares the tables here with those of every linked node.
+func (h *Hub) Verify(ctx context.Context, table string) (map[string][]exchange.TableResult, error) {
+	sites, err := h.Store.Sites()
+	if err != nil {
+		return nil, err
+	}
+	results := map[string][]exchange.TableResult{}
+	for _, site := range sites {
+		h.mutex.Lock()
+		l := h.live[site.Number]
+		h.mutex.Unlock()
+		if l == nil {
+			if !site.Removed && site.Role == store.Node {
+				results[site.Name] = nil // not reached
+			}
+			continue
+		}
+		if results[site.Name], err = exchange.Verify(ctx, h.Store, l.line, table); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}

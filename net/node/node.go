@@ -1,0 +1,371 @@
+// Package node is a node's side of the chain: it folds what the application here writes,
+// keeps a link to the hub whenever there is a way, and levels over it. It refuses to know
+// other nodes: everything comes from the hub and goes to it.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/net/exchange"
+	"ravno/net/identity"
+	"ravno/net/quiclink"
+	"ravno/net/session"
+	"ravno/net/status"
+	"ravno/net/wire"
+	"ravno/store"
+)
+
+const (
+	// dialTimeout bounds one try to reach one address of the hub.
+	dialTimeout = 20 * time.Second
+	// offsetThreshold is from when on a measured difference to the hub's clock corrects stamps.
+	// Below it the measurement (half a round trip) and ordinary drift are of the same size.
+	offsetThreshold = time.Second
+	// ClockLimit is from when on a wrong clock is a cause of its own in the status.
+	ClockLimit = 5 * time.Minute
+)
+
+// Config is what a node runs on.
+type Config struct {
+	Store    *store.Store
+	Identity *identity.Identity
+	Endpoint *quiclink.Endpoint
+	// Resolve turns one of the hub's addresses, as enrolment gave it, into one to dial.
+	Resolve func(ctx context.Context, address string) (net.Addr, error)
+	Version string
+	// SpoolDir takes batches too large for memory.
+	SpoolDir string
+	Clock    store.Clock
+	// Random yields numbers in [0,1) for the back-off between tries.
+	Random func() float64
+	// Wake yields when the application may have written.
+	Wake <-chan struct{}
+	Log  zerolog.Logger
+}
+
+// Node is a running node. Its methods are safe for concurrent use.
+type Node struct {
+	Config
+	folder   exchange.Folder
+	changed  exchange.Signal // there may be something to send
+	progress exchange.Signal // something was sent, applied or measured
+
+	mutex sync.Mutex
+	view  View
+	line  *exchange.Line // nil without a link
+	retry chan struct{}  // to dial at once
+}
+
+// View is what a node knows of its link and the hub, beyond its database.
+type View struct {
+	Linked      bool
+	Since       time.Time // since when it is linked or not
+	Trouble     string    // why there is no link
+	Cause       status.Cause
+	HubVersion  string
+	PendingIn   int64 // what the hub says it has for us
+	ClockOffset time.Duration
+	HubTrouble  string
+	Fold        error
+	Daemon      bool
+}
+
+// New prepares a node; Run runs it.
+func New(config Config) *Node {
+	n := &Node{Config: config, retry: make(chan struct{}, 1)}
+	n.folder = exchange.Folder{Store: n.Store, Wake: n.Wake, Changed: &n.changed, Log: n.Log}
+	n.view = View{Since: n.Clock(), Daemon: true}
+	return n
+}
+
+// Run runs until ctx ends.
+func (n *Node) Run(ctx context.Context) error {
+	var folding sync.WaitGroup
+	defer folding.Wait()
+	folding.Go(func() { n.folder.Run(ctx) })
+	backoff := quiclink.NewBackoff(n.Random)
+	for ctx.Err() == nil {
+		linkedFor, err := n.connect(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		n.unlinked(err)
+		if linkedFor > 0 {
+			backoff.Reset()
+		}
+		pause := time.NewTimer(backoff.Next())
+		select {
+		case <-ctx.Done():
+		case <-pause.C:
+		case <-n.retry:
+		}
+		pause.Stop()
+	}
+	return nil
+}
+
+// Poke looks at the file now, and dials now if there is no link.
+func (n *Node) Poke() {
+	n.folder.Fold() // its trouble is kept and shown
+	select {
+	case n.retry <- struct{}{}:
+	default:
+	}
+	n.progress.Notify()
+}
+
+// connect dials the hub, levels with it until the link ends, and says how long that was.
+func (n *Node) connect(ctx context.Context) (time.Duration, error) {
+	link, err := n.dial(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := n.folder.Fold(); err != nil {
+		link.CloseWith(quiclink.CodeStopped, "the node cannot read its database")
+		return 0, err
+	}
+	self, err := n.Store.Self()
+	if err != nil {
+		link.CloseWith(quiclink.CodeStopped, "the node cannot read its database")
+		return 0, err
+	}
+	line := exchange.NewLine(link.Done())
+	changed, stop := n.changed.Subscribe()
+	defer stop()
+	began := n.Clock()
+	s := session.NewNode(session.NodeSelf{Self: session.Self{Version: n.Version, Incarnation: self.Incarnation, Position: self.Position},
+		Seen: self.Seen, HubIncarnation: self.HubIncarnation, Floor: self.Floor})
+	ended := exchange.Run(ctx, link, s, nil, n.ends(ctx, self, line, changed))
+	if !s.Running() && !n.wasLinked() {
+		return 0, ended
+	}
+	return n.Clock().Sub(began), ended
+}
+
+func (n *Node) dial(ctx context.Context) (*quiclink.Link, error) {
+	self, err := n.Store.Self()
+	if err != nil {
+		return nil, err
+	}
+	if len(self.Addresses) == 0 {
+		return nil, fmt.Errorf("the hub's address is not known. Try: ravno leave, then ravno join with a new token")
+	}
+	var failed error
+	for _, address := range self.Addresses {
+		link, err := n.dialOne(ctx, address)
+		if err == nil {
+			return link, nil
+		}
+		if failed == nil || errors.As(err, new(*refusedError)) {
+			failed = err
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return nil, failed
+}
+
+// refusedError is a hub that answered and did not let us in.
+type refusedError struct{ text string }
+
+func (e *refusedError) Error() string { return e.text }
+
+func (n *Node) dialOne(ctx context.Context, address string) (*quiclink.Link, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	at, err := n.Resolve(ctx, address)
+	if err != nil {
+		return nil, errors.New(quiclink.ExplainDialError(err, address))
+	}
+	link, err := n.Endpoint.Dial(ctx, at, n.Identity.ClientTLS(n.Clock))
+	if err == nil {
+		return link, nil
+	}
+	text := quiclink.ExplainDialError(err, address)
+	if refused, ok := errors.AsType[*quiclink.LinkError](err); ok && refused.Cause == quiclink.Refused && refused.Remote {
+		return nil, &refusedError{text: text}
+	}
+	return nil, errors.New(text)
+}
+
+// ends connects the link with the database.
+func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, changed <-chan struct{}) exchange.Ends {
+	return exchange.Ends{
+		Incarnation: self.Incarnation,
+		Extract: func(from causal.Position, emit func(causal.Position, *crdt.Section) error) (causal.Position, int, error) {
+			return n.Store.Outgoing(0, from, emit)
+		},
+		Apply: func(delta store.Delta) (causal.Seen, error) {
+			if _, err := n.Store.ApplyFromHub(delta); err != nil {
+				return 0, err
+			}
+			n.look(func(v *View) { v.PendingIn = 0 })
+			n.changed.Notify() // an edit of ours that outlived a deletion is to be sent whole
+			n.progress.Notify()
+			now, err := n.Store.Self()
+			return now.Floor, err
+		},
+		Acked: func(a session.Acked) error {
+			if err := n.Store.Acknowledged(a.Position); err != nil {
+				return err
+			}
+			n.progress.Notify()
+			return nil
+		},
+		State: n.ping,
+		Noticed: func(a session.Action) {
+			n.noticed(a, line)
+		},
+		Handle: func(message wire.Message, send func(wire.Message)) {
+			n.handle(ctx, line, message)
+		},
+		Changed:  changed,
+		Outbox:   line.Outbox(),
+		SpoolDir: n.SpoolDir,
+		Clock:    n.Clock,
+		Log:      n.Log,
+	}
+}
+
+// ping is what this node says of itself to the hub.
+func (n *Node) ping() wire.Ping {
+	self, err := n.Store.Self()
+	if err != nil {
+		return wire.Ping{Trouble: string(status.Error), TroubleText: err.Error()}
+	}
+	out, err := n.Store.Pending(0, self.HubHave)
+	if err == nil {
+		err = n.folder.Trouble()
+	}
+	ping := wire.Ping{PendingOut: out, Floor: self.Floor}
+	if err != nil {
+		ping.Trouble, ping.TroubleText = exchange.TroubleOf(err)
+	}
+	return ping
+}
+
+func (n *Node) noticed(a session.Action, line *exchange.Line) {
+	switch a := a.(type) {
+	case session.Linked:
+		n.look(func(v *View) {
+			v.Linked, v.Since, v.Trouble, v.Cause, v.HubVersion = true, n.Clock(), "", "", a.PeerVersion
+		})
+		n.mutex.Lock()
+		n.line = line
+		n.mutex.Unlock()
+		n.measured(a.ClockOffset)
+		n.Log.Info().Str("hub_version", a.PeerVersion).Msg("linked with the hub")
+		n.event("link_up", "linked with the hub")
+	case session.Measured:
+		n.measured(a.ClockOffset)
+	case session.PeerState:
+		n.look(func(v *View) { v.PendingIn, v.HubTrouble = a.PendingOut, a.TroubleText })
+	}
+	n.progress.Notify()
+}
+
+// measured corrects stamps by the offset to the hub's clock, once it matters.
+func (n *Node) measured(offset time.Duration) {
+	n.look(func(v *View) { v.ClockOffset = -offset })
+	correction := time.Duration(0)
+	if offset.Abs() >= offsetThreshold {
+		correction = offset
+	}
+	self, err := n.Store.Self()
+	if err == nil && (self.ClockOffset-correction).Abs() >= offsetThreshold {
+		err = n.Store.SetClockOffset(correction)
+	}
+	if err != nil {
+		n.Log.Error().Err(err).Msg("the clock's offset could not be kept")
+	}
+}
+
+func (n *Node) handle(ctx context.Context, line *exchange.Line, message wire.Message) {
+	switch m := message.(type) {
+	case wire.Status:
+		if err := n.keepStatus(m.JSON); err != nil {
+			n.Log.Error().Err(err).Msg("the hub's status could not be kept")
+		}
+		n.progress.Notify()
+	case wire.Here:
+		line.Answer(m.ID, m)
+	case wire.Digest:
+		line.Answer(m.ID, m)
+	case wire.Rows:
+		go line.Answer(m.ID, m) // waits for whoever asked; the link must not
+	case wire.DigestRequest, wire.RowsRequest:
+		go exchange.AnswerDigest(ctx, n.Store, line, m)
+	}
+}
+
+// keepStatus keeps the hub's word on all servers, after checking that it is one.
+func (n *Node) keepStatus(json []byte) error {
+	if _, err := status.Decode(json); err != nil {
+		return err
+	}
+	return n.Store.SetHubStatus(string(json))
+}
+
+func (n *Node) look(f func(*View)) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	f(&n.view)
+}
+
+func (n *Node) wasLinked() (linked bool) {
+	n.look(func(v *View) { linked = v.Linked })
+	return linked
+}
+
+// unlinked notes that there is no link, and why.
+func (n *Node) unlinked(err error) {
+	cause := status.NoLink
+	if ended, ok := errors.AsType[*exchange.Ended](err); ok {
+		switch ended.Code {
+		case session.CodeIdentity, session.CodeSchema, session.CodeRevoked, session.CodeDisk:
+			cause = status.Cause(ended.Code)
+		}
+	}
+	if errors.As(err, new(*refusedError)) {
+		cause = status.Revoked
+	}
+	was := false
+	n.look(func(v *View) {
+		was = v.Linked
+		if was {
+			v.Since = n.Clock()
+		}
+		v.Linked, v.Trouble, v.Cause, v.PendingIn = false, err.Error(), cause, 0
+	})
+	n.mutex.Lock()
+	n.line = nil
+	n.mutex.Unlock()
+	n.progress.Notify()
+	if was {
+		n.Log.Warn().Err(err).Msg("no link with the hub any more; work goes on here")
+		n.event("link_down", err.Error())
+	} else {
+		n.Log.Debug().Err(err).Msg("no link with the hub yet")
+	}
+}
+
+// event journals what happened; a database in trouble has said so already.
+func (n *Node) event(kind, words string) {
+	self, err := n.Store.Self()
+	if err == nil {
+		err = n.Store.Event(kind, self.Name, words)
+	}
+	if err != nil {
+		n.Log.Error().Err(err).Str("kind", kind).Msg("an event could not be journalled")
+	}
+}

@@ -1,0 +1,30 @@
+package store
+
+import (
+	"fmt"
+
+	"ravno/store/internal/sqlite"
+)
+
+// Notices is what is unusual about this database, one line each: tables that do not sync
+// and why, rows that wait for their place.
+func (s *Store) Notices() (notices []string, err error) {
+	err = s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
+		for _, r := range cat.refused {
+			notices = append(notices, fmt.Sprintf("table %s does not sync: %s. Try: %s", r.Table, r.Reason, r.Try))
+		}
+		held, err := c.Int("SELECT count(*) FROM ravno_image WHERE state='held'")
+		if err != nil {
+			return err
+		}
+		if held > 0 {
+			notices = append(notices, fmt.Sprintf("%d rows are held: a unique value of theirs is taken by an older row, or a constraint does not allow them; they come back by themselves", held))
+		}
+		partial, err := c.Int("SELECT count(*) FROM ravno_image WHERE state='partial'")
+		if partial > 0 {
+			notices = append(notices, fmt.Sprintf("%d rows wait for values that were deleted here and edited elsewhere", partial))
+		}
+		return err
+	})
+	return notices, err
+}

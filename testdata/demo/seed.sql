@@ -1,0 +1,61 @@
+-- A menu, twelve tables in two restaurants, and full store rooms. Nobody has ordered yet.
+
+INSERT INTO product(id, name, name_en, category, price) VALUES
+  (1, 'Шопска салата', 'Shopska salad', 'salads', 690),
+  (2, 'Снежанка', 'Snow White salad', 'salads', 590),
+  (3, 'Овчарска салата', 'Shepherd''s salad', 'salads', 790),
+  (4, 'Мешана салата', 'Mixed salad', 'salads', 620),
+  (5, 'Печени чушки с чесън', 'Roast peppers with garlic', 'salads', 650),
+  (6, 'Таратор', 'Cold cucumber soup', 'soups', 420),
+  (7, 'Шкембе чорба', 'Tripe soup', 'soups', 550),
+  (8, 'Пилешка супа', 'Chicken soup', 'soups', 480),
+  (9, 'Боб чорба', 'Bean soup', 'soups', 450),
+  (10, 'Сирене по шопски', 'Shopska cheese', 'starters', 720),
+  (11, 'Кашкавал пане', 'Breaded cheese', 'starters', 780),
+  (12, 'Миш-маш', 'Eggs with peppers', 'starters', 640),
+  (13, 'Пържени картофи със сирене', 'Fries with cheese', 'starters', 520),
+  (14, 'Лукчета', 'Bread rolls', 'starters', 180),
+  (15, 'Кебапче', 'Kebapche', 'grill', 190),
+  (16, 'Кюфте', 'Meatball', 'grill', 190),
+  (17, 'Карначе', 'Sausage coil', 'grill', 450),
+  (18, 'Свински врат', 'Pork neck', 'grill', 1180),
+  (19, 'Пилешко филе', 'Chicken fillet', 'grill', 1090),
+  (20, 'Мешана скара', 'Mixed grill', 'grill', 1590),
+  (21, 'Шишче', 'Skewer', 'grill', 350),
+  (22, 'Мусака', 'Moussaka', 'mains', 890),
+  (23, 'Сарми', 'Stuffed vine leaves', 'mains', 920),
+  (24, 'Гювеч', 'Gyuvech', 'mains', 980),
+  (25, 'Кавърма', 'Kavarma', 'mains', 1150),
+  (26, 'Пълнени чушки', 'Stuffed peppers', 'mains', 860),
+  (27, 'Цаца', 'Fried sprat', 'fish', 690),
+  (28, 'Лаврак на скара', 'Grilled sea bass', 'fish', 1890),
+  (29, 'Скумрия', 'Mackerel', 'fish', 1120),
+  (30, 'Баница', 'Banitsa', 'desserts', 390),
+  (31, 'Мляко с ориз', 'Rice pudding', 'desserts', 380),
+  (32, 'Крем карамел', 'Creme caramel', 'desserts', 420),
+  (33, 'Баклава', 'Baklava', 'desserts', 490),
+  (34, 'Айрян', 'Ayran', 'drinks', 220),
+  (35, 'Минерална вода 0,5 л', 'Mineral water 0.5 l', 'drinks', 180),
+  (36, 'Лимонада', 'Lemonade', 'drinks', 350),
+  (37, 'Еспресо', 'Espresso', 'drinks', 210),
+  (38, 'Наливна бира 0,5 л', 'Draught beer 0.5 l', 'drinks', 360),
+  (39, 'Мавруд 0,75 л', 'Mavrud 0.75 l', 'drinks', 2490),
+  (40, 'Ракия 0,05 л', 'Rakia 0.05 l', 'drinks', 390);
+
+INSERT INTO dining_table(id, place, number, seats) VALUES
+  (1, 'plovdiv', 1, 2),
+  (2, 'plovdiv', 2, 2),
+  (3, 'plovdiv', 3, 4),
+  (4, 'plovdiv', 4, 4),
+  (5, 'plovdiv', 5, 6),
+  (6, 'plovdiv', 6, 8),
+  (7, 'varna', 1, 2),
+  (8, 'varna', 2, 4),
+  (9, 'varna', 3, 4),
+  (10, 'varna', 4, 4),
+  (11, 'varna', 5, 6),
+  (12, 'varna', 6, 10);
+
+INSERT INTO stock(place, product_id, on_hand)
+  SELECT place, product.id, 40 + (product.id * 7 + length(place)) % 60
+  FROM (SELECT DISTINCT place FROM dining_table), product;
