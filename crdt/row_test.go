@@ -21,14 +21,17 @@ func TestARowReadsLikeAPlainListOfVersions(t *testing.T) {
 				Position: causal.Position(rapid.Uint64Range(0, 1).Draw(t, "position")),
 			}
 		})
-		base := versions.Draw(t, "base")
-		row, plain := crdt.Row{Base: base}, map[crdt.Column]crdt.Version{}
+		birth, base := versions.Draw(t, "birth"), versions.Draw(t, "base")
+		row, plain := crdt.Row{Birth: birth, Base: base}, map[crdt.Column]crdt.Version{}
 		for range rapid.IntRange(0, 20).Draw(t, "sets") {
 			column, v := crdt.Column(rapid.Uint16Range(0, 6).Draw(t, "column")), versions.Draw(t, "version")
 			row.Set(column, v)
 			plain[column] = v
 		}
 		newest := base.Stamp
+		if birth.Stamp.After(newest) {
+			newest = birth.Stamp
+		}
 		for column := range crdt.Column(8) {
 			want, set := plain[column]
 			if !set {

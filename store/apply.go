@@ -226,13 +226,13 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 }
 
 // admit holds a node to its own identity. Registers of others, sent along with a whole row,
-// may fill in values for versions the hub already has; they decide nothing.
+// may fill in values that were lost here with a deletion; they replace none.
 func (m *merging) admit() error {
 	kept := m.change.Registers[:0]
 	for _, reg := range m.change.Registers {
 		switch {
 		case reg.Stamp.Site == m.author,
-			m.present && m.change.Birth == m.row.Birth.Stamp && reg.Stamp == m.row.Version(reg.Column).Stamp:
+			m.present && m.change.Whole && m.change.Birth == m.row.Birth.Stamp && m.lacks(reg.Column):
 			kept = append(kept, reg)
 		case !m.change.Whole:
 			return &IdentityError{Node: m.author, Claimed: reg.Stamp.Site, Table: m.t.Name}
@@ -243,6 +243,11 @@ func (m *merging) admit() error {
 		return &IdentityError{Node: m.author, Claimed: d.Site, Table: m.t.Name}
 	}
 	return nil
+}
+
+func (m *merging) lacks(column crdt.Column) bool {
+	_, known := m.was[column]
+	return !known
 }
 
 // observe moves the clock past everything in a change, so that whatever is written here

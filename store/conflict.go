@@ -79,7 +79,7 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		}
 	}
 	deleted := m.change.Death.After(m.row.Death.Stamp)
-	if len(m.out.Won)+len(m.out.Lost) == 0 && !deleted || m.t.own {
+	if !m.out.Changed && len(m.out.Lost) == 0 || m.t.own {
 		return document, nil
 	}
 	documents := []reference{document}

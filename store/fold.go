@@ -179,7 +179,8 @@ func (tx *transaction) touchBoth(document reference, f *folding, parents map[ref
 
 func (tx *transaction) foldLive(f *folding, row *crdt.Row, found bool) bool {
 	switch {
-	case f.born, found && !row.Live():
+	case f.born, found && !row.Live(), f.replaced && f.t.registers() == 0:
+		// A row that is all key has no register that could carry the newer stamp of a REPLACE.
 		if f.bornAt == 0 {
 			f.bornAt = f.lastAt
 		}
@@ -212,6 +213,9 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 			return false, err // it was not in the table to begin with
 		}
 	}
+	// The values are gone, and so is what was known of their versions: should an edit made
+	// elsewhere outlive this deletion, every value of the row is news here.
+	row.Base, row.Columns = row.Birth, nil
 	row.Death = tx.version(f.lastAt)
 	return true, nil
 }

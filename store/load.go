@@ -65,10 +65,13 @@ func trimLoad(path string, empty []string) (at LoadPosition, err error) {
 		return at, err
 	}
 	defer c.Close()
-	for _, sql := range []string{"PRAGMA journal_mode=DELETE", "PRAGMA synchronous=OFF", "PRAGMA foreign_keys=OFF", "PRAGMA secure_delete=ON", "SELECT ravno_triggers(0)"} {
+	for _, sql := range []string{"PRAGMA journal_mode=DELETE", "PRAGMA synchronous=OFF", "PRAGMA foreign_keys=OFF", "PRAGMA secure_delete=ON"} {
 		if err := c.Exec(sql); err != nil {
 			return at, err
 		}
+	}
+	if err := c.SetTriggers(false); err != nil {
+		return at, err
 	}
 	err = c.Transaction("IMMEDIATE", func() error {
 		st, err := readState(c)

@@ -99,11 +99,15 @@ func openWriter(path string) (*sqlite.Conn, error) {
 	// the application's own commits before it durable too, since they share one -wal file.
 	// No checkpoints: they are the application's, at moments that suit it.
 	for _, sql := range []string{"PRAGMA foreign_keys=OFF", "PRAGMA synchronous=FULL", "PRAGMA recursive_triggers=OFF",
-		"PRAGMA wal_autocheckpoint=" + walPagesBeforeCheckpoint, "SELECT ravno_triggers(0)"} {
+		"PRAGMA wal_autocheckpoint=" + walPagesBeforeCheckpoint} {
 		if err := c.Exec(sql); err != nil {
 			c.Close()
 			return nil, err
 		}
+	}
+	if err := c.SetTriggers(false); err != nil {
+		c.Close()
+		return nil, err
 	}
 	return c, nil
 }

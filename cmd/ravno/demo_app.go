@@ -138,13 +138,10 @@ func (a *demoApp) Book(ctx context.Context, table, guests int, note string) (id 
 	return a.order(ctx, table, guests, note)
 }
 
-// ChangeGuests changes how many guests a booking is for, and orders something more for them.
-func (a *demoApp) ChangeGuests(ctx context.Context, order string, guests, product int) error {
+// Rebook changes a booking.
+func (a *demoApp) Rebook(ctx context.Context, order string, guests int, note string) error {
 	return a.transaction(ctx, "change of a booking", func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE orders SET guests = ? WHERE id = ?`, guests, order); err != nil {
-			return err
-		}
-		if err := a.line(ctx, tx, order, product, guests); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE orders SET guests = ?, note = ? WHERE id = ?`, guests, note, order); err != nil {
 			return err
 		}
 		return a.event(ctx, tx, fmt.Sprintf("booking %s now for %d", order[:8], guests))

@@ -123,9 +123,10 @@ func (s *demoStory) nothingMissing(ctx context.Context) error {
 		want        int
 	}{
 		{"orders", "SELECT count(*) FROM orders", orders},
-		{"order lines", "SELECT count(*) FROM order_line", orders*demoLines + 2},
+		{"order lines", "SELECT count(*) FROM order_line", orders * demoLines},
 		{"payments", "SELECT count(*) FROM payment", 4 * demoSales},
 		{"guests of the booking", "SELECT guests FROM orders WHERE state = 'open'", demoMoreGuests},
+		{"bookings with the note decided on", "SELECT count(*) FROM orders WHERE state = 'open' AND note = '" + demoTerraceNote + "'", 1},
 		{"rows that refer to nothing", "SELECT count(*) FROM pragma_foreign_key_check", 0},
 		{"portions sold or in stock, less those of the start", `SELECT (SELECT sum(on_hand) FROM stock) + (SELECT sum(quantity) FROM order_line)
 			- (SELECT sum(40 + (product.id * 7 + length(place)) % 60) FROM (SELECT DISTINCT place FROM dining_table), product)`, 0},
@@ -149,10 +150,7 @@ func (s *demoStory) journals(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var events []struct {
-		Site string
-		Row  struct{ ID int }
-	}
+	var events []struct{ Site string }
 	if err := json.Unmarshal([]byte(out), &events); err != nil {
 		return fmt.Errorf("ravno journal list --json did not print its JSON: %w", err)
 	}
@@ -173,12 +171,13 @@ func (s *demoStory) journals(ctx context.Context) error {
 			return fmt.Errorf("%s made %d events: it has %d, the office has %d of them", server.name, made, own, bySite[server.name])
 		}
 	}
+	s.say("The office has %d events of %s and %d of %s.", bySite[demoRestaurants[0]], demoRestaurants[0], bySite[demoRestaurants[1]], demoRestaurants[1])
 	return s.showEnd(ctx, "journal", "list", "--db", s.hub.db, "--table", "event_log")
 }
 
 // showEnd runs a command with a long list for an answer and shows the end of it.
 func (s *demoStory) showEnd(ctx context.Context, args ...string) error {
-	const shown = 6 // lines: enough to see both restaurants
+	const shown = 6 // lines: enough to see what they look like
 	s.sayCommand(args...)
 	out, err := s.program.Run(ctx, nil, args...)
 	if err != nil {

@@ -22,7 +22,8 @@ const (
 
 	// The booking is for this many, then one side changes it to more, the other to fewer.
 	demoGuests, demoMoreGuests, demoFewerGuests = 8, 12, 6
-	demoMixedGrill, demoShopskaSalad            = 20, 1
+
+	demoNote, demoCakeNote, demoTerraceNote = "birthday", "birthday, with a cake", "birthday, on the terrace"
 )
 
 // demoRestaurants are the nodes; the line of the second is cut.
@@ -56,7 +57,7 @@ func (s *demoStory) tell(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, demoWhole, fmt.Errorf("the story is not over after %s", demoWhole))
 	defer cancel()
 	s.fell = make(chan *demoServer, 1+len(demoRestaurants))
-	first, second := demoRestaurants[0], demoRestaurants[1]
+	second := demoRestaurants[1]
 	for i, step := range []struct {
 		title string
 		do    func(context.Context) error
@@ -68,7 +69,7 @@ func (s *demoStory) tell(ctx context.Context) error {
 		{"Both go on selling. And both change one booking.", s.sellApart},
 		{"The line is back. What was missed is caught up by itself; the booking is in conflict.", s.mend},
 		{"The conflict, side by side.", s.showConflict},
-		{"The office decides: what " + first + " was told is right.", s.resolve},
+		{"The office rings the guest and decides, column by column.", s.resolve},
 		{"All level again.", s.level},
 		{"The three files, compared value by value.", s.compare},
 		{"The event journals went to the office, and nowhere else.", s.journals},
@@ -169,7 +170,7 @@ func (s *demoStory) sellTogether(ctx context.Context) (err error) {
 		}
 	}
 	first := demoRestaurants[0]
-	if s.booking, err = s.tills[first].Book(ctx, 6, demoGuests, "birthday, Saturday at seven"); err != nil {
+	if s.booking, err = s.tills[first].Book(ctx, 6, demoGuests, demoNote); err != nil {
 		return err
 	}
 	s.say("%s takes a booking for %d guests: order %s", first, demoGuests, s.booking)
@@ -219,14 +220,14 @@ func (s *demoStory) sellApart(ctx context.Context) error {
 		}
 	}
 	first, second := demoRestaurants[0], demoRestaurants[1]
-	if err := s.tills[first].ChangeGuests(ctx, s.booking, demoMoreGuests, demoMixedGrill); err != nil {
+	if err := s.tills[first].Rebook(ctx, s.booking, demoMoreGuests, demoCakeNote); err != nil {
 		return err
 	}
-	s.say("%s changes the booking to %d guests and orders mixed grill for them", first, demoMoreGuests)
-	if err := s.tills[second].ChangeGuests(ctx, s.booking, demoFewerGuests, demoShopskaSalad); err != nil {
+	s.say("%s changes the booking: %d guests, %s", first, demoMoreGuests, demoCakeNote)
+	if err := s.tills[second].Rebook(ctx, s.booking, demoFewerGuests, demoTerraceNote); err != nil {
 		return err
 	}
-	s.say("%s changes the same booking to %d guests and orders salads for them", second, demoFewerGuests)
+	s.say("%s changes the same booking: %d guests, %s", second, demoFewerGuests, demoTerraceNote)
 	if err := s.show(ctx, nil, "wait", "--db", s.server(first).db, "--timeout", "30s"); err != nil {
 		return err
 	}
@@ -249,7 +250,7 @@ func (s *demoStory) mend(ctx context.Context) error {
 	second := demoRestaurants[1]
 	s.lines[second].Mend()
 	for _, server := range s.servers() {
-		if err := s.until(ctx, server.name+" knows of one conflict and nothing is pending", func() (bool, string, error) {
+		if err := s.until(ctx, server.name+" knows of the conflict", func() (bool, string, error) {
 			found, text, err := s.conflicts(ctx, server)
 			return len(found) == 1, text, err
 		}); err != nil {
@@ -272,15 +273,12 @@ func (s *demoStory) showConflict(ctx context.Context) error {
 		return fmt.Errorf("one edit_edit conflict of an order between %s was due, the office has: %s", strings.Join(demoRestaurants, " and "), text)
 	}
 	s.conflict = found[0].ID
-	if err := s.show(ctx, nil, "conflict", "list", "--db", s.hub.db); err != nil {
-		return err
-	}
 	return s.show(ctx, nil, "conflict", "show", s.conflict, "--db", s.hub.db)
 }
 
 func (s *demoStory) resolve(ctx context.Context) error {
 	return s.show(ctx, nil, "conflict", "resolve", s.conflict, "--take", "guests="+demoRestaurants[0],
-		"--note", "the guest rang again", "--db", s.hub.db)
+		"--take", "note="+demoRestaurants[1], "--note", "twelve, and the terrace", "--db", s.hub.db)
 }
 
 func (s *demoStory) server(name string) *demoServer {
@@ -288,7 +286,7 @@ func (s *demoStory) server(name string) *demoServer {
 }
 
 func (s *demoStory) say(format string, args ...any) {
-	fmt.Fprintf(s.out, "    "+format+"\n", args...)
+	fmt.Fprintln(s.out, strings.TrimRight("    "+fmt.Sprintf(format, args...), " "))
 }
 
 // short is a path as seen from the demonstration's directory.

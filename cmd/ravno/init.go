@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ravno/crdt/causal"
 	"ravno/net/identity"
 	"ravno/store"
 )
@@ -98,10 +98,11 @@ func checkAddress(flag, address string, listening bool) error {
 	return nil
 }
 
-// initHub makes identity and database. It is safe to kill at any moment: the database
-// changes in one transaction, and what was made before it is made again by the next init.
+// initHub makes identity and database. It may be killed at any moment: the database changes
+// in one transaction, everything else is there before it, and what an init that was killed
+// has left is made anew by the next.
 func initHub(path string, o store.HubOptions) (*store.Report, error) {
-	if err := notEnrolled(path); err != nil {
+	if err := notEnrolled(path); err != nil { // before anything is made
 		return nil, err
 	}
 	dir := stateDir(path)
@@ -114,19 +115,37 @@ func initHub(path string, o store.HubOptions) (*store.Report, error) {
 		return nil, err
 	}
 	defer lock.Close()
+	if err := notEnrolled(path); err != nil { // nobody else came first
+		return nil, err
+	}
 	if !made {
-		if err := clearInterrupted(path, dir); err != nil {
+		if err := clearUnfinished(path, dir); err != nil {
 			return nil, err
 		}
 	}
-	if _, _, err := identity.CreateHub(dir, o.Organisation, time.Now()); err != nil {
-		return nil, errors.Join(err, removeState(dir))
-	}
-	report, err := store.InitHub(path, o, time.Now)
+	report, err := initLocked(path, dir, o)
 	if err != nil {
 		return nil, errors.Join(err, removeState(dir))
 	}
-	return report, saveFirstMarks(path, dir, o.Incarnation)
+	return report, os.Remove(filepath.Join(dir, unfinishedName))
+}
+
+// initLocked does the work of init in an empty state directory whose lock is held.
+func initLocked(path, dir string, o store.HubOptions) (*store.Report, error) {
+	if err := markUnfinished(dir); err != nil {
+		return nil, err
+	}
+	if _, _, err := identity.CreateHub(dir, o.Organisation, time.Now()); err != nil {
+		return nil, err
+	}
+	file, err := identity.FileAt(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := identity.SaveMarks(dir, identity.Marks{Incarnation: o.Incarnation, Database: &file}); err != nil {
+		return nil, err
+	}
+	return store.InitHub(path, o, time.Now)
 }
 
 // notEnrolled makes sure, before anything is made, that the file is a database that can be
@@ -142,41 +161,25 @@ func notEnrolled(path string) error {
 	return err
 }
 
-// clearInterrupted empties a state directory that an init or leave which was killed has
-// left. Anything else is somebody's identity, and stays.
-func clearInterrupted(path, dir string) error {
-	has := func(name string) bool {
-		_, err := os.Lstat(filepath.Join(dir, name))
-		return err == nil
-	}
-	if has(leavingName) {
+// clearUnfinished empties a state directory that an init or a leave which was killed has
+// left, or that has nothing in it. Anything else is somebody's identity, and stays.
+func clearUnfinished(path, dir string) error {
+	if isUnfinished(dir) {
 		return emptyState(dir)
 	}
-	_, err := identity.LoadMarks(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		if _, err := identity.LoadAuthority(dir); err == nil || !has("cert.pem") && !has("key.pem") {
-			return emptyState(dir)
+	if _, err := identity.LoadMarks(dir); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s holds the keys of an enrolled database, and %s is not enrolled: was it replaced? Try: put the enrolled file back, or move %s away", dir, path, dir)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() != lockName {
+			return fmt.Errorf("%s: a join was begun with this database and has not ended. Try: ravno join again, or remove %s to give it up", path, dir)
 		}
-		return fmt.Errorf("%s: a join was begun with this database and has not ended. Try: ravno join again, or remove %s to give it up", path, dir)
 	}
-	return fmt.Errorf("%s holds the keys of an enrolled database, and %s is not enrolled: was it replaced? Try: put the enrolled file back, or move %s away", dir, path, dir)
-}
-
-// saveFirstMarks notes beside the key which database this is.
-func saveFirstMarks(path, dir string, incarnation causal.Incarnation) error {
-	file, err := identity.FileAt(path)
-	if err != nil {
-		return err
-	}
-	s, err := store.Open(path, time.Now)
-	if err != nil {
-		return err
-	}
-	self, err := s.Self()
-	if err := errors.Join(err, s.Close()); err != nil {
-		return err
-	}
-	return identity.SaveMarks(dir, identity.Marks{Incarnation: incarnation, Position: self.Position, Seen: self.Seen, Database: &file})
+	return nil
 }
 
 func reportInit(c *cobra.Command, path string, o store.HubOptions, r *store.Report) error {

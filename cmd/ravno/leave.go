@@ -12,10 +12,6 @@ import (
 	"ravno/store"
 )
 
-// leavingName is the file which says that a leave has begun: should it be killed between
-// the database and the keys, the next leave or init removes the keys.
-const leavingName = "leaving"
-
 func newLeaveCommand() *cobra.Command {
 	var force bool
 	c := &cobra.Command{
@@ -57,12 +53,11 @@ func leave(path string, force bool) error {
 		return errors.Join(err, s.Close())
 	}
 	defer lock.Close()
-	mark := filepath.Join(dir, leavingName)
-	if err := os.WriteFile(mark, nil, lockMode); err != nil {
+	if err := markUnfinished(dir); err != nil {
 		return errors.Join(err, s.Close())
 	}
 	if err := s.Leave(force); err != nil {
-		return errors.Join(err, os.Remove(mark), s.Close())
+		return errors.Join(err, os.Remove(filepath.Join(dir, unfinishedName)), s.Close())
 	}
 	return errors.Join(s.Close(), removeState(dir))
 }
@@ -70,7 +65,7 @@ func leave(path string, force bool) error {
 // finishLeaving removes the keys after a leave that was killed; if there was none, the
 // database is simply not enrolled.
 func finishLeaving(dir string, notEnrolled error) error {
-	if _, err := os.Lstat(filepath.Join(dir, leavingName)); err != nil {
+	if !isUnfinished(dir) {
 		return notEnrolled
 	}
 	lock, err := acquireLock(dir)

@@ -39,7 +39,9 @@ func (e *misuse) Error() string {
 func wrongUsage(problem, try string) error { return &misuse{problem, try} }
 
 // usageError is a misuse whose way out is the command's help.
-func usageError(format string, args ...any) error { return &misuse{problem: fmt.Sprintf(format, args...)} }
+func usageError(format string, args ...any) error {
+	return &misuse{problem: fmt.Sprintf(format, args...)}
+}
 
 func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -103,7 +105,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not level or a conflict is open.`
 	root.PersistentFlags().String("db", "", "the SQLite `file` (default: RAVNO_DB of the environment)")
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return wrongUsage(err.Error(), c.CommandPath() + " --help")
+		return wrongUsage(err.Error(), c.CommandPath()+" --help")
 	})
 	for _, c := range []*cobra.Command{
 		newInitCommand(), newNodeCommand(), newJoinCommand(), newRunCommand(),
@@ -147,7 +149,7 @@ func group(use, short, long, example string, commands ...*cobra.Command) *cobra.
 				names = append(names, child.Name())
 			}
 		}
-		return wrongUsage(c.CommandPath() + " needs one of its commands: " + strings.Join(names, ", "), c.CommandPath() + " --help")
+		return wrongUsage(c.CommandPath()+" needs one of its commands: "+strings.Join(names, ", "), c.CommandPath()+" --help")
 	}
 	return c
 }
@@ -171,9 +173,9 @@ func arguments(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return wrongUsage(c.CommandPath() + ": " + names[len(args)] + " is missing", c.CommandPath() + " --help")
+			return wrongUsage(c.CommandPath()+": "+names[len(args)]+" is missing", c.CommandPath()+" --help")
 		case len(args) > len(names):
-			return wrongUsage(fmt.Sprintf("%s: %q is one argument too many", c.CommandPath(), args[len(names)]), c.CommandPath() + " --help")
+			return wrongUsage(fmt.Sprintf("%s: %q is one argument too many", c.CommandPath(), args[len(names)]), c.CommandPath()+" --help")
 		}
 		return nil
 	}

@@ -34,7 +34,7 @@ const (
 
 // printError writes one line. try is the advice if the error brings none.
 func printError(w io.Writer, err error, try string) {
-	text := strings.TrimRight(oneLine(err.Error()), ". ")
+	text := strings.TrimRight(strings.TrimPrefix(oneLine(err.Error()), "ravno "), ". ")
 	if !strings.Contains(text, "Try: ") {
 		text += ". Try: " + try
 	}

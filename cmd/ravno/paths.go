@@ -34,7 +34,7 @@ func databasePath(c *cobra.Command) (string, error) {
 		path = os.Getenv(databaseVariable)
 	}
 	if path == "" {
-		return "", wrongUsage(c.CommandPath() + ": no database given", "--db PATH, or set " + databaseVariable)
+		return "", wrongUsage(c.CommandPath()+": no database given", "--db PATH, or set "+databaseVariable)
 	}
 	return store.Resolve(path)
 }
@@ -83,4 +83,18 @@ func removeState(dir string) error {
 		return err
 	}
 	return os.Remove(dir)
+}
+
+// unfinishedName is the file which says that an init or a leave has begun. Should that be
+// killed, the database is either enrolled, with all its keys beside it, or not, and then
+// what is in the state directory belongs to nobody.
+const unfinishedName = "unfinished"
+
+func markUnfinished(dir string) error {
+	return os.WriteFile(filepath.Join(dir, unfinishedName), nil, lockMode)
+}
+
+func isUnfinished(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, unfinishedName))
+	return err == nil
 }

@@ -36,10 +36,10 @@ func (f *tableFlags) settings() ([]store.Setting, error) {
 		for _, name := range names {
 			s := of(strings.TrimSpace(name))
 			if s.Table == "" {
-				return nil, wrongUsage("--" + string(class) + ": an empty table name", "--" + string(class) + " table1,table2")
+				return nil, wrongUsage("--"+string(class)+": an empty table name", "--"+string(class)+" table1,table2")
 			}
 			if s.Class != store.Synced && s.Class != class {
-				return nil, wrongUsage("table " + s.Table + " cannot be both journal and local", "one of the two")
+				return nil, wrongUsage("table "+s.Table+" cannot be both journal and local", "one of the two")
 			}
 			s.Class = class
 		}

@@ -86,13 +86,14 @@ func namedText(row []store.Named) string {
 	return strings.Join(parts, " ")
 }
 
-// literal writes a value as parseLiteral reads it: text bare where that is text again.
+// literal writes a value as parseLiteral reads it: text bare where that is text again and
+// can be seen. Infinity, which nobody types, is written as it is called.
 func literal(v crdt.Value) string {
 	switch v.Kind() {
 	case crdt.Real:
 		return realText(v.Float())
 	case crdt.Text:
-		if again, err := parseLiteral(v.Bytes()); err != nil || again != v {
+		if again, err := parseLiteral(v.Bytes()); err != nil || again != v || v.Bytes() == "" {
 			return "'" + strings.ReplaceAll(v.Bytes(), "'", "''") + "'"
 		}
 	}
@@ -108,7 +109,7 @@ var (
 // literalRules is the help's word for what parseLiteral does.
 const literalRules = `VALUE is NULL, a number (5, -3, 12.50), a blob (x'00ff') or text. Quotes make it text
 whatever it looks like ('0045', 'NULL', and '' for a quote inside). A number with leading
-zeros is text.`
+zeros is text, and so is any number where the column holds text on every side.`
 
 // parseLiteral reads a value as an admin types it.
 func parseLiteral(s string) (crdt.Value, error) {
@@ -118,25 +119,25 @@ func parseLiteral(s string) (crdt.Value, error) {
 	case blobForm.MatchString(s):
 		raw, err := hex.DecodeString(blobForm.FindStringSubmatch(s)[1])
 		if err != nil {
-			return crdt.Value{}, wrongUsage("blob " + s + ": an odd number of hex digits", "two digits for each byte")
+			return crdt.Value{}, wrongUsage("blob "+s+": an odd number of hex digits", "two digits for each byte")
 		}
 		return crdt.BlobValue(string(raw)), nil
 	case len(s) > 0 && s[0] == '\'':
-		inner := strings.ReplaceAll(s[1:], "''", "\x00")
-		if strings.ContainsRune(s, 0) || !strings.HasSuffix(inner, "'") || strings.Count(inner, "'") != 1 {
-			return crdt.Value{}, wrongUsage("text " + s + " does not end with its quote", "'...' with each quote inside doubled")
+		inner := s[1:max(1, len(s)-1)]
+		if len(s) < 2 || s[len(s)-1] != '\'' || strings.Contains(strings.ReplaceAll(inner, "''", ""), "'") {
+			return crdt.Value{}, wrongUsage("text "+s+" does not end with its quote", "'...' with each quote inside doubled")
 		}
-		return crdt.TextValue(strings.ReplaceAll(strings.TrimSuffix(inner, "'"), "\x00", "'")), nil
+		return crdt.TextValue(strings.ReplaceAll(inner, "''", "'")), nil
 	case integerForm.MatchString(s):
 		i, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			return crdt.Value{}, wrongUsage("integer " + s + " does not fit 64 bits", fmt.Sprintf("'%s' for text, or %s.0 for a real", s, s))
+			return crdt.Value{}, wrongUsage("integer "+s+" does not fit 64 bits", fmt.Sprintf("'%s' for text, or %s.0 for a real", s, s))
 		}
 		return crdt.IntegerValue(i), nil
 	case realForm.MatchString(s):
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil {
-			return crdt.Value{}, wrongUsage("real " + s + " does not fit 64 bits", "'" + s + "' for text")
+			return crdt.Value{}, wrongUsage("real "+s+" does not fit 64 bits", "'"+s+"' for text")
 		}
 		return crdt.RealValue(f), nil
 	}

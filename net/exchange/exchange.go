@@ -347,17 +347,24 @@ func (r *run) transmit(from causal.Position) {
 	batch := &spool{dir: r.ends.SpoolDir}
 	defer batch.Close()
 	to, changes, err := r.extract(batch, from)
-	sent := err == nil && (changes > 0 || r.ends.SendsPositions && to > from)
-	if sent {
+	send := changes > 0 || r.ends.SendsPositions && to > from
+	if err == nil {
+		// The session hears of it before the peer does: the answer may be quick.
+		if !r.post(func() []session.Action { return r.session.Transmitting(to, changes, send) }) || !send {
+			return
+		}
 		err = r.copyOut(batch)
 	}
+	if err == nil {
+		return
+	}
 	r.post(func() []session.Action {
-		if err != nil {
-			code, text := TroubleOf(err)
-			r.end(session.Close{Code: code, Text: "sending a batch: " + text}, err)
-			return nil
+		code, text := TroubleOf(err)
+		if _, broken := errors.AsType[*quiclink.LinkError](err); broken {
+			r.cut(err)
 		}
-		return r.session.Transmitted(to, changes, sent)
+		r.end(session.Close{Code: code, Text: "sending a batch: " + text}, err)
+		return nil
 	})
 }
 

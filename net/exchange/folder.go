@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ravno/crdt/causal"
 	"ravno/store"
 )
 
@@ -62,12 +63,13 @@ type Folder struct {
 	Store *store.Store
 	// Wake yields when the file may have changed.
 	Wake <-chan struct{}
-	// Changed is notified after a fold that changed something.
+	// Changed is notified when a fold finds that something changed.
 	Changed *Signal
 	Log     zerolog.Logger
 
-	mutex   sync.Mutex
-	trouble error
+	mutex    sync.Mutex
+	trouble  error
+	position causal.Position // at the last fold
 }
 
 // Trouble is what keeps the last fold from succeeding; nil if nothing does.
@@ -120,15 +122,22 @@ func (f *Folder) settle(ctx context.Context) bool {
 
 // Fold folds now.
 func (f *Folder) Fold() error {
-	rows, err := f.Store.Fold()
+	var self store.Self
+	_, err := f.Store.Fold()
+	if err == nil {
+		self, err = f.Store.Self()
+	}
 	f.mutex.Lock()
-	known := f.trouble
+	known, moved := f.trouble, err == nil && self.Position != f.position
 	f.trouble = err
+	if err == nil {
+		f.position = self.Position
+	}
 	f.mutex.Unlock()
 	if err != nil && known == nil {
 		f.Log.Error().Err(err).Msg("folding failed; it is tried again until it succeeds")
 	}
-	if rows > 0 {
+	if moved { // by this fold or by another one: a command, an apply
 		f.Changed.Notify()
 	}
 	return err

@@ -67,8 +67,8 @@ type Action interface{ action() }
 // Send wants a message written to the control stream.
 type Send struct{ Message wire.Message }
 
-// Transmit wants everything above From extracted and sent as one batch; then Transmitted is
-// to be called.
+// Transmit wants everything above From extracted, Transmitting called, and then the batch
+// sent if there is one.
 type Transmit struct{ From causal.Position }
 
 // Apply wants the batch that arrived last merged; then Applied or Failed is to be called.
@@ -172,6 +172,7 @@ type Session struct {
 	// Incoming: what we have of the peer, and whether a batch is being applied.
 	have     causal.Position
 	applying *wire.BatchHeader
+	early    *wire.BatchHeader // arrived before the greeting was over
 	floor    causal.Seen
 }
 
@@ -277,7 +278,12 @@ func (s *Session) welcome(now time.Time, m wire.Welcome) []Action {
 	}
 	s.phase, s.peerHas = running, m.Have
 	linked := Linked{PeerVersion: m.Version, ClockOffset: offset(now, s.started.UnixMilli(), m.ClockMillis)}
-	return append([]Action{linked, Acked{Position: m.Have}}, s.next()...)
+	actions := append([]Action{linked, Acked{Position: m.Have}}, s.next()...)
+	if early := s.early; early != nil {
+		s.early = nil
+		actions = append(actions, s.BatchArrived(*early)...)
+	}
+	return actions
 }
 
 // next begins a batch if there may be something to send and none is under way.
@@ -295,10 +301,10 @@ func (s *Session) LocalChanged() []Action {
 	return s.next()
 }
 
-// Transmitted says that a batch up to a position was written, or that there was nothing to
-// send (sent false).
-func (s *Session) Transmitted(to causal.Position, changes int, sent bool) []Action {
-	if !sent {
+// Transmitting says that a batch up to a position is about to be sent, or that there is
+// nothing to send (some false).
+func (s *Session) Transmitting(to causal.Position, changes int, some bool) []Action {
+	if !some {
 		s.inFlight = false
 		return s.next()
 	}
@@ -327,6 +333,9 @@ func (s *Session) acked(m wire.Ack) []Action {
 // BatchArrived says that a whole batch is here.
 func (s *Session) BatchArrived(header wire.BatchHeader) []Action {
 	switch {
+	case s.phase == opening && !s.hub:
+		s.early = &header // it overtook the hub's Welcome on a stream of its own
+		return nil
 	case s.phase != running:
 		return []Action{Drop{}}
 	case s.applying != nil:

@@ -380,7 +380,28 @@ func (c *chain) settle(look func()) {
 			return
 		}
 	}
-	c.t.Fatalf("not level %s after healing:\n%s", limit, c.difference())
+	c.t.Fatalf("not level %s after healing:\n%s\n%s", limit, c.difference(), c.positions())
+}
+
+// positions is how far every site has come, for a failure's message.
+func (c *chain) positions() string {
+	var b strings.Builder
+	for _, s := range c.sites {
+		self, err := s.daemon.store.Self()
+		c.must(err)
+		fmt.Fprintf(&b, "%s: position %d, seen %d, hub has %d, floor %d\n", s.name, self.Position, self.Seen, self.HubHave, self.Floor)
+	}
+	peers, err := c.sites[0].daemon.store.Peers()
+	c.must(err)
+	for _, p := range peers {
+		fmt.Fprintf(&b, "hub of site %d: have %d, acked %d\n", p.Site, p.Have, p.Acked)
+	}
+	snapshot, err := c.sites[0].daemon.hub.Status()
+	c.must(err)
+	for _, server := range snapshot.Servers {
+		fmt.Fprintf(&b, "status of %s: %s %s\n", server.Name, server.State, server.CauseText)
+	}
+	return b.String()
 }
 
 func (c *chain) isLevel() bool {

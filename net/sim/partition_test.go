@@ -200,7 +200,8 @@ func (c *chain) nothingLost(l *ledger) {
 	}
 	for token, at := range l.written {
 		if !present[token] {
-			c.t.Fatalf("lost: %s in %+v is neither in its table nor in a conflict", token, at)
+			c.t.Fatalf("lost: %s in %+v is neither in its table nor in a conflict\n%s\n%s", token, at,
+				strings.Join(append(c.dumpTable(hub, at.table), c.dumpTable(hub, "ravno_conflict")...), "\n"), c.positions())
 		}
 	}
 	for site, want := range l.journal {

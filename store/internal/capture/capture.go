@@ -9,6 +9,12 @@
 // because an outer OR IGNORE, OR REPLACE or OR FAIL overrides whatever a statement inside a
 // trigger says about conflicts (https://sqlite.org/lang_createtrigger.html).
 //
+// What an application can tell, because a table with any trigger at all behaves so:
+// total_changes() counts the entries too; a single INSERT that fails over a foreign key
+// leaves the failed row's rowid in last_insert_rowid(); and an UPDATE of several rows takes
+// them in the order of their rowids, not of the index that found them, which decides where
+// the rows of one statement clash with each other.
+//
 // The package refuses to know what an entry leads to: stamps, shadows and documents are
 // others' work. None of its functions begins or ends a transaction.
 package capture

@@ -89,7 +89,8 @@ func (c *Conn) Close() error {
 
 // SetTriggers switches the file's triggers on or off for this connection.
 func (c *Conn) SetTriggers(on bool) error {
-	return c.Exec("SELECT ravno_triggers(?)", boolean(on))
+	_, err := c.Int("SELECT ravno_triggers(?)", boolean(on)) // read to its end: an open statement would stop a VACUUM
+	return err
 }
 
 // SetBusyTimeout changes how long this connection waits for another one's lock.

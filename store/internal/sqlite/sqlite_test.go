@@ -88,7 +88,7 @@ func TestClosingLeavesTheWalToTheApplication(t *testing.T) {
 	if n, _ := again.Int("SELECT count(*) FROM t"); n != 2 {
 		t.Errorf("%d rows, want 2", n)
 	}
-	c.statements = map[string]*Stmt{}
+
 }
 
 func TestAFailedTransactionLeavesNothing(t *testing.T) {
