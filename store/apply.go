@@ -332,20 +332,21 @@ func (m *merging) values() (image, []crdt.Column) {
 	return merged, written
 }
 
+// materialiseDead takes a deleted row out of its table and keeps its values: whatever the
+// shadow knows a version of, some image has the value of.
 func (tx *transaction) materialiseDead(m *merging) error {
-	switch m.state {
-	case imageTable:
+	if m.out.Outlived || !m.out.Changed {
+		return nil
+	}
+	if m.state == imageTable {
 		if err := tx.remove(m.t, m.change.Key); err != nil {
 			return err
 		}
 		tx.tryHeld = true // what it occupied is free
-		fallthrough
-	case imageHeld, imagePartial:
-		if m.out.Reborn {
-			return tx.dropImage(m.t, m.change.Key)
-		}
-		merged, _ := m.values()
-		return tx.keepImage(m.t, m.change.Key, imageRemains, merged)
 	}
-	return nil
+	merged, _ := m.values()
+	if len(merged) == 0 {
+		return tx.dropImage(m.t, m.change.Key)
+	}
+	return tx.keepImage(m.t, m.change.Key, imageRemains, merged)
 }

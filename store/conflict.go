@@ -30,6 +30,9 @@ type side struct {
 	Deleted bool              `json:"deleted,omitempty"`
 	Whole   bool              `json:"whole,omitempty"` // Values are the whole row
 	Values  map[string]string `json:"values,omitempty"`
+	// Earlier are values of the same side that a later one in Values replaced. Its author may
+	// not have seen them: they can have been replaced at the site by someone else's first.
+	Earlier map[string][]string `json:"earlier,omitempty"`
 }
 
 func encodeValue(v crdt.Value) string { return hex.EncodeToString([]byte(crdt.NewKey(v))) }
@@ -46,7 +49,8 @@ func decodeValue(s string) (crdt.Value, error) {
 	return values[0], nil
 }
 
-// merge takes in more of the same: later values of a side replace earlier ones.
+// merge takes in more of the same: later values of a side replace earlier ones, which stay
+// in the record.
 func merge(sides []side, more side, keepOld bool) []side {
 	for i := range sides {
 		s := &sides[i]
@@ -57,9 +61,17 @@ func merge(sides []side, more side, keepOld bool) []side {
 			s.Values = map[string]string{}
 		}
 		for name, v := range more.Values {
-			if _, known := s.Values[name]; !known || !keepOld {
-				s.Values[name] = v
+			old, known := s.Values[name]
+			if known && keepOld {
+				continue
 			}
+			if known && old != v && !slices.Contains(s.Earlier[name], old) {
+				if s.Earlier == nil {
+					s.Earlier = map[string][]string{}
+				}
+				s.Earlier[name] = append(s.Earlier[name], old)
+			}
+			s.Values[name] = v
 		}
 		s.Deleted, s.Whole = more.Deleted, s.Whole || more.Whole
 		return sides

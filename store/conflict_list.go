@@ -39,9 +39,10 @@ type ConflictColumn struct {
 	Table   string
 	Key     []Named
 	Name    string
-	Base    *crdt.Value            // before both; nil: not known
-	Values  map[string]*crdt.Value // by site; nil: the site deleted the row
-	InForce *crdt.Value            // nil: the row is not there
+	Base    *crdt.Value             // before both; nil: not known
+	Values  map[string]*crdt.Value  // by site; nil: the site deleted the row
+	Earlier map[string][]crdt.Value // what a site had written before its value here, and others had replaced
+	InForce *crdt.Value             // nil: the row is not there
 
 	key crdt.Key
 }
@@ -218,6 +219,9 @@ func (x *Conflict) column(tx *transaction, at cell, written map[causal.Site]stri
 			column.Values[x.Sites[i]] = column.Base
 		}
 	}
+	if err := x.earlier(&column, at); err != nil {
+		return column, false, err
+	}
 	now, where, err := tx.values(t, key)
 	if err != nil {
 		return column, false, err
@@ -228,6 +232,27 @@ func (x *Conflict) column(tx *transaction, at cell, written map[causal.Site]stri
 		}
 	}
 	return column, true, nil
+}
+
+// earlier adds the values that later ones of the same side replaced in the record.
+func (x *Conflict) earlier(column *ConflictColumn, at cell) error {
+	for _, s := range x.detail.Sides {
+		if s.Table != at.table || s.Key != at.key {
+			continue
+		}
+		for _, encoded := range s.Earlier[at.column] {
+			v, err := decodeValue(encoded)
+			if err != nil {
+				return err
+			}
+			if column.Earlier == nil {
+				column.Earlier = map[string][]crdt.Value{}
+			}
+			name := x.Sites[slices.Index(x.sites, s.Site)]
+			column.Earlier[name] = append(column.Earlier[name], v)
+		}
+	}
+	return nil
 }
 
 // OpenConflicts counts the open conflicts each site is in.

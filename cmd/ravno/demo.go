@@ -56,6 +56,7 @@ It makes databases of its own: --db is of no use to it.`,
 	return c
 }
 
+// runDemo tells the story, stays if wanted, and cleans up.
 func runDemo(ctx context.Context, out, problems io.Writer, dir, page string, once bool) (err error) {
 	// The children are told by the kernel when the thread that started them ends: it must stay.
 	runtime.LockOSThread()
@@ -74,10 +75,12 @@ func runDemo(ctx context.Context, out, problems io.Writer, dir, page string, onc
 	if err == nil && !once {
 		err = s.stay(ctx)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		s.showLogs(problems)
 	}
-	err = errors.Join(err, s.end())
+	if ended := s.end(); err == nil {
+		err = ended // otherwise what went wrong first is what to tell
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("demo: %w. Everything is left in %s. Try: look at the logs there (*.log)", err, home)

@@ -68,12 +68,15 @@ func (s *demoStory) until(ctx context.Context, what string, holds func() (ok boo
 		select {
 		case <-look.C:
 		case <-deadline.C:
-			return fmt.Errorf("waited %s in vain until %s; found: %s", demoWait, what, strings.TrimSpace(found))
+			return fmt.Errorf("waited %s in vain until %s; found: %s", demoWait, what, oneSpaced(found))
 		case <-ctx.Done():
-			return fmt.Errorf("waiting until %s; found: %s", what, strings.TrimSpace(found))
+			return fmt.Errorf("waiting until %s; found: %s", what, oneSpaced(found))
 		}
 	}
 }
+
+// oneSpaced is a text without its line breaks and indents.
+func oneSpaced(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // compare compares the files, and that nothing sold is missing in them.
 func (s *demoStory) compare(ctx context.Context) error {

@@ -54,6 +54,7 @@ func (s *demoStory) servers() []*demoServer {
 
 // tell tells the story, step by step, until one does not hold.
 func (s *demoStory) tell(ctx context.Context) error {
+	interrupted := ctx.Err
 	ctx, cancel := context.WithTimeoutCause(ctx, demoWhole, fmt.Errorf("the story is not over after %s", demoWhole))
 	defer cancel()
 	s.fell = make(chan *demoServer, 1+len(demoRestaurants))
@@ -75,12 +76,16 @@ func (s *demoStory) tell(ctx context.Context) error {
 		{"The event journals went to the office, and nowhere else.", s.journals},
 	} {
 		fmt.Fprintf(s.out, "\n%2d. %s\n", i+1, step.title)
-		if err := step.do(ctx); err != nil {
-			if cause := context.Cause(ctx); cause != nil {
-				err = fmt.Errorf("%w (%v)", cause, err)
-			}
-			return fmt.Errorf("step %d (%s) %w", i+1, strings.TrimSuffix(step.title, "."), err)
+		err := step.do(ctx)
+		switch cause := context.Cause(ctx); {
+		case err == nil:
+			continue
+		case interrupted() != nil:
+			return fmt.Errorf("interrupted in step %d", i+1)
+		case cause != nil:
+			err = fmt.Errorf("%w; %w", cause, err)
 		}
+		return fmt.Errorf("step %d (%s): %w", i+1, strings.TrimSuffix(step.title, "."), err)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"ravno/store"
 )
 
 func TestTheSecondDaemonOfAFileIsToldWhoServesIt(t *testing.T) {
@@ -80,5 +82,42 @@ func TestALockWhoseFileWasRemovedIsNotTheLock(t *testing.T) {
 	taken, err := lockOpened(lock.file, filepath.Join(dir, lockName))
 	if taken || err != nil {
 		t.Errorf("a lock on a file that is gone: %v, %v; want to try again", taken, err)
+	}
+}
+
+func TestInitAndLeaveStayAwayFromADatabaseThatIsServed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shop.db")
+	if err := runSQL([]string{path, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := makeStateDir(stateDir(path)); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := acquireLock(stateDir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := store.HubOptions{Name: "central", Organisation: "shops"}
+	var locked *lockedError
+	if _, err := initHub(path, options); !errors.As(err, &locked) {
+		t.Errorf("init of a database that is served: %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := initHub(path, options); err != nil {
+		t.Fatal(err)
+	}
+	if lock, err = acquireLock(stateDir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := leave(path, true); !errors.As(err, &locked) {
+		t.Errorf("leave of a database that is served: %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := leave(path, false); err != nil {
+		t.Error(err)
 	}
 }

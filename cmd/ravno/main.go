@@ -124,11 +124,15 @@ Exit codes: {{.}}{{end}}
 	return root
 }
 
+// suggestionDistance is how many letters a mistyped command may be off: cobra's own default.
+const suggestionDistance = 2
+
 // group is a command that only holds others. Alone it is wrong usage, except ravno itself,
 // which then shows what there is.
 func group(use, short, long, example string, commands ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Long: long, Example: example}
 	c.AddCommand(commands...)
+	c.SuggestionsMinimumDistance = suggestionDistance
 	c.Args = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
@@ -137,7 +141,7 @@ func group(use, short, long, example string, commands ...*cobra.Command) *cobra.
 		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 			try = c.CommandPath() + " " + near[0]
 		}
-		return wrongUsage(fmt.Sprintf("%s has no command %q", c.CommandPath(), args[0]), try)
+		return wrongUsage(fmt.Sprintf("unknown command %q for %s", args[0], c.CommandPath()), try)
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if !c.HasParent() {

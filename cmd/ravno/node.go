@@ -17,12 +17,13 @@ import (
 	"ravno/store"
 )
 
-// How long a join token may be good for: long enough to walk to the node, and never so
-// long that it is forgotten in somebody's mail.
+// How long a join token is good for: long enough to walk to the node, and never so long
+// that it is forgotten in somebody's mail.
 const (
-	defaultTokenLife = time.Hour
+	defaultTokenLife = "1h"
 	minTokenLife     = time.Minute
-	maxTokenLife     = 30 * 24 * time.Hour
+	maxTokenDays     = 30
+	maxTokenLife     = maxTokenDays * 24 * time.Hour
 )
 
 // maxTokenAddresses is how many addresses of the hub a join token holds.
@@ -68,7 +69,7 @@ until then it is as good as a key: do not leave it lying about.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&ttl, "ttl", "1h", "how `long` the token is good for: 1m to 30d")
+	c.Flags().StringVar(&ttl, "ttl", defaultTokenLife, "how `long` the token is good for: 1m to 30d")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }
@@ -79,10 +80,10 @@ func parseLife(text string) (time.Duration, error) {
 	if days, found := strings.CutSuffix(text, "d"); found {
 		var n int
 		n, err = strconv.Atoi(days)
-		life = time.Duration(min(max(n, 0), 1000)) * 24 * time.Hour
+		life = time.Duration(min(max(n, 0), maxTokenDays+1)) * 24 * time.Hour
 	}
 	if err != nil || life < minTokenLife || life > maxTokenLife {
-		return 0, wrongUsage(fmt.Sprintf("--ttl %q: want 1m to 30d", text), "--ttl "+defaultTokenLife.String())
+		return 0, wrongUsage(fmt.Sprintf("--ttl %q: want 1m to 30d", text), "--ttl "+defaultTokenLife)
 	}
 	return life, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -164,8 +165,11 @@ follows when it arrives.`,
 				}
 				return checkSetting(*set)
 			}
-			if c.Flags().NFlag() == 0 || !c.Flags().Changed("class") && !c.Flags().Changed("document") && !c.Flags().Changed("counter") {
+			if !c.Flags().Changed("class") && !c.Flags().Changed("document") && !c.Flags().Changed("counter") {
 				return wrongUsage("ravno table set: nothing to change", "--class, --document or --counter")
+			}
+			if c.Flags().Changed("class") && !slices.Contains([]store.Class{store.Synced, store.Journal, store.Local}, store.Class(class)) {
+				return wrongUsage(fmt.Sprintf("there is no class %q", class), "--class synced, journal or local")
 			}
 			return withStore(c, func(s *store.Store) error {
 				info, err := setTable(s, args[0], change)
@@ -189,17 +193,12 @@ follows when it arrives.`,
 	return c
 }
 
+// checkSetting refuses what makes sense only for a table that syncs.
 func checkSetting(set store.Setting) error {
-	switch set.Class {
-	case store.Synced:
-		return nil
-	case store.Journal, store.Local:
-		if len(set.Counters) > 0 || set.Document != "" {
-			return wrongUsage(fmt.Sprintf("table %s as %s has neither counters nor documents", set.Table, set.Class), `--counter "" --document ""`)
-		}
-		return nil
+	if set.Class != store.Synced && (len(set.Counters) > 0 || set.Document != "") {
+		return wrongUsage(fmt.Sprintf("table %s as %s has neither counters nor documents", set.Table, set.Class), `--counter "" --document ""`)
 	}
-	return wrongUsage(fmt.Sprintf("there is no class %q", set.Class), "--class synced, journal or local")
+	return nil
 }
 
 // setTable changes the setting of one table and returns what became of it.
@@ -213,6 +212,9 @@ func setTable(s *store.Store, name string, change func(*store.Setting) error) (s
 		return store.TableInfo{}, err
 	}
 	if err := s.SetTable(set); err != nil {
+		return store.TableInfo{}, err
+	}
+	if _, err := s.Fold(); err != nil { // puts the triggers in place now, not at the next write
 		return store.TableInfo{}, err
 	}
 	return findTable(s, name)

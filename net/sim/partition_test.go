@@ -196,6 +196,11 @@ func (c *chain) nothingLost(l *ledger) {
 					present[v.Bytes()] = true
 				}
 			}
+			for _, earlier := range column.Earlier {
+				for _, v := range earlier {
+					present[v.Bytes()] = true
+				}
+			}
 		}
 	}
 	for token, at := range l.written {
