@@ -27,6 +27,9 @@ import (
 const (
 	// dialTimeout bounds one try to reach one address of the hub.
 	dialTimeout = 20 * time.Second
+	// steadyLink is how long a link has to last for the next try to be at once: a link that
+	// ends each time soon after it began is dialled less and less often.
+	steadyLink = 5 * time.Second
 	// offsetThreshold is from when on a measured difference to the hub's clock corrects stamps.
 	// Below it the measurement (half a round trip) and ordinary drift are of the same size.
 	offsetThreshold = time.Second
@@ -99,7 +102,7 @@ func (n *Node) Run(ctx context.Context) error {
 			break
 		}
 		n.unlinked(err)
-		if linkedFor > 0 {
+		if linkedFor >= steadyLink {
 			backoff.Reset()
 		}
 		pause := time.NewTimer(backoff.Next())

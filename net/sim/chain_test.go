@@ -391,6 +391,11 @@ func (c *chain) positions() string {
 		c.must(err)
 		fmt.Fprintf(&b, "%s: position %d, seen %d, hub has %d, floor %d\n", s.name, self.Position, self.Seen, self.HubHave, self.Floor)
 	}
+	for _, s := range c.sites {
+		var events sql.NullString
+		c.must(s.app.QueryRow("SELECT group_concat(kind || ': ' || text, x'0a') FROM (SELECT * FROM ravno_event ORDER BY id DESC LIMIT 4)").Scan(&events))
+		fmt.Fprintf(&b, "last events at %s:\n%s\n", s.name, events.String)
+	}
 	peers, err := c.sites[0].daemon.store.Peers()
 	c.must(err)
 	for _, p := range peers {
