@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 
 	"ravno/crdt"
@@ -154,7 +155,12 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row) (change crdt.C
 		}
 		change.Registers = append(change.Registers, crdt.Register{Column: crdt.Column(i), Stamp: version.Stamp, Value: v})
 	}
-	change.Whole = change.Whole && complete
+	if change.Whole && !complete { // then only what is news is ours to send
+		change.Whole = false
+		change.Registers = slices.DeleteFunc(change.Registers, func(r crdt.Register) bool {
+			return !x.news(row.Version(crdt.Column(t.numbers[r.Column])))
+		})
+	}
 	return change, any || row.Revived > x.from, nil
 }
 

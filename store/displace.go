@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -39,6 +40,9 @@ func (tx *transaction) displace(m *merging) error {
 			consider(crdt.Column(number))
 		}
 		lost.Whole = len(lost.Registers) == m.t.registers()
+		if !lost.Whole { // of an incomplete row only what is ours is ours to send
+			lost.Registers = slices.DeleteFunc(lost.Registers, func(r crdt.Register) bool { return r.Stamp.Site != tx.state.site })
+		}
 	} else {
 		for _, i := range m.out.Won {
 			consider(m.change.Registers[i].Column)

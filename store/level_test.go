@@ -479,3 +479,23 @@ func TestLeavingLeavesTheApplicationsDataAndNothingElse(t *testing.T) {
 		t.Errorf("left behind %q; %d tracks, want %s", left, after, before)
 	}
 }
+
+func TestARowBornBeforeAFirstLoadIsTheSameRowAfterIt(t *testing.T) {
+	c := newChain(t, "CREATE TABLE pad(x INTEGER PRIMARY KEY); CREATE TABLE o(id INTEGER PRIMARY KEY, guests INTEGER, total TEXT)", nil, "a")
+	c.at("hub", "INSERT INTO o VALUES(1, 2, '12.50'),(2, 3, 'gone')")
+	c.at("hub", "UPDATE o SET guests=3 WHERE id=1; DELETE FROM o WHERE id=2")
+	c.level()
+	c.join("late", causal.Incarnation{9})
+	c.at("hub", "UPDATE o SET guests=4 WHERE id=1")
+	c.level()
+	c.expect("late", "SELECT * FROM o", "1|4|12.50")
+	c.at("late", "UPDATE o SET total='13.00' WHERE id=1")
+	c.level()
+	c.expect("a", "SELECT * FROM o", "1|4|13.00")
+	c.must(c.hub.RenameSite("late", "later"))
+	c.level()
+	c.expect("late", "SELECT name FROM ravno_site WHERE site=3", "later")
+	if n := len(c.open("hub")); n != 0 {
+		t.Errorf("%d conflicts", n)
+	}
+}

@@ -22,8 +22,9 @@ type LoadPosition struct {
 }
 
 // WriteLoad writes a first load at the hub: a consistent copy of the database with the rows
-// that sync, the servers, settings and conflicts, and nothing that stays at the hub: no
-// local or journal rows, no tokens, no shadow rows. What was removed is overwritten.
+// that sync, what is remembered of those that are not settled, the servers, settings and
+// conflicts, and nothing that stays at the hub: no local or journal rows, no tokens, no
+// node's marks. What was removed is overwritten.
 func (s *Store) WriteLoad(path string) (at LoadPosition, err error) {
 	if _, err := s.Fold(); err != nil {
 		return at, err
@@ -95,7 +96,12 @@ func trimLoad(path string, empty []string) (at LoadPosition, err error) {
 			integer(st.clock.Last()), text(organisation)); err != nil {
 			return err
 		}
-		return dropOwn(c, "ravno_load", "ravno_site", "ravno_setting", "ravno_conflict")
+		keep := []string{"ravno_load", "ravno_site", "ravno_setting", "ravno_conflict", "ravno_table", "ravno_column", "ravno_image"}
+		shadows, err := shadowTables(c)
+		if err != nil {
+			return err
+		}
+		return dropOwn(c, append(keep, shadows...)...)
 	})
 	if err != nil {
 		return at, err
@@ -210,7 +216,7 @@ func installFresh(load, path string, o NodeOptions, clock Clock) (*Report, error
 	if err != nil {
 		return nil, err
 	}
-	report, err := initNode(fresh, o, clock, nil)
+	report, err := initNode(fresh, o, clock, attachLoad(load), carryShadows)
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +270,7 @@ func removeAll(paths ...string) error {
 func installInto(load, path string, o NodeOptions, local LocalRows, clock Clock) (report *Report, backup string, err error) {
 	into := &intoLoad{path: path, policy: local}
 	report, err = initNode(path, o, clock, func(c *sqlite.Conn) error {
-		if err := c.Exec("ATTACH DATABASE " + sqlite.Literal(load) + " AS ravno_load"); err != nil {
+		if err := attachLoad(load)(c); err != nil {
 			return err
 		}
 		if local == RefuseLocal {
@@ -272,7 +278,7 @@ func installInto(load, path string, o NodeOptions, local LocalRows, clock Clock)
 		}
 		backup = fmt.Sprintf("%s.before-join-%s", path, clock().UTC().Format("20060102T150405Z"))
 		return c.Exec("VACUUM INTO " + sqlite.Literal(backup))
-	}, into.load)
+	}, into.load, carryShadows)
 	return report, backup, err
 }
 
