@@ -130,6 +130,9 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 // common ancestor should a change of someone who had not seen it arrive later.
 func (tx *transaction) touchWith(d reference, m *merging, dead bool) error {
 	before := image{}
+	if !m.present || m.out.Reborn { // a new row: nothing was there before
+		return tx.touch(d, m.t, m.change.Key, m.author, dead, before)
+	}
 	row, err := tx.c.Row("SELECT before FROM ravno_touch WHERE document=? AND tab=? AND key=? AND site=?",
 		d.encode(), integer(m.t.number), blob(m.change.Key), integer(m.author))
 	if err != nil {

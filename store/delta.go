@@ -80,6 +80,8 @@ func (x *extraction) flush() error {
 	if x.section == nil || len(x.section.Changes) == 0 {
 		return nil
 	}
+	// Sorted, they compress better, and the receiver writes rows that lie side by side.
+	slices.SortStableFunc(x.section.Changes, func(a, b crdt.Change) int { return strings.Compare(string(a.Key), string(b.Key)) })
 	full := *x.section
 	x.section.Changes, x.bytes = nil, 0
 	return x.emit(&full)

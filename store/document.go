@@ -114,10 +114,36 @@ func (tx *transaction) touch(document reference, t *table, key crdt.Key, site ca
 		document.encode(), integer(t.number), blob(key), integer(site), integer(tx.position()), boolean(dead), before.encode())
 }
 
-// touches are the recorded changes of a document after a position by others than a site.
+// othersTouches are the recorded changes of a document by others than one site, after a
+// position. While that site's changes are applied, they stay the same.
+type othersTouches struct {
+	author causal.Site
+	after  causal.Seen
+	found  []crdt.Touch
+}
+
+// maxKnownDocuments bounds how many documents' touches one transaction keeps in memory.
+const maxKnownDocuments = 4096
+
+// touches are the recorded changes of a document after a position by others than a site. A
+// document with many rows is asked about once, not once a row.
 func (tx *transaction) touches(document reference, author causal.Site, after causal.Seen) ([]crdt.Touch, error) {
-	var found []crdt.Touch
-	err := tx.c.Rows(`SELECT tab, key, site, position, dead FROM ravno_touch WHERE document=? AND site<>? AND position>?`,
+	if known, ok := tx.known[document]; ok && known.author == author && known.after == after {
+		return known.found, nil
+	}
+	found, err := tx.readTouches(document, author, after)
+	if err != nil {
+		return nil, err
+	}
+	if tx.known == nil || len(tx.known) >= maxKnownDocuments {
+		tx.known = map[reference]othersTouches{}
+	}
+	tx.known[document] = othersTouches{author: author, after: after, found: found}
+	return found, nil
+}
+
+func (tx *transaction) readTouches(document reference, author causal.Site, after causal.Seen) (found []crdt.Touch, err error) {
+	err = tx.c.Rows(`SELECT tab, key, site, position, dead FROM ravno_touch WHERE document=? AND site<>? AND position>?`,
 		[]crdt.Value{document.encode(), integer(author), integer(after)}, func(row []crdt.Value) error {
 			t := tx.cat.byNumber[row[0].Int()]
 			if t == nil {

@@ -191,6 +191,7 @@ type transaction struct {
 	dirty    bool // the state changed
 	tryHeld  bool // held rows may have found their place
 	noImages bool // ravno_image is empty
+	known    map[reference]othersTouches
 }
 
 // position is the position of this transaction, taken at the first change that needs one.

@@ -1,0 +1,38 @@
+// Package e2e tells stories of whole chains: the built program as real processes, real QUIC
+// on loopback, real files, and applications that know SQLite and nothing of ravno. What is
+// promised on the command line is judged here as its users would judge it: by exit codes, by
+// what is printed, and by comparing the files value by value with code of its own.
+//
+// It refuses to know how anything is done inside. Two exceptions, each where the outside has
+// no handle: what the hub's door says to a stranger (net/quiclink, net/identity), and a join
+// token that has expired (store).
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// program is the built ravno; TestMain sets it once, before any story.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ravno-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "a directory for the program:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "ravno")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "ravno/cmd/ravno")
+	if said, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building ravno: %v\n%s", err, said)
+		return 1
+	}
+	return m.Run()
+}
