@@ -10,6 +10,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
 )
 
 // Delta is everything of one site above a position, on its way in.
@@ -201,7 +202,8 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		}
 	}
 	m.out = crdt.Merge(row, m.present, m.change, tx.position())
-	tx.observe(m.change)
+	// Whatever is written here from now on is newer than what it could see.
+	tx.state.clock.Observe(newestTime(m.change))
 	position := sent.position
 	if author != 0 {
 		position = tx.position()
@@ -239,6 +241,9 @@ func (m *merging) admit() error {
 		}
 	}
 	m.change.Registers = kept
+	if newest := newestTime(m.change); newest >= hlc.At(hlc.MaxMillis) {
+		return fmt.Errorf("table %s: a stamp of site %d is beyond the last time there is: the clock of that server is broken", m.t.Name, m.author)
+	}
 	if d := m.change.Death; !d.IsZero() && d.Site != m.author {
 		return &IdentityError{Node: m.author, Claimed: d.Site, Table: m.t.Name}
 	}
@@ -250,14 +255,13 @@ func (m *merging) lacks(column crdt.Column) bool {
 	return !known
 }
 
-// observe moves the clock past everything in a change, so that whatever is written here
-// from now on is newer than what it could see.
-func (tx *transaction) observe(change crdt.Change) {
-	tx.state.clock.Observe(change.Birth.Time)
-	tx.state.clock.Observe(change.Death.Time)
+// newestTime is the newest time in a change.
+func newestTime(change crdt.Change) hlc.Time {
+	newest := max(change.Birth.Time, change.Death.Time)
 	for _, reg := range change.Registers {
-		tx.state.clock.Observe(reg.Stamp.Time)
+		newest = max(newest, reg.Stamp.Time)
 	}
+	return newest
 }
 
 // offersWhole reports whether this node's own edit just outlived a deletion made elsewhere:

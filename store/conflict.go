@@ -11,6 +11,7 @@ import (
 	"ravno/crdt"
 	"ravno/crdt/causal"
 	"ravno/crdt/hlc"
+	"ravno/journal"
 	"ravno/store/internal/capture"
 )
 
@@ -211,7 +212,7 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 	if err := tx.logOwn("ravno_conflict", crdt.NewKey(text(id)), capture.Insert, nil); err != nil {
 		return false, err
 	}
-	return true, tx.event("conflict_found", tx.siteName(m.author), fmt.Sprintf("%s: %s changed on two sides (%s)", kind, root.Name, id))
+	return true, tx.record(journal.Found(tx.siteName(m.author), string(kind), root.Name, id))
 }
 
 // authorSide is what the change itself says.

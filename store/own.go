@@ -8,6 +8,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/journal"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/sqlite"
 )
@@ -63,10 +64,10 @@ func (tx *transaction) changeOwn(name string, key crdt.Key, values map[string]cr
 	return tx.logOwn(name, key, capture.Update, columns)
 }
 
-// event journals something that happened to ravno itself, in words.
-func (tx *transaction) event(kind, site, words string) error {
+// record journals something that happened to ravno itself.
+func (tx *transaction) record(e journal.Event) error {
 	at := tx.clock().UTC().Format(time.RFC3339Nano)
-	if err := tx.c.Exec("INSERT INTO ravno_event(at, kind, site, text) VALUES(?,?,?,?)", text(at), text(kind), text(site), text(words)); err != nil {
+	if err := tx.c.Exec("INSERT INTO ravno_event(at, kind, site, text) VALUES(?,?,?,?)", text(at), text(string(e.Kind)), text(e.Server), text(e.Text)); err != nil {
 		return err
 	}
 	id, err := tx.c.Int("SELECT last_insert_rowid()")
@@ -76,10 +77,10 @@ func (tx *transaction) event(kind, site, words string) error {
 	return tx.logOwn("ravno_event", crdt.NewKey(integer(id)), capture.Insert, nil)
 }
 
-// Event journals something that happened at this site: a link up or down, a first load, a
+// Record journals something that happened at this site: a link up or down, a first load, a
 // refusal. It travels to the hub like every journal row.
-func (s *Store) Event(kind, site, words string) error {
-	return s.write(func(tx *transaction) error { return tx.event(kind, site, words) })
+func (s *Store) Record(e journal.Event) error {
+	return s.write(func(tx *transaction) error { return tx.record(e) })
 }
 
 // siteName is a site's name, or its number if it has none.
@@ -95,5 +96,5 @@ func siteName(c *sqlite.Conn, site causal.Site) string {
 
 // refuseRow notes a row that cannot sync: it stays in its table, and the journal says so.
 func (tx *transaction) refuseRow(t *table, cause error) error {
-	return tx.event("row_refused", tx.siteName(tx.state.site), fmt.Sprintf("table %s: %v", t.Name, cause))
+	return tx.record(journal.RowLeft(tx.siteName(tx.state.site), t.Name, cause))
 }

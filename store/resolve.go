@@ -9,6 +9,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/journal"
 	"ravno/store/internal/capture"
 )
 
@@ -62,7 +63,7 @@ func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
 			"resolved_by": text(r.By), "resolved_at": integer(tx.now()), "note": text(r.Note)}); err != nil {
 			return err
 		}
-		if err := tx.event("conflict_resolved", tx.siteName(tx.state.site), fmt.Sprintf("%s resolved by %s", x.ID, r.By)); err != nil {
+		if err := tx.record(journal.Resolved(tx.siteName(tx.state.site), x.ID, r.By)); err != nil {
 			return err
 		}
 		_, err = tx.fold()

@@ -9,6 +9,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/journal"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/sqlite"
 )
@@ -238,7 +239,7 @@ func (s *Store) Enrol(hash [32]byte, incarnation causal.Incarnation, issue func(
 		if err := tx.addSite(Site{Number: site, Name: name, Role: Node}); err != nil {
 			return err
 		}
-		return tx.event("node_added", name, fmt.Sprintf("%s enrolled as site %d", name, site))
+		return tx.record(journal.Added(name, site))
 	})
 	return site, name, err
 }
@@ -285,7 +286,7 @@ func (s *Store) RenameSite(old, name string) error {
 		if err := tx.changeOwn("ravno_site", crdt.NewKey(integer(site.Number)), map[string]crdt.Value{"name": text(name)}); err != nil {
 			return err
 		}
-		return tx.event("node_renamed", name, old+" is called "+name+" now")
+		return tx.record(journal.Renamed(site.Name, name))
 	})
 }
 
@@ -301,7 +302,7 @@ func (s *Store) RemoveSite(name string) error {
 		if err := tx.trimTouches(); err != nil {
 			return err
 		}
-		return tx.event("node_removed", name, name+" was removed: its certificate is no longer valid")
+		return tx.record(journal.Removed(site.Name))
 	})
 }
 

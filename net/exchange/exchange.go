@@ -29,6 +29,18 @@ const (
 	controlTimeout = 12 * time.Second
 )
 
+// clockJitter is by how much a measured clock offset has to differ from the one known to be
+// news: the way there and back never take equally long, and nobody wants to hear of it.
+const clockJitter = 100 * time.Millisecond
+
+// SteadyOffset is the clock offset to go by: the one known, unless the one measured differs.
+func SteadyOffset(known, measured time.Duration) time.Duration {
+	if (measured - known).Abs() < clockJitter {
+		return known
+	}
+	return measured
+}
+
 // CodeNoLink is why a run ended whose link was cut, and not refused.
 const CodeNoLink = "no_link"
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ravno/crdt/causal"
+	"ravno/journal"
 	"ravno/net/identity"
 	"ravno/net/quiclink"
 	"ravno/net/session"
@@ -29,7 +30,7 @@ func (h *Hub) enrol(link *quiclink.Link, m wire.Enrol) {
 	})
 	if err != nil {
 		h.Log.Warn().Err(err).Stringer("from", link.RemoteAddr()).Msg("an enrolment was refused")
-		h.event("enrolment_refused", causal.Hub, err.Error())
+		h.record(journal.TokenRefused(h.name(causal.Hub), err))
 		code, try := session.CodeError, ""
 		if errors.Is(err, store.ErrTokenUnknown) || errors.Is(err, store.ErrTokenUsed) || errors.Is(err, store.ErrTokenExpired) {
 			code, try = "token", "ravno node add NAME at the hub, for a new token"

@@ -16,6 +16,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/journal"
 	"ravno/net/exchange"
 	"ravno/net/identity"
 	"ravno/net/quiclink"
@@ -310,12 +311,12 @@ func (h *Hub) noticed(me *live, a session.Action) {
 	switch a := a.(type) {
 	case session.Linked:
 		h.recall(me.site, func(s *seen) {
-			*s = seen{linked: true, since: h.Clock(), version: a.PeerVersion, clockOffset: a.ClockOffset}
+			*s = seen{linked: true, since: h.Clock(), version: a.PeerVersion, clockOffset: exchange.SteadyOffset(0, a.ClockOffset)}
 		})
 		h.Log.Info().Uint32("node", uint32(me.site)).Str("version", a.PeerVersion).Msg("a node linked")
-		h.event("link_up", me.site, "linked")
+		h.record(journal.Up(h.name(me.site), a.PeerVersion))
 	case session.Measured:
-		h.recall(me.site, func(s *seen) { s.clockOffset = a.ClockOffset })
+		h.recall(me.site, func(s *seen) { s.clockOffset = exchange.SteadyOffset(s.clockOffset, a.ClockOffset) })
 	case session.PeerState:
 		h.recall(me.site, func(s *seen) {
 			s.pendingOut, s.trouble, s.cause = a.PendingOut, a.TroubleText, status.Cause(a.Trouble)
@@ -349,25 +350,26 @@ func (h *Hub) left(me *live, ended *exchange.Ended) {
 	h.progress.Notify()
 	h.Log.Warn().Uint32("node", uint32(me.site)).Err(ended).Msg("a node's link ended")
 	if was {
-		h.event("link_down", me.site, ended.Error())
+		h.record(journal.Down(h.name(me.site), ended))
 	} else {
-		h.event("refused", me.site, ended.Error())
+		h.record(journal.NotLetIn(h.name(me.site), ended))
 	}
 }
 
-// event journals what happened with a node; a database in trouble has said so already.
-func (h *Hub) event(kind string, site causal.Site, words string) {
-	name := "site " + site.String()
+// record journals what happened; a database in trouble has said so already.
+func (h *Hub) record(e journal.Event) {
+	if err := h.Store.Record(e); err != nil {
+		h.Log.Error().Err(err).Str("kind", string(e.Kind)).Msg("an event could not be journalled")
+	}
+}
+
+// name is a server's name, or its number if it has none.
+func (h *Hub) name(site causal.Site) string {
 	sites, err := h.Store.Sites()
 	for _, s := range sites {
-		if s.Number == site {
-			name = s.Name
+		if err == nil && s.Number == site {
+			return s.Name
 		}
 	}
-	if err == nil {
-		err = h.Store.Event(kind, name, words)
-	}
-	if err != nil {
-		h.Log.Error().Err(err).Str("kind", kind).Msg("an event could not be journalled")
-	}
+	return "site " + site.String()
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"ravno/journal"
 	"ravno/net/quiclink"
 	"ravno/net/session"
 	"ravno/net/wire"
@@ -52,7 +53,11 @@ func (h *Hub) sendLoad(ctx context.Context, link *quiclink.Link, m wire.Snapshot
 		h.refuse(link, session.CodeError, "the first load failed at the hub: "+err.Error(), "ravno join again: it goes on where it stopped")
 		return
 	}
-	h.event("first_load", link.Peer().Site, fmt.Sprintf("sent, %d bytes", l.Size))
+	site := link.Peer().Site
+	h.record(journal.Loaded(h.name(site), l.Size))
+	if err := h.Store.AckedByNode(site, 0, 0, true); err != nil { // data went over
+		h.Log.Error().Err(err).Msg("the time of a first load could not be kept")
+	}
 	h.finish(link)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/journal"
 	"ravno/net/exchange"
 	"ravno/net/identity"
 	"ravno/net/quiclink"
@@ -268,7 +269,7 @@ func (n *Node) noticed(a session.Action, line *exchange.Line) {
 		n.mutex.Unlock()
 		n.measured(a.ClockOffset)
 		n.Log.Info().Str("hub_version", a.PeerVersion).Msg("linked with the hub")
-		n.event("link_up", "linked with the hub")
+		n.record(journal.Up(self(n.Store), a.PeerVersion))
 	case session.Measured:
 		n.measured(a.ClockOffset)
 	case session.PeerState:
@@ -279,7 +280,7 @@ func (n *Node) noticed(a session.Action, line *exchange.Line) {
 
 // measured corrects stamps by the offset to the hub's clock, once it matters.
 func (n *Node) measured(offset time.Duration) {
-	n.look(func(v *View) { v.ClockOffset = -offset })
+	n.look(func(v *View) { v.ClockOffset = exchange.SteadyOffset(v.ClockOffset, -offset) })
 	correction := time.Duration(0)
 	if offset.Abs() >= offsetThreshold {
 		correction = offset
@@ -356,19 +357,24 @@ func (n *Node) unlinked(err error) {
 	n.progress.Notify()
 	if was {
 		n.Log.Warn().Err(err).Msg("no link with the hub any more; work goes on here")
-		n.event("link_down", err.Error())
+		n.record(journal.Down(self(n.Store), err))
 	} else {
 		n.Log.Debug().Err(err).Msg("no link with the hub yet")
 	}
 }
 
-// event journals what happened; a database in trouble has said so already.
-func (n *Node) event(kind, words string) {
-	self, err := n.Store.Self()
-	if err == nil {
-		err = n.Store.Event(kind, self.Name, words)
+// record journals what happened; a database in trouble has said so already.
+func (n *Node) record(e journal.Event) {
+	if err := n.Store.Record(e); err != nil {
+		n.Log.Error().Err(err).Str("kind", string(e.Kind)).Msg("an event could not be journalled")
 	}
+}
+
+// self is this server's name, empty if the database cannot be read.
+func self(s *store.Store) string {
+	self, err := s.Self()
 	if err != nil {
-		n.Log.Error().Err(err).Str("kind", kind).Msg("an event could not be journalled")
+		return ""
 	}
+	return self.Name
 }

@@ -45,7 +45,6 @@ func TestWhatCannotBeServedIsRefusedAndLeftAlone(t *testing.T) {
 	for _, verb := range []string{"run", "status", "wait", "verify", "leave"} {
 		refused(t, verb, "--db", plain) // a database, and nobody's yet
 	}
-	refused(t, "init", "--db", plain, "--name", "sofia", "--local", "NoSuchTable")
 	for path, sum := range before {
 		if sumOf(t, path) != sum {
 			t.Errorf("%s was changed", path)
@@ -56,6 +55,30 @@ func TestWhatCannotBeServedIsRefusedAndLeftAlone(t *testing.T) {
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
 		t.Errorf("something was left behind: %v", entries)
+	}
+}
+
+// Not even the journal mode: an application may count on it.
+func TestAnInitThatIsRefusedChangesNothing(t *testing.T) {
+	t.Parallel()
+	for _, flags := range [][]string{
+		{"--local", "NoSuchTable"}, {"--journal", "NoSuchTable"}, {"--document", "InvoiceLine=NoSuchTable"}, {"--counter", "Invoice.NoSuchColumn"},
+	} {
+		path := filepath.Join(t.TempDir(), "shop.db")
+		if err := os.WriteFile(path, testdata(t, "chinook.sqlite"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := sumOf(t, path)
+		line := refused(t, append([]string{"init", "--db", path, "--name", "sofia"}, flags...)...)
+		if !strings.Contains(line, "NoSuch") {
+			t.Errorf("%s: said %q", flags, line)
+		}
+		if sumOf(t, path) != before {
+			t.Errorf("%s: the file was changed", flags)
+		}
+		if files, _ := filepath.Glob(path + "*"); len(files) > 1 {
+			t.Errorf("%s: left %s", flags, files)
+		}
 	}
 }
 
