@@ -23,7 +23,7 @@ const (
 // is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
 // everyone else's. It is state, not history: a row changed a thousand times travels once.
 func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(to causal.Position, section *crdt.Section) error) (to causal.Position, changes int, err error) {
-	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
+	err = s.readFolded(func(c *sqlite.Conn, st *state, cat *catalog) error {
 		to = st.position
 		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from,
 			emit: func(section *crdt.Section) error { return emit(to, section) }}

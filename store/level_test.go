@@ -343,6 +343,18 @@ func TestAHeadAndALineOfOneInvoiceAreOneConflict(t *testing.T) {
 	c.expect("a", "SELECT id, qty FROM line WHERE invoice=1", "2|3")
 }
 
+func TestADeltaNeverCarriesHalfOfATransactionThatIsNotFoldedYet(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,0),(2,0)", nil, "a")
+	c.at("a", "UPDATE p SET n=1 WHERE id=1")
+	_, err := c.nodes["a"].Fold()
+	c.must(err)
+	c.at("a", "BEGIN; UPDATE p SET n=2 WHERE id=1; UPDATE p SET n=2 WHERE id=2; COMMIT") // after the last fold
+	delta, _ := c.collect(c.nodes["a"], 0, 0)
+	_, err = c.hub.ApplyFromNode(2, delta, 0)
+	c.must(err)
+	c.expect("hub", "SELECT n FROM p", "2\n2")
+}
+
 func TestADeletedRowWhoseEditWasNewerComesBackWhole(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL); INSERT INTO p VALUES(1,'soup',4.5),(2,'tea',1),(3,'cake',3)", nil, "a", "b")
 	c.at("hub", "DELETE FROM p WHERE id=1")

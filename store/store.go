@@ -316,6 +316,37 @@ func (s *Store) read(f func(c *sqlite.Conn, st *state, cat *catalog) error) erro
 	})
 }
 
+// foldTries bounds how often a snapshot is taken anew because the application wrote between
+// the fold and it. The gap is well under a millisecond, so one or two are the rule.
+const foldTries = 100
+
+var errUnfolded = errors.New("the application keeps writing between fold and snapshot")
+
+// readFolded is read in a snapshot in which everything is folded. In any other one, values
+// in the tables are newer than the stamps in the shadows, and of a transaction that is not
+// folded yet a delta would carry the part that touched rows which are to be sent anyway.
+func (s *Store) readFolded(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
+	for range foldTries {
+		err := s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
+			last, err := c.Int("SELECT max(id) FROM ravno_log")
+			if err != nil {
+				return err
+			}
+			if last > st.folded {
+				return errUnfolded
+			}
+			return f(c, st, cat)
+		})
+		if !errors.Is(err, errUnfolded) {
+			return err
+		}
+		if _, err := s.Fold(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%s: %w", s.path, errUnfolded)
+}
+
 // readShadow reads what is remembered of a row; found is false for a row that is settled
 // or was never here.
 func (tx *transaction) readShadow(t *table, key crdt.Key) (row crdt.Row, document reference, found bool, err error) {
