@@ -368,13 +368,13 @@ func (c *chain) identical() {
 func (c *chain) same() {
 	c.t.Helper()
 	hub := read(c.t, c.hub.app, c.private...)
-	for _, s := range c.nodes {
+	for _, s := range c.servers() {
 		if found := differences(hub, read(c.t, s.app, c.private...)); len(found) > 0 {
 			c.t.Errorf("%s and %s differ: %s", c.hub.name, s.name, strings.Join(found, "; "))
 		}
-		for _, check := range []struct{ pragma, want string }{{"PRAGMA integrity_check", "ok"}, {"SELECT count(*) FROM pragma_foreign_key_check", "0"}} {
-			if got := s.value(check.pragma); got != check.want {
-				c.t.Errorf("%s: %s: %s", s.name, check.pragma, got)
+		for query, want := range map[string]string{"PRAGMA integrity_check": "ok", "SELECT count(*) FROM pragma_foreign_key_check": "0"} {
+			if got := s.value(query); got != want {
+				c.t.Errorf("%s: %s: %s", s.name, query, got)
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // up, a UNIQUE value, a natural key, a parent with children, a number that both count down.
 const contended = `
 	CREATE TABLE dish(id INTEGER PRIMARY KEY, code TEXT UNIQUE, name TEXT, price REAL);
-	CREATE TABLE part(id TEXT PRIMARY KEY, dish INTEGER NOT NULL REFERENCES dish ON DELETE CASCADE, what, amount);
+	CREATE TABLE part(id TEXT PRIMARY KEY, dish INTEGER NOT NULL, what, amount);
 	CREATE TABLE setting(name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 	CREATE TABLE stock(id INTEGER PRIMARY KEY, on_hand INTEGER NOT NULL);
 	INSERT INTO dish(code, name, price) VALUES('a','tarator',4),('b','banitsa',3),('c','kavarma',9),('d','shkembe',6);
