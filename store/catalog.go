@@ -40,6 +40,7 @@ type table struct {
 	shadow  string // quoted name of the shadow table
 	kept    string // quoted name of the kept journal (hub, class journal)
 	parent  *parent
+	alone   bool           // each row is a document of its own: no parent, no children
 	byName  map[string]int // index into Columns
 	byNum   map[crdt.Column]int
 	sql     statements
@@ -142,6 +143,12 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 	for _, t := range cat.tables {
 		t.parent = cat.findParent(t, settings[strings.ToLower(t.Name)].Document)
 		cat.widths[t.number] = t.spec().Width()
+		t.alone = t.parent == nil
+	}
+	for _, t := range cat.tables {
+		if t.parent != nil {
+			t.parent.table.alone = false
+		}
 	}
 	return cat, cat.versions(c)
 }

@@ -110,6 +110,10 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		if err != nil {
 			return document, err
 		}
+		if m.t.alone && m.present && !m.row.Birth.Stamp.IsZero() { // its birth left no touch
+			touches = append(slices.Clip(touches), crdt.Touch{Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
+				Table: m.t.Name, Key: m.change.Key, Dead: !m.row.Live()})
+		}
 		unseen := crdt.Clash(m.author, m.change.Seen, touches)
 		if kind, ok := crdt.Classify(m.row, m.present, m.change, m.out, unseen, m.t.Name); len(unseen) > 0 && ok {
 			recorded, err := tx.recordConflict(kind, m, d, unseen)
@@ -131,7 +135,11 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 // common ancestor should a change of someone who had not seen it arrive later.
 func (tx *transaction) touchWith(d reference, m *merging, dead bool) error {
 	before := image{}
-	if !m.present || m.out.Reborn { // a new row: nothing was there before
+	born := !m.present || m.out.Reborn
+	if born && m.t.alone && !dead {
+		return nil // its shadow says as much, and nobody who has not seen it can touch it
+	}
+	if born { // a new row: nothing was there before
 		return tx.touch(d, m.t, m.change.Key, m.author, dead, before)
 	}
 	row, err := tx.c.Row("SELECT before FROM ravno_touch WHERE document=? AND tab=? AND key=? AND site=?",

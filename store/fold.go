@@ -157,7 +157,7 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 	if err != nil {
 		return false, err
 	}
-	if tx.state.isHub() && !f.t.own {
+	if born := f.born && exists && f.t.alone; tx.state.isHub() && !f.t.own && !born {
 		if err := tx.touchBoth(document, f, parents, !exists); err != nil {
 			return false, err
 		}

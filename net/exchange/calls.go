@@ -24,12 +24,18 @@ type Line struct {
 
 	mutex   sync.Mutex
 	last    uint64
-	waiting map[uint64]chan wire.Message
+	waiting map[uint64]waiter
+}
+
+// waiter is a Call under way, until its gone is closed.
+type waiter struct {
+	answers chan wire.Message
+	gone    <-chan struct{}
 }
 
 // NewLine returns the line of a link that ends when done is closed.
 func NewLine(done <-chan struct{}) *Line {
-	return &Line{outbox: make(chan wire.Message, outboxSize), done: done, waiting: map[uint64]chan wire.Message{}}
+	return &Line{outbox: make(chan wire.Message, outboxSize), done: done, waiting: map[uint64]waiter{}}
 }
 
 // Outbox is for Ends.
@@ -53,7 +59,7 @@ func (l *Line) Send(ctx context.Context, message wire.Message) error {
 	case <-l.done:
 		return fmt.Errorf("the link ended")
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 
@@ -65,7 +71,7 @@ func (l *Line) Call(ctx context.Context, question func(id uint64) wire.Message, 
 	l.mutex.Lock()
 	l.last++
 	id := l.last
-	l.waiting[id] = answers
+	l.waiting[id] = waiter{answers, ctx.Done()}
 	l.mutex.Unlock()
 	defer func() {
 		l.mutex.Lock()
@@ -89,17 +95,19 @@ func (l *Line) Call(ctx context.Context, question func(id uint64) wire.Message, 
 	}
 }
 
-// Answer hands an answer to whoever asked; one nobody waits for any more is dropped.
+// Answer hands an answer to whoever asked; one nobody waits for any more is dropped. Answers
+// to one question are handed over in the order of the calls. It waits no longer than whoever
+// asked takes for the answer before.
 func (l *Line) Answer(id uint64, answer wire.Message) {
 	l.mutex.Lock()
-	waiting := l.waiting[id]
+	asked, waiting := l.waiting[id]
 	l.mutex.Unlock()
-	if waiting == nil {
+	if !waiting {
 		return
 	}
 	select {
-	case waiting <- answer:
+	case asked.answers <- answer:
+	case <-asked.gone:
 	case <-l.done:
-	case <-time.After(callTimeout):
 	}
 }

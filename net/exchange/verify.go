@@ -121,20 +121,24 @@ func AnswerDigest(ctx context.Context, s *store.Store, line *Line, question wire
 		}
 		line.Send(ctx, answer) // a link that ended needs no answer
 	case wire.RowsRequest:
-		answer := wire.Rows{ID: q.ID, More: true}
+		// All are gathered before the first is sent: a line that takes its time must not hold the
+		// database's one reader, which its own loop needs to go on.
+		var rows []wire.RowDigest
 		err := s.RowDigests(q.Table, q.Buckets, func(r store.RowDigest) error {
-			answer.Rows = append(answer.Rows, wire.RowDigest{Key: r.Key, Sum: r.Sum})
-			if len(answer.Rows) < rowsPerMessage {
-				return nil
-			}
-			full := answer
-			answer.Rows = nil
-			return line.Send(ctx, full)
+			rows = append(rows, wire.RowDigest{Key: r.Key, Sum: r.Sum})
+			return nil
 		})
 		if err != nil {
-			answer.Rows, answer.Trouble = nil, err.Error()
+			line.Send(ctx, wire.Rows{ID: q.ID, Trouble: err.Error()})
+			return
 		}
-		answer.More = false
-		line.Send(ctx, answer)
+		for more := true; more; {
+			n := min(len(rows), rowsPerMessage)
+			more = n < len(rows)
+			if line.Send(ctx, wire.Rows{ID: q.ID, Rows: rows[:n], More: more}) != nil {
+				return // the link ended, and with it whoever asked
+			}
+			rows = rows[n:]
+		}
 	}
 }

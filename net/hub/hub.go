@@ -273,7 +273,7 @@ func (h *Hub) handle(ctx context.Context, me *live, message wire.Message) {
 	case wire.Digest:
 		me.line.Answer(m.ID, m)
 	case wire.Rows:
-		go me.line.Answer(m.ID, m) // waits for whoever asked; the link must not
+		me.line.Answer(m.ID, m) // in the order they come: the last says that it is
 	case wire.DigestRequest, wire.RowsRequest:
 		go exchange.AnswerDigest(ctx, h.Store, me.line, m)
 	}

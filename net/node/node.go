@@ -306,7 +306,7 @@ func (n *Node) handle(ctx context.Context, line *exchange.Line, message wire.Mes
 	case wire.Digest:
 		line.Answer(m.ID, m)
 	case wire.Rows:
-		go line.Answer(m.ID, m) // waits for whoever asked; the link must not
+		line.Answer(m.ID, m) // in the order they come: the last says that it is
 	case wire.DigestRequest, wire.RowsRequest:
 		go exchange.AnswerDigest(ctx, n.Store, line, m)
 	}

@@ -207,7 +207,7 @@ func (s *Session) Receive(now time.Time, message wire.Message) []Action {
 	}
 	s.heard = now
 	if refuse, ok := message.(wire.Refuse); ok {
-		s.phase = closed
+		s.phase, s.applying = closed, nil
 		return []Action{Close{Code: refuse.Code, Text: refuse.Text, Try: refuse.Try, Remote: true}}
 	}
 	if s.phase == opening {
@@ -359,16 +359,16 @@ func (s *Session) Applied(floor causal.Seen) []Action {
 
 // Outdated says that the batch begins elsewhere than where the database is: nothing was applied.
 func (s *Session) Outdated(have causal.Position) []Action {
+	if s.applying == nil {
+		return nil
+	}
 	s.applying, s.have = nil, have
 	return []Action{Send{wire.Ack{Position: have, Floor: s.floor}}}
 }
 
 // Failed says that the batch could not be applied. The link ends and is tried again later:
 // the batch is still the sender's to keep.
-func (s *Session) Failed(code, text, try string) []Action {
-	s.applying = nil
-	return s.refuse(code, text, try)
-}
+func (s *Session) Failed(code, text, try string) []Action { return s.refuse(code, text, try) }
 
 // Tick is to be called every second or so. ping is what to say of ourselves.
 func (s *Session) Tick(now time.Time, ping wire.Ping) []Action {
@@ -395,6 +395,6 @@ func (s *Session) refuse(code, text, try string) []Action {
 	if s.phase == closed {
 		return nil
 	}
-	s.phase = closed
+	s.phase, s.applying = closed, nil // a commit that comes later is told by the next greeting
 	return []Action{Send{wire.Refuse{Code: code, Text: text, Try: try}}, Close{Code: code, Text: text, Try: try}}
 }

@@ -166,3 +166,23 @@ func TestTheApplicationIsNeverKeptWaiting(t *testing.T) {
 	}
 	c.allGreen()
 }
+
+// What one writes at once in bulk, the others receive while their applications go on selling.
+func TestBulkWritesOfOneDoNotKeepTheOthersWaiting(t *testing.T) {
+	c, plovdiv, _ := newChain(t, "")
+	tills := openTills(c)
+	tills = []*till{tills[0], tills[2]}
+	sellWhile(t, tills, 10*time.Millisecond, func() {
+		plovdiv.sql(`INSERT INTO Artist WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000) SELECT 100000+i, 'artist ' || i FROM n`)
+		c.level()
+		plovdiv.sql(`UPDATE Artist SET Name=Name||'!' WHERE ArtistId>100000`)
+		c.level()
+		plovdiv.sql(`DELETE FROM Artist WHERE ArtistId>100000`)
+		c.level()
+	})
+	c.identical()
+	for _, a := range tills {
+		t.Logf("%s sold %d times", a.s.name, a.made)
+		a.accounted(c)
+	}
+}

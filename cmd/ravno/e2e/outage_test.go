@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -184,4 +185,34 @@ func TestEditsOneAfterTheOtherAreNoConflict(t *testing.T) {
 			t.Errorf("%s: %+v", s.name, found)
 		}
 	}
+}
+
+// Two shops that are cut off count on and give one number to two invoices. One of them is in
+// the table, the same one everywhere, and no value of the other is lost.
+func TestOneNumberForTwoInvoicesLosesNeither(t *testing.T) {
+	t.Parallel()
+	c, plovdiv, varna := newChain(t, "")
+	cut(plovdiv, varna)
+	for _, s := range c.nodes {
+		later()
+		s.sql(fmt.Sprintf(`INSERT INTO Invoice(CustomerId, InvoiceDate, BillingAddress, BillingCity, Total) VALUES(1, '2026-03-01', 'made in %s', '%s', 7.5)`, s.name, s.name))
+	}
+	mend(plovdiv, varna)
+	c.identical()
+	c.everywhere("made in varna varna", `SELECT BillingAddress || ' ' || BillingCity FROM Invoice WHERE InvoiceId=413`)
+	for _, s := range c.servers() {
+		found := conflicts(s)
+		if len(found) != 1 || found[0].Kind != "key_collision" {
+			t.Fatalf("%s: %+v", s.name, found)
+		}
+		for _, name := range []string{"plovdiv", "varna"} {
+			if sides := found[0].sides("BillingAddress"); !strings.Contains(sides, name+":made in "+name) {
+				t.Errorf("%s: the addresses in the conflict are %s", s.name, sides)
+			}
+		}
+	}
+	expect(t, 0, "conflict", "resolve", conflicts(c.hub)[0].ID, "--keep", "plovdiv", "--db", c.hub.db)
+	c.identical()
+	c.everywhere("made in plovdiv plovdiv", `SELECT BillingAddress || ' ' || BillingCity FROM Invoice WHERE InvoiceId=413`)
+	c.allGreen()
 }

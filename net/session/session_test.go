@@ -1,0 +1,344 @@
+package session_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ravno/crdt/causal"
+	"ravno/net/session"
+	"ravno/net/wire"
+)
+
+var (
+	start   = time.Date(2026, 3, 1, 7, 0, 0, 0, time.UTC)
+	nodeInc = causal.Incarnation{2}
+	hubInc  = causal.Incarnation{1}
+)
+
+func after(d time.Duration) time.Time { return start.Add(d) }
+
+// The ordinary state before a greeting: the node is at 7 and has 40 of the hub; the hub is
+// at 50 and has 5 of the node.
+func nodeSelf() session.NodeSelf {
+	return session.NodeSelf{Self: session.Self{Version: "n", Incarnation: nodeInc, Position: 7}, Seen: 40, HubIncarnation: hubInc, Floor: 38}
+}
+
+func hubEnd() *session.Session {
+	s := session.NewHub(session.Self{Version: "h", Incarnation: hubInc, Position: 50}, session.NodePeer{Incarnation: nodeInc, Have: 5})
+	s.Start(start)
+	return s
+}
+
+func nodeEnd() *session.Session {
+	s := session.NewNode(nodeSelf())
+	s.Start(start)
+	return s
+}
+
+func hello() wire.Hello {
+	return wire.Hello{ProtocolMin: wire.Protocol, ProtocolMax: wire.Protocol, Version: "n", Incarnation: nodeInc, Position: 7,
+		Seen: 40, HubIncarnation: hubInc, ClockMillis: start.UnixMilli(), Floor: 38}
+}
+
+func welcome() wire.Welcome {
+	return wire.Welcome{Protocol: wire.Protocol, Version: "h", Incarnation: hubInc, Have: 5, Position: 50, ClockMillis: start.UnixMilli()}
+}
+
+// linkedHub and linkedNode are ends after the greeting, with nothing to send under way.
+func linkedHub() *session.Session {
+	s := hubEnd()
+	s.Receive(start, hello())
+	s.Transmitting(0, 0, false)
+	return s
+}
+
+func linkedNode() *session.Session {
+	s := nodeEnd()
+	s.Receive(start, welcome())
+	s.Transmitting(0, 0, false)
+	return s
+}
+
+func batch(from, to causal.Position) wire.BatchHeader { return wire.BatchHeader{From: from, To: to} }
+
+func ack(position causal.Position) session.Action {
+	return session.Send{Message: wire.Ack{Position: position}}
+}
+
+// want compares all of what a session wants with all of what it should want.
+func want(t *testing.T, got []session.Action, wanted ...session.Action) {
+	t.Helper()
+	if diff := cmp.Diff(wanted, got); diff != "" {
+		t.Fatalf("the session wants something else (-want +got):\n%s", diff)
+	}
+}
+
+// wantRefusal checks that the session says why it ends, and ends, and says nothing else.
+func wantRefusal(t *testing.T, got []session.Action, code, about string) {
+	t.Helper()
+	if len(got) != 2 {
+		t.Fatalf("got %+v, want a refusal and a close", got)
+	}
+	sent, _ := got[0].(session.Send)
+	said, isRefusal := sent.Message.(wire.Refuse)
+	closed, isClose := got[1].(session.Close)
+	if !isRefusal || !isClose {
+		t.Fatalf("got %+v, want a refusal and a close", got)
+	}
+	if said.Code != code || closed.Code != code || closed.Remote {
+		t.Errorf("refused with %q, closed with %q (remote %t); want %q, here", said.Code, closed.Code, closed.Remote, code)
+	}
+	if !strings.Contains(said.Text, about) || said.Text != closed.Text || said.Try != closed.Try {
+		t.Errorf("said %q and closed with %q, want both to say %q", said.Text, closed.Text, about)
+	}
+}
+
+func TestABatchThatOvertakesTheWelcomeIsAppliedAfterIt(t *testing.T) {
+	node := nodeEnd()
+	want(t, node.BatchArrived(batch(40, 45)))
+	got := node.Receive(start, welcome())
+	if last := got[len(got)-1]; !cmp.Equal(last, session.Action(session.Apply{Header: batch(40, 45)})) {
+		t.Fatalf("the early batch was not applied: %+v", got)
+	}
+	want(t, node.Applied(38), session.Send{Message: wire.Ack{Position: 45, Floor: 38}})
+
+	// One that does not begin where the node is gets the same answer as later.
+	node = nodeEnd()
+	node.BatchArrived(batch(30, 45))
+	got = node.Receive(start, welcome())
+	want(t, got[len(got)-2:], session.Drop{}, session.Send{Message: wire.Ack{Position: 40, Floor: 38}})
+}
+
+func TestTheHubDropsWhatComesBeforeTheGreeting(t *testing.T) {
+	want(t, hubEnd().BatchArrived(batch(5, 6)), session.Drop{})
+}
+
+func TestABatchIsAcknowledgedOnlyAfterItIsApplied(t *testing.T) {
+	hub := linkedHub()
+	want(t, hub.BatchArrived(batch(5, 7)), session.Apply{Header: batch(5, 7)})
+	want(t, hub.Applied(0), ack(7))
+	want(t, hub.Applied(0)) // once
+	want(t, hub.BatchArrived(batch(7, 8)), session.Apply{Header: batch(7, 8)})
+}
+
+func TestABatchThatBeginsElsewhereIsAnsweredWithWhatIsHere(t *testing.T) {
+	for _, b := range []wire.BatchHeader{batch(4, 7), batch(6, 7), batch(0, 7), batch(5, 4)} {
+		hub := linkedHub()
+		want(t, hub.BatchArrived(b), session.Drop{}, ack(5))
+		want(t, hub.BatchArrived(batch(5, 7)), session.Apply{Header: batch(5, 7)})
+	}
+}
+
+func TestASecondBatchBeforeTheFirstIsAcknowledgedEndsTheSession(t *testing.T) {
+	hub := linkedHub()
+	hub.BatchArrived(batch(5, 7))
+	got := hub.BatchArrived(batch(7, 8))
+	want(t, got[:1], session.Drop{})
+	wantRefusal(t, got[1:], session.CodeProtocol, "a second batch before the first was acknowledged")
+}
+
+func TestADatabaseThatIsElsewhereThanTheSessionThinksCorrectsIt(t *testing.T) {
+	hub := linkedHub()
+	hub.BatchArrived(batch(5, 7))
+	want(t, hub.Outdated(6), ack(6))
+	want(t, hub.BatchArrived(batch(6, 7)), session.Apply{Header: batch(6, 7)})
+}
+
+func TestABatchThatCannotBeAppliedEndsTheSession(t *testing.T) {
+	hub := linkedHub()
+	hub.BatchArrived(batch(5, 7))
+	wantRefusal(t, hub.Failed(session.CodeSchema, "table t is not here", "create it"), session.CodeSchema, "table t is not here")
+	want(t, hub.Applied(0))
+}
+
+func TestOneBatchAtATimeGoesOut(t *testing.T) {
+	node := nodeEnd()
+	node.Receive(start, welcome()) // wants everything above 5
+	want(t, node.LocalChanged())   // being extracted
+	node.Transmitting(7, 2, true)
+	want(t, node.LocalChanged()) // under way
+	want(t, node.Receive(start, wire.Ack{Position: 7, Floor: 3}),
+		session.Acked{Position: 7, Floor: 3, Changes: 2},
+		session.Transmit{From: 7}) // what changed meanwhile
+	want(t, node.Transmitting(0, 0, false)) // nothing after all
+	want(t, node.LocalChanged(), session.Transmit{From: 7})
+}
+
+func TestAChangeDuringAnExtractionThatFoundNothingIsNotForgotten(t *testing.T) {
+	node := nodeEnd()
+	node.Receive(start, welcome())
+	want(t, node.LocalChanged())
+	want(t, node.Transmitting(0, 0, false), session.Transmit{From: 5})
+	want(t, node.Transmitting(0, 0, false))
+}
+
+func TestAnAckOfAnotherPositionMakesTheSenderGoOnFromThere(t *testing.T) {
+	node := nodeEnd()
+	node.Receive(start, welcome())
+	node.Transmitting(7, 2, true)
+	want(t, node.Receive(start, wire.Ack{Position: 6}), session.Acked{Position: 6}, session.Transmit{From: 6})
+	node.Transmitting(7, 1, true)
+	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 1})
+}
+
+func TestEndsThatKeepDisagreeingGiveTheLinkUp(t *testing.T) {
+	node := nodeEnd()
+	node.Receive(start, welcome())
+	for range 3 {
+		node.Transmitting(7, 2, true)
+		want(t, node.Receive(start, wire.Ack{Position: 5}), session.Acked{Position: 5}, session.Transmit{From: 5})
+	}
+	node.Transmitting(7, 2, true)
+	wantRefusal(t, node.Receive(start, wire.Ack{Position: 5}), session.CodeProtocol, "sent up to position 7, the peer says 5")
+
+	// An agreement in between begins the count anew.
+	node = nodeEnd()
+	node.Receive(start, welcome())
+	for position := causal.Position(6); position < 20; position++ {
+		node.Transmitting(position, 1, true)
+		node.Receive(start, wire.Ack{Position: 5})
+		node.Transmitting(position, 1, true)
+		node.Receive(start, wire.Ack{Position: position})
+		node.LocalChanged()
+	}
+	if !node.Running() {
+		t.Error("gave up although the ends agreed again and again")
+	}
+}
+
+func TestAnAckThatAnswersNothingDoesNoHarm(t *testing.T) {
+	node := linkedNode()
+	want(t, node.Receive(start, wire.Ack{Position: 2})) // nothing is under way
+	want(t, node.LocalChanged(), session.Transmit{From: 5})
+	want(t, node.Receive(start, wire.Ack{Position: 3})) // extracted, not sent yet
+	node.Transmitting(7, 2, true)
+	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 2})
+	want(t, node.Receive(start, wire.Ack{Position: 7})) // twice
+	want(t, node.LocalChanged(), session.Transmit{From: 7})
+}
+
+func TestPingsShowHowBothEndsAre(t *testing.T) {
+	hub := linkedHub()
+	now := after(time.Second)
+	want(t, hub.Receive(now, wire.Ping{ID: 4, ClockMillis: 99, PendingOut: 3, PendingIn: 2, Floor: 38, Trouble: "disk", TroubleText: "full"}),
+		session.Send{Message: wire.Pong{ID: 4, EchoMillis: 99, ClockMillis: now.UnixMilli()}},
+		session.PeerState{PendingOut: 3, PendingIn: 2, Floor: 38, Trouble: "disk", TroubleText: "full"})
+	// The pong left 20 ms ago there and back; the peer's clock is 5 s ahead.
+	want(t, hub.Receive(after(1020*time.Millisecond), wire.Pong{ID: 1, EchoMillis: now.UnixMilli(), ClockMillis: after(6010 * time.Millisecond).UnixMilli()}),
+		session.Measured{ClockOffset: 5 * time.Second})
+	want(t, hub.Receive(now, wire.Where{ID: 9}), session.Deliver{Message: wire.Where{ID: 9}})
+}
+
+func TestPingsGoOutEveryTwoSecondsAndNotBeforeTheGreeting(t *testing.T) {
+	node := nodeEnd()
+	want(t, node.Tick(after(3*time.Second), wire.Ping{}))
+	node.Receive(after(3*time.Second), welcome())
+	node.Transmitting(0, 0, false)
+	var at []time.Duration
+	for d := 3 * time.Second; d <= 10*time.Second; d += time.Second / 2 {
+		for _, a := range node.Tick(after(d), wire.Ping{PendingOut: 7}) {
+			ping, ok := a.(session.Send).Message.(wire.Ping)
+			if !ok || ping.ID != uint64(len(at)+1) || ping.ClockMillis != after(d).UnixMilli() || ping.PendingOut != 7 {
+				t.Fatalf("at %s: %+v", d, a)
+			}
+			at = append(at, d)
+		}
+	}
+	if diff := cmp.Diff([]time.Duration{3 * time.Second, 5 * time.Second, 7 * time.Second, 9 * time.Second}, at); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSilenceEndsTheSession(t *testing.T) {
+	node := linkedNode()
+	node.Receive(after(5*time.Second), wire.Pong{})
+	if node.Tick(after(5*time.Second+session.SilentAfter), wire.Ping{}); !node.Running() {
+		t.Fatal("gave up too early")
+	}
+	wantRefusal(t, node.Tick(after(6*time.Second+session.SilentAfter), wire.Ping{}), session.CodeSilent, "no sign of life for 15s")
+}
+
+func TestAGreetingThatDoesNotComeEndsTheSession(t *testing.T) {
+	for _, s := range []*session.Session{nodeEnd(), hubEnd()} {
+		want(t, s.Tick(after(session.OpeningTime), wire.Ping{}))
+		wantRefusal(t, s.Tick(after(session.OpeningTime+1), wire.Ping{}), session.CodeSilent, "no greeting")
+	}
+}
+
+func TestThePeersRefusalEndsTheSessionWithoutAnAnswer(t *testing.T) {
+	for _, s := range []*session.Session{nodeEnd(), linkedNode(), hubEnd(), linkedHub()} {
+		want(t, s.Receive(start, wire.Refuse{Code: "revoked", Text: "removed", Try: "join"}),
+			session.Close{Code: "revoked", Text: "removed", Try: "join", Remote: true})
+	}
+}
+
+func TestNothingIsSaidAfterTheEnd(t *testing.T) {
+	ended := map[string]func() *session.Session{
+		"refused from outside": func() *session.Session {
+			s := linkedHub()
+			wantRefusal(t, s.Refuse(session.CodeRevoked, "removed", ""), session.CodeRevoked, "removed")
+			return s
+		},
+		"refused by the peer": func() *session.Session {
+			s := linkedHub()
+			s.Receive(start, wire.Refuse{Code: "x"})
+			return s
+		},
+		"refused while a batch is applied": func() *session.Session {
+			s := linkedHub()
+			s.BatchArrived(batch(5, 7))
+			s.Refuse(session.CodeRevoked, "removed", "")
+			return s
+		},
+		"refused while a batch is sent": func() *session.Session {
+			s := linkedHub()
+			s.LocalChanged()
+			s.Transmitting(60, 1, true)
+			s.Refuse(session.CodeRevoked, "removed", "")
+			return s
+		},
+	}
+	events := map[string]func(*session.Session) []session.Action{
+		"a message":      func(s *session.Session) []session.Action { return s.Receive(start, wire.Ping{ID: 1}) },
+		"a greeting":     func(s *session.Session) []session.Action { return s.Receive(start, hello()) },
+		"an ack":         func(s *session.Session) []session.Action { return s.Receive(start, wire.Ack{Position: 60}) },
+		"a change":       func(s *session.Session) []session.Action { return s.LocalChanged() },
+		"a tick":         func(s *session.Session) []session.Action { return s.Tick(after(time.Hour), wire.Ping{}) },
+		"applied":        func(s *session.Session) []session.Action { return s.Applied(0) },
+		"outdated":       func(s *session.Session) []session.Action { return s.Outdated(6) },
+		"failed":         func(s *session.Session) []session.Action { return s.Failed("error", "x", "") },
+		"nothing to say": func(s *session.Session) []session.Action { return s.Transmitting(0, 0, false) },
+		"refused again":  func(s *session.Session) []session.Action { return s.Refuse("error", "x", "") },
+	}
+	for how, end := range ended {
+		for what, event := range events {
+			t.Run(how+", then "+what, func(t *testing.T) { want(t, event(end())) })
+		}
+		t.Run(how+", then a batch", func(t *testing.T) { want(t, end().BatchArrived(batch(5, 7)), session.Drop{}) })
+	}
+}
+
+func TestCodesKeepTheirMeaningAsNumbers(t *testing.T) {
+	// The numbers are on the wire: a new code goes to the end, none ever moves.
+	codes := map[string]uint64{session.CodeVersion: 1, session.CodeIdentity: 2, session.CodeSchema: 3, session.CodeRevoked: 4,
+		session.CodeProtocol: 5, session.CodeSilent: 6, session.CodeError: 7, session.CodeReplaced: 8, session.CodeDisk: 9}
+	for code, number := range codes {
+		if got := session.Number(code); got != number {
+			t.Errorf("%s is number %d, want %d", code, got, number)
+		}
+		if got := session.CodeOf(number); got != code {
+			t.Errorf("number %d is %q, want %s", number, got, code)
+		}
+	}
+	for _, unknown := range []uint64{0, 10, 1 << 60} {
+		if got := session.CodeOf(unknown); got != "" {
+			t.Errorf("number %d is %q, want no code", unknown, got)
+		}
+	}
+	if got := session.Number("no_link"); got != 0 {
+		t.Errorf("no refusal is number %d, want 0", got)
+	}
+}
