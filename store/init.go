@@ -46,7 +46,8 @@ func InitHub(path string, o HubOptions, clock Clock) (*Report, error) {
 	if err := CheckName(o.Name); err != nil {
 		return nil, err
 	}
-	return enrol(path, clock, nil, func(tx *transaction) error {
+	prepare := func(c *sqlite.Conn) error { return checkSettings(c, o.Settings) }
+	return enrol(path, clock, prepare, func(tx *transaction) error {
 		if err := tx.c.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, listen, advertise) VALUES(?,?,?,?,?,?)`,
 			integer(Format), integer(causal.Hub), text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
 			text(o.Listen), text(o.Advertise)); err != nil {
@@ -125,15 +126,15 @@ func enrol(path string, clock Clock, prepare func(*sqlite.Conn) error, identify 
 		return nil, explain(path, err)
 	}
 	report.WasWAL = strings.EqualFold(mode, "wal")
+	if prepare != nil { // what is refused here leaves the file as it was
+		if err := prepare(c); err != nil {
+			return nil, err
+		}
+	}
 	if mode, err = c.Text("PRAGMA journal_mode=WAL"); err != nil {
 		return nil, explain(path, err)
 	} else if !strings.EqualFold(mode, "wal") {
 		return nil, &FileError{Path: path, Problem: "cannot be put into WAL mode (it is in " + mode + " mode)", Try: "close the application, then again; the file must be on a local disk"}
-	}
-	if prepare != nil {
-		if err := prepare(c); err != nil {
-			return nil, err
-		}
 	}
 	err = c.Transaction("IMMEDIATE", func() error {
 		if err := checkFresh(c, path); err != nil { // nobody else came first
@@ -149,9 +150,6 @@ func enrol(path string, clock Clock, prepare func(*sqlite.Conn) error, identify 
 		if tx.state, err = readState(c); err != nil {
 			return err
 		}
-		if err := checkSettings(c); err != nil {
-			return err
-		}
 		if tx.cat, err = tx.install(); err != nil {
 			return err
 		}
@@ -162,6 +160,11 @@ func enrol(path string, clock Clock, prepare func(*sqlite.Conn) error, identify 
 		}
 		return tx.report(report)
 	})
+	if err != nil && !report.WasWAL {
+		// Best effort: in WAL mode or out of it, the application's data are the same.
+		c.Forget()
+		c.Text("PRAGMA journal_mode=DELETE")
+	}
 	if err != nil && !errors.Is(err, ErrEnrolled) {
 		if sqlite.FailureOf(err) == sqlite.OtherFailure {
 			return nil, err
@@ -230,11 +233,7 @@ func writeSettings(c *sqlite.Conn, settings []Setting) error {
 }
 
 // checkSettings refuses settings of tables and columns that do not exist.
-func checkSettings(c *sqlite.Conn) error {
-	settings, err := readSettings(c)
-	if err != nil {
-		return err
-	}
+func checkSettings(c *sqlite.Conn, settings []Setting) error {
 	for _, s := range settings {
 		exists := func(table string) (bool, error) {
 			n, err := c.Int("SELECT count(*) FROM sqlite_master WHERE type='table' AND lower(name)=lower(?)", text(table))
@@ -323,6 +322,9 @@ func (s *Store) SetTable(set Setting) error {
 		if _, err := tx.fold(); err != nil {
 			return err
 		}
+		if err := checkSettings(tx.c, []Setting{set}); err != nil {
+			return err
+		}
 		if err := tx.mayChangeClass(set); err != nil {
 			return err
 		}
@@ -331,9 +333,6 @@ func (s *Store) SetTable(set Setting) error {
 			return err
 		}
 		if err := writeSettings(tx.c, []Setting{set}); err != nil {
-			return err
-		}
-		if err := checkSettings(tx.c); err != nil {
 			return err
 		}
 		op, columns := capture.Insert, []string(nil)

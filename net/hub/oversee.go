@@ -191,7 +191,7 @@ func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer 
 	case status.Identity:
 		facts.IdentityTrouble = known.trouble
 	case status.Schema:
-		facts.SchemaDifference = known.trouble
+		facts.SchemaDifference, facts.LinkUp = known.trouble, true // the link is let go for it, and is not the cause
 	case status.Disk:
 		facts.DiskTrouble = known.trouble
 	case status.Error:

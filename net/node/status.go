@@ -92,7 +92,7 @@ func facts(site store.Site, self store.Self, view View, conflicts int, out int64
 		case status.Identity:
 			f.IdentityTrouble = view.Trouble
 		case status.Schema:
-			f.SchemaDifference = view.Trouble
+			f.SchemaDifference, f.LinkUp = view.Trouble, true // the link is let go for it, and is not the cause
 		case status.Disk:
 			f.DiskTrouble = view.Trouble
 		}

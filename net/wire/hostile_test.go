@@ -142,8 +142,8 @@ func malformedNamesAndKeys() []malformedSection {
 		{"a key of an unknown class", rawKey("\x09"), "storage class 9"},
 		{"an empty key", rawKey(""), "a key without values"},
 		{"a key of too many values", rawKey("\x00\x00"), "2 values for 1 key columns"},
-		{"a key written the long way", rawKey("\x03\x80\x00"), "not in its shortest form"},
-		{"a key that is NaN", rawKey(string(nan)), "NaN"},
+		{"a key written the long way", rawKey("\x03\x80\x00"), "longer than needed"},
+		{"a key that is NaN", rawKey(string(nan)), "not a number"},
 		{"UUIDs of the wrong length", func(e *encoder) {
 			sectionStart(e, two, 2)
 			e.uint(keysUUID)

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/google/uuid"
@@ -26,8 +25,8 @@ const (
 // anyColumns stands for "one column or more" where the number of a key's columns is not known.
 const anyColumns = 0
 
-// faultInKey says what is wrong with a key of so many columns, or nothing. A key must be
-// the one way to write its values, or one row would pass for two.
+// faultInKey says what is wrong with a key of so many columns, or nothing. That a key is the
+// one way to write its values, or one row would pass for two, is crdt's to see to.
 func faultInKey(k crdt.Key, columns int) string {
 	_, fault := openKey(k, columns)
 	return fault
@@ -42,20 +41,6 @@ func openKey(k crdt.Key, columns int) (values []crdt.Value, fault string) {
 		return nil, "a key without values"
 	case columns != anyColumns && len(values) != columns:
 		return nil, fmt.Sprintf("a key of %d values for %d key columns", len(values), columns)
-	}
-	hasLength := false
-	for _, v := range values {
-		switch v.Kind() {
-		case crdt.Real:
-			if math.IsNaN(v.Float()) {
-				return nil, "a key with NaN, which SQLite cannot hold"
-			}
-		case crdt.Text, crdt.Blob:
-			hasLength = true
-		}
-	}
-	if hasLength && crdt.NewKey(values...) != k {
-		return nil, "a key that is not in its shortest form"
 	}
 	return values, ""
 }

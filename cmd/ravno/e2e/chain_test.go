@@ -7,7 +7,9 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
@@ -233,7 +235,8 @@ func (c *chain) servers() []*server { return append([]*server{c.hub}, c.nodes...
 func (s *server) open(mode string) {
 	s.t.Helper()
 	var err error
-	s.app, err = sql.Open("sqlite3", "file:"+(&url.URL{Path: s.db}).EscapedPath()+"?mode="+mode+"&_foreign_keys=on&_txlock=immediate&_busy_timeout=1000")
+	s.app, err = sql.Open("sqlite3", "file:"+(&url.URL{Path: s.db}).EscapedPath()+"?mode="+mode+"&_foreign_keys=on&_txlock=immediate"+
+		fmt.Sprintf("&_busy_timeout=%d", appBusyTimeout.Milliseconds()))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -436,19 +439,12 @@ func (s *server) sees(want map[string]string) {
 				return false, text
 			}
 		}
-		red := slices.ContainsFunc(mapValues(want), func(state string) bool { return state != "green" })
+		red := slices.ContainsFunc(slices.Collect(maps.Values(want)), func(state string) bool { return state != "green" })
 		if level == red || exit == 0 == red {
 			return false, text
 		}
 		return len(servers) == len(want), text
 	})
-}
-
-func mapValues(m map[string]string) (values []string) {
-	for _, v := range m {
-		values = append(values, v)
-	}
-	return values
 }
 
 // allGreen waits until every server sees every server green.
@@ -463,6 +459,7 @@ func (c *chain) allGreen() {
 	}
 }
 
+// cut cuts the lines of nodes; mend mends them.
 func cut(nodes ...*server) {
 	for _, s := range nodes {
 		s.line.cut.Store(true)
