@@ -79,7 +79,7 @@ func TestAnAnswerNobodyWaitsForDoesNotHoldTheLinkUp(t *testing.T) {
 		go func() {
 			done <- line.Call(ctx, where, func(wire.Message) (bool, error) {
 				<-ctx.Done()
-				return false, nil
+				return false, ctx.Err()
 			})
 		}()
 		id := (<-line.Outbox()).(wire.Where).ID
