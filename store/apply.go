@@ -11,6 +11,7 @@ import (
 	"ravno/crdt"
 	"ravno/crdt/causal"
 	"ravno/crdt/hlc"
+	"ravno/journal"
 )
 
 // Delta is everything of one site above a position, on its way in.
@@ -140,6 +141,13 @@ func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applie
 
 func (tx *transaction) applySection(section *crdt.Section, author causal.Site, applied *Applied) error {
 	t := tx.cat.byName[strings.ToLower(section.Table)]
+	if author != 0 && tx.isLocal(section.Table) {
+		// The node wrote this before it heard that the table is local now. It stays there.
+		return tx.record(journal.RowLeft(tx.siteName(author), section.Table, errLocal))
+	}
+	if author != 0 && t != nil && t.own && !mayWrite(t, section) {
+		return &IdentityError{Node: author, Claimed: causal.Hub, Table: section.Table}
+	}
 	if t == nil || section.Journal != (t.class == Journal) {
 		return &SchemaError{Table: section.Table}
 	}
@@ -171,7 +179,35 @@ func (tx *transaction) applySection(section *crdt.Section, author causal.Site, a
 		}
 		applied.Changes++
 	}
+	if t.own && t.Name == "ravno_setting" {
+		return tx.followSettings()
+	}
 	return nil
+}
+
+var errLocal = errors.New("the table is local now; what was written there meanwhile stays there")
+
+func (tx *transaction) isLocal(name string) bool {
+	return slices.ContainsFunc(tx.cat.local, func(local string) bool { return strings.EqualFold(local, name) })
+}
+
+// mayWrite reports whether a node may write what a section says of one of ravno's own
+// tables: its events, and the resolution of a conflict. Servers and settings are the hub's.
+func mayWrite(t *table, section *crdt.Section) bool {
+	if t.class == Journal {
+		return true
+	}
+	return t.Name == "ravno_conflict" && !slices.ContainsFunc(section.Columns, func(name string) bool {
+		return !slices.Contains([]string{"resolved", "resolved_by", "resolved_at", "note"}, name)
+	})
+}
+
+// followSettings makes what the hub has decided about tables hold here at once.
+func (tx *transaction) followSettings() (err error) {
+	tx.state.catalog++
+	tx.dirty = true
+	tx.cat, err = tx.install()
+	return err
 }
 
 // merging is one change on its way into a row.
@@ -224,6 +260,12 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	if !m.out.Changed {
 		return nil
 	}
+	if author == 0 && m.offersWhole(tx.state.site) {
+		// Who deleted the row has forgotten what was newer in which column, and others may know
+		// more of it than we do. The whole row is offered as the edit that keeps it alive.
+		m.out.Row.Base = crdt.Version{Stamp: m.out.Row.Newest(), Position: position, Seen: tx.state.seen}
+		m.out.Row.Columns = nil
+	}
 	return tx.writeShadow(t, change.Key, m.out.Row, document, position)
 }
 
@@ -243,6 +285,9 @@ func (m *merging) admit() error {
 	m.change.Registers = kept
 	if newest := newestTime(m.change); newest >= hlc.At(hlc.MaxMillis) {
 		return fmt.Errorf("table %s: a stamp of site %d is beyond the last time there is: the clock of that server is broken", m.t.Name, m.author)
+	}
+	if b := m.change.Birth; b.Site != m.author && !b.IsZero() && (!m.present || b.After(m.row.Birth.Stamp)) {
+		return &IdentityError{Node: m.author, Claimed: b.Site, Table: m.t.Name}
 	}
 	if d := m.change.Death; !d.IsZero() && d.Site != m.author {
 		return &IdentityError{Node: m.author, Claimed: d.Site, Table: m.t.Name}
@@ -281,6 +326,7 @@ func (tx *transaction) materialise(m *merging) error {
 	}
 	m2, written := m.values()
 	whole, err := t.complete(key, m2)
+	whole = whole || m.change.Whole // what a whole row lacks, its author's table lacks: the default is its value
 	switch {
 	case err != nil:
 		return err

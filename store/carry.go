@@ -14,15 +14,6 @@ import (
 // of another row. Numbers of tables and columns are each site's own, so they are translated
 // by name; positions are the hub's, so they are dropped.
 
-// shadowTables are the names of the shadow tables in a file.
-func shadowTables(c *sqlite.Conn) (names []string, err error) {
-	err = c.Rows(`SELECT name FROM sqlite_master WHERE type='table' AND name LIKE 'ravno\_shadow\_%' ESCAPE '\'`, nil, func(row []crdt.Value) error {
-		names = append(names, row[0].Bytes())
-		return nil
-	})
-	return names, err
-}
-
 func attachLoad(load string) func(*sqlite.Conn) error {
 	return func(c *sqlite.Conn) error {
 		return c.Exec("ATTACH DATABASE " + sqlite.Literal(load) + " AS ravno_load")

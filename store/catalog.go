@@ -40,6 +40,7 @@ type table struct {
 	shadow  string // quoted name of the shadow table
 	kept    string // quoted name of the kept journal (hub, class journal)
 	parent  *parent
+	added   []int          // columns not seen before, of a table that was; indexes into Columns
 	alone   bool           // each row is a document of its own: no parent, no children
 	byName  map[string]int // index into Columns
 	byNum   map[crdt.Column]int
@@ -67,6 +68,7 @@ type catalog struct {
 	byName        map[string]*table
 	byNumber      map[int64]*table
 	refused       []schema.Refusal
+	nullKeys      []schema.Refusal // tables that sync, but for rows without a key
 	local         []string
 	widths        map[int64]capture.Width // of the entries in ravno_log
 }
@@ -122,6 +124,17 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 			continue
 		}
 		entry := &table{Table: t, class: class, own: isOwn}
+		if t.NullKey != nil {
+			enrolled, err := c.Int("SELECT count(*) FROM ravno_table WHERE lower(name)=lower(?)", text(t.Name))
+			if err != nil {
+				return nil, err
+			}
+			if enrolled == 0 {
+				cat.refused = append(cat.refused, *t.NullKey)
+				continue
+			}
+			cat.nullKeys = append(cat.nullKeys, *t.NullKey) // only those rows stay behind
+		}
 		if err := entry.assignNumbers(c, assign); err != nil {
 			return nil, err
 		}
@@ -188,6 +201,9 @@ func (t *table) assignNumbers(c *sqlite.Conn, assign bool) (err error) {
 		number, ok := known[strings.ToLower(column.Name)]
 		if !ok {
 			number, next = next, next+1
+			if len(known) > 0 && column.Register {
+				t.added = append(t.added, i)
+			}
 			if assign {
 				err := c.Exec("INSERT INTO ravno_column(tab, number, name) VALUES(?,?,?)", integer(t.number), integer(number), text(column.Name))
 				if err != nil {

@@ -304,7 +304,8 @@ func (m *merging) before() side {
 	}
 	if m.change.Death.After(m.row.Death.Stamp) {
 		for number, v := range m.was {
-			if !m.t.isRegister(number) {
+			version := m.row.Version(number)
+			if !m.t.isRegister(number) || causal.Concurrent(m.author, version.Stamp.Site, m.change.Seen, version.Position) {
 				continue
 			}
 			b.Values[m.t.Columns[m.t.byNum[number]].Name] = encodeValue(v)

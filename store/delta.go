@@ -27,16 +27,18 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(to ca
 		to = st.position
 		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from,
 			emit: func(section *crdt.Section) error { return emit(to, section) }}
+		if !st.isHub() {
+			// First, because it is older than what the tables hold: the hub judges it against
+			// its rows as they were, in the documents they belonged to.
+			if err := x.displaced(); err != nil {
+				return err
+			}
+		}
 		for _, t := range cat.tables {
 			if t.class == Synced || t.class == Journal && !st.isHub() {
 				if err := x.table(t); err != nil {
 					return err
 				}
-			}
-		}
-		if !st.isHub() {
-			if err := x.displaced(); err != nil {
-				return err
 			}
 		}
 		changes = x.changes
@@ -83,8 +85,33 @@ func (x *extraction) flush() error {
 	// Sorted, they compress better, and the receiver writes rows that lie side by side.
 	slices.SortStableFunc(x.section.Changes, func(a, b crdt.Change) int { return strings.Compare(string(a.Key), string(b.Key)) })
 	full := *x.section
+	full.Columns, full.Changes = usedColumns(full)
 	x.section.Changes, x.bytes = nil, 0
 	return x.emit(&full)
+}
+
+// usedColumns are the columns a section's registers name, and its changes naming them by
+// their place among those: a column nobody changed need not exist at the receiver yet.
+func usedColumns(s crdt.Section) ([]string, []crdt.Change) {
+	place := make([]int, len(s.Columns))
+	for _, c := range s.Changes {
+		for _, r := range c.Registers {
+			place[r.Column] = 1
+		}
+	}
+	var names []string
+	for i, used := range place {
+		if used > 0 {
+			place[i] = len(names)
+			names = append(names, s.Columns[i])
+		}
+	}
+	for _, c := range s.Changes {
+		for i := range c.Registers {
+			c.Registers[i].Column = crdt.Column(place[c.Registers[i].Column])
+		}
+	}
+	return names, s.Changes
 }
 
 func (x *extraction) table(t *table) error {

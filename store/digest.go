@@ -43,7 +43,7 @@ type RowDigest struct {
 // Digests computes the digests of all synced tables of the application, or of one, by
 // storage class and bytes, in one snapshot.
 func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err error) {
-	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
+	err = s.readBulk(func(c *sqlite.Conn, st *state, cat *catalog) error {
 		at = st.position
 		for _, t := range cat.tables {
 			if t.class != Synced || t.own || table != "" && table != t.Name {
@@ -68,7 +68,7 @@ func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err
 
 // RowDigests emits the digests of the rows of some buckets of a table.
 func (s *Store) RowDigests(table string, buckets []uint8, emit func(RowDigest) error) error {
-	return s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
+	return s.readBulk(func(c *sqlite.Conn, _ *state, cat *catalog) error {
 		for _, t := range cat.tables {
 			if t.Name != table || t.class != Synced {
 				continue

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ravno/crdt"
+	"ravno/crdt/causal"
 	"ravno/crdt/hlc"
 	"ravno/store/internal/capture"
 )
@@ -24,6 +25,7 @@ type folding struct {
 	born     bool        // the row was made anew
 	bornAt   hlc.Time
 	lastAt   hlc.Time
+	seen     causal.Seen // what its author had seen
 }
 
 type columnSet struct {
@@ -140,6 +142,7 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 		return false, err
 	}
 	changed := false
+	f.seen = tx.seenBy(row)
 	if exists {
 		changed = tx.foldLive(f, &row, found)
 	} else if changed, err = tx.foldGone(f, &row, found); err != nil {
@@ -192,15 +195,15 @@ func (tx *transaction) foldLive(f *folding, row *crdt.Row, found bool) bool {
 		if f.bornAt == 0 {
 			f.bornAt = f.lastAt
 		}
-		birth := tx.version(f.bornAt)
+		birth := tx.version(f, f.bornAt)
 		*row = crdt.Row{Birth: birth, Base: birth}
 	case f.replaced:
-		row.Base, row.Columns = tx.version(f.lastAt), nil
+		row.Base, row.Columns = tx.version(f, f.lastAt), nil
 	case len(f.sets) == 0:
 		return false
 	default:
 		for _, set := range f.sets {
-			version := tx.version(set.at)
+			version := tx.version(f, set.at)
 			for number := range set.columns.All() {
 				row.Set(crdt.Column(number), version)
 			}
@@ -224,15 +227,33 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 	// The values are gone, and so is what was known of their versions: should an edit made
 	// elsewhere outlive this deletion, every value of the row is news here.
 	row.Base, row.Columns = row.Birth, nil
-	row.Death = tx.version(f.lastAt)
+	row.Death = tx.version(f, f.lastAt)
 	return true, nil
 }
 
-// version is a version written here and now, by someone who has seen all that was applied.
-func (tx *transaction) version(at hlc.Time) crdt.Version {
-	seen := tx.state.seen
+// version is a version written here and now.
+func (tx *transaction) version(f *folding, at hlc.Time) crdt.Version {
+	return crdt.Version{Stamp: hlc.Stamp{Time: at, Site: tx.state.site}, Position: tx.position(), Seen: f.seen}
+}
+
+// seenBy is what the author of a write to a row has seen: all that was applied here, or
+// less, if the row holds own work the hub does not have yet. That work may have kept an
+// incoming value out of the table, so whoever writes over it has not seen that value.
+func (tx *transaction) seenBy(row crdt.Row) causal.Seen {
 	if tx.state.isHub() {
-		seen = tx.state.position
+		return tx.state.position
 	}
-	return crdt.Version{Stamp: hlc.Stamp{Time: at, Site: tx.state.site}, Position: tx.position(), Seen: seen}
+	seen := tx.state.seen
+	note := func(v crdt.Version) {
+		if v.Stamp.Site == tx.state.site && v.Position > tx.state.hubHave {
+			seen = min(seen, v.Seen)
+		}
+	}
+	note(row.Birth)
+	note(row.Death)
+	note(row.Base)
+	for _, c := range row.Columns {
+		note(c.Version)
+	}
+	return seen
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"ravno/crdt"
 	"ravno/store/internal/sqlite"
@@ -130,13 +131,30 @@ func (t *table) complete(key crdt.Key, m image) (bool, error) {
 	return true, nil
 }
 
-// insertImage puts a complete row into its table.
+// insertImage puts a row into its table. Columns that are not in the image get their
+// defaults, as they do from SQLite when a column is added.
 func (tx *transaction) insertImage(t *table, m image) error {
+	if len(m) == len(t.numbers) {
+		return tx.c.Exec(t.sql.insert, t.ordered(m)...)
+	}
+	var names []string // the rest gets its defaults
+	var values []crdt.Value
+	for i, number := range t.numbers {
+		if v, ok := m[crdt.Column(number)]; ok {
+			names, values = append(names, t.Columns[i].Name), append(values, v)
+		}
+	}
+	return tx.c.Exec("INSERT INTO "+sqlite.Quote(t.Name)+"("+sqlite.QuoteAll("", names)+") VALUES("+
+		strings.TrimSuffix(strings.Repeat("?,", len(names)), ",")+")", values...)
+}
+
+// ordered are the values of an image in the order of the table's columns.
+func (t *table) ordered(m image) []crdt.Value {
 	values := make([]crdt.Value, len(t.Columns))
 	for i, number := range t.numbers {
 		values[i] = m[crdt.Column(number)]
 	}
-	return tx.c.Exec(t.sql.insert, values...)
+	return values
 }
 
 // updateImage writes some columns of a row that is in its table.

@@ -19,9 +19,13 @@ func (tx *transaction) installKept(t *table) error {
 		columns = append(columns, sqlite.Quote(c.Name)) // no type: values stay as they were
 		shown = append(shown, sqlite.Quote(c.Name))
 	}
-	key := sqlite.QuoteAll("", t.keyNames())
+	var key []string
+	for _, k := range t.Key {
+		key = append(key, sqlite.Quote(t.Columns[k].Name)+" COLLATE "+sqlite.Quote(t.Columns[k].Collation))
+	}
+	// The birth is part of the key: a node that trims its journal uses rowids again.
 	if err := tx.c.Exec("CREATE TABLE IF NOT EXISTS " + t.kept + "(ravno_site INTEGER NOT NULL, ravno_received_at INTEGER NOT NULL, " +
-		strings.Join(columns, ", ") + ", PRIMARY KEY(ravno_site, " + key + "))"); err != nil {
+		"ravno_birth INTEGER NOT NULL, " + strings.Join(columns, ", ") + ", PRIMARY KEY(ravno_site, ravno_birth, " + strings.Join(key, ", ") + "))"); err != nil {
 		return err
 	}
 	present := map[string]bool{}
@@ -68,8 +72,8 @@ func (tx *transaction) keepJournal(t *table, node causal.Site, change crdt.Chang
 	if node == 0 {
 		return &SchemaError{Table: t.Name} // journals never come down from the hub
 	}
-	names := []string{"ravno_site", "ravno_received_at"}
-	values := []crdt.Value{integer(node), integer(tx.now())}
+	names := []string{"ravno_site", "ravno_received_at", "ravno_birth"}
+	values := []crdt.Value{integer(node), integer(tx.now()), integer(change.Birth.Time)}
 	m := image{}
 	for _, reg := range change.Registers {
 		m[reg.Column] = reg.Value

@@ -20,9 +20,11 @@ func (s *Store) Leave(force bool) error {
 			return err
 		}
 	}
-	s.reading.Lock()
-	s.reader.Forget()
-	s.reading.Unlock()
+	for _, r := range []*reader{&s.quick, &s.bulk} {
+		r.mutex.Lock()
+		r.conn.Forget()
+		r.mutex.Unlock()
+	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.writer.Forget()

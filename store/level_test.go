@@ -168,7 +168,7 @@ func (c *chain) level() {
 			moved += c.up(name).Changes
 			c.down(name)
 		}
-		if moved == 0 && round > 0 {
+		if moved == 0 && round > 2 { // a row that is offered whole takes a round more
 			break
 		}
 		if round > 20 {

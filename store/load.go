@@ -29,10 +29,14 @@ func (s *Store) WriteLoad(path string) (at LoadPosition, err error) {
 	if _, err := s.Fold(); err != nil {
 		return at, err
 	}
+	keep := []string{"ravno_load", "ravno_site", "ravno_setting", "ravno_conflict", "ravno_table", "ravno_column", "ravno_image"}
 	var drop []string
 	err = s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
 		for _, t := range cat.tables {
-			if t.class == Journal && !t.own {
+			switch {
+			case t.class == Synced:
+				keep = append(keep, strings.Trim(t.shadow, `"`))
+			case !t.own:
 				drop = append(drop, t.Name)
 			}
 		}
@@ -45,22 +49,30 @@ func (s *Store) WriteLoad(path string) (at LoadPosition, err error) {
 	if err != nil {
 		return at, err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return at, err
-	}
 	source, err := sqlite.Open(s.path, sqlite.ReadWrite)
 	if err != nil {
 		return at, explain(s.path, err)
 	}
 	defer source.Close()
-	if err := source.Exec("VACUUM INTO " + sqlite.Literal(path)); err != nil {
-		return at, fmt.Errorf("writing the first load to %s: %w", path, err)
+	for range foldTries {
+		if err := removeAll(path); err != nil {
+			return at, err
+		}
+		if err := source.Exec("VACUUM INTO " + sqlite.Literal(path)); err != nil {
+			return at, fmt.Errorf("writing the first load to %s: %w", path, err)
+		}
+		if at, err = trimLoad(path, keep, drop); !errors.Is(err, errUnfolded) {
+			return at, err
+		}
+		if _, err := s.Fold(); err != nil {
+			return at, err
+		}
 	}
-	return trimLoad(path, drop)
+	return at, fmt.Errorf("%s: %w", s.path, errUnfolded)
 }
 
 // trimLoad takes out of a copy what stays at the hub.
-func trimLoad(path string, empty []string) (at LoadPosition, err error) {
+func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 	c, err := sqlite.Open(path, sqlite.ReadWrite)
 	if err != nil {
 		return at, err
@@ -79,9 +91,12 @@ func trimLoad(path string, empty []string) (at LoadPosition, err error) {
 		if err != nil {
 			return err
 		}
+		if last, err := c.Int("SELECT max(id) FROM ravno_log"); err != nil || last > st.folded {
+			return errors.Join(err, errUnfolded) // rows that are new would come without their births
+		}
 		at.Position, at.Incarnation = st.position, st.incarnation
 		for _, name := range empty {
-			if err := c.Exec("DELETE FROM " + sqlite.Quote(name)); err != nil {
+			if err := emptyTable(c, name); err != nil {
 				return err
 			}
 		}
@@ -96,17 +111,38 @@ func trimLoad(path string, empty []string) (at LoadPosition, err error) {
 			integer(st.clock.Last()), text(organisation)); err != nil {
 			return err
 		}
-		keep := []string{"ravno_load", "ravno_site", "ravno_setting", "ravno_conflict", "ravno_table", "ravno_column", "ravno_image"}
-		shadows, err := shadowTables(c)
-		if err != nil {
-			return err
-		}
-		return dropOwn(c, append(keep, shadows...)...)
+		return dropOwn(c, keep...)
 	})
 	if err != nil {
 		return at, err
 	}
 	return at, c.Exec("VACUUM")
+}
+
+// emptyTable takes out of a copy the rows of a table that stays at the hub, and what else
+// tells of them: values kept aside, conflicts, and the samples of ANALYZE.
+func emptyTable(c *sqlite.Conn, name string) error {
+	if err := c.Exec("DELETE FROM " + sqlite.Quote(name)); err != nil {
+		return err
+	}
+	if err := c.Exec("DELETE FROM ravno_image WHERE tab IN (SELECT number FROM ravno_table WHERE lower(name)=lower(?))", text(name)); err != nil {
+		return err
+	}
+	if err := c.Exec("DELETE FROM ravno_conflict WHERE lower(tab)=lower(?) OR lower(document_tab)=lower(?)", text(name), text(name)); err != nil {
+		return err
+	}
+	for _, statistics := range []string{"sqlite_stat1", "sqlite_stat4"} {
+		n, err := c.Int("SELECT count(*) FROM sqlite_master WHERE name=?", text(statistics))
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			if err := c.Exec("DELETE FROM "+statistics+" WHERE lower(tbl)=lower(?)", text(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // dropOwn drops ravno's triggers, views and tables, except some tables.
@@ -346,12 +382,19 @@ func (l *intoLoad) compare(tx *transaction, t *table) error {
 	if present == 0 {
 		return fmt.Errorf("table %s is in %s but not at the hub. Try: --local %s is not possible at a node; upgrade the hub's application first", t.Name, l.path, t.Name)
 	}
-	name, columns := sqlite.Quote(t.Name), sqlite.QuoteAll("", t.columnNames())
+	name := sqlite.Quote(t.Name)
 	rows, err := tx.c.Int("SELECT count(*) FROM main." + name + " l WHERE NOT EXISTS (SELECT 1 FROM ravno_load." + name + " h WHERE " + t.sameKey("l", "h") + ")")
 	if err != nil {
 		return err
 	}
-	other, err := tx.c.Int("SELECT count(*) FROM (SELECT " + columns + " FROM main." + name + " EXCEPT SELECT " + columns + " FROM ravno_load." + name + ")")
+	// By storage class and bytes: what only a collation or an affinity takes for the same is not.
+	var exact []string
+	for _, column := range t.columnNames() {
+		q := sqlite.Quote(column)
+		exact = append(exact, "typeof("+q+"), "+q+" COLLATE BINARY")
+	}
+	bytes := strings.Join(exact, ", ")
+	other, err := tx.c.Int("SELECT count(*) FROM (SELECT " + bytes + " FROM main." + name + " EXCEPT SELECT " + bytes + " FROM ravno_load." + name + ")")
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,9 @@ func (s *Store) Notices() (notices []string, err error) {
 		for _, r := range cat.refused {
 			notices = append(notices, fmt.Sprintf("table %s does not sync: %s. Try: %s", r.Table, r.Reason, r.Try))
 		}
+		for _, r := range cat.nullKeys {
+			notices = append(notices, fmt.Sprintf("some rows of table %s do not sync: %s. Try: %s", r.Table, r.Reason, r.Try))
+		}
 		held, err := c.Int("SELECT count(*) FROM ravno_image WHERE state='held'")
 		if err != nil {
 			return err

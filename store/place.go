@@ -2,12 +2,15 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"ravno/crdt"
 	"ravno/crdt/hlc"
+	"ravno/store/internal/schema"
 	"ravno/store/internal/sqlite"
 )
 
@@ -154,28 +157,30 @@ func (tx *transaction) place(row heldRow) (bool, error) {
 }
 
 // blockers are the keys of the rows in the table that have one of the row's unique values.
+// What those values are, expressions and generated columns included, SQLite itself says:
+// the row is put in by force, asked, and taken out again with all it did.
 func (tx *transaction) blockers(row heldRow) ([]crdt.Key, error) {
+	if len(row.t.Unique) == 0 {
+		return nil, nil
+	}
+	values, err := tx.uniqueValues(row)
+	if err != nil || values == nil {
+		return nil, err
+	}
 	t := row.t
 	found := map[crdt.Key]bool{}
-	for _, index := range t.Unique {
-		query, args := "", []crdt.Value(nil)
+	for i, index := range t.Unique {
+		if values[i] == nil {
+			continue // the row is not in this partial index
+		}
+		var parts []string
 		for _, part := range index.Parts {
-			if query != "" {
-				query += " AND "
-			}
-			if part.Column < 0 {
-				expression, values := t.evaluate(part.Expr, row.image)
-				query += part.Expr + " = " + expression
-				args = append(args, values...)
-				continue
-			}
-			query += sqlite.Quote(t.Columns[part.Column].Name) + " COLLATE " + sqlite.Quote(part.Collation) + " = ?"
-			args = append(args, row.image[crdt.Column(t.numbers[part.Column])])
+			parts = append(parts, t.part(part)+" COLLATE "+sqlite.Quote(part.Collation)+" = ?")
 		}
 		if index.Where != "" {
-			query += " AND (" + index.Where + ")"
+			parts = append(parts, "("+index.Where+")")
 		}
-		err := tx.c.Rows("SELECT "+sqlite.QuoteAll("+", t.keyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+query, args,
+		err := tx.c.Rows("SELECT "+sqlite.QuoteAll("+", t.keyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+strings.Join(parts, " AND "), values[i],
 			func(stored []crdt.Value) error {
 				key, err := t.CanonicalKey(stored)
 				found[key] = true
@@ -185,21 +190,52 @@ func (tx *transaction) blockers(row heldRow) ([]crdt.Key, error) {
 			return nil, err
 		}
 	}
-	var keys []crdt.Key
-	for key := range found {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys, nil
+	return slices.Sorted(maps.Keys(found)), nil
 }
 
-// evaluate writes an index expression over given values instead of a row of the table.
-func (t *table) evaluate(expression string, m image) (string, []crdt.Value) {
-	var columns []string
-	var values []crdt.Value
-	for i, c := range t.Columns {
-		columns = append(columns, "? AS "+sqlite.Quote(c.Name))
-		values = append(values, m[crdt.Column(t.numbers[i])])
+// part is an index part as SQL.
+func (t *table) part(p schema.IndexPart) string {
+	if p.Column < 0 {
+		return "(" + p.Expr + ")"
 	}
-	return "(SELECT " + expression + " FROM (SELECT " + strings.Join(columns, ", ") + "))", values
+	return sqlite.Quote(t.Columns[p.Column].Name)
+}
+
+// uniqueValues are the values a held row would have in each unique index; nil for a partial
+// index it would not be in. All are nil if it cannot even be put in by force.
+func (tx *transaction) uniqueValues(row heldRow) (values [][]crdt.Value, err error) {
+	if err := tx.c.Exec("SAVEPOINT ravno_trial"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		err = errors.Join(err, tx.c.Exec("ROLLBACK TO ravno_trial"), tx.c.Exec("RELEASE ravno_trial"))
+	}()
+	t := row.t
+	force := strings.Replace(t.sql.insert, "INSERT INTO", "INSERT OR REPLACE INTO", 1)
+	if err := tx.c.Exec(force, t.ordered(row.image)...); err != nil {
+		if isConstraint(err) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	key, err := row.key.Values()
+	if err != nil {
+		return nil, err
+	}
+	for _, index := range t.Unique {
+		var parts []string
+		for _, part := range index.Parts {
+			parts = append(parts, "+"+t.part(part))
+		}
+		where := t.sql.keyWhere
+		if index.Where != "" {
+			where += " AND (" + index.Where + ")"
+		}
+		found, err := tx.c.Row("SELECT "+strings.Join(parts, ", ")+" FROM "+sqlite.Quote(t.Name)+" WHERE "+where, key...)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, found)
+	}
+	return values, nil
 }

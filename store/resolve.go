@@ -153,29 +153,58 @@ func (c ConflictColumn) Spelling() string {
 // a decision is newer than what it decided about.
 func (tx *transaction) writeColumns(x *Conflict, chosen map[int]crdt.Value) ([]Write, error) {
 	var writes []Write
+	aside := map[reference]image{} // rows that are not in their table: written when all is chosen
 	for i, c := range x.Columns {
 		v, ok := chosen[i]
 		if !ok {
 			continue
 		}
 		t := tx.cat.byName[strings.ToLower(c.Table)]
+		column := crdt.Column(t.numbers[t.byName[strings.ToLower(c.Name)]])
 		exists, err := tx.exists(t, c.key)
 		if err != nil {
 			return nil, err
 		}
-		if !exists {
-			return nil, fmt.Errorf("conflict %s: the row of %s is not there. Try: --keep SITE to bring it back", x.ID, c.Spelling())
-		}
-		column := crdt.Column(t.numbers[t.byName[strings.ToLower(c.Name)]])
-		if err := tx.updateImage(t, c.key, []crdt.Column{column}, image{column: v}); err != nil {
-			return nil, tx.refuseResolution(x, err)
+		if exists {
+			if err := tx.updateImage(t, c.key, []crdt.Column{column}, image{column: v}); err != nil {
+				return nil, tx.refuseResolution(x, err)
+			}
+		} else if err := tx.setAside(aside, x, &c, column, v); err != nil {
+			return nil, err
 		}
 		if err := tx.log(t, c.key, capture.Update, []string{c.Name}); err != nil {
 			return nil, err
 		}
 		writes = append(writes, Write{Table: c.Table, Key: c.Key, Column: c.Name, Value: v})
 	}
+	for row, m := range aside {
+		t := tx.cat.byNumber[row.tab]
+		if err := tx.insertImage(t, m); err != nil {
+			return nil, tx.refuseResolution(x, err)
+		}
+		if err := tx.dropImage(t, row.key); err != nil {
+			return nil, err
+		}
+	}
 	return writes, nil
+}
+
+// setAside sets a column of a row that a constraint keeps out of its table.
+func (tx *transaction) setAside(aside map[reference]image, x *Conflict, c *ConflictColumn, column crdt.Column, v crdt.Value) error {
+	t := tx.cat.byName[strings.ToLower(c.Table)]
+	row := t.reference(c.key)
+	if aside[row] == nil {
+		m, state, err := tx.readImage(t, c.key)
+		if err != nil {
+			return err
+		}
+		if state != imageHeld && state != imagePartial {
+			return fmt.Errorf("conflict %s: the row of %s is not there. Try: --keep SITE to bring it back", x.ID, c.Spelling())
+		}
+		aside[row] = m
+	}
+	aside[row][column] = v
+	return nil
 }
 
 func (tx *transaction) refuseResolution(x *Conflict, err error) error {
@@ -218,12 +247,30 @@ func (tx *transaction) keepSide(x *Conflict, site causal.Site) ([]Write, error) 
 		if err != nil {
 			return nil, err
 		}
-		if known && v != nil && exists {
+		_, kept, err := tx.readImage(t, c.key)
+		if err != nil {
+			return nil, err
+		}
+		if known && v != nil && (exists && !c.overtaken() || kept == imageHeld) {
 			chosen[i] = *v
 		}
 	}
 	more, err := tx.writeColumns(x, chosen)
 	return append(writes, more...), err
+}
+
+// overtaken reports whether somebody has written the column since, in knowledge of both
+// sides: what is in force is neither's value.
+func (c *ConflictColumn) overtaken() bool {
+	if c.InForce == nil {
+		return false
+	}
+	for _, v := range c.Values {
+		if v != nil && *v == *c.InForce {
+			return false
+		}
+	}
+	return c.Base == nil || *c.Base != *c.InForce
 }
 
 // bringBack restores the rows of the document that another side deleted and the kept side
@@ -268,12 +315,9 @@ func (tx *transaction) keepRow(x *Conflict, t *table, key crdt.Key, s side) ([]W
 		}
 		return []Write{{Table: t.Name, Key: named, Delete: true}}, tx.remove(t, key)
 	}
-	if exists {
-		return nil, nil
-	}
-	m, _, err := tx.readImage(t, key)
-	if err != nil {
-		return nil, err
+	m, state, err := tx.readImage(t, key)
+	if err != nil || exists || state == imageHeld {
+		return nil, err // a held row is placed with the values chosen for it
 	}
 	if m == nil {
 		m = image{}

@@ -212,9 +212,15 @@ func (s *Store) Enrol(hash [32]byte, incarnation causal.Incarnation, issue func(
 		case row == nil || subtle.ConstantTimeCompare([]byte(row[0].Bytes()), hash[:]) != 1:
 			return ErrTokenUnknown
 		case row[3].Kind() == crdt.Integer:
+			if tx.now() > row[2].Int() {
+				return ErrTokenUsed
+			}
 			return tx.resumeEnrolment(causal.Site(row[3].Int()), incarnation, issue, &site, &name)
 		case tx.now() > row[2].Int():
 			return fmt.Errorf("%w at %s", ErrTokenExpired, millis(row[2].Int()).Format(time.RFC3339))
+		}
+		if n, err := tx.c.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", row[1]); err != nil || n > 0 {
+			return errors.Join(err, fmt.Errorf("%s: %w", row[1].Bytes(), ErrNameTaken))
 		}
 		if _, err := tx.fold(); err != nil {
 			return err
@@ -255,7 +261,7 @@ func (tx *transaction) resumeEnrolment(used causal.Site, incarnation causal.Inca
 		return ErrTokenUsed
 	}
 	p := peerOf(row)
-	if p.Removed || p.Have > 0 || p.Incarnation != incarnation {
+	if p.Removed || p.Have > 0 || p.Acked > 0 || p.Incarnation != incarnation {
 		return ErrTokenUsed
 	}
 	*site, *name = used, tx.siteName(used)

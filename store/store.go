@@ -11,12 +11,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
 	"ravno/store/internal/capture"
+	"ravno/store/internal/schema"
 	"ravno/store/internal/sqlite"
 )
 
@@ -34,13 +36,21 @@ type Store struct {
 
 	writing sync.Mutex // guards writer and writeCatalog
 	writer  *sqlite.Conn
-	// writeCatalog and readCatalog are the tables as last read; each is compared with the
-	// file's versions at the start of every transaction.
+	// writeCatalog is the tables as last read, compared with the file's versions at the start
+	// of every transaction; each reader has its own.
 	writeCatalog *catalog
 
-	reading     sync.Mutex // guards reader and readCatalog
-	reader      *sqlite.Conn
-	readCatalog *catalog
+	// Questions that are answered at once and work through whole tables have a connection
+	// each: a ping does not wait for the extraction of a backlog.
+	quick reader
+	bulk  reader
+}
+
+// reader is a connection for reading, and the tables as it last saw them.
+type reader struct {
+	mutex sync.Mutex // guards the rest
+	conn  *sqlite.Conn
+	cat   *catalog
 }
 
 // FileError says what is wrong with a database file and what to do.
@@ -79,9 +89,11 @@ func Open(path string, clock Clock) (*Store, error) {
 	if s.writer, err = openWriter(path); err != nil {
 		return nil, explain(path, err)
 	}
-	if s.reader, err = sqlite.Open(path, sqlite.ReadWrite); err != nil {
-		s.writer.Close()
-		return nil, explain(path, err)
+	for _, r := range []*reader{&s.quick, &s.bulk} {
+		if r.conn, err = sqlite.Open(path, sqlite.ReadWrite); err != nil {
+			s.Close()
+			return nil, explain(path, err)
+		}
 	}
 	if err := s.checkEnrolled(); err != nil {
 		s.Close()
@@ -168,7 +180,7 @@ func explain(path string, err error) error {
 // Close closes the connections. The -wal file stays as it is.
 func (s *Store) Close() error {
 	var first error
-	for _, c := range []*sqlite.Conn{s.reader, s.writer} {
+	for _, c := range []*sqlite.Conn{s.quick.conn, s.bulk.conn, s.writer} {
 		if c != nil {
 			if err := c.Close(); err != nil && first == nil {
 				first = err
@@ -291,28 +303,59 @@ func (tx *transaction) install() (*catalog, error) {
 			return nil, err
 		}
 	}
+	for _, t := range cat.tables {
+		for _, column := range t.added {
+			if err := tx.logBackfill(t, t.Columns[column]); err != nil {
+				return nil, err
+			}
+		}
+		t.added = nil
+	}
 	return cat, cat.versions(tx.c)
+}
+
+// logBackfill logs the values a new column was given before our triggers knew it: adding a
+// column and filling it in one transaction is how migrations go.
+func (tx *transaction) logBackfill(t *table, column schema.Column) error {
+	other := "IS NOT NULL"
+	if column.HasDefault {
+		other = "IS NOT " + column.DefaultSQL()
+	}
+	number := t.numbers[t.byName[strings.ToLower(column.Name)]]
+	return tx.c.Rows("SELECT "+sqlite.QuoteAll("+", t.keyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+sqlite.Quote(column.Name)+" "+other, nil,
+		func(key []crdt.Value) error {
+			return capture.Append(tx.c, t.number, capture.Update, capture.Columns(number), tx.now(), key)
+		})
 }
 
 // read runs f in one read transaction: a snapshot.
 func (s *Store) read(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
-	s.reading.Lock()
-	defer s.reading.Unlock()
-	return s.reader.Transaction("DEFERRED", func() error {
-		st, err := readState(s.reader)
+	return s.quick.read(f)
+}
+
+// readBulk is read for what works through whole tables.
+func (s *Store) readBulk(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
+	return s.bulk.read(f)
+}
+
+func (r *reader) read(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return r.conn.Transaction("DEFERRED", func() error {
+		st, err := readState(r.conn)
 		if err != nil {
 			return err
 		}
-		schemaVersion, err := s.reader.Int("PRAGMA schema_version")
+		schemaVersion, err := r.conn.Int("PRAGMA schema_version")
 		if err != nil {
 			return err
 		}
-		if cat := s.readCatalog; cat == nil || cat.version != st.catalog || cat.schemaVersion != schemaVersion {
-			if s.readCatalog, err = readCatalog(s.reader, st.isHub(), false); err != nil {
+		if r.cat == nil || r.cat.version != st.catalog || r.cat.schemaVersion != schemaVersion {
+			if r.cat, err = readCatalog(r.conn, st.isHub(), false); err != nil {
 				return err
 			}
 		}
-		return f(s.reader, st, s.readCatalog)
+		return f(r.conn, st, r.cat)
 	})
 }
 
@@ -327,7 +370,7 @@ var errUnfolded = errors.New("the application keeps writing between fold and sna
 // folded yet a delta would carry the part that touched rows which are to be sent anyway.
 func (s *Store) readFolded(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
 	for range foldTries {
-		err := s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
+		err := s.readBulk(func(c *sqlite.Conn, st *state, cat *catalog) error {
 			last, err := c.Int("SELECT max(id) FROM ravno_log")
 			if err != nil {
 				return err

@@ -46,7 +46,7 @@ const CodeNoLink = "no_link"
 
 // Ends are the two things a link connects, as functions: this server's database and what
 // else this server does with messages. All are called from one goroutine at a time, except
-// Extract and Apply, which run beside the rest, each one at a time.
+// Extract, Apply and Acked, which run beside the rest.
 type Ends struct {
 	Incarnation causal.Incarnation
 	// Extract emits everything the peer may not have above a position.
@@ -187,9 +187,15 @@ func (r *run) do(actions []session.Action) {
 				r.arrived = nil
 			}
 		case session.Acked:
-			if err := r.ends.Acked(a); err != nil {
-				r.fail(err)
-			}
+			// Keeping a mark waits its turn behind whatever is being applied; the pings must not.
+			r.workers.Go(func() {
+				if err := r.ends.Acked(a); err != nil {
+					r.post(func() []session.Action {
+						r.fail(err)
+						return nil
+					})
+				}
+			})
 		case session.Deliver:
 			r.ends.Handle(a.Message, r.send)
 		case session.Close:

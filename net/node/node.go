@@ -67,6 +67,10 @@ type Node struct {
 	view  View
 	line  *exchange.Line // nil without a link
 	retry chan struct{}  // to dial at once
+
+	background sync.WaitGroup
+	keeping    sync.Mutex // guards told
+	told       time.Time  // of the hub's last status that was kept
 }
 
 // View is what a node knows of its link and the hub, beyond its database.
@@ -95,6 +99,7 @@ func New(config Config) *Node {
 func (n *Node) Run(ctx context.Context) error {
 	var folding sync.WaitGroup
 	defer folding.Wait()
+	defer n.background.Wait()
 	folding.Go(func() { n.folder.Run(ctx) })
 	backoff := quiclink.NewBackoff(n.Random)
 	for ctx.Err() == nil {
@@ -297,10 +302,7 @@ func (n *Node) measured(offset time.Duration) {
 func (n *Node) handle(ctx context.Context, line *exchange.Line, message wire.Message) {
 	switch m := message.(type) {
 	case wire.Status:
-		if err := n.keepStatus(m.JSON); err != nil {
-			n.Log.Error().Err(err).Msg("the hub's status could not be kept")
-		}
-		n.progress.Notify()
+		n.background.Go(func() { n.keepStatus(m.JSON) }) // waits its turn behind an apply; the link must not
 	case wire.Here:
 		line.Answer(m.ID, m)
 	case wire.Digest:
@@ -312,12 +314,23 @@ func (n *Node) handle(ctx context.Context, line *exchange.Line, message wire.Mes
 	}
 }
 
-// keepStatus keeps the hub's word on all servers, after checking that it is one.
-func (n *Node) keepStatus(json []byte) error {
-	if _, err := status.Decode(json); err != nil {
-		return err
+// keepStatus keeps the hub's word on all servers, after checking that it is one, and that no
+// later one has been kept already.
+func (n *Node) keepStatus(json []byte) {
+	snapshot, err := status.Decode(json)
+	n.keeping.Lock()
+	defer n.keeping.Unlock()
+	if err == nil && snapshot.At.Before(n.told) {
+		return
 	}
-	return n.Store.SetHubStatus(string(json))
+	if err == nil {
+		n.told = snapshot.At
+		err = n.Store.SetHubStatus(string(json))
+	}
+	if err != nil {
+		n.Log.Error().Err(err).Msg("the hub's status could not be kept")
+	}
+	n.progress.Notify()
 }
 
 func (n *Node) look(f func(*View)) {

@@ -145,7 +145,7 @@ func (r *reader) table(o object) (*Table, error) {
 		}
 	}
 	slices.SortFunc(t.Unique, func(a, b UniqueIndex) int { return strings.Compare(a.Name, b.Name) })
-	for _, check := range []func(*Table) error{r.foreignKeys, checkCollations, r.checkWritable, r.checkNoNullKey} {
+	for _, check := range []func(*Table) error{r.foreignKeys, checkCollations, r.checkWritable, r.checkNullKey} {
 		if err := check(t); err != nil {
 			return nil, err
 		}

@@ -109,9 +109,10 @@ func (r *reader) checkWritable(t *Table) error {
 		cmp.Or(errors.Unwrap(err), err))
 }
 
-// checkNoNullKey refuses a table that holds rows with a NULL in the key. SQLite allows
-// that in a PRIMARY KEY not declared NOT NULL, and any number of them side by side.
-func (r *reader) checkNoNullKey(t *Table) error {
+// checkNullKey notes whether a table holds rows with a NULL in the key. SQLite allows that
+// in a PRIMARY KEY not declared NOT NULL, and any number of them side by side. Such a table
+// should not be captured; one that is captured already goes on, without those rows.
+func (r *reader) checkNullKey(t *Table) error {
 	for _, k := range t.Key {
 		c := t.Columns[k]
 		if c.NotNull || t.RowidKey || t.WithoutRowid {
@@ -122,7 +123,8 @@ func (r *reader) checkNoNullKey(t *Table) error {
 			return err
 		}
 		if found != 0 {
-			return refuse("give every row a key and declare it NOT NULL, ", "key column %s is NULL in some rows, which have no identity", c.Name)
+			no := refuse("give every row a key and declare it NOT NULL, ", "key column %s is NULL in some rows, which have no identity", c.Name).(refused)
+			t.NullKey = &Refusal{Table: t.Name, Reason: no.reason, Try: no.try + tryLeavingOut + t.Name}
 		}
 	}
 	return nil

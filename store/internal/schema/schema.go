@@ -49,6 +49,7 @@ type Ignored struct{ Name, Reason string }
 
 // Table is one table that can be captured.
 type Table struct {
+	NullKey       *Refusal // why the table should be refused: rows with a NULL in the key; nil if there are none
 	Name          string
 	Columns       []Column // stored columns in declared order; generated ones are not among them
 	Generated     []string // names of generated columns, which nobody can write

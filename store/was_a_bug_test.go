@@ -1,0 +1,307 @@
+package store
+
+// Scenarios that were bugs once, each with the name of what holds now.
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
+	"ravno/store/internal/sqlite"
+)
+
+func (c *chain) settle() {
+	for range 4 {
+		for _, n := range c.names() {
+			c.up(n)
+			c.down(n)
+		}
+	}
+}
+func (c *chain) reopen(name string) {
+	p := c.store(name).Path()
+	c.store(name).Close()
+	s, err := Open(p, c.clock)
+	c.must(err)
+	c.nodes[name] = s
+	c.t.Cleanup(func() { s.Close() })
+}
+
+// forge submits to the hub, as node a, a change a's own ravno would never make.
+func (c *chain) forge(table string, key []string, columns []string, ch crdt.Change) error {
+	self, err := c.nodes["a"].Self()
+	c.must(err)
+	sent := false
+	_, err = c.hub.ApplyFromNode(self.Site, Delta{From: self.HubHave, To: self.Position + 1, Next: func() (*crdt.Section, error) {
+		if sent {
+			return nil, io.EOF
+		}
+		sent = true
+		return &crdt.Section{Table: table, KeyColumns: key, Columns: columns, Changes: []crdt.Change{ch}}, nil
+	}}, 0)
+	return err
+}
+
+func TestARowThatOutlivedADeletionIsTheSameForThoseWhoKnewMoreOfIt(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT, m TEXT); INSERT INTO p VALUES(1,1,'x')", nil, "a", "b")
+	c.at("hub", "UPDATE p SET m='z' WHERE id=1")
+	c.down("b")
+	c.at("hub", "DELETE FROM p WHERE id=1")
+	c.at("a", "UPDATE p SET n=98 WHERE id=1")
+	c.settle()
+	c.level()
+}
+
+func TestWritingOverOwnUnsentWorkHasNotSeenWhatThatWorkKeptOut(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a", "b")
+	c.at("hub", "UPDATE p SET n=101")
+	c.at("b", "UPDATE p SET n=106") // concurrent and newer
+	c.down("b")                     // 101 loses at b; b's application never sees it
+	c.at("b", "UPDATE p SET n=107")
+	c.settle()
+	c.level()
+	if n := len(c.open("hub")); n != 1 {
+		t.Errorf("%d conflicts; 101 is nowhere", n)
+	}
+}
+func TestDeletingOwnUnsentWorkHasNotSeenWhatThatWorkKeptOut(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a", "b")
+	c.at("a", "UPDATE p SET n=101")
+	c.up("a")
+	c.at("b", "UPDATE p SET n=106")
+	c.down("b")
+	c.at("b", "DELETE FROM p")
+	c.settle()
+	c.level()
+	if n := len(c.open("hub")); n != 1 {
+		t.Errorf("%d conflicts; 101 is nowhere", n)
+	}
+}
+
+func TestAUniqueGeneratedColumnIsPlacedAlikeEverywhere(t *testing.T) {
+	c := newChain(t, "CREATE TABLE q(id INTEGER PRIMARY KEY, n INT, h INT GENERATED ALWAYS AS (n*2) STORED UNIQUE); INSERT INTO q(id,n) VALUES(1,1)", nil, "a", "b")
+	c.at("a", "INSERT INTO q(id,n) VALUES(2,5)")
+	c.at("b", "INSERT INTO q(id,n) VALUES(3,5)")
+	c.up("b")
+	c.settle()
+	c.level()
+}
+func TestAPartialUniqueIndexIsPlacedAlikeEverywhere(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b TEXT, n INT); CREATE UNIQUE INDEX pb ON p(b) WHERE n>50; INSERT INTO p VALUES(9,'zz','F',60)", nil, "a", "b")
+	c.at("a", "INSERT INTO p VALUES(1,'q','F',1)") // older claim on a; outside the partial index
+	c.at("b", "INSERT INTO p VALUES(2,'q','G',1)")
+	c.up("b")
+	c.settle()
+	c.level()
+}
+func TestAUniqueExpressionIsPlacedByItsCollation(t *testing.T) {
+	c := newChain(t, "CREATE TABLE q(id INTEGER PRIMARY KEY, n TEXT); CREATE UNIQUE INDEX qi ON q(trim(n) COLLATE NOCASE)", nil, "a", "b")
+	c.at("a", "INSERT INTO q(id,n) VALUES(2,'abc')")
+	c.at("b", "INSERT INTO q(id,n) VALUES(3,'ABC')")
+	c.up("b")
+	c.settle()
+	c.level()
+}
+
+func TestASettingHoldsAtTheNodesWhenItArrives(t *testing.T) {
+	c := newChain(t, "CREATE TABLE s(id INTEGER PRIMARY KEY, v TEXT)", nil, "a")
+	c.must(c.hub.SetTable(Setting{Table: "s", Class: Local}))
+	c.settle()
+	c.expect("a", "SELECT class FROM ravno_setting", "local") // it arrived
+	c.at("a", "INSERT INTO s VALUES(1,'mine')")
+	c.nodes["a"].Fold()
+	self, _ := c.nodes["a"].Self()
+	delta, n := c.collect(c.nodes["a"], 0, self.HubHave)
+	if _, err := c.hub.ApplyFromNode(self.Site, delta, 0); n > 0 && err != nil {
+		t.Errorf("a still captures the table, and its link ends each time: %v", err)
+	}
+}
+
+func TestAJournalThatUsesRowidsAgainLosesNothingAtTheHub(t *testing.T) {
+	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []Setting{{Table: "ev", Class: Journal}}, "a")
+	c.at("a", "INSERT INTO ev(what) VALUES('one')")
+	c.settle()
+	c.at("a", "DELETE FROM ev")
+	c.settle()
+	c.at("a", "INSERT INTO ev(what) VALUES('two')") // SQLite gives id 1 again
+	c.settle()
+	c.expect("hub", "SELECT what FROM ravno_journal_ev ORDER BY what", "one\ntwo")
+}
+
+func TestARowWithoutAKeyStaysBehindAlone(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(k TEXT PRIMARY KEY, n INT); INSERT INTO p VALUES('a',1),('b',1)", nil, "a", "b")
+	c.at("a", "INSERT INTO p VALUES(NULL, 5)")
+	c.settle()
+	c.at("a", "UPDATE p SET n=2 WHERE k='a'")
+	c.reopen("a") // the daemon restarts: the table is refused, its triggers go, its log is trimmed
+	c.settle()
+	c.at("a", "UPDATE p SET n=2 WHERE k='b'; DELETE FROM p WHERE k IS NULL") // the admin mends it
+	c.settle()
+	c.reopen("a")
+	c.settle()
+	c.level()
+}
+func TestARowWithoutAKeyStopsNoOtherTable(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(k TEXT PRIMARY KEY, n INT); CREATE TABLE o(k INTEGER PRIMARY KEY); INSERT INTO p VALUES('a',1)", nil, "a", "b")
+	c.at("a", "INSERT INTO p VALUES(NULL, 5)")
+	c.settle()
+	c.reopen("a")
+	c.at("b", "UPDATE p SET n=2; INSERT INTO o VALUES(1)")
+	c.up("b")
+	self, _ := c.nodes["a"].Self()
+	delta, _ := c.collect(c.hub, self.Site, self.Seen)
+	if _, err := c.nodes["a"].ApplyFromHub(delta); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheConflictOfAHeldRowCanBeResolved(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, lo INT, hi INT, CHECK(lo<=hi)); INSERT INTO p VALUES(1,5,10)", nil, "a", "b")
+	c.at("a", "UPDATE p SET lo=9")
+	c.at("b", "UPDATE p SET hi=6")
+	c.settle()
+	c.level()
+	x := c.open("hub")[0]
+	for _, r := range []Resolution{{Keep: "a"}, {Keep: "b"}, {Take: map[string]string{"lo": "a", "hi": "a"}},
+		{Set: map[string]crdt.Value{"lo": crdt.IntegerValue(1), "hi": crdt.IntegerValue(2)}}} {
+		r.DryRun = true
+		if _, err := c.hub.Resolve(x.ID, r); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestARowOfANodeThatIsNotUpgradedYetGetsTheNewColumnsDefault(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT)", nil, "a", "b")
+	for _, s := range []string{"hub", "b"} {
+		c.at(s, "ALTER TABLE p ADD COLUMN c TEXT DEFAULT 'd'")
+	}
+	c.at("a", "INSERT INTO p VALUES(2,2)") // a is upgraded an hour later
+	c.settle()
+	c.at("a", "ALTER TABLE p ADD COLUMN c TEXT DEFAULT 'd'")
+	c.settle()
+	c.level()
+}
+
+func TestAColumnAddedAndFilledInOneTransactionLevels(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a")
+	c.level()
+	c.at("hub", "ALTER TABLE p ADD COLUMN x INT")
+	c.at("a", "BEGIN; ALTER TABLE p ADD COLUMN x INT; UPDATE p SET x=1; COMMIT")
+	c.settle()
+	c.level()
+}
+
+func TestAFirstLoadHoldsNothingThatStaysAtTheHub(t *testing.T) {
+	c := newChain(t, "CREATE TABLE ev(id TEXT PRIMARY KEY, what TEXT); CREATE TABLE s(id TEXT PRIMARY KEY, v TEXT); CREATE TABLE late(id TEXT PRIMARY KEY, v TEXT)",
+		[]Setting{{Table: "ev", Class: Journal}, {Table: "s", Class: Local}}, "a")
+	c.at("hub", "INSERT INTO ev VALUES('SECRETEVENTKEY','x')")
+	c.at("hub", "INSERT INTO s VALUES('k','LOCALSECRET')")
+	c.at("hub", "INSERT INTO late VALUES('SHADOWSECRET','x')")
+	c.level()
+	c.must(c.hub.SetTable(Setting{Table: "late", Class: Local}))
+	path := filepath.Join(c.dir, "x.load")
+	_, err := c.hub.WriteLoad(path)
+	c.must(err)
+	data, _ := os.ReadFile(path)
+	for _, s := range []string{"SECRETEVENTKEY", "LOCALSECRET", "SHADOWSECRET"} {
+		if bytes.Contains(data, []byte(s)) {
+			t.Errorf("%s is in the first load", s)
+		}
+	}
+}
+
+func TestANodeCannotRevokeAnother(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil, "a", "b")
+	key := crdt.NewKey(crdt.IntegerValue(3))
+	var birth hlc.Stamp
+	c.hub.Outgoing(3, 0, func(_ causal.Position, s *crdt.Section) error {
+		for _, x := range s.Changes {
+			if s.Table == "ravno_site" && x.Key == key {
+				birth = x.Birth
+			}
+		}
+		return nil
+	})
+	err := c.forge("ravno_site", []string{"site"}, []string{"site", "name", "role", "removed"}, crdt.Change{Key: key, Birth: birth,
+		Registers: []crdt.Register{{Column: 3, Stamp: hlc.Stamp{Time: 1 << 62, Site: 2}, Value: crdt.IntegerValue(1)}}})
+	peers, _ := c.hub.Peers()
+	for _, p := range peers {
+		if p.Removed {
+			t.Errorf("node a removed site %d (error %v)", p.Site, err)
+		}
+	}
+}
+func TestANodeCannotChangeTheHubsSettings(t *testing.T) {
+	c := newChain(t, "CREATE TABLE secret(id INTEGER PRIMARY KEY, v TEXT)", []Setting{{Table: "secret", Class: Local}}, "a")
+	err := c.forge("ravno_setting", []string{"tab"}, []string{"tab", "class", "document", "counters"}, crdt.Change{Key: crdt.NewKey(crdt.TextValue("secret")),
+		Registers: []crdt.Register{{Column: 1, Stamp: hlc.Stamp{Time: 1 << 62, Site: 2}, Value: crdt.TextValue("synced")}}})
+	t.Log(err)
+	c.expect("hub", "SELECT class FROM ravno_setting", "local")
+}
+func TestANodeCannotForgeABirthOfAnother(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, m TEXT); INSERT INTO p VALUES(1,'x')", nil, "a", "b")
+	err := c.forge("p", []string{"id"}, []string{"id", "m"}, crdt.Change{Key: crdt.NewKey(crdt.IntegerValue(1)), Whole: true, Birth: hlc.Stamp{Time: 1 << 60, Site: 3}})
+	t.Log(err)
+	c.at("b", "UPDATE p SET m='honest'")
+	c.up("b")
+	c.expect("hub", "SELECT m FROM p", "honest")
+}
+
+func TestKeepingASideDoesNotTakeBackLaterWork(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT, m INT); INSERT INTO p VALUES(1,1,1)", nil, "a", "b")
+	c.at("a", "UPDATE p SET n=2")
+	c.at("b", "UPDATE p SET n=3, m=3")
+	c.settle()
+	c.at("a", "UPDATE p SET m=50") // everyone level: an ordinary later write
+	c.settle()
+	_, err := c.hub.Resolve(c.open("hub")[0].ID, Resolution{Keep: "a"})
+	c.must(err)
+	c.expect("hub", "SELECT n, m FROM p", "2|50")
+}
+
+func TestAJoinTakesAnotherSpellingForOtherValues(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT COLLATE NOCASE, x); INSERT INTO p VALUES(1,'abc',1)", nil)
+	path := filepath.Join(c.dir, "n.db")
+	conn, err := sqlite.Open(path, sqlite.Create)
+	c.must(err)
+	c.must(conn.Exec("CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT COLLATE NOCASE, x); INSERT INTO p VALUES(1,'ABC',1.0)"))
+	conn.Close()
+	load := filepath.Join(c.dir, "n.load")
+	_, err = c.hub.WriteLoad(load)
+	c.must(err)
+	_, backup, err := InstallLoad(load, path, NodeOptions{Site: 2, Incarnation: causal.Incarnation{7}}, RefuseLocal, c.clock)
+	if err == nil && backup == "" {
+		t.Error("'ABC' and 1.0 were replaced by 'abc' and 1, unasked and without a backup")
+	}
+}
+
+func TestTwoTokensOfOneNameEnrolOneServer(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil)
+	c.must(c.hub.AddToken("shop", [32]byte{1}, c.now.Add(time.Hour)))
+	c.must(c.hub.AddToken("shop", [32]byte{2}, c.now.Add(time.Hour)))
+	issue := func(causal.Site, string) (string, error) { return "s", nil }
+	_, _, err := c.hub.Enrol([32]byte{1}, causal.Incarnation{9}, issue)
+	c.must(err)
+	if _, name, err := c.hub.Enrol([32]byte{2}, causal.Incarnation{10}, issue); err == nil {
+		t.Error("a second server is called", name)
+	}
+}
+func TestAnExpiredTokenRenewsNothing(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil)
+	c.must(c.hub.AddToken("shop", [32]byte{2}, c.now.Add(time.Hour)))
+	issue := func(causal.Site, string) (string, error) { return "s", nil }
+	site, _, err := c.hub.Enrol([32]byte{2}, causal.Incarnation{10}, issue)
+	c.must(err)
+	c.must(c.hub.AckedByNode(site, 5, 5, true)) // it linked; it has sent nothing of its own yet
+	c.now = c.now.Add(1000 * time.Hour)
+	if _, _, err = c.hub.Enrol([32]byte{2}, causal.Incarnation{10}, issue); err == nil {
+		t.Error("a token that expired 999 hours ago issued another certificate")
+	}
+}
