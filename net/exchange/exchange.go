@@ -55,6 +55,9 @@ type Ends struct {
 	SendsPositions bool
 	// Apply merges a delta; when it returns, it is durable. floor is as in session.Applied.
 	Apply func(delta store.Delta) (floor causal.Seen, err error)
+	// Blocked is told, after each batch, what of the schema kept it from being applied; empty
+	// if nothing did.
+	Blocked func(text string)
 	// Acked is told what the peer has durably committed.
 	Acked func(session.Acked) error
 	// State is what to say of this server in a ping.
@@ -337,9 +340,13 @@ func (r *run) apply(batch *spool, header wire.BatchHeader) {
 		case err != nil:
 			code, text := TroubleOf(err)
 			r.ends.Log.Error().Err(err).Str("code", code).Msg("a batch could not be applied")
-			actions := r.session.Failed(code, text, "")
-			return actions
+			if code == session.CodeSchema {
+				r.ends.Blocked(text)
+				return r.session.Blocked(r.ends.Clock())
+			}
+			return r.session.Failed(code, text, "")
 		}
+		r.ends.Blocked("")
 		return r.session.Applied(floor)
 	})
 }

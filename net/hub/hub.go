@@ -80,7 +80,8 @@ type seen struct {
 	trouble     string
 	cause       status.Cause
 	version     string
-	pendingOut  int64 // what the node says it has for us
+	schema      string // what of its schema is not here yet
+	pendingOut  int64  // what the node says it has for us
 	clockOffset time.Duration
 }
 
@@ -240,6 +241,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-cha
 			}
 			return 0, err
 		},
+		Blocked: func(text string) { h.recall(me.site, func(s *seen) { s.schema = text }) },
 		Acked: func(a session.Acked) error {
 			err := h.Store.AckedByNode(me.site, a.Position, a.Floor, a.Changes > 0)
 			h.progress.Notify()
@@ -343,7 +345,7 @@ func (h *Hub) left(me *live, ended *exchange.Ended) {
 		}
 		s.linked, s.trouble, s.cause = false, ended.Error(), status.NoLink
 		switch ended.Code {
-		case session.CodeIdentity, session.CodeSchema, session.CodeDisk:
+		case session.CodeIdentity, session.CodeDisk:
 			s.cause = status.Cause(ended.Code)
 		}
 	})

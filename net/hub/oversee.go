@@ -191,11 +191,14 @@ func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer 
 	case status.Identity:
 		facts.IdentityTrouble = known.trouble
 	case status.Schema:
-		facts.SchemaDifference, facts.LinkUp = known.trouble, true // the link is let go for it, and is not the cause
+		facts.SchemaDifference = known.trouble
 	case status.Disk:
 		facts.DiskTrouble = known.trouble
 	case status.Error:
 		facts.OtherTrouble = known.trouble
+	}
+	if known.schema != "" { // the hub lacks what the node has
+		facts.SchemaDifference = known.schema
 	}
 	server.Since, server.LastTransfer, server.Version = known.since, peer.LastTransfer, known.version
 	server.PendingOut, server.PendingIn, server.ClockOffsetMS = known.pendingOut, in, known.clockOffset.Milliseconds()

@@ -80,7 +80,8 @@ type View struct {
 	Trouble     string    // why there is no link
 	Cause       status.Cause
 	HubVersion  string
-	PendingIn   int64 // what the hub says it has for us
+	Schema      string // what of the hub's schema is not here yet
+	PendingIn   int64  // what the hub says it has for us
 	ClockOffset time.Duration
 	HubTrouble  string
 	Fold        error
@@ -224,6 +225,7 @@ func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, c
 			now, err := n.Store.Self()
 			return now.Floor, err
 		},
+		Blocked: func(text string) { n.look(func(v *View) { v.Schema = text }) },
 		Acked: func(a session.Acked) error {
 			if err := n.Store.Acknowledged(a.Position); err != nil {
 				return err
@@ -259,6 +261,12 @@ func (n *Node) ping() wire.Ping {
 	ping := wire.Ping{PendingOut: out, Floor: self.Floor}
 	if err != nil {
 		ping.Trouble, ping.TroubleText = exchange.TroubleOf(err)
+	} else {
+		n.look(func(v *View) {
+			if v.Schema != "" {
+				ping.Trouble, ping.TroubleText = session.CodeSchema, v.Schema
+			}
+		})
 	}
 	return ping
 }
@@ -349,7 +357,7 @@ func (n *Node) unlinked(err error) {
 	cause := status.NoLink
 	if ended, ok := errors.AsType[*exchange.Ended](err); ok {
 		switch ended.Code {
-		case session.CodeIdentity, session.CodeSchema, session.CodeRevoked, session.CodeDisk:
+		case session.CodeIdentity, session.CodeRevoked, session.CodeDisk:
 			cause = status.Cause(ended.Code)
 		}
 	}
@@ -362,7 +370,7 @@ func (n *Node) unlinked(err error) {
 		if was {
 			v.Since = n.Clock()
 		}
-		v.Linked, v.Trouble, v.Cause, v.PendingIn = false, err.Error(), cause, 0
+		v.Linked, v.Trouble, v.Cause, v.PendingIn, v.Schema = false, err.Error(), cause, 0, ""
 	})
 	n.mutex.Lock()
 	n.line = nil

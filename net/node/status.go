@@ -91,11 +91,10 @@ func facts(site store.Site, self store.Self, view View, conflicts int, out int64
 		switch view.Cause {
 		case status.Identity:
 			f.IdentityTrouble = view.Trouble
-		case status.Schema:
-			f.SchemaDifference, f.LinkUp = view.Trouble, true // the link is let go for it, and is not the cause
 		case status.Disk:
 			f.DiskTrouble = view.Trouble
 		}
+		f.SchemaDifference = view.Schema
 		if view.Fold != nil {
 			f.OtherTrouble = view.Fold.Error()
 		}

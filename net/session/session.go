@@ -28,6 +28,9 @@ const (
 	SilentAfter = 15 * time.Second
 	// OpeningTime is how long the greeting may take.
 	OpeningTime = 10 * time.Second
+	// AskAgainAfter is how long a batch that names an unknown table or column is left with its
+	// sender before it is asked for again. An upgrade takes minutes; a backlog costs a line.
+	AskAgainAfter = 15 * time.Second
 	// maxRepeats is how often a batch from one position may be refused in a row before the
 	// link is given up: the two ends disagree and repeating does not help.
 	maxRepeats = 3
@@ -168,10 +171,12 @@ type Session struct {
 	sentTo   causal.Position
 	sentN    int
 	repeats  int
+	repeated time.Time // when a batch was last not taken
 
 	// Incoming: what we have of the peer, and whether a batch is being applied.
 	have     causal.Position
 	applying *wire.BatchHeader
+	askAgain time.Time         // when to ask for a batch again that could not be placed; zero: never
 	early    *wire.BatchHeader // arrived before the greeting was over
 	floor    causal.Seen
 }
@@ -220,7 +225,7 @@ func (s *Session) Receive(now time.Time, message wire.Message) []Action {
 	case wire.Pong:
 		return []Action{Measured{ClockOffset: offset(now, m.EchoMillis, m.ClockMillis)}}
 	case wire.Ack:
-		return s.acked(m)
+		return s.acked(now, m)
 	case wire.Hello, wire.Welcome:
 		return s.refuse(CodeProtocol, "a second greeting on one link", "")
 	}
@@ -312,7 +317,7 @@ func (s *Session) Transmitting(to causal.Position, changes int, some bool) []Act
 	return nil
 }
 
-func (s *Session) acked(m wire.Ack) []Action {
+func (s *Session) acked(now time.Time, m wire.Ack) []Action {
 	changes := 0
 	switch {
 	case !s.inFlight || s.sentTo == 0:
@@ -322,6 +327,10 @@ func (s *Session) acked(m wire.Ack) []Action {
 	default:
 		// It began where the peer's knowledge does not end: go on from where it does.
 		s.changed = true
+		if now.Sub(s.repeated) > AskAgainAfter/2 {
+			s.repeats = 0 // asked for again, not refused again
+		}
+		s.repeated = now
 		if s.repeats++; s.repeats > maxRepeats {
 			return s.refuse(CodeProtocol, fmt.Sprintf("sent up to position %d, the peer says %d, again and again", s.sentTo, m.Position), "")
 		}
@@ -366,6 +375,15 @@ func (s *Session) Outdated(have causal.Position) []Action {
 	return []Action{Send{wire.Ack{Position: have, Floor: s.floor}}}
 }
 
+// Blocked says that the batch names what this server does not have yet. It stays the
+// sender's; the link stays up, what is ours goes on, and after a while the batch is asked
+// for again: by then the application here may have been upgraded.
+func (s *Session) Blocked(now time.Time) []Action {
+	s.applying = nil
+	s.askAgain = now.Add(AskAgainAfter)
+	return nil
+}
+
 // Failed says that the batch could not be applied. The link ends and is tried again later:
 // the batch is still the sender's to keep.
 func (s *Session) Failed(code, text, try string) []Action { return s.refuse(code, text, try) }
@@ -379,13 +397,21 @@ func (s *Session) Tick(now time.Time, ping wire.Ping) []Action {
 		return s.refuse(CodeSilent, "no greeting", "")
 	case now.Sub(s.heard) > SilentAfter:
 		return s.refuse(CodeSilent, fmt.Sprintf("no sign of life for %s", SilentAfter), "")
-	case s.phase == opening || now.Sub(s.pinged) < PingEvery:
+	case s.phase == opening:
 		return nil
+	}
+	var actions []Action
+	if !s.askAgain.IsZero() && now.After(s.askAgain) {
+		s.askAgain = time.Time{}
+		actions = append(actions, Send{wire.Ack{Position: s.have, Floor: s.floor}})
+	}
+	if now.Sub(s.pinged) < PingEvery {
+		return actions
 	}
 	s.pinged = now
 	s.pings++
 	ping.ID, ping.ClockMillis = s.pings, now.UnixMilli()
-	return []Action{Send{ping}}
+	return append(actions, Send{ping})
 }
 
 // Refuse ends the session from outside: a node was removed, say.

@@ -106,6 +106,9 @@ func TestATableMissingAtANodeTurnsOnlyThatNodeRedAndLevelsOnceItIsThere(t *testi
 			value := fmt.Sprint("sale ", i)
 			c.exec("burgas", "UPDATE item SET a='"+value+"' WHERE id=1")
 			c.eventually(value+" is at the hub", 2*time.Second, func() bool { return c.has("hub", "SELECT a FROM item WHERE id=1", value) })
+			own := fmt.Sprint("own ", i)
+			c.exec("varna", "UPDATE item SET b='"+own+"' WHERE id=2")
+			c.eventually(own+" of the node without the table is at the hub", 5*time.Second, func() bool { return c.has("hub", "SELECT b FROM item WHERE id=2", own) })
 			time.Sleep(time.Second)
 			if !c.green("hub", "burgas") || !c.green("hub", "hub") || c.green("hub", "varna") {
 				c.t.Fatalf("only varna has trouble:\n%s", c.statuses())
