@@ -40,6 +40,7 @@ type table struct {
 	shadow  string // quoted name of the shadow table
 	kept    string // quoted name of the kept journal (hub, class journal)
 	parent  *parent
+	fresh   bool           // the table was not known before
 	added   []int          // columns not seen before, of a table that was; indexes into Columns
 	alone   bool           // each row is a document of its own: no parent, no children
 	byName  map[string]int // index into Columns
@@ -186,6 +187,7 @@ func (t *table) assignNumbers(c *sqlite.Conn, assign bool) (err error) {
 		if t.number, err = c.Int("SELECT last_insert_rowid()"); err != nil {
 			return err
 		}
+		t.fresh = true
 	}
 	known, next := map[string]int{}, 0
 	err = c.Rows("SELECT number, name FROM ravno_column WHERE tab=?", []crdt.Value{integer(t.number)}, func(row []crdt.Value) error {

@@ -170,7 +170,7 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 	if err != nil {
 		return false, err
 	}
-	if kind == crdt.EditEdit && sameEdit(mine, others) {
+	if (kind == crdt.EditEdit || kind == crdt.KeyCollision) && sameEdit(mine, others) {
 		return false, nil // both wrote the same values: nothing to decide
 	}
 	root := tx.cat.byNumber[d.tab]

@@ -29,9 +29,10 @@ type Conflict struct {
 	ResolvedAt    time.Time
 	Note          string
 
-	sites    []causal.Site
-	detail   detail
-	revision int64
+	sites       []causal.Site
+	documentKey string // in hex
+	detail      detail
+	revision    int64
 }
 
 // ConflictColumn is one column of one row of the document, as each side has it.
@@ -94,6 +95,7 @@ func readConflicts(c *sqlite.Conn, cat *catalog, all bool) ([]Conflict, error) {
 		if err := json.Unmarshal([]byte(row[8].Bytes()), &x.detail); err != nil {
 			return fmt.Errorf("conflict %s: %w", x.ID, err)
 		}
+		x.documentKey = hex.EncodeToString([]byte(row[5].Bytes()))
 		x.Key = cat.nameKey(x.Table, crdt.Key(row[3].Bytes()))
 		x.DocumentKey = cat.nameKey(x.DocumentTable, crdt.Key(row[5].Bytes()))
 		list = append(list, x)
@@ -191,6 +193,9 @@ func (x *Conflict) column(tx *transaction, at cell, written map[causal.Site]stri
 	t := tx.cat.byName[strings.ToLower(at.table)]
 	if t == nil {
 		return column, false, nil // the table is gone; the record stays as it is
+	}
+	if _, known := t.byName[strings.ToLower(at.column)]; !known {
+		return column, false, nil // and so may be a column
 	}
 	raw, err := hex.DecodeString(at.key)
 	if err != nil {

@@ -143,7 +143,7 @@ func enrol(path string, clock Clock, prepare func(*sqlite.Conn) error, identify 
 		if err := c.Exec(layout); err != nil {
 			return err
 		}
-		tx := &transaction{c: c, clock: clock}
+		tx := &transaction{c: c, clock: clock, enrolling: true}
 		if err := identify(tx); err != nil {
 			return err
 		}

@@ -15,9 +15,18 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
+// checker is what a test or a generated case can fail with.
+type checker interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // chain is a hub and its nodes as files in one directory, with a hand on every transfer.
 type chain struct {
-	t     *testing.T
+	t     checker
 	dir   string
 	now   time.Time
 	hub   *Store
@@ -26,10 +35,14 @@ type chain struct {
 
 func (c *chain) clock() time.Time { return c.now }
 
+func emptyChain(t checker, dir string) *chain {
+	return &chain{t: t, dir: dir, now: time.Date(2026, 3, 1, 7, 0, 0, 0, time.UTC), nodes: map[string]*Store{}}
+}
+
 // newChain makes a hub of a schema and joins nodes to it.
 func newChain(t *testing.T, schema string, settings []Setting, nodes ...string) *chain {
 	t.Helper()
-	c := &chain{t: t, dir: t.TempDir(), now: time.Date(2026, 3, 1, 7, 0, 0, 0, time.UTC), nodes: map[string]*Store{}}
+	c := emptyChain(t, t.TempDir())
 	path := filepath.Join(c.dir, "hub.db")
 	if strings.HasSuffix(schema, ".sqlite") {
 		data, err := os.ReadFile(schema)
@@ -87,15 +100,22 @@ func (c *chain) store(name string) *Store {
 func (c *chain) at(site, sql string) {
 	c.t.Helper()
 	c.now = c.now.Add(time.Second)
+	c.must(c.try(site, sql))
+}
+
+// try is at for SQL that the schema may refuse.
+func (c *chain) try(site, sql string) error {
+	c.t.Helper()
 	conn, err := sqlite.Open(c.store(site).Path(), sqlite.ReadWrite)
 	c.must(err)
 	defer conn.Close()
 	c.must(conn.Exec("PRAGMA foreign_keys=ON"))
 	before, err := conn.Int("SELECT max(id) FROM ravno_log")
 	c.must(err)
-	c.must(conn.Exec(sql))
+	refused := conn.Exec(sql)
 	// The triggers read the machine's clock; this test has its own.
 	c.must(conn.Exec(fmt.Sprintf("UPDATE ravno_log SET ms=%d WHERE id>%d", c.now.UnixMilli(), before)))
+	return refused
 }
 
 // up brings a node's work to the hub, down the hub's to the node.

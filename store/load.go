@@ -203,10 +203,24 @@ func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock Clock)
 		return nil, "", err
 	}
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		if err := CheckLeftovers(path); err != nil {
+			return nil, "", err
+		}
 		report, err = installFresh(load, path, o, clock)
 		return report, "", err
 	}
 	return installInto(load, path, o, local, clock)
+}
+
+// CheckLeftovers refuses a path without a database where one's -wal, -shm or -journal file
+// still lies: SQLite would take them for the new file's and mix the two.
+func CheckLeftovers(path string) error {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		if _, err := os.Stat(path + suffix); err == nil {
+			return &FileError{Path: path + suffix, Problem: "belongs to a database that is not there any more", Try: "put that database back, or move this file away"}
+		}
+	}
+	return nil
 }
 
 func readCarried(load string, o *NodeOptions) error {
@@ -313,6 +327,13 @@ func installInto(load, path string, o NodeOptions, local LocalRows, clock Clock)
 			return nil
 		}
 		backup = fmt.Sprintf("%s.before-join-%s", path, clock().UTC().Format("20060102T150405Z"))
+		if err := emptyLike(path, backup); err != nil {
+			return err
+		}
+		var err error
+		if into.version, err = c.Int("PRAGMA data_version"); err != nil {
+			return err
+		}
 		return c.Exec("VACUUM INTO " + sqlite.Literal(backup))
 	}, into.load, carryShadows)
 	return report, backup, err
@@ -332,9 +353,27 @@ type intoLoad struct {
 	path   string
 	policy LocalRows
 	lacks  []string
+	// version is PRAGMA data_version as the backup copy began.
+	version int64
+}
+
+// emptyLike makes an empty file that nobody may read who may not read the original.
+func emptyLike(original, path string) error {
+	info, err := os.Stat(original)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, info.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func (l *intoLoad) load(tx *transaction) error {
+	if version, err := tx.c.Int("PRAGMA data_version"); err != nil || l.policy != RefuseLocal && version != l.version {
+		return errors.Join(err, fmt.Errorf("%s: the application wrote while the backup copy was made. Try: the same command again", l.path))
+	}
 	var synced []*table
 	for _, t := range tx.cat.tables {
 		switch {

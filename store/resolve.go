@@ -97,12 +97,18 @@ func (tx *transaction) decide(x *Conflict, r Resolution) ([]Write, error) {
 		if v == nil {
 			return nil, fmt.Errorf("conflict %s: %s deleted the row of %s. Try: --keep %s", x.ID, site, name, site)
 		}
+		if _, twice := chosen[at]; twice {
+			return nil, fmt.Errorf("conflict %s: %s is chosen twice. Try: each column once", x.ID, x.Columns[at].Spelling())
+		}
 		chosen[at] = *v
 	}
 	for name, v := range r.Set {
 		at, err := x.find(name)
 		if err != nil {
 			return nil, err
+		}
+		if _, twice := chosen[at]; twice {
+			return nil, fmt.Errorf("conflict %s: %s is chosen twice. Try: each column once", x.ID, x.Columns[at].Spelling())
 		}
 		chosen[at] = v
 	}
@@ -235,6 +241,11 @@ func (tx *transaction) keepSide(x *Conflict, site causal.Site) ([]Write, error) 
 		}
 		writes = append(writes, write...)
 	}
+	gone, err := tx.deleteRest(x, site)
+	if err != nil {
+		return nil, err
+	}
+	writes = append(writes, gone...)
 	back, err := tx.bringBack(x, site)
 	if err != nil {
 		return nil, err
@@ -271,6 +282,31 @@ func (c *ConflictColumn) overtaken() bool {
 		}
 	}
 	return c.Base == nil || *c.Base != *c.InForce
+}
+
+// deleteRest deletes, if the kept side deleted the document, the rows others wrote in it.
+func (tx *transaction) deleteRest(x *Conflict, site causal.Site) ([]Write, error) {
+	root := slices.ContainsFunc(x.detail.Sides, func(s side) bool {
+		return s.Site == site && s.Deleted && strings.EqualFold(s.Table, x.DocumentTable) && s.Key == x.documentKey
+	})
+	if !root {
+		return nil, nil
+	}
+	var writes []Write
+	for _, s := range x.detail.Sides {
+		t := tx.cat.byName[strings.ToLower(s.Table)]
+		raw, err := hex.DecodeString(s.Key)
+		if s.Site == site || s.Deleted || t == nil || err != nil {
+			continue
+		}
+		s.Deleted = true
+		write, err := tx.keepRow(x, t, crdt.Key(raw), s)
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes, write...)
+	}
+	return writes, nil
 }
 
 // bringBack restores the rows of the document that another side deleted and the kept side

@@ -203,7 +203,9 @@ type transaction struct {
 	dirty    bool // the state changed
 	tryHeld  bool // held rows may have found their place
 	noImages bool // ravno_image is empty
-	known    map[reference]othersTouches
+	// enrolling: the file is being made ravno's; the rows that are there are settled.
+	enrolling bool
+	known     map[reference]othersTouches
 }
 
 // position is the position of this transaction, taken at the first change that needs one.
@@ -304,6 +306,13 @@ func (tx *transaction) install() (*catalog, error) {
 		}
 	}
 	for _, t := range cat.tables {
+		if t.fresh && !t.own && !tx.enrolling {
+			// What a migration put into its new table before our triggers were there.
+			if err := tx.logAll(t); err != nil {
+				return nil, err
+			}
+		}
+		t.fresh = false
 		for _, column := range t.added {
 			if err := tx.logBackfill(t, t.Columns[column]); err != nil {
 				return nil, err
