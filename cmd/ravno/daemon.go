@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -170,13 +172,20 @@ func (d *daemon) summarise(results map[string][]exchange.TableResult, table stri
 		answer.Tables = append(answer.Tables, verifyTable{Table: own.Table, Rows: own.Rows, Digest: hex.EncodeToString(own.Sum[:]), Level: true, Keys: []string{}})
 		at[own.Table] = i
 	}
-	for name, tables := range results {
+	for _, name := range slices.Sorted(maps.Keys(results)) {
+		tables := results[name]
 		other := verifiedOther{Name: name, Level: tables != nil || len(digests) == 0}
 		if !other.Level {
 			other.Error = "not linked"
 		}
 		for _, t := range tables {
-			entry := &answer.Tables[at[t.Table]]
+			i, here := at[t.Table]
+			if !here {
+				i = len(answer.Tables)
+				at[t.Table] = i
+				answer.Tables = append(answer.Tables, verifyTable{Table: t.Table, Level: true, Keys: []string{}})
+			}
+			entry := &answer.Tables[i]
 			entry.Level = entry.Level && t.Level
 			entry.Differing += t.Differing
 			other.Level = other.Level && t.Level

@@ -119,6 +119,9 @@ func mayJoin(path string) error {
 		return nil
 	}
 	if _, statErr := os.Stat(path); errors.Is(statErr, os.ErrNotExist) {
+		if err := store.CheckLeftovers(path); err != nil {
+			return err
+		}
 		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
 			return &store.FileError{Path: path, Problem: "its directory does not exist", Try: "mkdir -p " + filepath.Dir(path)}
 		}

@@ -110,6 +110,9 @@ type daemon struct {
 	endpoint *quiclink.Endpoint
 	server   server
 	ready    string // the first half of the line it prints
+	// abandoned: not everything came to an end in time; the process does.
+	abandoned bool
+	marks     identity.Marks // as last saved
 }
 
 func (d *daemon) run(ctx context.Context) error {
@@ -117,7 +120,11 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() {
+		if !d.abandoned { // closing would wait for whoever holds the file
+			s.Close()
+		}
+	}()
 	d.store = s
 	lock, err := acquireLock(d.dir)
 	if err != nil {
@@ -127,6 +134,9 @@ func (d *daemon) run(ctx context.Context) error {
 	self, err := d.checkIdentity()
 	if err != nil {
 		return err
+	}
+	if err := os.Remove(filepath.Join(d.dir, unfinishedName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // left by an init that was killed as it was done: it was done
 	}
 	wake, err := watch(ctx, d.path, d.log)
 	if err != nil {
@@ -173,8 +183,11 @@ func (d *daemon) checkIdentity() (store.Self, error) {
 
 func (d *daemon) saveMarks() {
 	self, err := d.store.Self()
-	if err == nil {
-		err = identity.SaveMarks(d.dir, identity.Marks{Incarnation: self.Incarnation, Position: self.Position, Seen: self.Seen})
+	marks := identity.Marks{Incarnation: self.Incarnation, Position: self.Position, Seen: self.Seen}
+	if err == nil && marks != d.marks {
+		if err = identity.SaveMarks(d.dir, marks); err == nil {
+			d.marks = marks
+		}
 	}
 	if err != nil {
 		d.log.Error().Err(err).Msg("the marks beside the key could not be kept")
@@ -308,9 +321,12 @@ func (d *daemon) serve(ctx context.Context, self store.Self) error {
 	select {
 	case <-stopped:
 	case <-time.After(stopWithin):
+		d.abandoned = true
 		d.log.Warn().Msg("stopping without waiting any longer; everything acknowledged is on disk")
 	}
-	d.saveMarks()
+	if !d.abandoned {
+		d.saveMarks()
+	}
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}

@@ -51,12 +51,20 @@ func Verify(ctx context.Context, s *store.Store, line *Line, table string) ([]Ta
 	for _, h := range here {
 		t, known := there[h.Table]
 		result := TableResult{Table: h.Table, Rows: h.Rows, Sum: h.Sum, Level: known && t.Rows == h.Rows && t.Sum == [16]byte(h.Sum)}
-		if !result.Level {
+		switch {
+		case result.Level:
+		case !known: // the table is not there at all
+			result.Differing = int(h.Rows)
+		default:
 			if err := compareRows(ctx, s, line, h, t, &result); err != nil {
 				return nil, err
 			}
 		}
+		delete(there, h.Table)
 		results = append(results, result)
+	}
+	for name, t := range there { // tables that are not here at all
+		results = append(results, TableResult{Table: name, Differing: int(t.Rows)})
 	}
 	return results, nil
 }

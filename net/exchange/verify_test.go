@@ -124,18 +124,22 @@ func TestManyDifferingRowsAreCountedAndSomeNamed(t *testing.T) {
 	}
 }
 
-func TestATableThatIsMissingAtTheOtherEndIsSaid(t *testing.T) {
+func TestATableThatIsMissingAtOneEndDiffersInAllItsRowsSeenFromBoth(t *testing.T) {
 	hub, node := newStores(t, twoTables)
 	write(t, node.Path(), "DROP TABLE tag")
 	_, err := node.Fold()
 	must(t, err)
-	line := connect(t, hub, node)
-	results, err := Verify(t.Context(), hub, line, "")
-	if err == nil || !strings.Contains(err.Error(), "tag") {
-		t.Errorf("found %+v, %v; want an error that names the table", results, err)
+	for _, at := range []struct {
+		name string
+		s    *store.Store
+		line *Line
+	}{{"hub", hub, connect(t, hub, node)}, {"node", node, connect(t, node, hub)}} {
+		results, err := Verify(t.Context(), at.s, at.line, "")
+		must(t, err)
+		if len(results) != 2 || !results[0].Level || results[1].Table != "tag" || results[1].Level || results[1].Differing != 2 {
+			t.Errorf("from the %s: %+v", at.name, results)
+		}
 	}
-	_, err = Verify(t.Context(), hub, line, "item")
-	must(t, err)
 }
 
 func TestAnsweringOverAStuckLineDoesNotHoldTheDatabase(t *testing.T) {

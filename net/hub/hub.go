@@ -59,6 +59,8 @@ type Hub struct {
 	look     chan struct{}   // to look at removed nodes and the status now
 	loads    sync.Mutex      // one first load is written at a time
 
+	background sync.WaitGroup
+
 	mutex sync.Mutex
 	live  map[causal.Site]*live
 	seen  map[causal.Site]*seen
@@ -99,6 +101,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		return err
 	}
 	var workers sync.WaitGroup
+	defer h.background.Wait()
 	defer workers.Wait()
 	defer listener.Close()
 	workers.Go(func() { h.folder.Run(ctx) })
@@ -264,20 +267,20 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-cha
 func (h *Hub) handle(ctx context.Context, me *live, message wire.Message) {
 	switch m := message.(type) {
 	case wire.Where:
-		go func() { // folding may wait for the application; the link must not
+		h.background.Go(func() { // folding may wait for the application; the link must not
 			if err := h.folder.Fold(); err != nil {
 				return // the node asks again
 			}
 			if self, err := h.Store.Self(); err == nil {
 				me.line.Send(ctx, wire.Here{ID: m.ID, Position: self.Position})
 			}
-		}()
+		})
 	case wire.Digest:
 		me.line.Answer(m.ID, m)
 	case wire.Rows:
 		me.line.Answer(m.ID, m) // in the order they come: the last says that it is
 	case wire.DigestRequest, wire.RowsRequest:
-		go exchange.AnswerDigest(ctx, h.Store, me.line, m)
+		h.background.Go(func() { exchange.AnswerDigest(ctx, h.Store, me.line, m) })
 	}
 }
 
@@ -330,12 +333,13 @@ func (h *Hub) noticed(me *live, a session.Action) {
 // left notes that a node's link has ended, and why.
 func (h *Hub) left(me *live, ended *exchange.Ended) {
 	h.mutex.Lock()
-	if h.live[me.site] == me {
+	current := h.live[me.site] == me
+	if current {
 		delete(h.live, me.site)
 	}
 	h.mutex.Unlock()
-	if ended.Code == session.CodeReplaced {
-		return
+	if !current {
+		return // a newer link has taken over, and tells how things are
 	}
 	was := false
 	h.recall(me.site, func(s *seen) {

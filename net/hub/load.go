@@ -24,6 +24,10 @@ const (
 	loadKept = 24 * time.Hour
 	// loadPiece is how much of a first load goes into one frame, in bytes.
 	loadPiece = 256 << 10
+	// loadPing is how often a node that waits for its load to be written hears of it.
+	loadPing = 5 * time.Second
+	// piecesPerLook is after how many pieces the hub looks whether the node was removed.
+	piecesPerLook = 16
 	// loadStall is how long one piece may take before the line counts as dead.
 	loadStall = time.Minute
 )
@@ -43,7 +47,7 @@ func (h *Hub) sendLoad(ctx context.Context, link *quiclink.Link, m wire.Snapshot
 	offset := m.Offset
 	if errors.Is(err, os.ErrNotExist) {
 		offset = 0
-		l, err = h.writeLoad()
+		l, err = h.writeLoadFor(link)
 	}
 	if err == nil {
 		err = h.sendPieces(ctx, link, l, offset)
@@ -59,6 +63,26 @@ func (h *Hub) sendLoad(ctx context.Context, link *quiclink.Link, m wire.Snapshot
 		h.Log.Error().Err(err).Msg("the time of a first load could not be kept")
 	}
 	h.finish(link)
+}
+
+// writeLoadFor writes a first load and meanwhile tells the node, which waits for it, that
+// it is still at it: a large database takes minutes.
+func (h *Hub) writeLoadFor(link *quiclink.Link) (l *load, err error) {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		l, err = h.writeLoad()
+	}()
+	ticker := time.NewTicker(loadPing)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-written:
+			return l, err
+		case <-ticker.C:
+			wire.Write(link.Control(), wire.Ping{ClockMillis: h.Clock().UnixMilli()}) // if it does not get there, nor will the load
+		}
+	}
 }
 
 func (h *Hub) loadDir() string { return filepath.Join(h.StateDir, "load") }
@@ -182,7 +206,12 @@ func (h *Hub) sendPieces(ctx context.Context, link *quiclink.Link, l *load, offs
 		return err
 	}
 	piece := make([]byte, loadPiece)
-	for ctx.Err() == nil {
+	for sent := 0; ctx.Err() == nil; sent++ {
+		if sent%piecesPerLook == 0 {
+			if err := h.admit(link.Peer().Site, link.Peer().Serial); err != nil {
+				return err
+			}
+		}
 		n, err := io.ReadFull(file, piece)
 		if n > 0 {
 			if err := control.SetWriteDeadline(time.Now().Add(loadStall)); err != nil {

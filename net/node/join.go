@@ -53,7 +53,9 @@ type Join struct {
 // joining is what a join remembers in its state directory, to be taken up again.
 type joining struct {
 	Incarnation []byte `json:"incarnation"`
-	Site        uint32 `json:"site"`
+	Name        string `json:"name"` // as enrolled; empty: not yet
+	Hub         string `json:"hub"`
+	CA          []byte `json:"ca"` // fingerprint of the organisation joined
 	LoadID      string `json:"load_id"`
 	SHA256      []byte `json:"sha256"`
 	Size        uint64 `json:"size"`
@@ -91,11 +93,12 @@ func (j *Join) Run(ctx context.Context) (*Joined, error) {
 	j.Progress("installing triggers", 0, 0)
 	options := store.NodeOptions{Site: self.Site(), Addresses: j.Token.Addresses}
 	copy(options.Incarnation[:], memory.Incarnation)
-	report, backup, err := store.InstallLoad(load, j.Path, options, j.Local, j.Clock)
-	if err != nil {
+	// The marks first: a database that is enrolled and has none would be taken for a copy.
+	if err := identity.SaveMarks(j.StateDir, identity.Marks{Incarnation: options.Incarnation}); err != nil {
 		return nil, err
 	}
-	if err := identity.SaveMarks(j.StateDir, identity.Marks{Incarnation: options.Incarnation}); err != nil {
+	report, backup, err := store.InstallLoad(load, j.Path, options, j.Local, j.Clock)
+	if err != nil {
 		return nil, err
 	}
 	if err := os.RemoveAll(filepath.Join(j.StateDir, "load")); err != nil {
@@ -135,9 +138,15 @@ func (j *Join) keep(memory *joining) error {
 	return os.Rename(temporary, j.memoryPath())
 }
 
-// identify redeems the token. A repetition after a cut redeems it again: the hub knows the
-// same incarnation and renews the certificate.
+// identify redeems the token, or goes on with the certificate an earlier try was given. A
+// repetition after a cut redeems the token again: the hub knows the same incarnation and
+// renews the certificate.
 func (j *Join) identify(ctx context.Context, memory *joining) (self *identity.Identity, name, hub string, err error) {
+	if memory.Name != "" && string(memory.CA) == string(j.Token.CAFingerprint[:]) {
+		if self, err := identity.Load(j.StateDir); err == nil {
+			return self, memory.Name, memory.Hub, nil
+		}
+	}
 	key, err := identity.NewKey(j.StateDir)
 	if err != nil {
 		return nil, "", "", err
@@ -163,7 +172,11 @@ func (j *Join) identify(ctx context.Context, memory *joining) (self *identity.Id
 		return nil, "", "", fmt.Errorf("enrolling: the hub answered with %s", answer.Kind())
 	}
 	self, err = identity.Install(j.StateDir, j.Token.CAFingerprint, enrolled.CA, enrolled.Certificate)
-	return self, enrolled.Name, enrolled.HubName, err
+	if err != nil {
+		return nil, "", "", err
+	}
+	memory.Name, memory.Hub, memory.CA = enrolled.Name, enrolled.HubName, j.Token.CAFingerprint[:]
+	return self, enrolled.Name, enrolled.HubName, j.keep(memory)
 }
 
 // ask writes a message and reads the answer; a refusal is an error.
@@ -175,6 +188,13 @@ func (j *Join) ask(link *quiclink.Link, question wire.Message) (wire.Message, er
 		return nil, err
 	}
 	answer, err := wire.Read(link.Control(), wire.MaxControl)
+	for err == nil && answer.Kind() == wire.KindPing { // the hub is still at it
+		j.Progress("waiting for the hub to write the first load", 0, 0)
+		if err := link.Control().SetDeadline(time.Now().Add(loadStall)); err != nil {
+			return nil, err
+		}
+		answer, err = wire.Read(link.Control(), wire.MaxControl)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -69,8 +70,9 @@ type Node struct {
 	retry chan struct{}  // to dial at once
 
 	background sync.WaitGroup
-	keeping    sync.Mutex // guards told
-	told       time.Time  // of the hub's last status that was kept
+	heard      atomic.Uint64 // counts the hub's statuses as they arrive
+	keeping    sync.Mutex    // guards kept
+	kept       uint64        // the number of the last status that was kept
 }
 
 // View is what a node knows of its link and the hub, beyond its database.
@@ -153,7 +155,7 @@ func (n *Node) connect(ctx context.Context) (time.Duration, error) {
 	defer stop()
 	began := n.Clock()
 	s := session.NewNode(session.NodeSelf{Self: session.Self{Version: n.Version, Incarnation: self.Incarnation, Position: self.Position},
-		Seen: self.Seen, HubIncarnation: self.HubIncarnation, Floor: self.Floor})
+		Seen: self.Seen, HubIncarnation: self.HubIncarnation, Floor: self.Floor, HubHave: self.HubHave})
 	ended := exchange.Run(ctx, link, s, nil, n.ends(ctx, self, line, changed))
 	if !s.Running() && !n.wasLinked() {
 		return 0, ended
@@ -310,7 +312,8 @@ func (n *Node) measured(offset time.Duration) {
 func (n *Node) handle(ctx context.Context, line *exchange.Line, message wire.Message) {
 	switch m := message.(type) {
 	case wire.Status:
-		n.background.Go(func() { n.keepStatus(m.JSON) }) // waits its turn behind an apply; the link must not
+		number := n.heard.Add(1)
+		n.background.Go(func() { n.keepStatus(number, m.JSON) }) // waits its turn behind an apply; the link must not
 	case wire.Here:
 		line.Answer(m.ID, m)
 	case wire.Digest:
@@ -318,21 +321,21 @@ func (n *Node) handle(ctx context.Context, line *exchange.Line, message wire.Mes
 	case wire.Rows:
 		line.Answer(m.ID, m) // in the order they come: the last says that it is
 	case wire.DigestRequest, wire.RowsRequest:
-		go exchange.AnswerDigest(ctx, n.Store, line, m)
+		n.background.Go(func() { exchange.AnswerDigest(ctx, n.Store, line, m) })
 	}
 }
 
 // keepStatus keeps the hub's word on all servers, after checking that it is one, and that no
 // later one has been kept already.
-func (n *Node) keepStatus(json []byte) {
-	snapshot, err := status.Decode(json)
+func (n *Node) keepStatus(number uint64, json []byte) {
+	_, err := status.Decode(json)
 	n.keeping.Lock()
 	defer n.keeping.Unlock()
-	if err == nil && snapshot.At.Before(n.told) {
+	if number < n.kept {
 		return
 	}
 	if err == nil {
-		n.told = snapshot.At
+		n.kept = number
 		err = n.Store.SetHubStatus(string(json))
 	}
 	if err != nil {

@@ -137,6 +137,7 @@ type NodeSelf struct {
 	Seen           causal.Seen
 	HubIncarnation causal.Incarnation
 	Floor          causal.Seen
+	HubHave        causal.Position // the hub has acknowledged up to here
 }
 
 // NodePeer is what the hub knows of a node.
@@ -280,6 +281,9 @@ func (s *Session) welcome(now time.Time, m wire.Welcome) []Action {
 		return s.refuse(CodeIdentity, "the hub is not the one this node was loaded from", "ravno leave, then ravno join with a new token")
 	case m.Have > s.self.Position:
 		return s.refuse(CodeIdentity, fmt.Sprintf("the hub has this node's position %d, the database here is at %d: it was restored from a backup", m.Have, s.self.Position), "ravno leave --force, then ravno join --keep-local with a new token")
+	}
+	if m.Have < s.node.HubHave {
+		return s.refuse(CodeIdentity, fmt.Sprintf("the hub had acknowledged this node's position %d and has %d now: the hub's database was restored from a backup", s.node.HubHave, m.Have), "put the hub's newest database back")
 	}
 	s.phase, s.peerHas = running, m.Have
 	linked := Linked{PeerVersion: m.Version, ClockOffset: offset(now, s.started.UnixMilli(), m.ClockMillis)}
