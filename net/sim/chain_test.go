@@ -111,10 +111,11 @@ func newTemplate(t *testing.T, schema string, settings []store.Setting, names ..
 
 // chain is a running copy of a template.
 type chain struct {
-	t     checker
-	net   *simlink.Network
-	sites []*site // the hub first
-	level func()  // to be called instead of waiting, if set
+	t      checker
+	net    *simlink.Network
+	sites  []*site // the hub first
+	strays []stray // batches that were copied on their way
+	level  func()  // to be called instead of waiting, if set
 }
 
 type site struct {

@@ -2,14 +2,19 @@ package sim
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"ravno/crdt"
+	"ravno/crdt/causal"
 	"ravno/net/quiclink/simlink"
 	"ravno/store"
 )
@@ -245,7 +250,7 @@ func schedule(t *rapid.T, tpl *template) {
 func (c *chain) step(t *rapid.T, l *ledger) {
 	s := c.sites[rapid.IntRange(0, len(c.sites)-1).Draw(t, "site")]
 	switch action := rapid.SampledFrom([]string{"edit", "edit", "edit", "edit", "replace", "delete", "pair", "happen", "cut", "heal",
-		"crash", "restart", "pause", "pause", "bad line", "good line"}).Draw(t, "action"); action {
+		"crash", "restart", "pause", "pause", "bad line", "good line", "copy batch", "copy batch", "deliver copy"}).Draw(t, "action"); action {
 	case "edit", "replace", "delete":
 		c.must(c.edit(l, s, drawTarget(t), action, rapid.IntRange(1, 7).Draw(t, "columns")))
 	case "pair":
@@ -269,10 +274,83 @@ func (c *chain) step(t *rapid.T, l *ledger) {
 		c.run(s)
 	case "pause":
 		time.Sleep(time.Duration(rapid.SampledFrom([]int{1, 20, 200, 3000, 20000}).Draw(t, "milliseconds")) * time.Millisecond)
+	case "copy batch":
+		c.copyBatch(s)
+	case "deliver copy":
+		c.deliverCopy(rapid.IntRange(0, 3).Draw(t, "copy"))
 	case "bad line":
 		c.net.SetFate(badLine)
 	case "good line":
 		c.net.SetFate(nil)
+	}
+}
+
+// stray is a copy of a batch that will arrive a second time, or late, or at a server that
+// has moved on meanwhile.
+type stray struct {
+	from, to *site
+	delta    func() store.Delta
+}
+
+// copyBatch copies what a node would send to the hub now, or the hub to the first node.
+func (c *chain) copyBatch(s *site) {
+	c.t.Helper()
+	hub := c.sites[0]
+	if s.daemon == nil || hub.daemon == nil {
+		return
+	}
+	self, err := s.daemon.store.Self()
+	c.must(err)
+	node, above, to := causal.Site(0), self.HubHave, hub
+	if s == hub {
+		to = c.sites[1]
+		peer, _, err := hub.daemon.store.Peer(2)
+		c.must(err)
+		node, above = 2, peer.Acked
+	}
+	var sections []*crdt.Section
+	end, _, err := s.daemon.store.Outgoing(node, above, func(_ causal.Position, section *crdt.Section) error {
+		sections = append(sections, section)
+		return nil
+	})
+	c.must(err)
+	c.strays = append(c.strays, stray{from: s, to: to, delta: func() store.Delta {
+		left := sections
+		return store.Delta{From: above, To: end, Next: func() (*crdt.Section, error) {
+			if len(left) == 0 {
+				return nil, io.EOF
+			}
+			next := *left[0]
+			left = left[1:]
+			next.Changes = slices.Clone(next.Changes)
+			for i := range next.Changes {
+				next.Changes[i].Registers = slices.Clone(next.Changes[i].Registers)
+			}
+			return &next, nil
+		}}
+	}})
+}
+
+// deliverCopy lets a copied batch arrive, behind the back of whatever link there is. It is
+// merged if it fits exactly, and refused if it does not.
+func (c *chain) deliverCopy(i int) {
+	c.t.Helper()
+	if i >= len(c.strays) || c.strays[i].to.daemon == nil {
+		return
+	}
+	s := c.strays[i]
+	var err error
+	if s.to == c.sites[0] {
+		number := causal.Site(slices.Index(c.sites, s.from) + 1)
+		_, err = s.to.daemon.store.ApplyFromNode(number, s.delta(), 0)
+		s.to.daemon.hub.Poke()
+	} else {
+		_, err = s.to.daemon.store.ApplyFromHub(s.delta())
+		s.to.daemon.node.Poke()
+	}
+	var outdated *store.OutOfOrderError
+	if err != nil && !errors.As(err, &outdated) {
+		c.t.Fatalf("a stray batch from %s: %v", s.from.name, err)
 	}
 }
 
