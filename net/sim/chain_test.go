@@ -138,8 +138,9 @@ type daemon struct {
 	end    func()
 }
 
-// start copies the first n sites of a template into dir and starts their daemons.
-func (tpl *template) start(t checker, dir string, n int) *chain {
+// start copies the first n sites of a template into dir and starts their daemons, each with
+// its wall clock wrong by its skew; none if there are no skews.
+func (tpl *template) start(t checker, dir string, n int, skews ...time.Duration) *chain {
 	t.Helper()
 	c := &chain{t: t, net: simlink.New(latency)}
 	for i, name := range tpl.names[:n] {
@@ -157,6 +158,9 @@ func (tpl *template) start(t checker, dir string, n int) *chain {
 		c.must(err)
 		app.SetMaxOpenConns(1)
 		s := &site{name: name, db: db, host: simlink.Host(byte(i + 1)), app: app, wake: make(chan struct{}, 1)}
+		if i < len(skews) {
+			s.skew = skews[i]
+		}
 		c.sites = append(c.sites, s)
 		c.run(s)
 	}

@@ -232,11 +232,12 @@ func schedule(t *rapid.T, tpl *template) {
 	}
 	defer os.RemoveAll(dir)
 	rapid.SyncTest(t, func(t *rapid.T) {
-		c := tpl.start(t, dir, rapid.IntRange(3, len(tpl.names)).Draw(t, "sites"))
-		defer c.stop()
-		for _, s := range c.sites {
-			s.skew = time.Duration(rapid.SampledFrom([]int{0, 0, 0, -3600, 40, 86400 * 365}).Draw(t, "skew seconds")) * time.Second
+		skews := make([]time.Duration, rapid.IntRange(3, len(tpl.names)).Draw(t, "sites"))
+		for i := range skews {
+			skews[i] = time.Duration(rapid.SampledFrom([]int{0, 0, 0, -3600, 40, 86400 * 365}).Draw(t, "skew seconds")) * time.Second
 		}
+		c := tpl.start(t, dir, len(skews), skews...)
+		defer c.stop()
 		l := &ledger{written: map[string]cell{}, journal: map[string]int{}}
 		for range rapid.IntRange(3, 25).Draw(t, "steps") {
 			c.step(t, l)
