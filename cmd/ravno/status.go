@@ -11,7 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ravno/crdt/causal"
+	"ravno/net/hub"
+	"ravno/net/node"
 	"ravno/net/status"
 	"ravno/store"
 )
@@ -122,105 +123,15 @@ func offlineSnapshot(s *store.Store, now time.Time) (status.Snapshot, error) {
 	if err != nil {
 		return status.Snapshot{}, err
 	}
-	sites, err := s.Sites()
-	if err != nil {
-		return status.Snapshot{}, err
-	}
-	conflicts, _, err := s.OpenConflicts()
-	if err != nil {
-		return status.Snapshot{}, err
-	}
-	snapshot := status.Snapshot{Site: self.Name, Role: string(self.Role), Hub: self.Hub, At: now}
-	known, err := othersOffline(s, self)
-	if err != nil {
-		return status.Snapshot{}, err
-	}
-	for _, site := range sites {
-		if site.Removed {
-			continue
-		}
-		server := known[site.Number]
-		server.Name, server.Role, server.Conflicts = site.Name, string(site.Role), conflicts[site.Number]
-		if server.State == "" {
-			server.State, server.CauseText = status.Grey, "not known: the daemon is not running here"
-		}
-		if site.Number == self.Site {
-			server.State, server.Cause = status.Red, status.NoLink
-			server.CauseText = "the daemon is not running. Try: ravno run --db " + s.Path()
-		}
-		snapshot.Servers = append(snapshot.Servers, server)
+	trouble := "the daemon is not running. Try: ravno run --db " + s.Path()
+	var snapshot status.Snapshot
+	if self.Role == store.Hub {
+		snapshot, err = hub.Offline(s, trouble, version, now)
+	} else {
+		snapshot, err = node.Snapshot(s, node.View{Trouble: trouble, Since: self.LastTransfer}, version, now)
 	}
 	if foldErr != nil {
 		snapshot.Notices = append(snapshot.Notices, "what was written here last is not counted: "+foldErr.Error())
 	}
-	tables, err := s.Tables()
-	for _, t := range tables {
-		if t.Reason != "" {
-			snapshot.Notices = append(snapshot.Notices, "table "+t.Table+" does not sync: "+tableRemark(t))
-		}
-	}
-	return snapshot.Judged(), err
-}
-
-// othersOffline is what the file knows of each server: at the hub its own record of each
-// node, at a node the hub's last word. The entry of a server nothing is known of is empty.
-func othersOffline(s *store.Store, self store.Self) (map[causal.Site]status.Server, error) {
-	known := map[causal.Site]status.Server{}
-	if self.Role == store.Hub {
-		peers, err := s.Peers()
-		if err != nil {
-			return nil, err
-		}
-		newest := self.LastTransfer
-		for _, p := range peers {
-			pending, err := s.Pending(p.Site, p.Acked)
-			if err != nil {
-				return nil, err
-			}
-			known[p.Site] = status.Server{State: status.Red, Cause: status.NoLink, CauseText: "no link: the hub's daemon is not running",
-				LastTransfer: p.LastTransfer, PendingIn: pending}
-			if p.LastTransfer.After(newest) {
-				newest = p.LastTransfer
-			}
-		}
-		known[causal.Hub] = status.Server{LastTransfer: newest}
-		return known, nil
-	}
-	pending, err := s.Pending(0, self.HubHave)
-	if err != nil {
-		return nil, err
-	}
-	if err := lastWord(s, self, known); err != nil {
-		return nil, err
-	}
-	known[causal.Hub] = status.Server{State: status.Red, Cause: status.NoLink, CauseText: "no link: the daemon is not running here",
-		LastTransfer: self.LastTransfer, Version: known[causal.Hub].Version}
-	own := known[self.Site]
-	own.LastTransfer, own.PendingOut, own.ClockOffsetMS = self.LastTransfer, pending, -self.ClockOffset.Milliseconds()
-	known[self.Site] = own
-	return known, nil
-}
-
-// lastWord takes from the hub's last status what stays true: when each server last had
-// something transferred, and its version.
-func lastWord(s *store.Store, self store.Self, known map[causal.Site]status.Server) error {
-	if self.HubStatus == "" {
-		return nil
-	}
-	last, err := status.Decode([]byte(self.HubStatus))
-	if err != nil {
-		return fmt.Errorf("%s: the hub's last status: %w. Try: ravno run --db %s", s.Path(), err, s.Path())
-	}
-	sites, err := s.Sites()
-	if err != nil {
-		return err
-	}
-	for _, server := range last.Servers {
-		for _, site := range sites {
-			if site.Name == server.Name && !site.Removed {
-				known[site.Number] = status.Server{LastTransfer: server.LastTransfer, Version: server.Version}
-			}
-		}
-	}
-	return nil
+	return snapshot, err
 }

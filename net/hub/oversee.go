@@ -104,17 +104,16 @@ func (h *Hub) Status() (status.Snapshot, error) {
 		known[site] = *s
 	}
 	h.mutex.Unlock()
-	return snapshot(h.Store, known, h.folder.Trouble(), true, h.Version, h.Clock())
+	return snapshot(h.Store, known, h.folder.Trouble(), "", h.Version, h.Clock())
 }
 
-// Offline is the status at the hub while no daemon runs there.
-func Offline(s *store.Store, version string, now time.Time) (status.Snapshot, error) {
-	return snapshot(s, nil, nil, false, version, now)
+// Offline is the status at the hub while no daemon runs there; why says so in words.
+func Offline(s *store.Store, why, version string, now time.Time) (status.Snapshot, error) {
+	return snapshot(s, nil, nil, why, version, now)
 }
 
-const notRunning = "the daemon is not running here. Try: ravno run"
-
-func snapshot(s *store.Store, known map[causal.Site]seen, folding error, daemon bool, version string, now time.Time) (status.Snapshot, error) {
+// snapshot is the status at the hub. stopped says why no daemon runs; empty: one does.
+func snapshot(s *store.Store, known map[causal.Site]seen, folding error, stopped, version string, now time.Time) (status.Snapshot, error) {
 	self, err := s.Self()
 	if err != nil {
 		return status.Snapshot{}, err
@@ -135,7 +134,7 @@ func snapshot(s *store.Store, known map[causal.Site]seen, folding error, daemon 
 	for _, p := range peers {
 		bySite[p.Site] = p
 	}
-	snap := status.Snapshot{Site: self.Name, Role: string(store.Hub), Hub: self.Name, At: now, Daemon: daemon}
+	snap := status.Snapshot{Site: self.Name, Role: string(store.Hub), Hub: self.Name, At: now, Daemon: stopped == ""}
 	for _, site := range sites {
 		if site.Removed {
 			continue
@@ -143,9 +142,9 @@ func snapshot(s *store.Store, known map[causal.Site]seen, folding error, daemon 
 		server := status.Server{Name: site.Name, Role: string(site.Role), Conflicts: conflicts[site.Number]}
 		facts := status.Facts{Known: true, Conflicts: conflicts[site.Number]}
 		if site.Number == self.Site {
-			ownFacts(&facts, &server, self, peers, folding, daemon)
+			ownFacts(&facts, &server, self, peers, folding, stopped)
 			server.Version = version
-		} else if err := nodeFacts(s, &facts, &server, bySite[site.Number], known[site.Number], daemon); err != nil {
+		} else if err := nodeFacts(s, &facts, &server, bySite[site.Number], known[site.Number], stopped); err != nil {
 			return status.Snapshot{}, err
 		}
 		verdict := status.Judge(facts, now.Location())
@@ -156,11 +155,8 @@ func snapshot(s *store.Store, known map[causal.Site]seen, folding error, daemon 
 	return snap.Judged(), err
 }
 
-func ownFacts(facts *status.Facts, server *status.Server, self store.Self, peers []store.Peer, folding error, daemon bool) {
-	facts.LinkUp = daemon
-	if !daemon {
-		facts.LinkTrouble = notRunning
-	}
+func ownFacts(facts *status.Facts, server *status.Server, self store.Self, peers []store.Peer, folding error, stopped string) {
+	facts.LinkUp, facts.Stopped = stopped == "", stopped
 	if folding != nil {
 		if cause, text := exchange.TroubleOf(folding); cause == session.CodeDisk {
 			facts.DiskTrouble = text
@@ -176,7 +172,7 @@ func ownFacts(facts *status.Facts, server *status.Server, self store.Self, peers
 	}
 }
 
-func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer store.Peer, known seen, daemon bool) error {
+func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer store.Peer, known seen, stopped string) error {
 	in, err := s.Pending(peer.Site, peer.Acked)
 	if err != nil {
 		return err
@@ -184,8 +180,8 @@ func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer 
 	facts.LinkUp, facts.LinkSince, facts.LinkTrouble = known.linked, known.since, known.trouble
 	facts.PendingOut, facts.PendingIn = known.pendingOut, in
 	facts.ClockOffset, facts.ClockLimit = known.clockOffset, clockLimit
-	if !daemon {
-		facts.LinkTrouble = notRunning
+	if stopped != "" {
+		facts.LinkSince, facts.LinkTrouble = peer.LastTransfer, "the daemon at the hub is not running"
 	}
 	switch known.cause {
 	case status.Identity:

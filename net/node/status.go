@@ -86,6 +86,9 @@ func facts(site store.Site, self store.Self, view View, conflicts int, out int64
 	switch site.Number {
 	case self.Site:
 		f.Known, f.PendingOut, f.PendingIn = true, out, view.PendingIn
+		if !view.Daemon {
+			f.Stopped = view.Trouble
+		}
 		f.ClockOffset, f.ClockLimit = view.ClockOffset, ClockLimit
 		f.Revoked = site.Removed || view.Cause == status.Revoked
 		switch view.Cause {
@@ -100,6 +103,9 @@ func facts(site store.Site, self store.Self, view View, conflicts int, out int64
 		}
 	case causal.Hub:
 		f.Known, f.OtherTrouble = true, view.HubTrouble
+		if !view.Daemon {
+			f.LinkTrouble = "the daemon is not running here"
+		}
 	default:
 		f.Known = false
 	}

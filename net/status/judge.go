@@ -20,6 +20,7 @@ type Facts struct {
 	LinkUp      bool
 	LinkSince   time.Time // since when the link is as it is (if !Known: since when the observer has no link); zero: never had one
 	LinkTrouble string    // why the link is down, "hub unreachable"; may be empty
+	Stopped     string    // why this server itself does nothing, "the daemon is not running"; empty: it does
 
 	PendingOut, PendingIn int64 // changes yet to be sent and received
 
@@ -118,6 +119,9 @@ func sentence(found []finding) string {
 }
 
 func (f Facts) linkText(loc *time.Location) string {
+	if f.Stopped != "" {
+		return oneLine(f.Stopped)
+	}
 	text := "no link yet"
 	if !f.LinkSince.IsZero() {
 		text = "no link since " + minuteAndZone(f.LinkSince, loc)
