@@ -185,6 +185,9 @@ func (tx *transaction) writeColumns(x *Conflict, chosen map[int]crdt.Value) ([]W
 	}
 	for row, m := range aside {
 		t := tx.cat.byNumber[row.tab]
+		if whole, err := t.complete(row.key, m); err != nil || !whole {
+			return nil, errors.Join(err, fmt.Errorf("conflict %s: not every value of the row of %s is here yet. Try: again when this server is level", x.ID, t.Name))
+		}
 		if err := tx.insertImage(t, m); err != nil {
 			return nil, tx.refuseResolution(x, err)
 		}

@@ -383,3 +383,20 @@ func (c *chain) migrate(site, sql string) {
 	}
 	c.must(conn.Exec(sql))
 }
+
+func TestARowWithValuesStillToComeIsNotResolvedWithDefaults(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price INT); INSERT INTO p VALUES(1,'soup',4)", nil, "a")
+	c.at("hub", "DELETE FROM p")
+	c.at("a", "UPDATE p SET price=5")
+	c.up("a") // the hub has the price alone: it deleted the name
+	open := c.open("hub")
+	if len(open) != 1 {
+		t.Fatalf("%+v", open)
+	}
+	if _, err := c.hub.Resolve(open[0].ID, Resolution{Set: map[string]crdt.Value{"price": crdt.IntegerValue(9)}, By: "admin"}); err == nil {
+		t.Errorf("resolved to %q although the name is not known yet", c.rows("hub", "SELECT * FROM p"))
+	}
+	c.settle()
+	c.level()
+	c.expect("hub", "SELECT * FROM p", "1|soup|5")
+}
