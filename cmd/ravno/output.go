@@ -21,10 +21,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"ravno/net/status"
 )
 
 const (
@@ -52,23 +52,7 @@ func oneLine(text string) string {
 }
 
 // visible spells out whatever is not a printing character.
-func visible(text string) string {
-	var out strings.Builder
-	for i := 0; i < len(text); {
-		r, size := utf8.DecodeRuneInString(text[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&out, `\x%02x`, text[i])
-		case strconv.IsPrint(r):
-			out.WriteRune(r)
-		default:
-			quoted := strconv.QuoteRuneToASCII(r)
-			out.WriteString(quoted[1 : len(quoted)-1])
-		}
-		i += size
-	}
-	return out.String()
-}
+func visible(text string) string { return status.Visible(text) }
 
 // printJSON writes one indented document with a line break at its end.
 func printJSON(w io.Writer, v any) error {
@@ -104,22 +88,7 @@ func encodeJSON(v any) ([]byte, error) {
 	if err := encoder.Encode(v); err != nil {
 		return nil, fmt.Errorf("writing JSON: %w", err)
 	}
-	data := bytes.TrimRight(raw.Bytes(), "\n")
-	out := make([]byte, 0, len(data))
-	for len(data) > 0 {
-		r, size := utf8.DecodeRune(data)
-		switch {
-		case strconv.IsPrint(r):
-			out = append(out, data[:size]...)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-		data = data[size:]
-	}
-	return out, nil
+	return status.ASCIIControls(bytes.TrimRight(raw.Bytes(), "\n")), nil
 }
 
 // object is a JSON object whose fields keep their order.

@@ -93,9 +93,6 @@ func (h *Hub) tell() error {
 	return nil
 }
 
-// clockLimit is from when on a node's wrong clock is a cause of its own.
-const clockLimit = 5 * time.Minute
-
 // Status is the status of all servers as the hub sees it now.
 func (h *Hub) Status() (status.Snapshot, error) {
 	h.mutex.Lock()
@@ -179,7 +176,7 @@ func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer 
 	}
 	facts.LinkUp, facts.LinkSince, facts.LinkTrouble = known.linked, known.since, known.trouble
 	facts.PendingOut, facts.PendingIn = known.pendingOut, in
-	facts.ClockOffset, facts.ClockLimit = known.clockOffset, clockLimit
+	facts.ClockOffset, facts.ClockLimit = known.clockOffset, status.ClockLimit
 	if stopped != "" {
 		facts.LinkSince, facts.LinkTrouble = peer.LastTransfer, "the daemon at the hub is not running"
 	}

@@ -35,8 +35,6 @@ const (
 	// offsetThreshold is from when on a measured difference to the hub's clock corrects stamps.
 	// Below it the measurement (half a round trip) and ordinary drift are of the same size.
 	offsetThreshold = time.Second
-	// ClockLimit is from when on a wrong clock is a cause of its own in the status.
-	ClockLimit = 5 * time.Minute
 )
 
 // Config is what a node runs on.

@@ -89,7 +89,7 @@ func facts(site store.Site, self store.Self, view View, conflicts int, out int64
 		if !view.Daemon {
 			f.Stopped = view.Trouble
 		}
-		f.ClockOffset, f.ClockLimit = view.ClockOffset, ClockLimit
+		f.ClockOffset, f.ClockLimit = view.ClockOffset, status.ClockLimit
 		f.Revoked = site.Removed || view.Cause == status.Revoked
 		switch view.Cause {
 		case status.Identity:

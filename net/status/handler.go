@@ -81,7 +81,7 @@ func servePage(w http.ResponseWriter, r *http.Request, source func() (Snapshot, 
 			w.Header().Set("Refresh", strconv.FormatInt(wholeSeconds(o.Refresh), 10))
 		}
 		answer(w, r, http.StatusServiceUnavailable, textType,
-			[]byte("ravno: no status to show: "+visible(oneLine(err.Error()))+"\n"))
+			[]byte("ravno: no status to show: "+Visible(oneLine(err.Error()))+"\n"))
 		return
 	}
 	answer(w, r, http.StatusOK, htmlType, body.Bytes())
@@ -94,7 +94,7 @@ func serveJSON(w http.ResponseWriter, r *http.Request, source func() (Snapshot, 
 		err = Encode(&body, snapshot)
 	}
 	if err != nil {
-		text, _ := json.Marshal(visible(oneLine(err.Error()))) // a string always encodes
+		text, _ := json.Marshal(Visible(oneLine(err.Error()))) // a string always encodes
 		answer(w, r, http.StatusServiceUnavailable, jsonType, fmt.Appendf(nil, "{\"error\":%s}\n", text))
 		return
 	}

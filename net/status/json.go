@@ -92,7 +92,7 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("status: encode snapshot of %q: %w", s.Site, err)
 	}
-	return asciiControls(data), nil
+	return ASCIIControls(data), nil
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote. Fields it does not know are ignored, as a newer server may send them; so
@@ -151,10 +151,10 @@ func Decode(data []byte) (Snapshot, error) {
 	return s, nil
 }
 
-// asciiControls writes the characters that do not print as \uXXXX. encoding/json does so only below U+0020; but
+// ASCIIControls writes the characters that do not print as \uXXXX. encoding/json does so only below U+0020; but
 // U+009B begins an escape sequence on some terminals, and U+202E turns the rest of the line around. Outside strings
 // JSON is printing ASCII, so the document means the same.
-func asciiControls(data []byte) []byte {
+func ASCIIControls(data []byte) []byte {
 	out := make([]byte, 0, len(data))
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)

@@ -11,6 +11,10 @@ import (
 // is one line that a person reads, not a log.
 const maxGivenText = 200
 
+// ClockLimit is from when on a wrong clock is a cause of its own, seen from the hub and at the node itself. Stamps
+// are corrected by the offset to the hub; minutes of it mean that nobody looks after that clock.
+const ClockLimit = 5 * time.Minute
+
 // Facts is what the observer knows about one server. Its zero value knows nothing, and is judged grey, never green.
 type Facts struct {
 	// Known is false where the observer's knowledge of this server comes through the hub and the link to the hub is

@@ -53,14 +53,14 @@ type pageRow struct {
 func Page(w io.Writer, s Snapshot, o PageOptions) error {
 	s = s.Judged()
 	view := pageView{
-		Site: visible(s.Site), Role: visible(s.Role),
+		Site: Visible(s.Site), Role: Visible(s.Role),
 		At: minuteAndZone(s.At, o.Location), AtMachine: s.At.UTC().Format(time.RFC3339),
 		RefreshSeconds: wholeSeconds(o.Refresh),
 		CSS:            template.CSS(pageCSS),
 		Detail:         bannerDetail(s),
 	}
 	if s.Hub != s.Site {
-		view.Hub = visible(s.Hub)
+		view.Hub = Visible(s.Hub)
 	}
 	view.Class, view.Headline = banner(s)
 	view.Symbol = symbol(State(view.Class))
@@ -68,7 +68,7 @@ func Page(w io.Writer, s Snapshot, o PageOptions) error {
 		view.Rows = append(view.Rows, rowOf(server, s.Site, o.Location))
 	}
 	for _, notice := range s.Notices {
-		view.Notices = append(view.Notices, visible(notice))
+		view.Notices = append(view.Notices, Visible(notice))
 	}
 	var out bytes.Buffer
 	if err := pageTemplate.Execute(&out, view); err != nil {
@@ -122,9 +122,9 @@ func bannerDetail(s Snapshot) string {
 
 func rowOf(server Server, site string, loc *time.Location) pageRow {
 	row := pageRow{
-		Name: visible(server.Name), Own: server.Name == site, About: aboutServer(server),
-		Class: string(Grey), Symbol: symbol(server.State), State: visible(string(server.State)),
-		LastTransfer: minuteOrNever(server.LastTransfer, loc), Cause: visible(causeWords(server)),
+		Name: Visible(server.Name), Own: server.Name == site, About: aboutServer(server),
+		Class: string(Grey), Symbol: symbol(server.State), State: Visible(string(server.State)),
+		LastTransfer: minuteOrNever(server.LastTransfer, loc), Cause: Visible(causeWords(server)),
 		Out: server.PendingOut, In: server.PendingIn, Conflicts: server.Conflicts,
 	}
 	if server.State == Green || server.State == Red {
@@ -145,7 +145,7 @@ func aboutServer(server Server) string {
 	if server.ClockOffsetMS != 0 {
 		parts = append(parts, fmt.Sprintf("clock %+d ms", server.ClockOffsetMS))
 	}
-	return visible(strings.Join(parts, ", "))
+	return Visible(strings.Join(parts, ", "))
 }
 
 // symbol stands beside the word of a state, for those who cannot tell the colours.

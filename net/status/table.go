@@ -67,7 +67,7 @@ func Table(w io.Writer, s Snapshot, o TableOptions) error {
 		if i == 0 {
 			out.WriteByte('\n')
 		}
-		writeIndented(&out, "! ", visible(notice), o.Width)
+		writeIndented(&out, "! ", Visible(notice), o.Width)
 	}
 	if _, err := io.WriteString(w, out.String()); err != nil {
 		return fmt.Errorf("status: write table of %q: %w", s.Site, err)
@@ -77,7 +77,7 @@ func Table(w io.Writer, s Snapshot, o TableOptions) error {
 
 // headline is the first line, visible: who looks, when, and the sum of it.
 func headline(s Snapshot, loc *time.Location) string {
-	short := func(text string) string { return cut(visible(text), maxNameColumns) }
+	short := func(text string) string { return cut(Visible(text), maxNameColumns) }
 	who := short(s.Site) + ", " + short(s.Role)
 	if s.Hub != "" && s.Hub != s.Site {
 		who += " of " + short(s.Hub)
@@ -106,8 +106,8 @@ func tableColumns(s Snapshot, servers []Server, o TableOptions) []column {
 	conflicts := column{head: "CONFLICTS", right: true}
 	for _, server := range servers {
 		name.cells = append(name.cells, tableName(server.Name, server.Name == s.Site))
-		role.cells = append(role.cells, cut(visible(server.Role), maxNameColumns))
-		state.cells = append(state.cells, cut(visible(string(server.State)), maxNameColumns))
+		role.cells = append(role.cells, cut(Visible(server.Role), maxNameColumns))
+		state.cells = append(state.cells, cut(Visible(string(server.State)), maxNameColumns))
 		last.cells = append(last.cells, minuteOrNever(server.LastTransfer, o.Location))
 		out.cells = append(out.cells, strconv.FormatInt(server.PendingOut, 10))
 		in.cells = append(in.cells, strconv.FormatInt(server.PendingIn, 10))
@@ -120,9 +120,9 @@ func tableColumns(s Snapshot, servers []Server, o TableOptions) []column {
 func tableName(name string, own bool) string {
 	const mark = " (here)"
 	if own {
-		return cut(visible(name), maxNameColumns-len(mark)) + mark
+		return cut(Visible(name), maxNameColumns-len(mark)) + mark
 	}
-	return cut(visible(name), maxNameColumns)
+	return cut(Visible(name), maxNameColumns)
 }
 
 // stateColumn is the index of the column that is coloured.
@@ -147,7 +147,7 @@ func writeRow(out *strings.Builder, left []column, row int, server Server, o Tab
 		}
 		line.WriteString(cell + columnGap)
 	}
-	cause := visible(causeWords(server))
+	cause := Visible(causeWords(server))
 	switch {
 	case o.Width <= 0 || o.Width-used >= minCauseColumns || columns(cause) <= o.Width-used:
 		lines := wrap(cause, o.Width-used)

@@ -103,8 +103,8 @@ func TestTextsForPeople(t *testing.T) {
 		"��":            "��", // somebody else's repair is printing
 		`C:\data`:       `C:\data`,
 	} {
-		if got := visible(in); got != want || visible(got) != want {
-			t.Errorf("visible(%q) = %q, want %q, twice the same", in, got, want)
+		if got := Visible(in); got != want || Visible(got) != want {
+			t.Errorf("Visible(%q) = %q, want %q, twice the same", in, got, want)
 		}
 	}
 	for in, want := range map[string]int{"": 0, "abc": 3, "Витоша": 6, "й": 1, "и\u0306": 1, "北京": 4, "한글": 4, "🍕": 2} {

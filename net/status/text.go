@@ -36,10 +36,10 @@ func minuteOrNever(t time.Time, loc *time.Location) string {
 	return minute(t, loc)
 }
 
-// visible spells out everything that is not a printing character: escape sequences that would drive a terminal,
+// Visible spells out everything that is not a printing character: escape sequences that would drive a terminal,
 // line breaks that would forge a row, direction overrides that would turn a name around, bytes that are not UTF-8.
 // Idempotent: what it writes is printing.
-func visible(text string) string {
+func Visible(text string) string {
 	var out strings.Builder
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
