@@ -29,6 +29,7 @@ type Touch struct {
 	Table    string
 	Key      Key
 	Dead     bool // the touch deleted the row
+	Counted  bool // the touch only counted: it set no register and deleted nothing
 }
 
 // Clash returns the touches of a document that a change by author was made without

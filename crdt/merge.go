@@ -14,6 +14,8 @@ type Outcome struct {
 	// Lost are the indexes of the change's registers that an older or other row, or a newer
 	// write of the column, kept out. A register the row already had is in neither list.
 	Lost []int
+	// Counted are the columns of counters in which a site's part is newer now, ascending.
+	Counted []Column
 	// Reborn says the change brought a newer birth: nothing of the former row is left in Row.
 	Reborn bool
 	// Outlived says the change belongs to an older birth than the row here: it has no effect.

@@ -47,6 +47,9 @@ type Row struct {
 	// Revived is the position at which the row last outlived a deletion here, because an edit
 	// was newer: whoever is behind that position may need the row whole. Zero if never.
 	Revived causal.Position
+	// Counters are the counter columns whose base or parts are known, ascending by column.
+	// All of it belongs to the row of this birth, like Columns.
+	Counters []Counter
 }
 
 // Version is the version of one column's register.
@@ -59,7 +62,7 @@ func (r Row) Version(c Column) Version {
 
 func compareColumn(v ColumnVersion, c Column) int { return int(v.Column) - int(c) }
 
-// Newest is the newest stamp among the birth and the registers.
+// Newest is the newest stamp among the birth, the registers and the parts of counters.
 func (r Row) Newest() hlc.Stamp {
 	newest := r.Birth.Stamp
 	if r.Base.Stamp.After(newest) {
@@ -68,6 +71,13 @@ func (r Row) Newest() hlc.Stamp {
 	for _, c := range r.Columns {
 		if c.Stamp.After(newest) {
 			newest = c.Stamp
+		}
+	}
+	for _, c := range r.Counters {
+		for _, p := range c.Parts {
+			if p.Stamp.After(newest) {
+				newest = p.Stamp
+			}
 		}
 	}
 	return newest
@@ -93,6 +103,10 @@ func (r *Row) Set(c Column, v Version) {
 // Clone is a copy that shares nothing with r.
 func (r Row) Clone() Row {
 	r.Columns = slices.Clone(r.Columns)
+	r.Counters = slices.Clone(r.Counters)
+	for i := range r.Counters {
+		r.Counters[i].Parts = slices.Clone(r.Counters[i].Parts)
+	}
 	return r
 }
 
@@ -101,6 +115,9 @@ type Register struct {
 	Column Column
 	Stamp  hlc.Stamp
 	Value  Value
+	// Counter says that the column is a counter at this site, and Value the base it was set
+	// to. It never travels: the receiver's store sets it before Merge, from its own settings.
+	Counter bool
 }
 
 // Change is what travels of one row: its birth, its death if any, and the registers that
@@ -116,6 +133,8 @@ type Change struct {
 	// the row can place it.
 	Whole     bool
 	Registers []Register // ascending by column
+	// Parts are the parts of counters the receiver may not have, ascending by column, then site.
+	Parts []ChangePart
 	// Document is the root of the document the row belongs to; nil if the row is its own root.
 	Document *Document
 }

@@ -10,11 +10,13 @@ import (
 	"ravno/crdt/causal"
 )
 
-// BatchHeader opens a batch: what it brings the receiver from, and to. Both positions and
-// the incarnation are the sender's.
+// BatchHeader opens a batch: what it brings the receiver from, and to.
 type BatchHeader struct {
-	From, To    causal.Position
-	Incarnation causal.Incarnation
+	From, To    causal.Position    // the sender's
+	Incarnation causal.Incarnation // the sender's
+	// Seen is the receiver's position which the sender had applied when it extracted the
+	// batch: what it says of any row, it says knowing the receiver's work up to there.
+	Seen causal.Position
 }
 
 // batchEnd closes a batch and lets the receiver know that it has all of it.
@@ -64,10 +66,11 @@ func (b *BatchWriter) Header(h BatchHeader) error {
 		return err
 	}
 	b.enc.begin(MaxControl)
-	b.enc.array(3)
+	b.enc.array(4)
 	b.enc.uint(uint64(h.From))
 	b.enc.uint(uint64(h.To))
 	b.enc.bytes(h.Incarnation[:])
+	b.enc.uint(uint64(h.Seen))
 	frame, err := b.enc.finish(KindBatchHeader)
 	if err != nil {
 		return fmt.Errorf("writing the header of a batch: %w", err)
@@ -206,11 +209,12 @@ func (b *BatchReader) readHeader() error {
 		return fmt.Errorf("%w: a batch begins with %s", ErrMalformed, kind)
 	}
 	b.dec.begin(payload, "batch-header")
-	more := b.dec.fields("batch-header", 3)
+	more := b.dec.fields("batch-header", 4)
 	h := BatchHeader{
 		From:        b.dec.position("from"),
 		To:          b.dec.position("to"),
 		Incarnation: b.dec.incarnation("incarnation"),
+		Seen:        b.dec.position("seen"),
 	}
 	b.dec.rest(more)
 	if err := b.dec.finish(); err != nil {
