@@ -45,27 +45,30 @@ func Clash(author causal.Site, seen causal.Seen, touches []Touch) []Touch {
 }
 
 // Classify names the conflict between a change and the unseen touches of its document,
-// given the outcome of merging it and the row it was merged into. ok is false if there is
-// nothing to decide: no touch was unseen, the change brings no news, or both sides only
-// deleted.
+// given the outcome of merging it and the row it was merged into. Counting agrees with any
+// edit and any other counting, and only clashes with a deletion. ok is false if there is
+// nothing to decide: no touch was unseen, the change brings no news, both sides only
+// deleted, or one of them only counted and neither deleted.
 func Classify(row Row, present bool, change Change, out Outcome, unseen []Touch, table string) (kind ConflictKind, ok bool) {
 	deleted := change.Death.After(row.Death.Stamp)
 	edited := len(out.Won)+len(out.Lost) > 0
-	otherDead, otherLive, sameRow := false, false, false
+	counted := len(out.Counted) > 0
+	otherDead, otherLive, otherEdited, sameRow := false, false, false, false
 	for _, t := range unseen {
 		otherDead = otherDead || t.Dead
 		otherLive = otherLive || !t.Dead
+		otherEdited = otherEdited || !t.Dead && !t.Counted
 		sameRow = sameRow || t.Table == table && t.Key == change.Key && !t.Dead
 	}
 	switch {
-	case len(unseen) == 0 || !edited && !(deleted && otherLive):
-		return "", false
 	case present && edited && sameRow && bothCreated(row, change):
 		return KeyCollision, true
-	case deleted || otherDead:
+	case otherDead && (edited || counted), otherLive && deleted:
 		return EditDelete, true
+	case otherEdited && edited:
+		return EditEdit, true
 	}
-	return EditEdit, true
+	return "", false
 }
 
 // bothCreated reports whether a change brings a row its author made without knowing the row

@@ -93,6 +93,14 @@ func (r *Row) counter(column Column) *Counter {
 	return &r.Counters[i]
 }
 
+// lacksBase reports whether a register brings a base that is not known here, although its
+// version is: it was lost with a deleted row, or parts arrived before it. NULL stands for a
+// base that is not known; one that really is NULL is the same number.
+func (r Row) lacksBase(reg Register) bool {
+	known, _ := r.Counter(reg.Column)
+	return known.Base == Value{} && reg.Value != Value{}
+}
+
 // take gives a site's part the total that travelled, unless the row has the same or a newer
 // one of that site. It reports whether it did.
 func (r *Row) take(p ChangePart, v Version) bool {

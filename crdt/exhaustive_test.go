@@ -19,6 +19,8 @@ const (
 	// smallStepsInShort is enough for a deletion that meets an edit, and takes a blink.
 	smallStepsInShort = 4
 	smallRounds       = 2 // of final syncing: the second carries on what the first revived
+	// smallCounter is the column that is a counter, where the rules say that one is.
+	smallCounter = 1
 )
 
 // place is one site of the small world, in a form that can be compared and be a map's key.
@@ -28,6 +30,9 @@ type place struct {
 	stamps             [smallColumns]hlc.Stamp
 	known              [smallColumns]bool
 	values             [smallColumns]crdt.Value
+	counted            [smallSites]hlc.Time // each site's part of the counter: when it was last written
+	totals             [smallSites]int8     // and what it says
+	counts             int8                 // how often the application here has counted since the birth
 	clock              hlc.Clock
 	turned             bool // a merge let the row die, revived it or replaced it here, at any time
 }
@@ -46,6 +51,10 @@ type smallRules struct {
 	// the site forgets what its registers held, and a dead row travels as a birth and a death.
 	// Otherwise dead rows keep their registers and travel whole.
 	bare bool
+	// counting makes column b a counter, in which the application counts in place of
+	// updating it. What a site has counted it never forgets before the next birth, bare
+	// deaths or not: its part is a total.
+	counting bool
 }
 
 func (p place) live() bool { return p.present && p.row().Live() }
@@ -59,7 +68,46 @@ func (p place) row() crdt.Row {
 	for column, stamp := range p.stamps {
 		row.Set(crdt.Column(column), crdt.Version{Stamp: stamp})
 	}
+	for _, part := range p.parts() {
+		row.SetBase(smallCounter, p.values[smallCounter])
+		counter := &row.Counters[0]
+		counter.Parts = append(counter.Parts, crdt.Part{Version: crdt.Version{Stamp: part.Stamp}, Total: part.Total})
+	}
 	return row
+}
+
+// parts are what the place knows of everyone's counting.
+func (p place) parts() (parts []crdt.ChangePart) {
+	for at, time := range p.counted {
+		if time != 0 {
+			parts = append(parts, crdt.ChangePart{Column: smallCounter, Stamp: smallStamp(time, at), Total: crdt.IntegerValue(int64(p.totals[at]))})
+		}
+	}
+	return parts
+}
+
+func smallStamp(time hlc.Time, at int) hlc.Stamp {
+	return hlc.Stamp{Time: time, Site: causal.Hub + causal.Site(at)}
+}
+
+// count takes one from the counter, as an application does that reads it first.
+func (p *place) count(stamp hlc.Stamp) {
+	row := p.row()
+	row.SetBase(smallCounter, p.values[smallCounter])
+	counter, _ := row.Counter(smallCounter)
+	row.Count(smallCounter, crdt.IntegerValue(counter.Sum().Int()-1), crdt.Version{Stamp: stamp})
+	p.take(row)
+	p.counts++
+}
+
+// take notes the parts of a row.
+func (p *place) take(row crdt.Row) {
+	p.counted, p.totals = [smallSites]hlc.Time{}, [smallSites]int8{}
+	counter, _ := row.Counter(smallCounter)
+	for _, part := range counter.Parts {
+		at := part.Stamp.Site - causal.Hub
+		p.counted[at], p.totals[at] = part.Stamp.Time, int8(part.Total.Int())
+	}
 }
 
 // smallValue is the value of the write with this stamp: a number, because numbers hash fast.
@@ -94,7 +142,7 @@ func (p *place) delete(stamp hlc.Stamp, rules smallRules) {
 }
 
 func (p place) change(rules smallRules) crdt.Change {
-	change := crdt.Change{Birth: p.birth, Death: p.death}
+	change := crdt.Change{Birth: p.birth, Death: p.death, Parts: p.parts()}
 	if rules.bare && !p.live() {
 		return change
 	}
@@ -102,7 +150,7 @@ func (p place) change(rules smallRules) crdt.Change {
 	for column, stamp := range p.stamps {
 		if p.known[column] {
 			change.Registers = append(change.Registers,
-				crdt.Register{Column: crdt.Column(column), Stamp: stamp, Value: p.values[column]})
+				crdt.Register{Column: crdt.Column(column), Stamp: stamp, Value: p.values[column], Counter: rules.counting && column == smallCounter})
 		}
 	}
 	return change
@@ -120,8 +168,9 @@ func (p *place) receive(from place, rules smallRules) bool {
 		clock: p.clock, turned: p.turned || out.Died || out.Revived || out.Reborn,
 	}
 	if !out.Reborn {
-		p.known, p.values = before.known, before.values
+		p.known, p.values, p.counts = before.known, before.values, before.counts
 	}
+	p.take(out.Row)
 	for _, i := range out.Won {
 		column := change.Registers[i].Column
 		p.known[column], p.values[column] = true, change.Registers[i].Value
@@ -139,7 +188,7 @@ func (p *place) receive(from place, rules smallRules) bool {
 }
 
 // smallStepsOf are the sixteen things that can happen.
-func smallStepsOf() []step {
+func smallStepsOf(counting bool) []step {
 	var steps []step
 	local := func(at int, what string, possible func(place) bool, do func(*place, hlc.Stamp, smallRules)) {
 		steps = append(steps, step{name: fmt.Sprintf("%s at %d", what, at), do: func(w *world, rules smallRules, millis int64) bool {
@@ -147,7 +196,7 @@ func smallStepsOf() []step {
 			if !possible(*p) {
 				return false
 			}
-			stamp := hlc.Stamp{Time: p.clock.Tick(millis + rules.skew[at]), Site: causal.Hub + causal.Site(at)}
+			stamp := smallStamp(p.clock.Tick(millis+rules.skew[at]), at)
 			do(p, stamp, rules)
 			return true
 		}})
@@ -160,7 +209,11 @@ func smallStepsOf() []step {
 	for at := range smallSites {
 		local(at, "insert", func(p place) bool { return !p.live() }, func(p *place, s hlc.Stamp, _ smallRules) { p.insert(s) })
 		local(at, "update a", place.live, func(p *place, s hlc.Stamp, _ smallRules) { p.write(0, s) })
-		local(at, "update b", place.live, func(p *place, s hlc.Stamp, _ smallRules) { p.write(1, s) })
+		if counting {
+			local(at, "count b", place.live, func(p *place, s hlc.Stamp, _ smallRules) { p.count(s) })
+		} else {
+			local(at, "update b", place.live, func(p *place, s hlc.Stamp, _ smallRules) { p.write(1, s) })
+		}
 		local(at, "delete", place.live, func(p *place, s hlc.Stamp, r smallRules) { p.delete(s, r) })
 		if at != 0 {
 			sync(at, 0)
@@ -191,6 +244,9 @@ func (w world) level(rules smallRules) (after world, problem string) {
 		if w[at].evident() != w[0].evident() {
 			return w, "not the same"
 		}
+		if w[at].live() && w[0].totals[at] != -w[at].counts {
+			return w, "a count that is lost, or counted twice"
+		}
 		for column := range smallColumns {
 			if w[at].live() && w[at].values[column] != smallValue(column, w[at].stamps[column]) {
 				return w, "a value that does not belong to its stamp, or none"
@@ -204,7 +260,7 @@ func (w world) level(rules smallRules) (after world, problem string) {
 func (p place) evident() place {
 	e := place{present: p.present, birth: p.birth, death: p.death}
 	if p.live() {
-		e.stamps, e.known, e.values = p.stamps, p.known, p.values
+		e.stamps, e.known, e.values, e.counted, e.totals = p.stamps, p.known, p.values, p.counted, p.totals
 	}
 	return e
 }
@@ -212,8 +268,8 @@ func (p place) evident() place {
 func (w world) String() string {
 	var b strings.Builder
 	for at, p := range w {
-		fmt.Fprintf(&b, "  %d: present %v live %v birth %v death %v a %v b %v known %v\n",
-			at, p.present, p.live(), p.birth, p.death, p.stamps[0], p.stamps[1], p.known)
+		fmt.Fprintf(&b, "  %d: present %v live %v birth %v death %v a %v b %v known %v counts %d parts %v %v\n",
+			at, p.present, p.live(), p.birth, p.death, p.stamps[0], p.stamps[1], p.known, p.counts, p.counted, p.totals)
 	}
 	return b.String()
 }
@@ -245,7 +301,6 @@ func (r *road) String() string {
 }
 
 func TestEveryShortHistoryOfASmallWorldLevels(t *testing.T) {
-	steps := smallStepsOf()
 	all := []smallRules{
 		{name: "clocks agree", steps: 6},
 		{name: "clocks agree, settled", steps: 5, settled: true},
@@ -255,13 +310,17 @@ func TestEveryShortHistoryOfASmallWorldLevels(t *testing.T) {
 			skew: [smallSites]int64{100, 200, 0}},
 		{name: "hub ahead, settled", steps: 5, settled: true, skew: [smallSites]int64{200, 100, 0}},
 		{name: "hub behind, bare deaths", steps: 6, bare: true, skew: [smallSites]int64{0, 100, 200}},
+		{name: "a counter", steps: 6, counting: true},
+		{name: "a counter, settled", steps: 5, counting: true, settled: true},
+		{name: "a counter, settled, bare deaths", steps: 5, counting: true, settled: true, bare: true},
+		{name: "a counter, hub behind, bare deaths", steps: 6, counting: true, bare: true, skew: [smallSites]int64{0, 100, 200}},
 	}
 	for _, rules := range all {
 		if testing.Short() {
 			rules.steps = min(rules.steps, smallStepsInShort)
 		}
 		t.Run(rules.name, func(t *testing.T) {
-			worlds, turned := rules.explore(t, steps)
+			worlds, turned := rules.explore(t, smallStepsOf(rules.counting))
 			if turned == 0 {
 				t.Fatal("no world in which a merge let a row die, revived it or replaced it")
 			}

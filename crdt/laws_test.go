@@ -95,6 +95,17 @@ func TestAnOutcomeTellsExactlyWhatAMergeDid(t *testing.T) {
 		if changed := !present || stamps(h.row) != stamps(out.Row); out.Changed != changed {
 			t.Fatalf("changed %v, but\nbefore %s\nafter  %s", out.Changed, h, after)
 		}
+		counter, _ := out.Row.Counter(modelCounter)
+		if base, known := after.values[modelCounter]; known && counter.Base != base {
+			t.Fatalf("the base is %v, the register's value %v", counter.Base, base)
+		}
+		was, now := stamps(h.row).parts, stamps(out.Row).parts
+		if !present || order > 0 {
+			was = [4]hlc.Stamp{}
+		}
+		if counted := was != now; slices.Equal(out.Counted, []crdt.Column{modelCounter}) != counted || !counted && out.Counted != nil {
+			t.Fatalf("counted %v, but the parts were %v and are %v", out.Counted, was, now)
+		}
 		for i, reg := range change.Registers {
 			before, now := h.row.Version(reg.Column).Stamp, out.Row.Version(reg.Column)
 			news := !present || order > 0 || order == 0 && reg.Stamp.After(before)
@@ -111,11 +122,22 @@ func TestAnOutcomeTellsExactlyWhatAMergeDid(t *testing.T) {
 	})
 }
 
-// stamps is what of a row may change in a merge.
-func stamps(row crdt.Row) [2 + modelColumns]hlc.Stamp {
-	s := [2 + modelColumns]hlc.Stamp{row.Birth.Stamp, row.Death.Stamp}
+// stamped is what of a row may change in a merge.
+type stamped struct {
+	birth, death hlc.Stamp
+	columns      [modelColumns]hlc.Stamp
+	base         crdt.Value
+	parts        [4]hlc.Stamp // of sites 2 to 5
+}
+
+func stamps(row crdt.Row) stamped {
+	counter, _ := row.Counter(modelCounter)
+	s := stamped{birth: row.Birth.Stamp, death: row.Death.Stamp, base: counter.Base}
 	for column := range modelColumns {
-		s[2+column] = row.Version(column).Stamp
+		s.columns[column] = row.Version(column).Stamp
+	}
+	for _, part := range counter.Parts {
+		s.parts[part.Stamp.Site-2] = part.Stamp
 	}
 	return s
 }
@@ -136,6 +158,12 @@ func TestAMergeNeverTurnsAnythingBack(t *testing.T) {
 				t.Fatalf("column %d turned back: %+v, was %+v", column, out.Row, h.row)
 			}
 		}
+		now := stamps(out.Row).parts
+		for i, was := range stamps(h.row).parts {
+			if was.After(now[i]) {
+				t.Fatalf("the part of site %d turned back: %v, was %v", i+2, now[i], was)
+			}
+		}
 	})
 }
 
@@ -145,18 +173,30 @@ func TestAMergeLeavesItsArgumentsAlone(t *testing.T) {
 		h, present := states().Draw(t, "site")[change.Key]
 		// Spare capacity, so that a Set on a row which shares the slice would show.
 		h.row.Columns = slices.Grow(h.row.Columns, int(modelColumns))
+		for i := range h.row.Counters {
+			h.row.Counters[i].Parts = slices.Grow(h.row.Counters[i].Parts, 9)
+		}
 		rowBefore, changeBefore := h.row.Clone(), change
-		changeBefore.Registers = slices.Clone(change.Registers)
+		changeBefore.Registers, changeBefore.Parts = slices.Clone(change.Registers), slices.Clone(change.Parts)
 		out := crdt.Merge(h.row, present, change, 5)
 		if !out.Outlived {
 			for column := range modelColumns {
 				out.Row.Set(column, crdt.Version{Stamp: stampAt(99, 9)})
 			}
+			for site := causal.Site(1); site < 9; site++ {
+				out.Row.Count(modelCounter, crdt.IntegerValue(int64(site)), crdt.Version{Stamp: stampAt(99, site)})
+			}
 		}
 		if len(rowBefore.Columns) != len(h.row.Columns) ||
-			!slices.Equal(rowBefore.Columns, h.row.Columns) || !reflect.DeepEqual(changeBefore, change) {
+			!slices.Equal(rowBefore.Columns, h.row.Columns) || !sameCounters(rowBefore, h.row) || !reflect.DeepEqual(changeBefore, change) {
 			t.Fatalf("row %+v, was %+v\nchange %+v, was %+v", h.row, rowBefore, change, changeBefore)
 		}
+	})
+}
+
+func sameCounters(a, b crdt.Row) bool {
+	return slices.EqualFunc(a.Counters, b.Counters, func(x, y crdt.Counter) bool {
+		return x.Column == y.Column && x.Base == y.Base && slices.Equal(x.Parts, y.Parts)
 	})
 }
 
@@ -178,6 +218,7 @@ func TestARowThatOutlivesADeletionIsMarkedWhereItDid(t *testing.T) {
 		{"the deletion comes late", edited, deletion, 77},
 		{"the edit comes late", dead, edit, 77},
 		{"the deletion is in force", crdt.Row{Birth: birth, Base: birth}, deletion, 0},
+		{"a count revives", dead, crdt.Change{Birth: birth.Stamp, Parts: []crdt.ChangePart{{Stamp: stampAt(30, 3)}}}, 77},
 		{"an edit too old to revive", dead, crdt.Change{Birth: birth.Stamp,
 			Registers: []crdt.Register{{Column: 0, Stamp: stampAt(15, 3)}}}, 0},
 		{"an edit of a row nobody deleted", edited, crdt.Change{Birth: birth.Stamp,

@@ -28,7 +28,10 @@ type Outcome struct {
 
 // Merge merges a change that arrives at the given position into a row. present says
 // whether the site knows the row at all, by a shadow or in its table; a row it does not
-// know is older than any other. Merge never fails, and because every part of it takes the
+// know is older than any other. Parts of counters belong to a birth like registers, and of
+// each site's the newest is in force: a part is a total, so it is counted once however often
+// it comes. Before a change with counters is merged, the row must have the bases the site
+// knows, or the counters would start from nothing (Row.SetBase). Merge never fails, and because every part of it takes the
 // greater of two totally ordered stamps (the birth first, and only then the parts that
 // belong to that birth), it is commutative, associative and idempotent.
 func Merge(row Row, present bool, change Change, at causal.Position) Outcome {
@@ -45,12 +48,19 @@ func Merge(row Row, present bool, change Change, at causal.Position) Outcome {
 		switch order := reg.Stamp.Compare(row.Version(reg.Column).Stamp); {
 		case order > 0:
 			out.Row.Set(reg.Column, Version{Stamp: reg.Stamp, Position: at, Seen: change.Seen})
+			if reg.Counter {
+				out.Row.SetBase(reg.Column, reg.Value)
+			}
 			out.Won = append(out.Won, i)
 			out.Changed = true
 		case order < 0:
 			out.Lost = append(out.Lost, i)
+		case reg.Counter && out.Row.lacksBase(reg):
+			out.Row.SetBase(reg.Column, reg.Value)
+			out.Changed = true
 		}
 	}
+	out.count(change, at)
 	if change.Death.After(row.Death.Stamp) {
 		out.Row.Death = version(change.Death, change, at)
 		out.Changed = true
@@ -77,11 +87,28 @@ func begin(row Row, present bool, change Change, at causal.Position) Outcome {
 	}
 	for _, reg := range change.Registers {
 		out.Row.Set(reg.Column, Version{Stamp: reg.Stamp, Position: at, Seen: change.Seen})
+		if reg.Counter {
+			out.Row.SetBase(reg.Column, reg.Value)
+		}
 	}
+	out.count(change, at)
 	live := out.Row.Live()
 	out.Died = wasLive && !live
 	out.Revived = present && !wasLive && live
 	return out
+}
+
+// count takes in the parts of counters that are newer than those the row has.
+func (out *Outcome) count(change Change, at causal.Position) {
+	for _, p := range change.Parts {
+		if !out.Row.take(p, Version{Stamp: p.Stamp, Position: at, Seen: change.Seen}) {
+			continue
+		}
+		out.Changed = true
+		if last := len(out.Counted) - 1; last < 0 || out.Counted[last] != p.Column {
+			out.Counted = append(out.Counted, p.Column)
+		}
+	}
 }
 
 func version(stamp hlc.Stamp, change Change, at causal.Position) Version {

@@ -86,14 +86,19 @@ func (h held) whole(key crdt.Key) crdt.Change {
 	change := crdt.Change{Key: key, Birth: h.row.Birth.Stamp, Death: h.row.Death.Stamp, Whole: true}
 	for _, column := range slices.Sorted(maps.Keys(h.values)) {
 		change.Registers = append(change.Registers, crdt.Register{
-			Column: column, Stamp: h.row.Version(column).Stamp, Value: h.values[column],
+			Column: column, Stamp: h.row.Version(column).Stamp, Value: h.values[column], Counter: column == modelCounter,
 		})
+	}
+	for _, counter := range h.row.Counters {
+		for _, part := range counter.Parts {
+			change.Parts = append(change.Parts, crdt.ChangePart{Column: counter.Column, Stamp: part.Stamp, Total: part.Total})
+		}
 	}
 	return change
 }
 
 // String writes what must become the same everywhere: births, deaths, liveness, the stamp
-// and the value of each register. Positions and what authors had seen belong to one site.
+// and the value of each register, and what the counter shows and why. Positions and what authors had seen belong to one site.
 func (s state) String() string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(s)) {
@@ -112,20 +117,53 @@ func (h held) String() string {
 		}
 		fmt.Fprintf(&b, " | %d %v = %s", column, h.row.Version(column).Stamp, value)
 	}
+	counter, _ := h.row.Counter(modelCounter)
+	fmt.Fprintf(&b, " | %v %q from %v", counter.Sum().Kind(), crdt.NewKey(counter.Sum()), counter.Base)
+	for _, part := range counter.Parts {
+		fmt.Fprintf(&b, ", %v by %v", part.Total, part.Stamp)
+	}
 	return b.String()
 }
 
-// modelColumns is the width of the model's tables.
-const modelColumns crdt.Column = 3
+// modelColumns is the width of the model's tables, the last of which is a counter.
+const (
+	modelColumns crdt.Column = 3
+	modelCounter crdt.Column = 2
+)
 
 // written is the one value that the write named by a stamp gave a column. A stamp names one
 // write, so the model makes the value a function of it; the zero stamp is the value the
 // row had everywhere before ravno came.
 func written(column crdt.Column, stamp hlc.Stamp) crdt.Value {
+	if column == modelCounter {
+		return crdt.IntegerValue(100 + total(stamp).Int())
+	}
 	if stamp.IsZero() {
 		return crdt.TextValue(fmt.Sprintf("initial %d", column))
 	}
 	return crdt.TextValue(fmt.Sprintf("%d by %v", column, stamp))
+}
+
+// total is what the part of a counter with this stamp says. One site in two counts in tenths,
+// whose sum depends on the order.
+func total(stamp hlc.Stamp) crdt.Value {
+	if stamp.Site%2 == 1 {
+		return crdt.RealValue(-0.1 * float64(stamp.Time))
+	}
+	return crdt.IntegerValue(-int64(stamp.Time))
+}
+
+// counting draws parts of the counter, at most one of each of four sites.
+func counting(oldest hlc.Stamp) *rapid.Generator[[]crdt.ChangePart] {
+	return rapid.Custom(func(t *rapid.T) (parts []crdt.ChangePart) {
+		for site := causal.Site(2); site <= 5; site++ {
+			stamp := stampAt(hlc.Time(rapid.IntRange(0, 5).Draw(t, "counted")), site)
+			if stamp.Time > oldest.Time {
+				parts = append(parts, crdt.ChangePart{Column: modelCounter, Stamp: stamp, Total: total(stamp)})
+			}
+		}
+		return parts
+	})
 }
 
 // stampAt is short for the stamp of a site's write at a small time.
@@ -170,8 +208,11 @@ func changes() *rapid.Generator[crdt.Change] {
 			if change.Whole || rapid.Bool().Draw(t, "sent") {
 				stamp := stampsFrom(change.Birth).Draw(t, "stamp")
 				change.Registers = append(change.Registers,
-					crdt.Register{Column: column, Stamp: stamp, Value: written(column, stamp)})
+					crdt.Register{Column: column, Stamp: stamp, Value: written(column, stamp), Counter: column == modelCounter})
 			}
+		}
+		if rapid.Bool().Draw(t, "counts") {
+			change.Parts = counting(change.Birth).Draw(t, "parts")
 		}
 		return change
 	})
@@ -197,6 +238,10 @@ func ownRows() *rapid.Generator[held] {
 				h.row.Set(column, crdt.Version{Stamp: stampsFrom(base).Draw(t, "stamp")})
 			}
 			h.values[column] = written(column, h.row.Version(column).Stamp)
+		}
+		h.row.SetBase(modelCounter, h.values[modelCounter])
+		for _, part := range counting(birth).Draw(t, "counted") {
+			h.row.Counters[0].Parts = append(h.row.Counters[0].Parts, crdt.Part{Version: crdt.Version{Stamp: part.Stamp}, Total: part.Total})
 		}
 		return h
 	})

@@ -95,6 +95,15 @@ func TestACloneSharesNothing(t *testing.T) {
 	clone := row.Clone()
 	clone.Set(1, crdt.Version{Position: 2})
 	clone.Set(0, crdt.Version{Position: 3})
+	row.SetBase(1, crdt.IntegerValue(10))
+	row.Count(1, crdt.IntegerValue(9), crdt.Version{Stamp: stampAt(20, 3)})
+	counted := row.Clone()
+	counted.SetBase(1, crdt.IntegerValue(100))
+	counted.Count(1, crdt.IntegerValue(0), crdt.Version{Stamp: stampAt(30, 3)})
+	counted.Count(1, crdt.IntegerValue(1), crdt.Version{Stamp: stampAt(30, 2)})
+	if c, ok := row.Counter(1); !ok || c.Sum() != crdt.IntegerValue(9) || len(c.Parts) != 1 {
+		t.Errorf("the counter became %+v", c)
+	}
 	if len(row.Columns) != 1 || row.Version(1).Position != 1 {
 		t.Errorf("the row became %+v", row)
 	}
