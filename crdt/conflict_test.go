@@ -1,6 +1,7 @@
 package crdt_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,6 +60,10 @@ func TestAConflictHasOneKindWhicheverSideIsFirst(t *testing.T) {
 	bears := func(stamp hlc.Stamp) crdt.Change {
 		return crdt.Change{Key: "k", Birth: stamp, Whole: true, Registers: []crdt.Register{{Column: 0, Stamp: stamp}}}
 	}
+	counts := func(c crdt.Change, stamp hlc.Stamp) crdt.Change {
+		c.Parts = append(slices.Clone(c.Parts), crdt.ChangePart{Column: 1, Stamp: stamp, Total: crdt.IntegerValue(-1)})
+		return c
+	}
 	row := func(c crdt.Change) crdt.Row {
 		v := crdt.Version{Stamp: c.Birth}
 		return crdt.Row{Birth: v, Base: v}
@@ -81,6 +86,15 @@ func TestAConflictHasOneKindWhicheverSideIsFirst(t *testing.T) {
 		{"both create the row", crdt.Row{}, false, bears(stampAt(20, 3)), bears(stampAt(30, 4)), crdt.KeyCollision},
 		{"both create the row at one time", crdt.Row{}, false, bears(stampAt(20, 3)), bears(stampAt(20, 4)), crdt.KeyCollision},
 		{"one edits, the other deletes it and makes a new one", row(born), true, edits(born, 0, stampAt(30, 3)), bears(stampAt(20, 4)), crdt.EditEdit},
+		{"both count", row(settled), true, counts(settled, stampAt(20, 3)), counts(settled, stampAt(30, 4)), ""},
+		{"both count at one time", row(born), true, counts(born, stampAt(20, 3)), counts(born, stampAt(20, 4)), ""},
+		{"one counts, the other edits", row(born), true, counts(born, stampAt(20, 3)), edits(born, 0, stampAt(30, 4)), ""},
+		{"one counts, the other sets the counter", row(born), true, counts(born, stampAt(20, 3)), edits(born, 1, stampAt(30, 4)), ""},
+		{"one counts and edits, the other counts", row(born), true, counts(edits(born, 0, stampAt(20, 3)), stampAt(20, 3)), counts(born, stampAt(30, 4)), ""},
+		{"one counts and edits, the other edits", row(born), true, counts(edits(born, 0, stampAt(20, 3)), stampAt(20, 3)), edits(born, 2, stampAt(30, 4)), crdt.EditEdit},
+		{"one counts, the other deletes later", row(born), true, counts(born, stampAt(20, 3)), deletes(born, stampAt(30, 4)), crdt.EditDelete},
+		{"one deletes, the other counts later", row(born), true, deletes(born, stampAt(20, 3)), counts(born, stampAt(30, 4)), crdt.EditDelete},
+		{"both create the row and count in it", crdt.Row{}, false, counts(bears(stampAt(20, 3)), stampAt(21, 3)), counts(bears(stampAt(30, 4)), stampAt(31, 4)), crdt.KeyCollision},
 	}
 	for _, c := range cases {
 		for _, turn := range []struct {
@@ -91,7 +105,8 @@ func TestAConflictHasOneKindWhicheverSideIsFirst(t *testing.T) {
 			t.Run(c.name+", "+turn.name, func(t *testing.T) {
 				before := crdt.Merge(c.row, c.present, turn.first, 5)
 				turn.second.Seen = 4
-				touch := crdt.Touch{Site: 7 - turn.site, Position: 5, Table: "t", Key: "k", Dead: !turn.first.Death.IsZero()}
+				touch := crdt.Touch{Site: 7 - turn.site, Position: 5, Table: "t", Key: "k", Dead: !turn.first.Death.IsZero(),
+					Counted: len(turn.first.Parts) > 0 && len(turn.first.Registers) == 0 && turn.first.Death.IsZero()}
 				unseen := crdt.Clash(turn.site, turn.second.Seen, []crdt.Touch{touch})
 				out := crdt.Merge(before.Row, true, turn.second, 6)
 				kind, ok := crdt.Classify(before.Row, true, turn.second, out, unseen, "t")
@@ -112,9 +127,23 @@ func TestClassifyWithinADocument(t *testing.T) {
 	creation := crdt.Change{Key: "line 1", Birth: stampAt(30, 4), Whole: true, Registers: []crdt.Register{{Stamp: stampAt(30, 4)}}}
 	deletedThenEdited := edit
 	deletedThenEdited.Death = stampAt(15, 4)
+	count := crdt.Change{Key: "line 1", Birth: stampAt(10, 3), Parts: []crdt.ChangePart{{Stamp: stampAt(20, 4), Total: crdt.IntegerValue(-1)}}}
+	editAndCount, countedThenDeleted, deletedThenCounted := edit, count, count
+	editAndCount.Parts = count.Parts
+	countedThenDeleted.Death = stampAt(25, 4)
+	deletedThenCounted.Death = stampAt(15, 4)
+	known := row.Clone()
+	known.Count(0, crdt.IntegerValue(-1), crdt.Version{Stamp: stampAt(20, 4)})
+	sameCount := count
+	sameCount.Whole, sameCount.Registers = true, []crdt.Register{{Stamp: stampAt(10, 3)}}
 	nothingNew := crdt.Change{Key: "line 1", Birth: stampAt(10, 3)}
 	touch := func(table string, key crdt.Key, dead bool) crdt.Touch {
 		return crdt.Touch{Site: 3, Position: 5, Table: table, Key: key, Dead: dead}
+	}
+	counted := func(table string, key crdt.Key) crdt.Touch {
+		t := touch(table, key, false)
+		t.Counted = true
+		return t
 	}
 	cases := []struct {
 		name    string
@@ -124,6 +153,30 @@ func TestClassifyWithinADocument(t *testing.T) {
 		unseen  []crdt.Touch
 		kind    crdt.ConflictKind
 	}{
+		{"count, the row counted in", row, true, count, []crdt.Touch{counted("lines", "line 1")}, ""},
+		{"count, the row edited", row, true, count, []crdt.Touch{touch("lines", "line 1", false)}, ""},
+		{"count, the row deleted", row, true, count, []crdt.Touch{touch("lines", "line 1", true)}, crdt.EditDelete},
+		{"count, another row deleted", row, true, count, []crdt.Touch{touch("lines", "line 2", true)}, crdt.EditDelete},
+		{"count, one row edited and another deleted", row, true, count,
+			[]crdt.Touch{touch("lines", "line 2", false), touch("lines", "line 3", true)}, crdt.EditDelete},
+		{"a count nobody clashed with", row, true, count, nil, ""},
+		{"a count of a row sent whole, nothing else new, the row edited", row, true, sameCount, []crdt.Touch{touch("lines", "line 1", false)}, ""},
+		{"a count that is no news, the row deleted", known, true, count, []crdt.Touch{touch("lines", "line 1", true)}, ""},
+		{"edit, the row counted in", row, true, edit, []crdt.Touch{counted("lines", "line 1")}, ""},
+		{"edit, one row counted in and another edited", row, true, edit,
+			[]crdt.Touch{counted("lines", "line 1"), touch("lines", "line 2", false)}, crdt.EditEdit},
+		{"edit, one row counted in and another deleted", row, true, edit,
+			[]crdt.Touch{counted("lines", "line 1"), touch("lines", "line 2", true)}, crdt.EditDelete},
+		{"edit and count, the row counted in", row, true, editAndCount, []crdt.Touch{counted("lines", "line 1")}, ""},
+		{"edit and count, the row edited", row, true, editAndCount, []crdt.Touch{touch("lines", "line 1", false)}, crdt.EditEdit},
+		{"deletion, the row counted in", row, true, deletion, []crdt.Touch{counted("lines", "line 1")}, crdt.EditDelete},
+		{"deletion, another row counted in", row, true, deletion, []crdt.Touch{counted("lines", "line 2")}, crdt.EditDelete},
+		{"counted, then deleted, the row counted in", row, true, countedThenDeleted, []crdt.Touch{counted("lines", "line 1")}, crdt.EditDelete},
+		{"counted, then deleted, and the other side only deleted", row, true, countedThenDeleted,
+			[]crdt.Touch{touch("lines", "line 1", true)}, crdt.EditDelete},
+		{"deleted, then counted, the row counted in", row, true, deletedThenCounted, []crdt.Touch{counted("lines", "line 1")}, crdt.EditDelete},
+		{"created, where the other side had created and counted", row, true, creation, []crdt.Touch{counted("lines", "line 1")}, crdt.KeyCollision},
+		{"created, another row counted in", crdt.Row{}, false, creation, []crdt.Touch{counted("lines", "line 2")}, ""},
 		{"edit, another row edited", row, true, edit, []crdt.Touch{touch("lines", "line 2", false)}, crdt.EditEdit},
 		{"edit, another row deleted", row, true, edit, []crdt.Touch{touch("lines", "line 2", true)}, crdt.EditDelete},
 		{"edit, one row edited and another deleted", row, true, edit,

@@ -35,12 +35,15 @@ type local struct {
 }
 
 // locals are the four things a site can have. Its own writes are by site 3: born at 10, a
-// written at 20, b at 30, deleted at 40. Changes come from site 4 unless a tie is tried.
+// written at 20, b at 30, deleted at 40. Changes come from site 4 unless a tie is tried; it
+// has counted in b before, at 25.
 func locals() [4]local {
 	birth := crdt.Version{Stamp: stampAt(10, 3)}
 	live := crdt.Row{Birth: birth, Base: birth}
 	live.Set(columnA, crdt.Version{Stamp: stampAt(20, 3)})
 	live.Set(columnB, crdt.Version{Stamp: stampAt(30, 3)})
+	live.SetBase(columnB, crdt.IntegerValue(10))
+	live.Count(columnB, crdt.IntegerValue(9), crdt.Version{Stamp: stampAt(25, 4)})
 	dead := live.Clone()
 	dead.Death = crdt.Version{Stamp: stampAt(40, 3)}
 	return [4]local{
@@ -82,6 +85,13 @@ func deletion(death hlc.Stamp) func(crdt.Row) crdt.Change {
 	return func(like crdt.Row) crdt.Change { return crdt.Change{Birth: like.Birth.Stamp, Death: death} }
 }
 
+func count(stamp hlc.Stamp) func(crdt.Row) crdt.Change {
+	return func(like crdt.Row) crdt.Change {
+		return crdt.Change{Birth: like.Birth.Stamp,
+			Parts: []crdt.ChangePart{{Column: columnB, Stamp: stamp, Total: crdt.IntegerValue(-2)}}}
+	}
+}
+
 func birth(stamp hlc.Stamp) func(crdt.Row) crdt.Change {
 	return other(crdt.Change{Birth: stamp, Whole: true, Registers: []crdt.Register{registerA(stamp), registerB(stamp)}})
 }
@@ -98,6 +108,9 @@ const (
 	again  = "live: a theirs, b theirs; reborn, revived, won a b"
 	died   = "dead; died"
 	still  = "dead; nothing changed"
+
+	bCounted   = "live: a unknown, b unknown; counted b"
+	ownCounted = "live: a ours, b ours; counted b"
 )
 
 var mergeTable = []incoming{
@@ -125,6 +138,17 @@ var mergeTable = []incoming{
 			Registers: []crdt.Register{registerA(stampAt(50, 4)), registerB(like.Version(columnB).Stamp)}}
 	}, [4]string{both, "live: a theirs, b same; won a", "live: a theirs, b same; won a",
 		"live: a theirs, b same; revived, won a"}},
+
+	{"count in b, newer than that site's count (35)", count(stampAt(35, 4)),
+		[4]string{bCounted, ownCounted, ownCounted, "dead; counted b"}},
+	{"count in b, the same again (25)", count(stampAt(25, 4)),
+		[4]string{bCounted, ownCounted, "live: a ours, b ours; nothing changed", still}},
+	{"count in b, older than that site's count (15)", count(stampAt(15, 4)),
+		[4]string{bCounted, ownCounted, "live: a ours, b ours; nothing changed", still}},
+	{"count in b, older than another site's (15)", count(stampAt(15, 5)),
+		[4]string{bCounted, ownCounted, ownCounted, "dead; counted b"}},
+	{"count in b, newer than everything (50)", count(stampAt(50, 4)),
+		[4]string{bCounted, ownCounted, ownCounted, "live: a ours, b ours; revived, counted b"}},
 
 	{"deletion, newer than everything (50)", deletion(stampAt(50, 4)), [4]string{"dead", died, died, "dead"}},
 	{"deletion, older than an edit (25)", deletion(stampAt(25, 4)), [4]string{"dead", died, "live: a ours, b ours", still}},
@@ -176,6 +200,7 @@ func outcome(l local, change crdt.Change) string {
 	note(out.Revived, "revived")
 	note(len(out.Won) > 0, "won"+columnNames(change, out.Won))
 	note(len(out.Lost) > 0, "lost"+columnNames(change, out.Lost))
+	note(len(out.Counted) > 0, "counted"+names(out.Counted))
 	note(!out.Changed, "nothing changed")
 	if len(flags) > 0 {
 		words += "; " + strings.Join(flags, ", ")
@@ -197,9 +222,17 @@ func whose(after held, out crdt.Outcome, change crdt.Change, column crdt.Column)
 	return "same"
 }
 
-func columnNames(change crdt.Change, indexes []int) (names string) {
+func columnNames(change crdt.Change, indexes []int) string {
+	var columns []crdt.Column
 	for _, i := range indexes {
-		names += " " + string(rune('a'+int(change.Registers[i].Column)))
+		columns = append(columns, change.Registers[i].Column)
+	}
+	return names(columns)
+}
+
+func names(columns []crdt.Column) (names string) {
+	for _, column := range columns {
+		names += " " + string(rune('a'+int(column)))
 	}
 	return names
 }
