@@ -8,8 +8,12 @@
 //	base      if flagBase:    version (otherwise the base is the birth)
 //	revived   if flagRevived: position
 //	columns   count, then per column: number minus the previous number, version
+//	counters  if flagCounters: count, then per counter: number minus the previous number,
+//	          base, count of parts, then per part, ascending by site: version, total
 //
-// A version is time, site, position, seen. A row that was there before ravno came has
+// A version is time, site, position, seen. A base and a total are a length and the bytes of
+// a crdt.Key of that one value. A row without counters has the bytes it had before there
+// were counters; an older program refuses a row with them, for their flag. A row that was there before ravno came has
 // neither birth nor base: both are zero.
 package shadow
 
@@ -17,6 +21,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -31,7 +36,8 @@ const (
 	flagDeath
 	flagBase
 	flagRevived
-	knownFlags = flagBirth | flagDeath | flagBase | flagRevived
+	flagCounters
+	knownFlags = flagBirth | flagDeath | flagBase | flagRevived | flagCounters
 )
 
 var errShadow = errors.New("malformed shadow row")
@@ -50,6 +56,9 @@ func Encode(row crdt.Row) []byte {
 	}
 	if row.Revived != 0 {
 		flags |= flagRevived
+	}
+	if len(row.Counters) > 0 {
+		flags |= flagCounters
 	}
 	b := append(make([]byte, 0, 32+24*len(row.Columns)), format, flags)
 	if flags&flagBirth != 0 {
@@ -71,7 +80,32 @@ func Encode(row crdt.Row) []byte {
 		previous = uint64(c.Column)
 		b = appendVersion(b, c.Version)
 	}
+	if flags&flagCounters != 0 {
+		b = appendCounters(b, row.Counters)
+	}
 	return b
+}
+
+func appendCounters(b []byte, counters []crdt.Counter) []byte {
+	b = binary.AppendUvarint(b, uint64(len(counters)))
+	previous := uint64(0)
+	for _, c := range counters {
+		b = binary.AppendUvarint(b, uint64(c.Column)-previous)
+		previous = uint64(c.Column)
+		b = appendValue(b, c.Base)
+		b = binary.AppendUvarint(b, uint64(len(c.Parts)))
+		for _, p := range c.Parts {
+			b = appendVersion(b, p.Version)
+			b = appendValue(b, p.Total)
+		}
+	}
+	return b
+}
+
+func appendValue(b []byte, v crdt.Value) []byte {
+	k := crdt.NewKey(v)
+	b = binary.AppendUvarint(b, uint64(len(k)))
+	return append(b, k...)
 }
 
 func appendVersion(b []byte, v crdt.Version) []byte {
@@ -105,27 +139,112 @@ func Decode(b string) (crdt.Row, error) {
 	if flags&flagRevived != 0 {
 		row.Revived = causal.Position(r.uvarint())
 	}
-	count := r.uvarint()
-	if count > uint64(len(r.rest)) { // a column takes several bytes: refuse before allocating
-		return crdt.Row{}, fmt.Errorf("%w: %d columns in %d bytes", errShadow, count, len(r.rest))
+	row.Columns = r.columns()
+	if flags&flagCounters != 0 {
+		row.Counters = r.counters()
 	}
-	if count > 0 {
-		row.Columns = make([]crdt.ColumnVersion, count)
+	if r.err == nil && len(r.rest) > 0 {
+		r.fail("%d bytes follow it", len(r.rest))
 	}
-	number := uint64(0)
-	for i := range row.Columns {
-		number += r.uvarint()
-		row.Columns[i] = crdt.ColumnVersion{Column: crdt.Column(number), Version: r.version()}
-	}
-	if r.failed || len(r.rest) > 0 || number > 1<<16-1 {
-		return crdt.Row{}, fmt.Errorf("%w: wrong length", errShadow)
+	if r.err != nil {
+		return crdt.Row{}, r.err
 	}
 	return row, nil
 }
 
+// reader takes a row apart. The first error stays, and leaves nothing to read.
 type reader struct {
-	rest   string
-	failed bool
+	rest string
+	err  error
+}
+
+func (r *reader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s", errShadow, fmt.Sprintf(format, args...))
+	}
+	r.rest = ""
+}
+
+// count reads how many of something follow, each of which takes several bytes: it refuses
+// before memory is taken for them.
+func (r *reader) count(what string) int {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) {
+		r.fail("%d %s in %d bytes", n, what, len(r.rest))
+		return 0
+	}
+	return int(n)
+}
+
+// column reads the number of a column, given the one before; each is higher, save that the
+// first may be 0.
+func (r *reader) column(previous crdt.Column, first bool) crdt.Column {
+	step := r.uvarint()
+	if step > uint64(math.MaxUint16-previous) || step == 0 && !first {
+		r.fail("%d columns after column %d", step, previous)
+		return 0
+	}
+	return previous + crdt.Column(step)
+}
+
+func (r *reader) columns() []crdt.ColumnVersion {
+	count := r.count("columns")
+	if count == 0 {
+		return nil
+	}
+	columns := make([]crdt.ColumnVersion, count)
+	number := crdt.Column(0)
+	for i := range columns {
+		number = r.column(number, i == 0)
+		columns[i] = crdt.ColumnVersion{Column: number, Version: r.version()}
+	}
+	return columns
+}
+
+func (r *reader) counters() []crdt.Counter {
+	count := r.count("counters")
+	if count == 0 {
+		r.fail("no counters, which a flag announced")
+		return nil
+	}
+	counters := make([]crdt.Counter, count)
+	number := crdt.Column(0)
+	for i := range counters {
+		number = r.column(number, i == 0)
+		counters[i] = crdt.Counter{Column: number, Base: r.value(), Parts: r.parts()}
+	}
+	return counters
+}
+
+func (r *reader) parts() []crdt.Part {
+	count := r.count("parts of a counter")
+	if count == 0 {
+		return nil
+	}
+	parts := make([]crdt.Part, count)
+	for i := range parts {
+		parts[i] = crdt.Part{Version: r.version(), Total: r.value()}
+		switch kind := parts[i].Total.Kind(); {
+		case r.err != nil:
+			return nil
+		case i > 0 && parts[i].Stamp.Site <= parts[i-1].Stamp.Site:
+			r.fail("the part of site %d after that of site %d", parts[i].Stamp.Site, parts[i-1].Stamp.Site)
+		case kind != crdt.Integer && kind != crdt.Real:
+			r.fail("a part of a counter that is %s", kind)
+		}
+	}
+	return parts
+}
+
+func (r *reader) value() crdt.Value {
+	n := r.count("bytes of a value")
+	values, err := crdt.Key(r.rest[:n]).Values()
+	r.rest = r.rest[n:]
+	if err == nil && len(values) == 1 {
+		return values[0]
+	}
+	r.fail("%d values in %d bytes: %v", len(values), n, err)
+	return crdt.Value{}
 }
 
 func (r *reader) uvarint() uint64 {
@@ -137,13 +256,21 @@ func (r *reader) uvarint() uint64 {
 			return v
 		}
 	}
-	r.failed, r.rest = true, ""
+	r.fail("wrong length")
 	return 0
+}
+
+func (r *reader) site() causal.Site {
+	n := r.uvarint()
+	if n > math.MaxUint32 {
+		r.fail("site %d", n)
+	}
+	return causal.Site(n)
 }
 
 func (r *reader) version() crdt.Version {
 	return crdt.Version{
-		Stamp:    hlc.Stamp{Time: hlc.Time(r.uvarint()), Site: causal.Site(r.uvarint())},
+		Stamp:    hlc.Stamp{Time: hlc.Time(r.uvarint()), Site: r.site()},
 		Position: causal.Position(r.uvarint()),
 		Seen:     causal.Seen(r.uvarint()),
 	}
