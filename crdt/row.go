@@ -113,11 +113,11 @@ func (r Row) Clone() Row {
 // Register is one column's register with its value, as it travels.
 type Register struct {
 	Column Column
-	Stamp  hlc.Stamp
-	Value  Value
 	// Counter says that the column is a counter at this site, and Value the base it was set
 	// to. It never travels: the receiver's store sets it before Merge, from its own settings.
 	Counter bool
+	Stamp   hlc.Stamp
+	Value   Value
 }
 
 // Change is what travels of one row: its birth, its death if any, and the registers that

@@ -27,7 +27,7 @@ func allocated(f func()) uint64 {
 func TestAbsurdLengthsTakeNoMemory(t *testing.T) {
 	const modest = 512 << 10
 	huge := []byte{0xdd, 0xff, 0xff, 0xff, 0xff} // array32 of 2^32-1: five bytes that have killed processes
-	header := writeBatch(t, BatchHeader{}, nil)[:headSize+21]
+	header := writeBatch(t, BatchHeader{}, nil)[:emptyHeader]
 	inBatch := func(payload []byte) []byte { return append(bytes.Clone(header), frameOf(KindSection, 0, payload)...) }
 	huger := func(build func(e *encoder)) []byte {
 		return inBatch(encoded(func(e *encoder) { build(e); e.buf.Write(huge) }))
@@ -59,6 +59,7 @@ func TestAbsurdLengthsTakeNoMemory(t *testing.T) {
 		"columns of 2^32-1":     huger(func(e *encoder) { e.text("t"); e.bool(false); e.names([]string{"id"}) }),
 		"changes of 2^64-1":     inBatch(encoded(func(e *encoder) { sectionStart(e, nil, math.MaxUint64) })),
 		"documents of 2^64-1":   inBatch(encoded(func(e *encoder) { sectionStart(e, nil, 0); e.uint(keysRaw); e.uint(math.MaxUint64) })),
+		"parts of 2^64-1":       inBatch(encoded(func(e *encoder) { bare(e, nil, 1); e.uint(1); e.bytes(nil); e.uint(math.MaxUint64) })),
 		"a key of 4 GiB":        inBatch(encoded(func(e *encoder) { sectionStart(e, nil, 1); e.uint(keysRaw); e.buf.WriteString("\xc6\xff\xff\xff\xff") })),
 		"a frame compressed":    append(bytes.Clone(header), frameOf(KindSection, flagZstd, []byte("(\xb5/\xfd\xa4\xff\xff\xff\xff\x01\x00\x00"))...),
 	}
@@ -81,7 +82,7 @@ func TestNullsThatTakeNoBytesTakeNoMemory(t *testing.T) {
 		e.uint(MaxSectionChanges)
 		e.bytes(bytes.Repeat([]byte{0xff}, MaxColumns/8))
 	})
-	stream := append(writeBatch(t, BatchHeader{}, nil)[:headSize+21], frameOf(KindSection, 0, payload)...)
+	stream := append(writeBatch(t, BatchHeader{}, nil)[:emptyHeader], frameOf(KindSection, 0, payload)...)
 	var err error
 	n := allocated(func() { _, _, err = readBatch(bytes.NewReader(stream)) })
 	if n > 16<<20 || !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "registers") {
@@ -110,7 +111,7 @@ func zeros(t *testing.T, size int, options ...zstd.EOption) []byte {
 }
 
 func TestABombIsDefusedAtTheLimit(t *testing.T) {
-	header := writeBatch(t, BatchHeader{}, nil)[:headSize+21]
+	header := writeBatch(t, BatchHeader{}, nil)[:emptyHeader]
 	for name, c := range map[string]struct {
 		bomb []byte
 		most uint64 // bytes allocated

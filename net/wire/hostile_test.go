@@ -13,6 +13,8 @@ import (
 	"testing/iotest"
 
 	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
 )
 
 func TestEveryTruncationOfAMessageIsSaidToBeOne(t *testing.T) {
@@ -193,16 +195,76 @@ func malformedColumns() []malformedSection {
 		{"an integer too large", oneCell(func(e *encoder) { e.uint(1); e.uint(1); e.uint(1 << 63) }), "beyond 2^63-1"},
 		{"an integer that is nil", oneCell(func(e *encoder) { e.uint(1); e.uint(1); e.buf.WriteByte(0xc0) }), "not an integer"},
 		{"a text as a string", oneCell(func(e *encoder) { e.uint(1); e.uint(3); e.text("x") }), "not a bin"},
-		{"something after the end", oneCell(func(e *encoder) { e.uint(1); e.uint(0); e.uint(0) }), "1 bytes follow"},
+		{"something after the end", oneCell(func(e *encoder) { e.uint(1); e.uint(0); e.uint(0); e.uint(0) }), "1 bytes follow"},
+		{"no parts, of version 1", oneCell(func(e *encoder) { e.uint(1); e.uint(0) }), "parts at byte"},
 		{"a value missing", oneCell(func(e *encoder) { e.uint(1); e.uint(3) }), "missing"},
 	}
 }
 
+// malformedParts has sections of two changes and two columns, good up to the parts of counters.
+func malformedParts() []malformedSection {
+	start := func(build func(e *encoder)) func(e *encoder) {
+		return func(e *encoder) {
+			bare(e, []string{"a", "b"}, 2)
+			e.uint(2)
+			e.bytes([]byte{0})
+			build(e)
+		}
+	}
+	run := func(e *encoder, values ...uint64) {
+		for _, v := range values {
+			e.uint(1)
+			e.uint(v)
+		}
+	}
+	// two parts of integers, one of each site, in the first change
+	two := func(columns, sites [2]uint64, totals func(e *encoder)) func(e *encoder) {
+		return start(func(e *encoder) {
+			e.uint(2)
+			run(e, 2, 0)
+			run(e, columns[:]...)
+			for _, site := range sites {
+				e.uint(1)
+				e.int(1)
+				e.uint(site)
+			}
+			totals(e)
+		})
+	}
+	of := func(kind crdt.Kind, values func(e *encoder)) func(e *encoder) {
+		return func(e *encoder) { e.uint(2); e.uint(uint64(kind)); values(e) }
+	}
+	integers := of(crdt.Integer, func(e *encoder) { e.int(-1); e.int(-2) })
+	here, sites := [2]uint64{1, 1}, [2]uint64{2, 3}
+	return []malformedSection{
+		{"no number of parts", start(func(*encoder) {}), "parts at byte"},
+		{"too many parts", start(func(e *encoder) { e.uint(MaxSectionParts + 1) }), "at most 262144 is allowed"},
+		{"more parts than bytes", start(func(e *encoder) { e.uint(100) }), "100 of them in 0 bytes"},
+		{"parts of no change", start(func(e *encoder) { e.uint(2); run(e, 1, 0) }), "1 parts belong to no change"},
+		{"more parts of a change than there are", start(func(e *encoder) { e.uint(2); run(e, 3, 0) }), "at most 2 is allowed"},
+		{"more parts of all changes than there are", start(func(e *encoder) { e.uint(2); run(e, 2, 1); e.uint(0) }), "at most 0 is allowed"},
+		{"more parts of a run of changes than there are", start(func(e *encoder) { e.uint(3); e.uint(2); e.uint(2); e.uint(0) }), "2 for each of 2 changes, but there are 3"},
+		{"a part in a column out of range", two([2]uint64{1, 2}, sites, integers), "column 2 of 2"},
+		{"a part in a column beyond numbers", two([2]uint64{1, 1 << 16}, sites, integers), "at most 65535 is allowed"},
+		{"columns of parts not ascending", two([2]uint64{1, 0}, sites, integers), "site 3 in column 0 after that of site 2 in column 1"},
+		{"sites of parts not ascending", two(here, [2]uint64{3, 2}, integers), "site 2 in column 1 after that of site 3"},
+		{"two parts of one site", two(here, [2]uint64{2, 2}, integers), "site 2 in column 1 after that of site 2"},
+		{"a part by no site", two(here, [2]uint64{0, 2}, integers), "by no site"},
+		{"a part by a site out of range", two(here, [2]uint64{2, 1 << 32}, integers), "at most 4294967295"},
+		{"a total that is NULL", two(here, sites, of(crdt.Null, func(*encoder) {})), "that is null, not a number"},
+		{"a total that is a text", two(here, sites, of(crdt.Text, func(e *encoder) { e.data("1"); e.data("2") })), "3, at most 2 is allowed"},
+		{"a total that is a blob", two(here, sites, of(crdt.Blob, func(e *encoder) { e.data("1"); e.data("2") })), "4, at most 2 is allowed"},
+		{"a total that is NaN", two(here, sites, of(crdt.Real, func(e *encoder) { e.real(1); e.real(math.NaN()) })), "NaN"},
+		{"a total missing", two(here, sites, of(crdt.Integer, func(e *encoder) { e.int(-1) })), "missing"},
+		{"something after the parts", two(here, sites, func(e *encoder) { integers(e); e.uint(0) }), "1 bytes follow"},
+	}
+}
+
 func TestMalformedSectionsAreRefused(t *testing.T) {
-	for _, c := range slices.Concat(malformedNamesAndKeys(), malformedColumns()) {
+	for _, c := range slices.Concat(malformedNamesAndKeys(), malformedColumns(), malformedParts()) {
 		t.Run(c.name, func(t *testing.T) {
 			stream := writeBatch(t, BatchHeader{}, nil)
-			stream = append(stream[:headSize+21], frameOf(KindSection, 0, encoded(c.build))...)
+			stream = append(stream[:emptyHeader], frameOf(KindSection, 0, encoded(c.build))...)
 			_, _, err := readBatch(bytes.NewReader(stream))
 			if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v instead of %v: ...%s", err, ErrMalformed, c.want)
@@ -212,6 +274,9 @@ func TestMalformedSectionsAreRefused(t *testing.T) {
 }
 
 func TestSectionsThatCannotBeSaidAreNotWritten(t *testing.T) {
+	part := func(column crdt.Column, site causal.Site, total int64) crdt.ChangePart {
+		return crdt.ChangePart{Column: column, Stamp: hlc.Stamp{Time: morning, Site: site}, Total: crdt.IntegerValue(total)}
+	}
 	good := func() *Section { return restaurantSection(3) }
 	var stream bytes.Buffer
 	w := NewBatchWriter(&stream)
@@ -234,6 +299,16 @@ func TestSectionsThatCannotBeSaidAreNotWritten(t *testing.T) {
 		{"a key that does not decode", func(s *Section) { s.Changes[2].Key = "\x01" }, ErrInvalid},
 		{"a document without a key", func(s *Section) { s.Changes[2].Document = &crdt.Document{Table: "t"} }, ErrInvalid},
 		{"a document without a table", func(s *Section) { s.Changes[2].Document = &crdt.Document{Key: s.Changes[2].Key} }, ErrInvalid},
+		{"a part in a column out of range", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{part(8, 2, 1)} }, ErrInvalid},
+		{"a part by no site", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{part(7, 0, 1)} }, ErrInvalid},
+		{"columns of parts not ascending", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{part(7, 2, 1), part(4, 3, 1)} }, ErrInvalid},
+		{"sites of parts not ascending", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{part(7, 2, 1), part(7, 2, 2)} }, ErrInvalid},
+		{"a part without a total", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{{Column: 7, Stamp: hlc.Stamp{Site: 2}}} }, ErrInvalid},
+		{"too many parts", func(s *Section) {
+			for site := range causal.Site(MaxSectionParts + 1) {
+				s.Changes[1].Parts = append(s.Changes[1].Parts, part(7, 1+site, 1))
+			}
+		}, ErrTooLarge},
 		{"too many changes", func(s *Section) { s.Changes = make([]crdt.Change, MaxSectionChanges+1) }, ErrTooLarge},
 		{"too many registers", func(s *Section) {
 			*s = *restaurantSection(1)
@@ -301,7 +376,7 @@ func TestFramesOutOfOrderAreRefused(t *testing.T) {
 		t.Errorf("an end before the header: %v", err)
 	}
 	whole := writeBatch(t, BatchHeader{}, nil)
-	header, end := whole[:headSize+21], whole[headSize+21:]
+	header, end := whole[:emptyHeader], whole[emptyHeader:]
 	for name, stream := range map[string][]byte{
 		"no header":         end,
 		"two headers":       append(bytes.Clone(header), header...),

@@ -89,9 +89,27 @@ func drawSection(t *rapid.T) *Section {
 			}
 			c.Registers = append(c.Registers, r)
 		}
+		if len(s.Columns) > 0 && rapid.Bool().Draw(t, "counts") {
+			c.Parts = drawParts(t, len(s.Columns))
+		}
 		s.Changes = append(s.Changes, c)
 	}
 	return s
+}
+
+// drawParts draws parts of counters by a few sites in any columns, in order; none is nil.
+func drawParts(t *rapid.T, columns int) (parts []crdt.ChangePart) {
+	totals := anyValue.Filter(func(v crdt.Value) bool { return v.Kind() == crdt.Integer || v.Kind() == crdt.Real })
+	for column := range columns {
+		site := causal.Site(0)
+		for range rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "parts") {
+			stamp := anyStamp.Draw(t, "stamp")
+			site += causal.Site(rapid.Uint32Range(1, math.MaxUint32/3).Draw(t, "site"))
+			stamp.Site = site
+			parts = append(parts, crdt.ChangePart{Column: crdt.Column(column), Stamp: stamp, Total: totals.Draw(t, "total")})
+		}
+	}
+	return parts
 }
 
 func drawColumnSet(t *rapid.T, columns int) []crdt.Column {
@@ -110,6 +128,7 @@ func TestABatchReadIsTheBatchWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		header := BatchHeader{
 			From: anyPosition.Draw(t, "from"), To: anyPosition.Draw(t, "to"), Incarnation: incarnation(rapid.Byte().Draw(t, "incarnation")),
+			Seen: anyPosition.Draw(t, "seen by the sender"),
 		}
 		var stream bytes.Buffer
 		writer.Reset(&stream)
@@ -254,7 +273,8 @@ func TestApproximateSizesFitTheirSection(t *testing.T) {
 		for _, c := range s.Changes {
 			sum += ApproxSize(c)
 			sum += len(c.Registers) * 2 * 11 // stamps at their worst: a run, a time and a site for each register
-			sum += 3*2*11 + maskSize(len(s.Columns)) + 16
+			sum += len(c.Parts) * 11         // a run for the column and the class of each
+			sum += 3*2*11 + 11 + maskSize(len(s.Columns)) + 16
 		}
 		var e encoder
 		e.begin(MaxSection)

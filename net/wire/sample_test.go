@@ -33,11 +33,11 @@ func sampleMessages() map[string]Message {
 	}
 	return map[string]Message{
 		"hello": Hello{
-			ProtocolMin: 1, ProtocolMax: 2, Version: "1.0.0", Incarnation: incarnation(0x10), Position: 4711,
+			ProtocolMin: 2, ProtocolMax: 3, Version: "1.0.0", Incarnation: incarnation(0x10), Position: 4711,
 			Seen: 1 << 40, HubIncarnation: incarnation(0x30), ClockMillis: 1_760_000_000_123, Floor: 4000,
 		},
 		"welcome": Welcome{
-			Protocol: 1, Version: "1.0.1", Incarnation: incarnation(0x30), Have: 4700, Position: 1<<40 + 5,
+			Protocol: 2, Version: "1.0.1", Incarnation: incarnation(0x30), Have: 4700, Position: 1<<40 + 5,
 			ClockMillis: 1_760_000_000_150,
 		},
 		"refuse": Refuse{Code: "revoked", Text: "site bar was removed", Try: "ravno join --db F TOKEN"},
@@ -68,7 +68,7 @@ func sampleMessages() map[string]Message {
 			},
 		},
 		"enrol": Enrol{
-			ProtocolMin: 1, ProtocolMax: 1, Version: "1.0.0", Secret: counting[[32]byte](0xa0),
+			ProtocolMin: 2, ProtocolMax: 2, Version: "1.0.0", Secret: counting[[32]byte](0xa0),
 			Request: []byte{0x30, 0x03, 0x02, 0x01, 0x00}, Incarnation: incarnation(0x10),
 		},
 		"enrolled": Enrolled{
@@ -85,8 +85,11 @@ func sampleMessages() map[string]Message {
 }
 
 func sampleHeader() BatchHeader {
-	return BatchHeader{From: 4700, To: 4711, Incarnation: incarnation(0x10)}
+	return BatchHeader{From: 4700, To: 4711, Incarnation: incarnation(0x10), Seen: 1<<40 - 1}
 }
+
+// emptyHeader is the size of the frame of a header of zeros, in bytes.
+const emptyHeader = headSize + 22
 
 // sampleSections is a small batch with every form of every column in it.
 func sampleSections() []*Section {
@@ -125,7 +128,19 @@ func sampleSections() []*Section {
 		Table: "events", Journal: true, KeyColumns: []string{"site", "n"},
 		Changes: []crdt.Change{{Key: crdt.NewKey(crdt.TextValue("bar"), crdt.RealValue(1.5)), Birth: at(3, 2)}},
 	}
-	return []*Section{orders, lines, events}
+	stock := &Section{
+		Table: "stock", KeyColumns: []string{"id"}, Columns: []string{"name", "on_hand", "weight"},
+		Changes: []crdt.Change{
+			{Key: order(1), Birth: at(0, 1), Parts: []crdt.ChangePart{
+				{Column: 1, Stamp: at(4, 2), Total: crdt.IntegerValue(-3)},
+				{Column: 1, Stamp: at(3, 3), Total: crdt.IntegerValue(math.MinInt64)},
+				{Column: 2, Stamp: at(4, 2), Total: crdt.RealValue(-0.75)},
+			}},
+			{Key: order(2), Birth: at(0, 1), Registers: []crdt.Register{{Column: 1, Stamp: at(5, 2), Value: crdt.IntegerValue(10)}}},
+			{Key: order(3), Birth: at(0, 1), Parts: []crdt.ChangePart{{Column: 2, Stamp: at(4, 2), Total: crdt.RealValue(math.Inf(-1))}}},
+		},
+	}
+	return []*Section{orders, lines, events, stock}
 }
 
 // restaurantSection is n whole rows of eight columns, like those of a till.

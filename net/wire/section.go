@@ -14,7 +14,7 @@ type Section crdt.Section
 
 // How much to put in a section: enough to compress well, little enough that a receiver
 // holds it in a few MiB and applies it in a slice or two. Advice; the limits are MaxSection,
-// MaxSectionChanges and MaxSectionRegisters.
+// MaxSectionChanges, MaxSectionRegisters and MaxSectionParts.
 const (
 	// SectionTargetChanges is a good number of changes for one section.
 	SectionTargetChanges = 2048
@@ -22,10 +22,12 @@ const (
 	SectionTargetBytes = 1 << 20
 )
 
-// What a change and a number take on the wire, roughly, in bytes; for ApproxSize.
+// What a change, a number and a part of a counter take on the wire, roughly, in bytes; for
+// ApproxSize. Parts are by different sites at different times, so each has its stamp.
 const (
 	approxChange = 16
 	approxNumber = 9
+	approxPart   = 28
 )
 
 // ApproxSize is about how many bytes a change takes in a section before compression. It
@@ -39,7 +41,7 @@ func ApproxSize(c crdt.Change) int {
 	for _, r := range c.Registers {
 		size += approxNumber + len(r.Value.Bytes())
 	}
-	return size
+	return size + approxPart*len(c.Parts)
 }
 
 // check refuses what a section cannot say, before anything of it is written.
@@ -57,10 +59,11 @@ func (s *Section) check() error {
 			return fmt.Errorf("%w: %s", ErrInvalid, fault)
 		}
 	}
-	registers := 0
+	registers, parts := 0, 0
 	for i := range s.Changes {
 		c := &s.Changes[i]
 		registers += len(c.Registers)
+		parts += len(c.Parts)
 		last := -1
 		for _, r := range c.Registers {
 			if int(r.Column) >= len(s.Columns) || int(r.Column) <= last {
@@ -71,9 +74,15 @@ func (s *Section) check() error {
 		if c.Document != nil && c.Document.Table == "" {
 			return fmt.Errorf("%w: change %d: a document without a table", ErrInvalid, i)
 		}
+		if fault := faultInParts(c.Parts, len(s.Columns)); fault != "" {
+			return fmt.Errorf("%w: change %d: %s", ErrInvalid, i, fault)
+		}
 	}
-	if registers > MaxSectionRegisters {
+	switch {
+	case registers > MaxSectionRegisters:
 		return fmt.Errorf("%w: %d registers, at most %d are allowed", ErrTooLarge, registers, MaxSectionRegisters)
+	case parts > MaxSectionParts:
+		return fmt.Errorf("%w: %d parts of counters, at most %d are allowed", ErrTooLarge, parts, MaxSectionParts)
 	}
 	return nil
 }

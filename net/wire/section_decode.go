@@ -58,6 +58,7 @@ func (d *decoder) section() *Section {
 		}
 		d.values(s.Columns[column], registers)
 	}
+	d.parts(changes, len(s.Columns))
 	return s
 }
 

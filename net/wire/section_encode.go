@@ -36,6 +36,7 @@ func (e *encoder) section(s *Section) {
 		registers = gather(changes, sets, carrying, registers)
 		e.values(registers)
 	}
+	e.parts(changes)
 }
 
 func (e *encoder) stamps(n int, stamp func(i int) hlc.Stamp) {

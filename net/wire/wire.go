@@ -31,12 +31,16 @@ const (
 	// MaxSection is the largest payload of a section, in bytes, compressed or inflated:
 	// one row may hold a BLOB of 20 MB, and a section holds at least one row.
 	MaxSection = 64 << 20
-	// MaxSectionChanges bounds the changes of one section: 6 MiB of memory at most.
+	// MaxSectionChanges bounds the changes of one section: 8 MiB of memory at most.
 	MaxSectionChanges = 1 << 16
 	// MaxSectionRegisters bounds the registers of all changes of one section. Registers
 	// that are NULL take no bytes on the wire, so bytes alone do not bound memory: this
 	// does, at 56 MiB.
 	MaxSectionRegisters = 1 << 20
+	// MaxSectionParts bounds the parts of counters of all changes of one section, at 14 MiB
+	// of memory: a row with a hundred counters, in each of which a thousand sites have
+	// counted, is still far below it.
+	MaxSectionParts = 1 << 18
 	// MaxColumns bounds the columns of a section: SQLite's default limit for a table.
 	MaxColumns = 2000
 	// MaxData is the largest Data a snapshot is cut into, in bytes; it leaves room for
