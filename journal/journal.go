@@ -21,7 +21,8 @@ const (
 	FirstLoad        Kind = "first_load"
 	ConflictFound    Kind = "conflict_found"
 	ConflictResolved Kind = "conflict_resolved"
-	RowRefused       Kind = "row_refused" // a row that cannot sync, and stays where it is
+	RowRenumbered    Kind = "row_renumbered" // a row whose key was another one's too got a fresh one
+	RowRefused       Kind = "row_refused"    // a row that cannot sync, and stays where it is
 )
 
 // Event is one thing that happened to ravno. Server is the name of the server it is about.
@@ -80,6 +81,12 @@ func Found(server, kind, table, id string) Event {
 // Resolved is a conflict that somebody decided, and on which server.
 func Resolved(server, id, by string) Event {
 	return Event{Kind: ConflictResolved, Server: server, Text: fmt.Sprintf("%s resolved by %s", id, by)}
+}
+
+// Renumbered is a row of a server whose key was another row's too, and got a fresh one; words
+// say which.
+func Renumbered(server, words string) Event {
+	return Event{Kind: RowRenumbered, Server: server, Text: words}
 }
 
 // RowLeft is a row that cannot sync, and why; it stays in its table.

@@ -14,11 +14,37 @@ import (
 	"ravno/journal"
 )
 
+// Span says of a delta what it covers: the sender's work above From up to To. Seen is the
+// receiver's position that the sender had applied when it extracted the delta, so what the
+// receiver has done above it the sender did not know.
+type Span struct{ From, To, Seen causal.Position }
+
 // Delta is everything of one site above a position, on its way in.
 type Delta struct {
-	From, To causal.Position
-	// Next returns the sections one after the other and then io.EOF.
-	Next func() (*crdt.Section, error)
+	Span
+	// Open begins to read: next returns the sections one after the other and then io.EOF. A
+	// delta may be read more than once.
+	Open func() (next func() (*crdt.Section, error), err error)
+}
+
+// each calls f with every section.
+func (d Delta) each(f func(*crdt.Section) error) error {
+	next, err := d.Open()
+	if err != nil {
+		return err
+	}
+	for {
+		section, err := next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := f(section); err != nil {
+			return err
+		}
+	}
 }
 
 // Applied says what applying a delta did.
@@ -120,21 +146,25 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 	return applied, err
 }
 
-func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applied) error {
-	for {
-		section, err := delta.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if err := tx.applySection(section, author, applied); err != nil {
+func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applied) (err error) {
+	tx.span = delta.Span
+	if author != 0 {
+		if err := tx.findCollisions(delta, author); err != nil {
 			return err
 		}
 	}
+	if err := delta.each(func(section *crdt.Section) error { return tx.applySection(section, author, applied) }); err != nil {
+		return err
+	}
 	if applied.Changes > 0 {
 		tx.state.lastTransfer = tx.now()
+	}
+	if author == 0 {
+		if err := tx.crossing(); err != nil {
+			return err
+		}
+	} else if err := tx.mend(author, applied); err != nil {
+		return err
 	}
 	return tx.placeHeld()
 }
@@ -167,8 +197,9 @@ func (tx *transaction) applySection(section *crdt.Section, author causal.Site, a
 			change.Registers[i].Column = columns[change.Registers[i].Column]
 		}
 		slices.SortFunc(change.Registers, func(a, b crdt.Register) int { return int(a.Column) - int(b.Column) })
-		var err error
+		err := tx.translate(t, &change)
 		switch {
+		case err != nil:
 		case section.Journal:
 			err = tx.keepJournal(t, author, change)
 		default:
@@ -179,8 +210,11 @@ func (tx *transaction) applySection(section *crdt.Section, author causal.Site, a
 		}
 		applied.Changes++
 	}
-	if t.own && t.Name == "ravno_setting" {
+	switch {
+	case t.own && t.Name == "ravno_setting":
 		return tx.followSettings()
+	case t.own && t.Name == "ravno_rename" && author == 0:
+		return tx.followRenames()
 	}
 	return nil
 }
@@ -232,6 +266,9 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		return err
 	}
 	m.present = sent.found || m.state == imageTable
+	if author == 0 && t.renumbers && m.collides(tx.state.site, tx.span.Seen) {
+		return &CrossingError{Table: t.Name}
+	}
 	if author != 0 {
 		if err := m.admit(); err != nil {
 			return err
@@ -255,6 +292,9 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		}
 	}
 	if err := tx.materialise(m); err != nil {
+		return err
+	}
+	if err := tx.note(m, document); err != nil {
 		return err
 	}
 	if !m.out.Changed {
@@ -341,11 +381,13 @@ func (tx *transaction) materialise(m *merging) error {
 		return tx.keepImage(t, key, imagePartial, m2)
 	case m.state == imageHeld: // tried again at the end
 		tx.tryHeld = true
-		return tx.keepImage(t, key, imageHeld, m2)
+		return tx.keepHeld(t, key, m2)
 	case m.state == imageTable:
+		tx.arrives(t, key)
 		err = tx.updateImage(t, key, written, m2)
 	default:
 		if err = tx.insertImage(t, m2); err == nil {
+			tx.arrives(t, key)
 			if m.state == imagePartial { // whole again: whoever lacks it gets it whole
 				m.out.Row.Revived, m.out.Changed = tx.position(), true
 			}
@@ -393,6 +435,9 @@ func (tx *transaction) materialiseDead(m *merging) error {
 			return err
 		}
 		tx.tryHeld = true // what it occupied is free
+	}
+	if m.state == imageHeld {
+		tx.heldChanged = true
 	}
 	merged, _ := m.values()
 	if len(merged) == 0 {

@@ -33,19 +33,28 @@ type Setting struct {
 // table is everything the store knows about one table it captures.
 type table struct {
 	*schema.Table
-	number  int64
-	class   Class
-	own     bool   // one of ravno's
-	numbers []int  // column numbers, parallel to Columns
-	shadow  string // quoted name of the shadow table
-	kept    string // quoted name of the kept journal (hub, class journal)
-	parent  *parent
-	fresh   bool           // the table was not known before
-	added   []int          // columns not seen before, of a table that was; indexes into Columns
-	alone   bool           // each row is a document of its own: no parent, no children
-	byName  map[string]int // index into Columns
-	byNum   map[crdt.Column]int
-	sql     statements
+	number   int64
+	class    Class
+	own      bool   // one of ravno's
+	numbers  []int  // column numbers, parallel to Columns
+	shadow   string // quoted name of the shadow table
+	kept     string // quoted name of the kept journal (hub, class journal)
+	gone     string // quoted name of the table that takes deleted rows until the next fold (hub)
+	parent   *parent
+	counters []string // names of the columns that merge by summing differences
+	fresh    bool     // the table was not known before
+	added    []int    // columns not seen before, of a table that was; indexes into Columns
+	alone    bool     // each row is a document of its own: no parent, no children
+	up       []*link  // foreign keys of this table
+	down     []*link  // foreign keys that refer to this table
+	cyclic   bool     // a row may, over other rows, refer to itself
+	// renumbers: a row whose key another site has given to another row gets a fresh key.
+	renumbers bool
+	domain    []domainColumn   // the columns that hold keys of this table, its own first
+	holds     map[int][]*table // by index into Columns: the tables whose keys the column holds
+	byName    map[string]int   // index into Columns
+	byNum     map[crdt.Column]int
+	sql       statements
 }
 
 // parent is the way from a row to the next row up in its document.
@@ -76,7 +85,7 @@ type catalog struct {
 
 // ownTables are ravno's tables that travel.
 var ownTables = map[string]Class{
-	"ravno_site": Synced, "ravno_setting": Synced, "ravno_conflict": Synced, "ravno_event": Journal,
+	"ravno_site": Synced, "ravno_setting": Synced, "ravno_conflict": Synced, "ravno_rename": Synced, "ravno_event": Journal,
 }
 
 var ownNames = slices.Sorted(maps.Keys(ownTables))
@@ -124,7 +133,7 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 			cat.local = append(cat.local, t.Name)
 			continue
 		}
-		entry := &table{Table: t, class: class, own: isOwn}
+		entry := &table{Table: t, class: class, own: isOwn, counters: settings[strings.ToLower(t.Name)].Counters}
 		if t.NullKey != nil {
 			enrolled, err := c.Int("SELECT count(*) FROM ravno_table WHERE lower(name)=lower(?)", text(t.Name))
 			if err != nil {
@@ -164,6 +173,7 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 			t.parent.table.alone = false
 		}
 	}
+	cat.link()
 	return cat, cat.versions(c)
 }
 
@@ -236,6 +246,9 @@ func (t *table) write(isHub bool) {
 	if isHub && t.class == Journal {
 		t.kept = sqlite.Quote(fmt.Sprintf("ravno_kept_%d", t.number))
 	}
+	if isHub && t.class == Synced && !t.own {
+		t.gone = sqlite.Quote(fmt.Sprintf("ravno_gone_%d", t.number))
+	}
 	t.sql.keyWhere = strings.Join(where, " AND ")
 	t.sql.exists = "SELECT 1 FROM " + name + " WHERE " + t.sql.keyWhere
 	t.sql.image = "SELECT " + strings.Join(all, ", ") + " FROM " + name + " WHERE " + t.sql.keyWhere
@@ -266,6 +279,11 @@ func (t *table) keyNames() []string {
 func (t *table) isRegister(column crdt.Column) bool {
 	i, ok := t.byNum[column]
 	return ok && t.Columns[i].Register
+}
+
+// isCounter reports whether a column merges by summing differences.
+func (t *table) isCounter(name string) bool {
+	return slices.ContainsFunc(t.counters, func(c string) bool { return strings.EqualFold(c, name) })
 }
 
 func (t *table) registers() (n int) {
@@ -339,6 +357,9 @@ func (t *table) spec() capture.Spec {
 	spec := capture.Spec{Table: t.Table, Number: t.number, ColumnNumbers: t.numbers}
 	if t.parent != nil {
 		spec.Parent = t.parent.names
+	}
+	if t.gone != "" {
+		spec.Gone, spec.GoneColumns = t.gone, t.goneColumns()
 	}
 	return spec
 }

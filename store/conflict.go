@@ -21,6 +21,8 @@ import (
 type detail struct {
 	Sides  []side `json:"sides"`
 	Before []side `json:"before,omitempty"`
+	// Renumbered says, of a key_collision, which row got which fresh key.
+	Renumbered *renumbering `json:"renumbered,omitempty"`
 }
 
 // side is what one site made of one row of the document.
@@ -123,6 +125,9 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 			if recorded {
 				applied.Conflicts++
 			}
+			if kind == crdt.EditDelete && !slices.Contains(tx.clashed, d) {
+				tx.clashed = append(tx.clashed, d)
+			}
 		}
 		if err := tx.touchWith(d, m, deleted); err != nil {
 			return document, err
@@ -178,7 +183,7 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 		root, d = m.t, m.t.reference(m.change.Key)
 	}
 	row, err := tx.c.Row(`SELECT id, kind, sites, detail, revision FROM ravno_conflict
-		WHERE document_tab=? AND document_key=? AND revision>resolved ORDER BY found_at, id LIMIT 1`, text(root.Name), blob(d.key))
+		WHERE document_tab=? AND document_key=? AND revision>resolved AND kind<>'unique' ORDER BY found_at, id LIMIT 1`, text(root.Name), blob(d.key))
 	if err != nil {
 		return false, err
 	}

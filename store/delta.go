@@ -19,14 +19,21 @@ const (
 )
 
 // Outgoing emits everything a receiver may not have, above a position of this site, read in
-// one snapshot, and returns the position it brings the receiver to, which emit is told too. At a node the receiver
+// one snapshot, and returns what it covers, which emit is told too. At a node the receiver
 // is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
 // everyone else's. It is state, not history: a row changed a thousand times travels once.
-func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(to causal.Position, section *crdt.Section) error) (to causal.Position, changes int, err error) {
+func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(span Span, section *crdt.Section) error) (span Span, changes int, err error) {
 	err = s.readFolded(func(c *sqlite.Conn, st *state, cat *catalog) error {
-		to = st.position
+		span = Span{From: from, To: st.position, Seen: causal.Position(st.seen)}
+		if st.isHub() {
+			have, err := c.Int("SELECT have FROM ravno_peer WHERE site=?", integer(node))
+			if err != nil {
+				return err
+			}
+			span.Seen = causal.Position(have)
+		}
 		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from,
-			emit: func(section *crdt.Section) error { return emit(to, section) }}
+			emit: func(section *crdt.Section) error { return emit(span, section) }}
 		if !st.isHub() {
 			// First, because it is older than what the tables hold: the hub judges it against
 			// its rows as they were, in the documents they belonged to.
@@ -34,17 +41,20 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(to ca
 				return err
 			}
 		}
-		for _, t := range cat.tables {
-			if t.class == Synced || t.class == Journal && !st.isHub() {
-				if err := x.table(t); err != nil {
-					return err
+		// ravno's own first: settings, fresh keys and resolutions say how to take the rest.
+		for _, own := range []bool{true, false} {
+			for _, t := range cat.tables {
+				if t.own == own && (t.class == Synced || t.class == Journal && !st.isHub()) {
+					if err := x.table(t); err != nil {
+						return err
+					}
 				}
 			}
 		}
 		changes = x.changes
 		return nil
 	})
-	return to, changes, err
+	return span, changes, err
 }
 
 // extraction is one delta on its way out.
@@ -163,6 +173,9 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row) (change crdt.C
 	values, complete, err := x.values(t, key)
 	if err != nil || values == nil {
 		return change, false, err
+	}
+	if t.own && t.Name == "ravno_rename" && causal.Site(values[crdt.Column(t.numbers[t.Column("site")])].Int()) != x.node {
+		return change, false, nil // only who made the row calls it by its old key
 	}
 	if change.Whole {
 		change.Death = row.Death.Stamp

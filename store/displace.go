@@ -55,12 +55,17 @@ func (tx *transaction) displace(m *merging) error {
 	if err != nil {
 		return err
 	}
-	encoded, err := json.Marshal(packChange(lost, document))
+	encoded, err := packDisplaced(lost, document)
 	if err != nil {
 		return err
 	}
 	return tx.c.Exec("INSERT INTO ravno_displaced(position, tab, change) VALUES(?,?,?)",
-		integer(tx.position()), integer(m.t.number), crdt.BlobValue(string(encoded)))
+		integer(tx.position()), integer(m.t.number), encoded)
+}
+
+func packDisplaced(change crdt.Change, document reference) (crdt.Value, error) {
+	encoded, err := json.Marshal(packChange(change, document))
+	return crdt.BlobValue(string(encoded)), err
 }
 
 // packedChange is a displaced change at rest. It is rare, so it is JSON.

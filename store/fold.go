@@ -42,6 +42,13 @@ func (tx *transaction) fold() (rows int, err error) {
 	if err != nil || last == tx.state.folded {
 		return 0, err
 	}
+	if again, err := tx.stepAside(order); err != nil {
+		return 0, err
+	} else if again {
+		if order, parents, last, err = tx.readLog(); err != nil {
+			return 0, err
+		}
+	}
 	// In the order of their keys the rows lie side by side in the trees that are read and
 	// written, which is most of the time that the lock is held.
 	slices.SortFunc(order, func(a, b *folding) int {
@@ -55,6 +62,9 @@ func (tx *transaction) fold() (rows int, err error) {
 		if changed {
 			rows++
 		}
+	}
+	if err := tx.forgetGone(); err != nil {
+		return 0, err
 	}
 	if rows > 0 && !tx.state.isHub() && !tx.state.hasFloor {
 		tx.state.floor, tx.state.hasFloor = tx.state.seen, true
@@ -137,9 +147,16 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 	if err != nil {
 		return false, err
 	}
+	inTable := exists
 	row, _, found, err := tx.readShadow(f.t, f.key)
 	if err != nil {
 		return false, err
+	}
+	if !exists && found && !row.Live() && len(f.sets) > 0 {
+		// Put back by ravno, but a constraint keeps it out of its table for now.
+		if exists, err = tx.readHeld(f.t, f.key); err != nil {
+			return false, err
+		}
 	}
 	changed := false
 	f.seen = tx.seenBy(row)
@@ -151,7 +168,8 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 	if !changed {
 		return false, nil
 	}
-	if exists {
+	if inTable {
+		tx.arrives(f.t, f.key)
 		if err := tx.dropImage(f.t, f.key); err != nil {
 			return false, err
 		}
@@ -189,8 +207,15 @@ func (tx *transaction) touchBoth(document reference, f *folding, parents map[ref
 }
 
 func (tx *transaction) foldLive(f *folding, row *crdt.Row, found bool) bool {
+	if !f.born && found && !row.Live() && len(f.sets) > 0 {
+		// A deleted row that ravno has put back: the same row, alive again by what was written,
+		// and whoever has deleted its values gets them whole.
+		row.Revived = tx.position()
+	} else if found && !row.Live() {
+		f.born = true
+	}
 	switch {
-	case f.born, found && !row.Live(), f.replaced && f.t.registers() == 0:
+	case f.born, f.replaced && f.t.registers() == 0:
 		// A row that is all key has no register that could carry the newer stamp of a REPLACE.
 		if f.bornAt == 0 {
 			f.bornAt = f.lastAt
@@ -213,21 +238,33 @@ func (tx *transaction) foldLive(f *folding, row *crdt.Row, found bool) bool {
 }
 
 func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
-	switch {
-	case found && !row.Live():
-		return false, nil
-	case !found && f.first == capture.Insert:
-		return false, nil // came and went between two folds: nobody ever saw it
-	case found:
-		_, state, err := tx.readImage(f.t, f.key)
-		if err != nil || state == imageHeld || state == imagePartial {
-			return false, err // it was not in the table to begin with
+	if found && !row.Live() || !found && f.first == capture.Insert {
+		return false, nil // gone before, or it came and went between two folds: nobody ever saw it
+	}
+	remains, err := tx.gone(f.t, f.key)
+	if err != nil {
+		return false, err
+	}
+	if found {
+		m, state, err := tx.readImage(f.t, f.key)
+		switch {
+		case err != nil:
+			return false, err
+		case state == imageHeld && f.first == capture.Delete: // a resolution gives it up
+			remains, tx.heldChanged, tx.tryHeld = m, true, true
+		case state == imageHeld || state == imagePartial:
+			return false, nil // it was not in the table to begin with
+		case state == imageRemains: // ravno deleted it
+			remains = m
 		}
+	}
+	row.Death = tx.version(f, f.lastAt)
+	if remains != nil {
+		return true, tx.keepImage(f.t, f.key, imageRemains, remains)
 	}
 	// The values are gone, and so is what was known of their versions: should an edit made
 	// elsewhere outlive this deletion, every value of the row is news here.
 	row.Base, row.Columns = row.Birth, nil
-	row.Death = tx.version(f, f.lastAt)
 	return true, nil
 }
 

@@ -79,7 +79,7 @@ type Carried struct {
 	Clock     int64
 }
 
-const conflictColumns = `id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by, resolved_at, note`
+const conflictColumns = `id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by, resolved_at, note, undo`
 
 // initNode makes a file whose rows are those of the hub a node's database.
 func initNode(path string, o NodeOptions, clock Clock, prepare func(*sqlite.Conn) error, also ...func(*transaction) error) (*Report, error) {
@@ -97,7 +97,7 @@ func initNode(path string, o NodeOptions, clock Clock, prepare func(*sqlite.Conn
 			}
 		}
 		for _, c := range o.Carried.Conflicts {
-			if err := tx.c.Exec("INSERT INTO ravno_conflict("+conflictColumns+") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)", c...); err != nil {
+			if err := tx.c.Exec("INSERT INTO ravno_conflict("+conflictColumns+") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", c...); err != nil {
 				return err
 			}
 		}

@@ -67,6 +67,20 @@ CREATE INDEX ravno_touch_position ON ravno_touch(position);
 CREATE TABLE ravno_image(tab INTEGER NOT NULL, key BLOB NOT NULL, state TEXT NOT NULL, image BLOB NOT NULL,
   PRIMARY KEY(tab, key)) WITHOUT ROWID;
 
+CREATE INDEX ravno_image_held ON ravno_image(tab) WHERE state='held';
+
+-- Replicated: rows whose key was another one's too, and the fresh key the hub gave them.
+CREATE TABLE ravno_rename(
+  id       INTEGER PRIMARY KEY,
+  site     INTEGER NOT NULL,  -- that made the row
+  tab      TEXT    NOT NULL,
+  old      INTEGER NOT NULL,
+  birth    INTEGER NOT NULL,  -- the time of the row's birth, by which its maker knows it
+  new      INTEGER NOT NULL,
+  position INTEGER NOT NULL   -- of the hub: whoever has seen it uses the new key
+);
+CREATE INDEX ravno_rename_site ON ravno_rename(site, position);
+
 -- Replicated: the servers, the settings of tables, the conflicts.
 CREATE TABLE ravno_site(site INTEGER PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, removed INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE ravno_setting(tab TEXT PRIMARY KEY NOT NULL, class TEXT NOT NULL, document TEXT, counters TEXT NOT NULL DEFAULT '');
@@ -84,9 +98,11 @@ CREATE TABLE ravno_conflict(
   resolved     INTEGER NOT NULL DEFAULT 0, -- the revision an admin has resolved; open if less
   resolved_by  TEXT    NOT NULL DEFAULT '',
   resolved_at  INTEGER NOT NULL DEFAULT 0,
-  note         TEXT    NOT NULL DEFAULT ''
+  note         TEXT    NOT NULL DEFAULT '',
+  undo         TEXT    NOT NULL DEFAULT ''  -- JSON: what the resolution replaced, to take it back
 );
 CREATE INDEX ravno_conflict_document ON ravno_conflict(document_tab, document_key);
+CREATE INDEX ravno_conflict_open ON ravno_conflict(kind) WHERE revision>resolved;
 
 -- Journal: ravno's own events.
 CREATE TABLE ravno_event(id INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL, site TEXT NOT NULL, text TEXT NOT NULL);

@@ -29,7 +29,22 @@ func (tx *transaction) hold(t *table, key crdt.Key, m image) error {
 		return err
 	}
 	tx.tryHeld = true
+	return tx.keepHeld(t, key, m)
+}
+
+// keepHeld keeps a row as held.
+func (tx *transaction) keepHeld(t *table, key crdt.Key, m image) error {
+	tx.heldChanged, tx.holding = true, true
+	tx.left = append(tx.left, heldRow{t: t, key: key, image: m})
 	return tx.keepImage(t, key, imageHeld, m)
+}
+
+// arrives notes that a row is in its table and has changed there: what it refers to may be
+// held, and then it is held too.
+func (tx *transaction) arrives(t *table, key crdt.Key) {
+	if tx.holding && len(t.up) > 0 {
+		tx.arrived = append(tx.arrived, t.reference(key))
+	}
 }
 
 // heldRow is a row that waits for its place.
@@ -41,8 +56,8 @@ type heldRow struct {
 }
 
 // placeHeld puts held rows into their tables where they fit: of two rows that claim one
-// value, the one with the older claim stays and the other is held. Every site decides
-// alike, because claims are stamps.
+// value, the one with the older claim stays and the other is held, and with it whatever
+// refers to it. Every site decides alike, because claims are stamps.
 func (tx *transaction) placeHeld() error {
 	if !tx.tryHeld && !tx.dirty || tx.noImages {
 		return nil
@@ -52,19 +67,218 @@ func (tx *transaction) placeHeld() error {
 		if err != nil {
 			return err
 		}
-		placed := false
-		for _, row := range held {
-			ok, err := tx.place(row)
-			if err != nil {
-				return err
-			}
-			placed = placed || ok
+		if len(held) == 0 && len(tx.left) == 0 {
+			break
 		}
-		if !placed {
-			return nil
+		placed, err := tx.placeAll(held)
+		if err != nil {
+			return err
+		}
+		followed, err := tx.holdFollowers(held)
+		if err != nil {
+			return err
+		}
+		if !placed && !followed {
+			return tx.recordHeld()
 		}
 	}
-	return fmt.Errorf("held rows still moving after %d rounds", maxPlaceRounds)
+	held, err := tx.heldRows()
+	if err == nil && len(held) > 0 {
+		return fmt.Errorf("%d held rows still moving after %d rounds", len(held), maxPlaceRounds)
+	}
+	return errors.Join(err, tx.recordHeld())
+}
+
+// placeAll tries to place each row, and reports whether any was.
+func (tx *transaction) placeAll(held []heldRow) (placed bool, err error) {
+	for _, row := range held {
+		waits, err := tx.waits(row, held)
+		if err != nil {
+			return false, err
+		}
+		if waits {
+			continue
+		}
+		ok, err := tx.place(row)
+		if err != nil {
+			return false, err
+		}
+		placed = placed || ok
+	}
+	if placed {
+		return true, nil
+	}
+	for _, row := range held {
+		if !row.t.cyclic {
+			continue
+		}
+		if placed, err = tx.placeCycle(row, held); placed || err != nil {
+			return placed, err
+		}
+	}
+	return false, nil
+}
+
+// waits reports whether a row refers to one that is itself held: it is part of what is held
+// with that row, and comes back with it.
+func (tx *transaction) waits(row heldRow, held []heldRow) (bool, error) {
+	for _, l := range row.t.up {
+		i, err := tx.heldParent(l, row, held)
+		if err != nil || i >= 0 {
+			return i >= 0, err
+		}
+	}
+	return false, nil
+}
+
+// heldParent finds the held row that a row's reference needs, by its index; -1 if there is
+// none: the reference is to itself, to a row in the table, or to nothing at all.
+func (tx *transaction) heldParent(l *link, row heldRow, held []heldRow) (int, error) {
+	reference, ok := l.reference(row.image)
+	if !ok {
+		return -1, nil
+	}
+	for i, other := range held {
+		if other.t != l.parent || other.t == row.t && other.key == row.key {
+			continue
+		}
+		if referred, ok := l.referred(other.image); !ok || !l.sameReference(reference, referred) {
+			continue
+		}
+		_, found, err := tx.parentOf(l, reference)
+		if err != nil || found {
+			return -1, err
+		}
+		exists, err := tx.readHeld(other.t, other.key)
+		if err != nil || exists {
+			return i, err
+		}
+	}
+	return -1, nil
+}
+
+// readHeld reports whether a row is (still) held.
+func (tx *transaction) readHeld(t *table, key crdt.Key) (bool, error) {
+	_, state, err := tx.readImage(t, key)
+	return state == imageHeld, err
+}
+
+// placeCycle places rows that refer to each other in a circle, all together or not at all.
+func (tx *transaction) placeCycle(first heldRow, held []heldRow) (placed bool, err error) {
+	group := []heldRow{first}
+	for i := 0; i < len(group); i++ {
+		for _, l := range group[i].t.up {
+			parent, err := tx.heldParent(l, group[i], held)
+			if err != nil {
+				return false, err
+			}
+			if parent >= 0 && !slices.ContainsFunc(group, func(r heldRow) bool { return r.t == held[parent].t && r.key == held[parent].key }) {
+				group = append(group, held[parent])
+			}
+		}
+	}
+	if len(group) == 1 {
+		return false, nil
+	}
+	if err := tx.c.Exec("SAVEPOINT ravno_cycle"); err != nil {
+		return false, err
+	}
+	defer func() {
+		if !placed {
+			err = errors.Join(err, tx.c.Exec("ROLLBACK TO ravno_cycle"))
+		}
+		err = errors.Join(err, tx.c.Exec("RELEASE ravno_cycle"))
+	}()
+	for _, row := range group {
+		if err := tx.insertImage(row.t, row.image); err != nil {
+			if isConstraint(err) {
+				return false, nil
+			}
+			return false, err
+		}
+		if err := tx.dropHeld(row); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (tx *transaction) dropHeld(row heldRow) error {
+	tx.heldChanged = true
+	return tx.dropImage(row.t, row.key)
+}
+
+// holdFollowers takes out of their tables the rows that refer to rows which are held: those
+// that have just been taken out, and those that have just arrived or been written.
+func (tx *transaction) holdFollowers(held []heldRow) (followed bool, err error) {
+	left, arrived := tx.left, tx.arrived
+	tx.left, tx.arrived = nil, nil
+	for _, row := range left {
+		if still, err := tx.readHeld(row.t, row.key); err != nil {
+			return false, err
+		} else if !still {
+			continue
+		}
+		for _, l := range row.t.down {
+			any, err := tx.holdChildren(l, row)
+			if err != nil {
+				return false, err
+			}
+			followed = followed || any
+		}
+	}
+	for _, ref := range arrived {
+		t := tx.cat.byNumber[ref.tab]
+		m, err := tx.tableImage(t, ref.key)
+		if err != nil {
+			return false, err
+		}
+		if m == nil {
+			continue
+		}
+		row := heldRow{t: t, key: ref.key, image: m}
+		waits, err := tx.waits(row, held)
+		if err != nil {
+			return false, err
+		}
+		if waits {
+			if err := tx.hold(t, ref.key, m); err != nil {
+				return false, err
+			}
+			followed = true
+		}
+	}
+	return followed, nil
+}
+
+// holdChildren holds the rows that refer to a held row, unless another row in the table is
+// what they refer to.
+func (tx *transaction) holdChildren(l *link, row heldRow) (any bool, err error) {
+	reference, ok := l.referred(row.image)
+	if !ok {
+		return false, nil
+	}
+	if _, found, err := tx.parentOf(l, reference); err != nil || found {
+		return false, err
+	}
+	children, err := tx.childrenOf(l, reference)
+	if err != nil {
+		return false, err
+	}
+	for _, key := range children {
+		m, err := tx.tableImage(l.child, key)
+		if err != nil {
+			return any, err
+		}
+		if m == nil {
+			continue
+		}
+		if err := tx.hold(l.child, key, m); err != nil {
+			return any, err
+		}
+		any = true
+	}
+	return any, nil
 }
 
 // heldRows are the rows to place, oldest claim first.
@@ -117,7 +331,7 @@ func (tx *transaction) claim(t *table, key crdt.Key) (hlc.Stamp, error) {
 func (tx *transaction) place(row heldRow) (bool, error) {
 	err := tx.insertImage(row.t, row.image)
 	if err == nil {
-		return true, tx.dropImage(row.t, row.key)
+		return true, tx.dropHeld(row)
 	}
 	if !isConstraint(err) {
 		return false, err
@@ -153,7 +367,7 @@ func (tx *transaction) place(row heldRow) (bool, error) {
 		}
 		return false, err
 	}
-	return true, tx.dropImage(row.t, row.key)
+	return true, tx.dropHeld(row)
 }
 
 // blockers are the keys of the rows in the table that have one of the row's unique values.

@@ -137,6 +137,9 @@ func (s *Store) checkEnrolled() error {
 	if n == 0 {
 		return fmt.Errorf("%s: %w. Try: ravno init (at the hub) or ravno join (at a node)", s.path, ErrNotEnrolled)
 	}
+	if err := upgrade(s.writer); err != nil {
+		return explain(s.path, err)
+	}
 	_, err = readState(s.writer)
 	return err
 }
@@ -206,6 +209,18 @@ type transaction struct {
 	// enrolling: the file is being made ravno's; the rows that are there are settled.
 	enrolling bool
 	known     map[reference]othersTouches
+	// While a delta is applied.
+	span       Span
+	renames    renames
+	collisions []collision
+	news       *news                         // what the delta did to rows that refer, or are referred to
+	clashed    []reference                   // documents that one side deleted and another edited
+	deleted    map[*table]map[crdt.Key]image // rows the application deleted since the last fold
+	// What placing the held rows has to look at again.
+	holding     bool        // some row is held
+	heldChanged bool        // some row became held, or is held no more
+	left        []heldRow   // rows that became held
+	arrived     []reference // rows put into tables, or changed there, while others are held
 }
 
 // position is the position of this transaction, taken at the first change that needs one.
@@ -265,9 +280,12 @@ func (s *Store) begin() (*transaction, error) {
 		}
 	}
 	tx.cat = s.writeCatalog
-	images, err := s.writer.Int("SELECT EXISTS(SELECT 1 FROM ravno_image)")
-	tx.noImages = images == 0
-	return tx, err
+	images, err := s.writer.Row("SELECT EXISTS(SELECT 1 FROM ravno_image), EXISTS(SELECT 1 FROM ravno_image WHERE state='held')")
+	if err != nil {
+		return nil, err
+	}
+	tx.noImages, tx.holding = images[0].Int() == 0, images[1].Int() != 0
+	return tx, nil
 }
 
 // install reads the tables and makes sure that every one that syncs has its shadow table
@@ -291,6 +309,11 @@ func (tx *transaction) install() (*catalog, error) {
 		}
 		if t.kept != "" {
 			if err := tx.installKept(t); err != nil {
+				return nil, err
+			}
+		}
+		if t.gone != "" {
+			if err := tx.installGone(t); err != nil {
 				return nil, err
 			}
 		}

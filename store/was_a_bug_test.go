@@ -4,7 +4,6 @@ package store
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,14 +36,8 @@ func (c *chain) reopen(name string) {
 func (c *chain) forge(table string, key []string, columns []string, ch crdt.Change) error {
 	self, err := c.nodes["a"].Self()
 	c.must(err)
-	sent := false
-	_, err = c.hub.ApplyFromNode(self.Site, Delta{From: self.HubHave, To: self.Position + 1, Next: func() (*crdt.Section, error) {
-		if sent {
-			return nil, io.EOF
-		}
-		sent = true
-		return &crdt.Section{Table: table, KeyColumns: key, Columns: columns, Changes: []crdt.Change{ch}}, nil
-	}}, 0)
+	section := &crdt.Section{Table: table, KeyColumns: key, Columns: columns, Changes: []crdt.Change{ch}}
+	_, err = c.hub.ApplyFromNode(self.Site, deltaOf(Span{From: self.HubHave, To: self.Position + 1}, []*crdt.Section{section}), 0)
 	return err
 }
 
@@ -221,7 +214,7 @@ func TestANodeCannotRevokeAnother(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil, "a", "b")
 	key := crdt.NewKey(crdt.IntegerValue(3))
 	var birth hlc.Stamp
-	c.hub.Outgoing(3, 0, func(_ causal.Position, s *crdt.Section) error {
+	c.hub.Outgoing(3, 0, func(_ Span, s *crdt.Section) error {
 		for _, x := range s.Changes {
 			if s.Table == "ravno_site" && x.Key == key {
 				birth = x.Birth
@@ -385,10 +378,10 @@ func (c *chain) migrate(site, sql string) {
 }
 
 func TestARowWithValuesStillToComeIsNotResolvedWithDefaults(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price INT); INSERT INTO p VALUES(1,'soup',4)", nil, "a")
-	c.at("hub", "DELETE FROM p")
-	c.at("a", "UPDATE p SET price=5")
-	c.up("a") // the hub has the price alone: it deleted the name
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price INT, code TEXT UNIQUE); INSERT INTO p VALUES(1,'soup',4,'x')", nil, "a")
+	c.at("hub", "REPLACE INTO p VALUES(2,'stew',6,'x')") // through its code: no trigger saw the row go
+	c.at("a", "UPDATE p SET price=5 WHERE id=1")
+	c.up("a") // the hub has the price alone: it has the name no more
 	open := c.open("hub")
 	if len(open) != 1 {
 		t.Fatalf("%+v", open)
@@ -398,5 +391,6 @@ func TestARowWithValuesStillToComeIsNotResolvedWithDefaults(t *testing.T) {
 	}
 	c.settle()
 	c.level()
-	c.expect("hub", "SELECT * FROM p", "1|soup|5")
+	c.expect("hub", "SELECT * FROM p", "2|stew|6|x") // both claim the code: the soup is held, whole
+	c.expect("hub", "SELECT count(*) FROM ravno_conflict WHERE kind='unique' AND revision>resolved", "1")
 }

@@ -225,16 +225,19 @@ func openAt(path string) (*store.Store, error) {
 
 func collect(from *store.Store, node causal.Site, above causal.Position) (store.Delta, int, error) {
 	var sections []*crdt.Section
-	to, changes, err := from.Outgoing(node, above, func(_ causal.Position, section *crdt.Section) error {
+	span, changes, err := from.Outgoing(node, above, func(_ store.Span, section *crdt.Section) error {
 		sections = append(sections, section)
 		return nil
 	})
-	return store.Delta{From: above, To: to, Next: func() (*crdt.Section, error) {
-		if len(sections) == 0 {
-			return nil, io.EOF
-		}
-		next := sections[0]
-		sections = sections[1:]
-		return next, nil
+	return store.Delta{Span: span, Open: func() (func() (*crdt.Section, error), error) {
+		left := sections
+		return func() (*crdt.Section, error) {
+			if len(left) == 0 {
+				return nil, io.EOF
+			}
+			next := left[0]
+			left = left[1:]
+			return next, nil
+		}, nil
 	}}, changes, err
 }

@@ -50,7 +50,7 @@ const CodeNoLink = "no_link"
 type Ends struct {
 	Incarnation causal.Incarnation
 	// Extract emits everything the peer may not have above a position.
-	Extract func(from causal.Position, emit func(to causal.Position, section *crdt.Section) error) (to causal.Position, changes int, err error)
+	Extract func(from causal.Position, emit func(span store.Span, section *crdt.Section) error) (span store.Span, changes int, err error)
 	// SendsPositions: a batch without changes is worth sending, for its position.
 	SendsPositions bool
 	// Apply merges a delta; when it returns, it is durable. floor is as in session.Applied.
@@ -333,10 +333,14 @@ func (r *run) apply(batch *spool, header wire.BatchHeader) {
 	defer batch.Close()
 	floor, err := r.applySpooled(batch, header)
 	var outdated *store.OutOfOrderError
+	var crossed *store.CrossingError
 	r.post(func() []session.Action {
 		switch {
 		case errors.As(err, &outdated):
 			return r.session.Outdated(outdated.Have)
+		case errors.As(err, &crossed):
+			r.ends.Log.Debug().Err(err).Msg("a batch is left until the hub has what was written here")
+			return r.session.Crossed(r.ends.Clock())
 		case err != nil:
 			code, text := TroubleOf(err)
 			r.ends.Log.Error().Err(err).Str("code", code).Msg("a batch could not be applied")
@@ -352,18 +356,21 @@ func (r *run) apply(batch *spool, header wire.BatchHeader) {
 }
 
 func (r *run) applySpooled(batch *spool, header wire.BatchHeader) (causal.Seen, error) {
-	reader, err := batch.Reader()
-	if err != nil {
-		return 0, err
-	}
-	sections := wire.NewBatchReader(reader)
-	if _, err := sections.Header(); err != nil {
-		return 0, err
-	}
-	return r.ends.Apply(store.Delta{From: header.From, To: header.To, Next: func() (*crdt.Section, error) {
-		section, err := sections.Next()
-		return (*crdt.Section)(section), err
-	}})
+	return r.ends.Apply(store.Delta{Span: store.Span{From: header.From, To: header.To, Seen: header.Seen},
+		Open: func() (func() (*crdt.Section, error), error) {
+			reader, err := batch.Reader()
+			if err != nil {
+				return nil, err
+			}
+			sections := wire.NewBatchReader(reader)
+			if _, err := sections.Header(); err != nil {
+				return nil, err
+			}
+			return func() (*crdt.Section, error) {
+				section, err := sections.Next()
+				return (*crdt.Section)(section), err
+			}, nil
+		}})
 }
 
 // transmit extracts everything above a position into a spool, so that the snapshot is
@@ -371,7 +378,8 @@ func (r *run) applySpooled(batch *spool, header wire.BatchHeader) (causal.Seen, 
 func (r *run) transmit(from causal.Position) {
 	batch := &spool{dir: r.ends.SpoolDir}
 	defer batch.Close()
-	to, changes, err := r.extract(batch, from)
+	span, changes, err := r.extract(batch, from)
+	to := span.To
 	send := changes > 0 || r.ends.SendsPositions && to > from
 	if err == nil {
 		// The session hears of it before the peer does: the answer may be quick.
@@ -393,29 +401,29 @@ func (r *run) transmit(from causal.Position) {
 	})
 }
 
-func (r *run) extract(batch *spool, from causal.Position) (causal.Position, int, error) {
+func (r *run) extract(batch *spool, from causal.Position) (store.Span, int, error) {
 	writer := wire.NewBatchWriter(batch)
 	begun := false
-	begin := func(to causal.Position) error {
+	begin := func(span store.Span) error {
 		if begun {
 			return nil
 		}
 		begun = true
-		return writer.Header(wire.BatchHeader{From: from, To: to, Incarnation: r.ends.Incarnation})
+		return writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen, Incarnation: r.ends.Incarnation})
 	}
-	to, changes, err := r.ends.Extract(from, func(to causal.Position, section *crdt.Section) error {
-		if err := begin(to); err != nil {
+	span, changes, err := r.ends.Extract(from, func(span store.Span, section *crdt.Section) error {
+		if err := begin(span); err != nil {
 			return err
 		}
 		return writer.Section((*wire.Section)(section))
 	})
 	if err == nil {
-		err = begin(to)
+		err = begin(span)
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("extracting changes above position %d: %w", from, err)
+		return store.Span{}, 0, fmt.Errorf("extracting changes above position %d: %w", from, err)
 	}
-	return to, changes, writer.End()
+	return span, changes, writer.End()
 }
 
 func (r *run) copyOut(batch *spool) error {

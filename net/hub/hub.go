@@ -231,7 +231,7 @@ func (h *Hub) run(ctx context.Context, link *quiclink.Link, me *live, hello wire
 func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-chan struct{}) exchange.Ends {
 	return exchange.Ends{
 		Incarnation: self.Incarnation,
-		Extract: func(from causal.Position, emit func(causal.Position, *crdt.Section) error) (causal.Position, int, error) {
+		Extract: func(from causal.Position, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
 			return h.Store.Outgoing(me.site, from, emit)
 		},
 		SendsPositions: true,

@@ -212,7 +212,7 @@ func (n *Node) dialOne(ctx context.Context, address string) (*quiclink.Link, err
 func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, changed <-chan struct{}) exchange.Ends {
 	return exchange.Ends{
 		Incarnation: self.Incarnation,
-		Extract: func(from causal.Position, emit func(causal.Position, *crdt.Section) error) (causal.Position, int, error) {
+		Extract: func(from causal.Position, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
 			return n.Store.Outgoing(0, from, emit)
 		},
 		Apply: func(delta store.Delta) (causal.Seen, error) {

@@ -31,6 +31,10 @@ const (
 	// AskAgainAfter is how long a batch that names an unknown table or column is left with its
 	// sender before it is asked for again. An upgrade takes minutes; a backlog costs a line.
 	AskAgainAfter = 15 * time.Second
+	// CrossedAgainAfter is how long a batch that crossed with work of ours is left when the
+	// peer has all of that work and they cross all the same: work that came meanwhile, and the
+	// next batch has both.
+	CrossedAgainAfter = 200 * time.Millisecond
 	// maxRepeats is how often a batch from one position may be refused in a row before the
 	// link is given up: the two ends disagree and repeating does not help.
 	maxRepeats = 3
@@ -178,6 +182,7 @@ type Session struct {
 	have     causal.Position
 	applying *wire.BatchHeader
 	askAgain time.Time         // when to ask for a batch again that could not be placed; zero: never
+	crossed  bool              // a batch was left until the peer has what is ours
 	early    *wire.BatchHeader // arrived before the greeting was over
 	floor    causal.Seen
 }
@@ -328,6 +333,8 @@ func (s *Session) acked(now time.Time, m wire.Ack) []Action {
 		return nil // late, after the batch was given up
 	case m.Position == s.sentTo:
 		changes, s.repeats = s.sentN, 0
+	case m.Left && m.Position == s.peerHas:
+		s.changed = true // it was left on purpose, and is asked for again
 	default:
 		// It began where the peer's knowledge does not end: go on from where it does.
 		s.changed = true
@@ -340,6 +347,9 @@ func (s *Session) acked(now time.Time, m wire.Ack) []Action {
 		}
 	}
 	s.peerHas, s.inFlight, s.sentTo, s.sentN = m.Position, false, 0, 0
+	if s.crossed && changes > 0 {
+		return append([]Action{Acked{Position: m.Position, Floor: m.Floor, Changes: changes}}, s.askNow()...)
+	}
 	return append([]Action{Acked{Position: m.Position, Floor: m.Floor, Changes: changes}}, s.next()...)
 }
 
@@ -388,6 +398,21 @@ func (s *Session) Blocked(now time.Time) []Action {
 	return nil
 }
 
+// Crossed says that the batch crossed with work of ours that the peer did not know of when
+// it sent, and the two cannot be told apart without it. It stays the sender's until ours is
+// there; then it is asked for again, and has both.
+func (s *Session) Crossed(now time.Time) []Action {
+	s.applying, s.crossed, s.changed = nil, true, true
+	s.askAgain = now.Add(CrossedAgainAfter)
+	return s.next()
+}
+
+// askNow asks for the batch that was left.
+func (s *Session) askNow() []Action {
+	s.crossed, s.askAgain = false, time.Time{}
+	return append([]Action{Send{wire.Ack{Position: s.have, Floor: s.floor, Left: true}}}, s.next()...)
+}
+
 // Failed says that the batch could not be applied. The link ends and is tried again later:
 // the batch is still the sender's to keep.
 func (s *Session) Failed(code, text, try string) []Action { return s.refuse(code, text, try) }
@@ -407,7 +432,7 @@ func (s *Session) Tick(now time.Time, ping wire.Ping) []Action {
 	var actions []Action
 	if !s.askAgain.IsZero() && now.After(s.askAgain) {
 		s.askAgain = time.Time{}
-		actions = append(actions, Send{wire.Ack{Position: s.have, Floor: s.floor}})
+		actions = append(actions, Send{wire.Ack{Position: s.have, Floor: s.floor, Left: true}})
 	}
 	if now.Sub(s.pinged) < PingEvery {
 		return actions

@@ -342,3 +342,30 @@ func TestCodesKeepTheirMeaningAsNumbers(t *testing.T) {
 		t.Errorf("no refusal is number %d, want 0", got)
 	}
 }
+
+func TestABatchThatCrossedIsAskedForAgainOnceThePeerHasOurs(t *testing.T) {
+	node := linkedNode()
+	node.LocalChanged()
+	node.Transmitting(7, 2, true)
+	header := wire.BatchHeader{From: 40, To: 43}
+	want(t, node.BatchArrived(header), session.Apply{Header: header})
+	want(t, node.Crossed(start)) // ours is under way
+	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 2},
+		session.Send{Message: wire.Ack{Position: 40, Floor: 38, Left: true}}, session.Transmit{From: 7})
+	node.Transmitting(0, 0, false)
+	want(t, node.BatchArrived(header), session.Apply{Header: header})
+
+	// With nothing of ours under way, it is asked for again a little later.
+	want(t, node.Crossed(start), session.Transmit{From: 7})
+	want(t, node.Transmitting(0, 0, false))
+	want(t, node.Tick(start.Add(time.Second), wire.Ping{}), session.Send{Message: wire.Ack{Position: 40, Floor: 38, Left: true}})
+}
+
+func TestABatchLeftOnPurposeIsNoDisagreement(t *testing.T) {
+	node := nodeEnd()
+	node.Receive(start, welcome())
+	for range 10 {
+		node.Transmitting(7, 2, true)
+		want(t, node.Receive(start, wire.Ack{Position: 5, Left: true}), session.Acked{Position: 5}, session.Transmit{From: 5})
+	}
+}

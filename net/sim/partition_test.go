@@ -310,24 +310,26 @@ func (c *chain) copyBatch(s *site) {
 		node, above = 2, peer.Acked
 	}
 	var sections []*crdt.Section
-	end, _, err := s.daemon.store.Outgoing(node, above, func(_ causal.Position, section *crdt.Section) error {
+	span, _, err := s.daemon.store.Outgoing(node, above, func(_ store.Span, section *crdt.Section) error {
 		sections = append(sections, section)
 		return nil
 	})
 	c.must(err)
 	c.strays = append(c.strays, stray{from: s, to: to, delta: func() store.Delta {
-		left := sections
-		return store.Delta{From: above, To: end, Next: func() (*crdt.Section, error) {
-			if len(left) == 0 {
-				return nil, io.EOF
-			}
-			next := *left[0]
-			left = left[1:]
-			next.Changes = slices.Clone(next.Changes)
-			for i := range next.Changes {
-				next.Changes[i].Registers = slices.Clone(next.Changes[i].Registers)
-			}
-			return &next, nil
+		return store.Delta{Span: span, Open: func() (func() (*crdt.Section, error), error) {
+			left := sections
+			return func() (*crdt.Section, error) {
+				if len(left) == 0 {
+					return nil, io.EOF
+				}
+				next := *left[0]
+				left = left[1:]
+				next.Changes = slices.Clone(next.Changes)
+				for i := range next.Changes {
+					next.Changes[i].Registers = slices.Clone(next.Changes[i].Registers)
+				}
+				return &next, nil
+			}, nil
 		}}
 	}})
 }

@@ -204,14 +204,15 @@ func (d *decoder) pong() Pong {
 }
 
 func (m Ack) encode(e *encoder) {
-	e.array(2)
+	e.array(3)
 	e.uint(uint64(m.Position))
 	e.uint(uint64(m.Floor))
+	e.bool(m.Left)
 }
 
 func (d *decoder) ack() Ack {
-	more := d.fields("ack", 2)
-	m := Ack{Position: d.position("position"), Floor: d.position("floor")}
+	more := d.fields("ack", 3)
+	m := Ack{Position: d.position("position"), Floor: d.position("floor"), Left: d.bool("left")}
 	d.rest(more)
 	return m
 }

@@ -68,6 +68,8 @@ type Pong struct {
 type Ack struct {
 	Position causal.Position
 	Floor    causal.Seen
+	// Left says that a batch was left with its sender on purpose, and may be sent again now.
+	Left bool
 }
 
 // Status carries the hub's view of all servers; the JSON is opaque here.

@@ -46,7 +46,7 @@ func sampleMessages() map[string]Message {
 			Trouble: "disk", TroubleText: "no space left on /var/lib/shop",
 		},
 		"pong":           Pong{ID: 7, EchoMillis: -1, ClockMillis: 1_760_000_000_200},
-		"ack":            Ack{Position: 4711, Floor: 4005},
+		"ack":            Ack{Position: 4711, Floor: 4005, Left: true},
 		"status":         Status{JSON: []byte(`{"level":true}`)},
 		"where":          Where{ID: 8},
 		"here":           Here{ID: 8, Position: math.MaxUint64},

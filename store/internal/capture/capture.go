@@ -41,6 +41,10 @@ type Spec struct {
 	// Parent names the columns that refer to the row of the parent table in the same
 	// document. Empty: the table is a root.
 	Parent []string
+	// Gone is the quoted name of a table that takes the values of deleted rows, in GoneColumns,
+	// parallel to Table.Columns. Empty: their values are not kept.
+	Gone        string
+	GoneColumns []string
 }
 
 // Width says how many values of a table's entries are its key and its reference to its

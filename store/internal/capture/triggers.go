@@ -39,7 +39,7 @@ func (s Spec) triggers() map[string]string {
 	add("before_update", "BEFORE UPDATE"+s.ofUnique()+table, s.victims(true)...)
 	add("rekey", "AFTER"+ofKey+table+" WHEN NOT ("+s.sameKey("NEW.", "OLD.")+")",
 		s.row(Look, "OLD.", "OLD."), s.row(Insert, "NEW.", ""))
-	add("delete", "AFTER DELETE"+table, s.row(Delete, "OLD.", "OLD."))
+	add("delete", "AFTER DELETE"+table, append(s.keepGone(), s.row(Delete, "OLD.", "OLD."))...)
 	if anyOf, mask := s.mask(changed); mask != "" {
 		add("update", "AFTER UPDATE"+table+" WHEN "+s.sameKey("NEW.", "OLD.")+" AND "+anyOf, s.masked(mask))
 	}
@@ -47,6 +47,18 @@ func (s Spec) triggers() map[string]string {
 		add("zero", "AFTER UPDATE OF "+sqlite.QuoteAll("", s.untyped())+table+" WHEN "+s.sameKey("NEW.", "OLD.")+" AND "+anyOf, s.masked(mask))
 	}
 	return all
+}
+
+// keepGone are the statements that keep a deleted row's values.
+func (s Spec) keepGone() []string {
+	if s.Gone == "" {
+		return nil
+	}
+	var names []string
+	for _, c := range s.Table.Columns {
+		names = append(names, c.Name)
+	}
+	return []string{"INSERT INTO " + s.Gone + "(" + strings.Join(s.GoneColumns, ", ") + ") VALUES(" + sqlite.QuoteAll("OLD.", names) + ")"}
 }
 
 // into begins an entry: which columns of the log it fills. The rest stay NULL.

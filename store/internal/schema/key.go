@@ -91,3 +91,8 @@ func foldNoCase(s string) string {
 	}
 	return foldASCII(s[:nul]) + strings.Repeat("\x00", len(s)-nul)
 }
+
+// Same reports whether SQLite takes two values for equal in this column.
+func (c Column) Same(a, b crdt.Value) bool {
+	return canonicalValue(a, c.Collation) == canonicalValue(b, c.Collation)
+}

@@ -1,0 +1,242 @@
+package store
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
+	"ravno/journal"
+	"ravno/store/internal/capture"
+)
+
+// byItself is who closes a conflict that needs nobody.
+const byItself = "ravno"
+
+// recordHeld sees to it, at the hub, that every row which is held because another has the
+// older claim to a unique value is kept whole, with what refers to it, in an open conflict;
+// and closes the conflicts of rows that are back or gone.
+func (tx *transaction) recordHeld() error {
+	if !tx.heldChanged || !tx.state.isHub() {
+		return nil
+	}
+	tx.heldChanged = false
+	held, err := tx.heldRows()
+	if err != nil {
+		return err
+	}
+	open, err := tx.openUnique()
+	if err != nil {
+		return err
+	}
+	for _, row := range held {
+		waits, err := tx.waits(row, held)
+		if err != nil {
+			return err
+		}
+		if waits {
+			continue // it is in the record of the row it belongs to
+		}
+		blockers, err := tx.blockers(row)
+		if err != nil {
+			return err
+		}
+		ref := row.t.reference(row.key)
+		if _, known := open[ref]; known || len(blockers) == 0 {
+			delete(open, ref)
+			continue
+		}
+		if err := tx.recordUnique(row, blockers, held); err != nil {
+			return err
+		}
+	}
+	for _, id := range open {
+		if err := tx.closeByItself(id, "the row is no longer held"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openUnique are the open conflicts of kind unique, by the row that is held.
+func (tx *transaction) openUnique() (map[reference]string, error) {
+	open := map[reference]string{}
+	err := tx.c.Rows("SELECT id, tab, key FROM ravno_conflict WHERE kind=? AND revision>resolved", []crdt.Value{text(string(crdt.Unique))},
+		func(row []crdt.Value) error {
+			if t := tx.cat.byName[strings.ToLower(row[1].Bytes())]; t != nil {
+				open[t.reference(crdt.Key(row[2].Bytes()))] = row[0].Bytes()
+			}
+			return nil
+		})
+	return open, err
+}
+
+func (tx *transaction) closeByItself(id, note string) error {
+	key := crdt.NewKey(text(id))
+	revision, err := tx.c.Int("SELECT revision FROM ravno_conflict WHERE id=?", text(id))
+	if err != nil {
+		return err
+	}
+	return tx.changeOwn("ravno_conflict", key, map[string]crdt.Value{"resolved": integer(revision), "resolved_by": text(byItself),
+		"resolved_at": integer(tx.now()), "note": text(note)})
+}
+
+// recordUnique records that a row is held because of others.
+func (tx *transaction) recordUnique(row heldRow, blockers []crdt.Key, held []heldRow) error {
+	document, err := tx.root(row.t, row.key, nil)
+	if err != nil {
+		return err
+	}
+	site := owner(row.claim)
+	det := detail{Sides: []side{row.t.wholeSide(site, row.key, row.image)}}
+	sites, claims := []causal.Site{site}, []crdt.Claim{{Site: site, Stamp: row.claim}}
+	for _, key := range blockers {
+		m, err := tx.tableImage(row.t, key)
+		if err != nil {
+			return err
+		}
+		claim, err := tx.claim(row.t, key)
+		if err != nil {
+			return err
+		}
+		sites, claims = append(sites, owner(claim)), append(claims, crdt.Claim{Site: owner(claim), Stamp: claim})
+		det.Sides = append(det.Sides, row.t.wholeSide(owner(claim), key, m))
+	}
+	followers, err := tx.followers(row, held)
+	if err != nil {
+		return err
+	}
+	for _, f := range followers {
+		det.Sides = append(det.Sides, f.t.wholeSide(site, f.key, f.image))
+	}
+	return tx.writeConflict(newConflict{kind: crdt.Unique, row: row.t.reference(row.key), document: document, sites: sites,
+		detail: det, id: conflictID(crdt.Unique, row.t.reference(row.key), row.t, claims[0], claims[1])})
+}
+
+// followers are the held rows that refer, over others perhaps, to a held row.
+func (tx *transaction) followers(row heldRow, held []heldRow) ([]heldRow, error) {
+	group := []heldRow{row}
+	for i := 0; i < len(group); i++ {
+		for _, other := range held {
+			if slices.ContainsFunc(group, func(r heldRow) bool { return r.t == other.t && r.key == other.key }) {
+				continue
+			}
+			for _, l := range other.t.up {
+				reference, ok := l.reference(other.image)
+				referred, also := l.referred(group[i].image)
+				if l.parent == group[i].t && ok && also && l.sameReference(reference, referred) {
+					group = append(group, other)
+					break
+				}
+			}
+		}
+	}
+	return group[1:], nil
+}
+
+// owner is the site of a claim; what was there before ravno came counts as the hub's.
+func owner(claim hlc.Stamp) causal.Site {
+	if claim.IsZero() {
+		return causal.Hub
+	}
+	return claim.Site
+}
+
+// wholeSide is a whole row as one side of a conflict.
+func (t *table) wholeSide(site causal.Site, key crdt.Key, m image) side {
+	s := side{Site: site, Table: t.Name, Key: hex.EncodeToString([]byte(key)), Whole: true, Values: map[string]string{}}
+	for number, v := range m {
+		if t.isRegister(number) {
+			s.Values[t.Columns[t.byNum[number]].Name] = encodeValue(v)
+		}
+	}
+	return s
+}
+
+// newConflict is a conflict about to be recorded.
+type newConflict struct {
+	id            string
+	kind          crdt.ConflictKind
+	row, document reference
+	sites         []causal.Site
+	detail        detail
+	closed        string // why it needs nobody; empty: it is open
+}
+
+// conflictID is the identifier of a conflict that is not one of edits: those of one kind about
+// one row and two versions are one.
+func conflictID(kind crdt.ConflictKind, row reference, t *table, a, b crdt.Claim) string {
+	return crdt.ConflictID(crdt.Document{Table: string(kind) + " " + t.Name, Key: row.key}, a, b)
+}
+
+// writeConflict records a conflict. One that is there already is opened again with the new
+// detail.
+func (tx *transaction) writeConflict(x newConflict) error {
+	t, root := tx.cat.byNumber[x.row.tab], tx.cat.byNumber[x.document.tab]
+	if root == nil {
+		root, x.document = t, x.row
+	}
+	encoded, err := json.Marshal(x.detail)
+	if err != nil {
+		return err
+	}
+	key := crdt.NewKey(text(x.id))
+	known, err := tx.c.Row("SELECT revision FROM ravno_conflict WHERE id=?", text(x.id))
+	if err != nil {
+		return err
+	}
+	if known != nil {
+		return tx.changeOwn("ravno_conflict", key, map[string]crdt.Value{"sites": text(formatSites(x.sites)), "detail": text(string(encoded)),
+			"revision": integer(known[0].Int() + 1)})
+	}
+	resolved, by, at := 0, "", int64(0)
+	if x.closed != "" {
+		resolved, by, at = 1, byItself, tx.now()
+	}
+	if err := tx.c.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision,
+		resolved, resolved_by, resolved_at, note) VALUES(?,?,?,?,?,?,?,?,?,1,?,?,?,?)`,
+		text(x.id), text(string(x.kind)), text(t.Name), blob(x.row.key), text(root.Name), blob(x.document.key), text(formatSites(x.sites)),
+		integer(tx.now()), text(string(encoded)), integer(resolved), text(by), integer(at), text(x.closed)); err != nil {
+		return err
+	}
+	if err := tx.logOwn("ravno_conflict", key, capture.Insert, nil); err != nil {
+		return err
+	}
+	if x.closed != "" {
+		return nil // its own event says more
+	}
+	return tx.record(journal.Found(tx.siteName(x.sites[len(x.sites)-1]), string(x.kind), root.Name, x.id))
+}
+
+// extendOpen takes more into the open record of a document, if there is one, and returns its
+// identifier, empty if there is none.
+func (tx *transaction) extendOpen(document reference, kind crdt.ConflictKind, sites []causal.Site, more detail) (id string, err error) {
+	root := tx.cat.byNumber[document.tab]
+	row, err := tx.c.Row(`SELECT id, kind, sites, detail, revision FROM ravno_conflict
+		WHERE document_tab=? AND document_key=? AND revision>resolved AND kind<>'unique' ORDER BY found_at, id LIMIT 1`, text(root.Name), blob(document.key))
+	if err != nil || row == nil {
+		return "", err
+	}
+	var det detail
+	if err := json.Unmarshal([]byte(row[3].Bytes()), &det); err != nil {
+		return "", err
+	}
+	for _, s := range more.Sides {
+		det.Sides = merge(det.Sides, s, false)
+	}
+	for _, b := range more.Before {
+		det.Before = merge(det.Before, b, true)
+	}
+	if old := crdt.ConflictKind(row[1].Bytes()); old != crdt.EditEdit {
+		kind = old
+	}
+	encoded, err := json.Marshal(det)
+	if err != nil {
+		return "", err
+	}
+	return row[0].Bytes(), tx.changeOwn("ravno_conflict", crdt.NewKey(row[0]), map[string]crdt.Value{"kind": text(string(kind)),
+		"sites": text(formatSites(append(sites, parseSites(row[2].Bytes())...))), "detail": text(string(encoded)), "revision": integer(row[4].Int() + 1)})
+}

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+
+	"ravno/crdt"
+)
+
+// What the hub's own application deletes is kept until the next fold, and then as remains:
+// a node may have edited the row, or refer to it, without knowing, and then the hub brings
+// it back. Rows that a node deletes need no such place: the hub has them until it hears.
+
+// goneColumns are the columns of the table that takes deleted rows: by number, so that
+// they stay when a column goes and comes back.
+func (t *table) goneColumns() []string {
+	names := make([]string, len(t.numbers))
+	for i, number := range t.numbers {
+		names[i] = fmt.Sprintf("c%d", number)
+	}
+	return names
+}
+
+func (tx *transaction) installGone(t *table) error {
+	present := map[string]bool{}
+	err := tx.c.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{text(strings.Trim(t.gone, `"`))}, func(row []crdt.Value) error {
+		present[row[0].Bytes()] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(present) == 0 { // no types: values stay as they were
+		return tx.c.Exec("CREATE TABLE " + t.gone + "(" + strings.Join(t.goneColumns(), ", ") + ")")
+	}
+	for _, name := range t.goneColumns() {
+		if !present[name] {
+			if err := tx.c.Exec("ALTER TABLE " + t.gone + " ADD COLUMN " + name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// gone is the values of a row the application here deleted since the last fold; nil where
+// they were not kept. Of several deletions under one key the last counts.
+func (tx *transaction) gone(t *table, key crdt.Key) (image, error) {
+	if t.gone == "" {
+		return nil, nil
+	}
+	rows, ok := tx.deleted[t]
+	if !ok {
+		rows = map[crdt.Key]image{}
+		err := tx.c.Rows("SELECT "+strings.Join(t.goneColumns(), ", ")+" FROM "+t.gone+" ORDER BY rowid", nil, func(values []crdt.Value) error {
+			m, stored := make(image, len(values)), make([]crdt.Value, len(t.Key))
+			for i, v := range values {
+				m[crdt.Column(t.numbers[i])] = v
+			}
+			for i, k := range t.Key {
+				stored[i] = values[k]
+			}
+			if key, err := t.CanonicalKey(stored); err == nil {
+				rows[key] = m
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if tx.deleted == nil {
+			tx.deleted = map[*table]map[crdt.Key]image{}
+		}
+		tx.deleted[t] = rows
+	}
+	return rows[key], nil
+}
+
+// forgetGone empties what gone has read.
+func (tx *transaction) forgetGone() error {
+	for t, rows := range tx.deleted {
+		if len(rows) > 0 {
+			if err := tx.c.Exec("DELETE FROM " + t.gone); err != nil {
+				return err
+			}
+		}
+	}
+	tx.deleted = nil
+	return nil
+}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"slices"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/store/internal/sqlite"
+)
+
+// link is one foreign key between two tables that sync.
+type link struct {
+	child, parent   *table
+	columns, refers []int // indexes into the Columns of child and parent
+	document        bool  // it is the way to the next row up in the document
+	// findParent and findChildren are SQL texts: the key of the row referred to, and the keys
+	// of the rows that refer, each by the values of the reference.
+	findParent, findChildren string
+}
+
+// link lays the foreign keys between the tables.
+func (cat *catalog) link() {
+	for _, t := range cat.tables {
+		if t.own || t.class != Synced {
+			continue
+		}
+		for _, fk := range t.ForeignKeys {
+			up := cat.byName[strings.ToLower(fk.Parent)]
+			if up == nil || up.class != Synced || len(fk.Columns) != len(fk.ParentColumns) {
+				continue
+			}
+			l := &link{child: t, parent: up, document: t.parent != nil && t.parent.table == up && slices.Equal(t.parent.names, fk.Columns)}
+			for i := range fk.Columns {
+				l.columns = append(l.columns, t.Column(fk.Columns[i]))
+				l.refers = append(l.refers, up.Column(fk.ParentColumns[i]))
+			}
+			if slices.Contains(l.columns, -1) || slices.Contains(l.refers, -1) {
+				continue // over a generated column: SQLite computes it, nobody writes it
+			}
+			l.write()
+			t.up, up.down = append(t.up, l), append(up.down, l)
+		}
+	}
+	for _, t := range cat.tables {
+		t.cyclic = t.reaches(t, map[*table]bool{})
+	}
+	cat.findDomains()
+}
+
+// write writes the SQL texts. A reference is compared as its parent's column compares.
+func (l *link) write() {
+	var parent, child []string
+	for i := range l.columns {
+		up, down := l.parent.Columns[l.refers[i]], l.child.Columns[l.columns[i]]
+		parent = append(parent, sqlite.Quote(up.Name)+"=?")
+		collate := ""
+		if up.Collation != down.Collation {
+			collate = " COLLATE " + sqlite.Quote(up.Collation)
+		}
+		child = append(child, sqlite.Quote(down.Name)+"=?"+collate)
+	}
+	find := func(t *table, where []string) string {
+		return "SELECT " + sqlite.QuoteAll("+", t.keyNames()) + " FROM " + sqlite.Quote(t.Name) + " WHERE " + strings.Join(where, " AND ")
+	}
+	l.findParent, l.findChildren = find(l.parent, parent), find(l.child, child)
+}
+
+func (t *table) reaches(target *table, visited map[*table]bool) bool {
+	for _, l := range t.up {
+		if l.parent == target {
+			return true
+		}
+		if !visited[l.parent] {
+			visited[l.parent] = true
+			if l.parent.reaches(target, visited) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reference is what a row's foreign key says; ok is false if it refers to nothing, because
+// one of its columns is NULL or not known.
+func (l *link) reference(m image) (values []crdt.Value, ok bool) {
+	return pick(m, l.child, l.columns)
+}
+
+// referred is what a foreign key that refers to a row says.
+func (l *link) referred(m image) (values []crdt.Value, ok bool) {
+	return pick(m, l.parent, l.refers)
+}
+
+func pick(m image, t *table, columns []int) ([]crdt.Value, bool) {
+	values := make([]crdt.Value, len(columns))
+	for i, c := range columns {
+		v, known := m[crdt.Column(t.numbers[c])]
+		if !known || v.Kind() == crdt.Null {
+			return nil, false
+		}
+		values[i] = v
+	}
+	return values, true
+}
+
+// parentOf finds the row in the parent's table that a reference refers to.
+func (tx *transaction) parentOf(l *link, reference []crdt.Value) (key crdt.Key, found bool, err error) {
+	stored, err := tx.c.Row(l.findParent, reference...)
+	if err != nil || stored == nil {
+		return "", false, err
+	}
+	key, err = l.parent.CanonicalKey(stored)
+	return key, err == nil, err
+}
+
+// childrenOf finds the rows in the child's table with a reference.
+func (tx *transaction) childrenOf(l *link, reference []crdt.Value) (keys []crdt.Key, err error) {
+	err = tx.c.Rows(l.findChildren, reference, func(stored []crdt.Value) error {
+		key, err := l.child.CanonicalKey(slices.Clone(stored))
+		if err != nil {
+			return nil // a row that cannot sync
+		}
+		keys = append(keys, key)
+		return nil
+	})
+	return keys, err
+}
+
+// sameReference reports whether two references are equal, as stored: the same storage class
+// and bytes, or, where the column folds, the same key.
+func (l *link) sameReference(a, b []crdt.Value) bool {
+	if slices.Equal(a, b) {
+		return true
+	}
+	for i := range a {
+		if !l.parent.Columns[l.refers[i]].Same(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}

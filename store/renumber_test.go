@@ -1,0 +1,106 @@
+package store
+
+import (
+	"testing"
+
+	"ravno/crdt"
+)
+
+const orders = `CREATE TABLE orders(id INTEGER PRIMARY KEY AUTOINCREMENT, guest TEXT);
+	CREATE TABLE line(id INTEGER PRIMARY KEY, ord INT NOT NULL REFERENCES orders(id) ON DELETE CASCADE, dish TEXT, n INT);
+	CREATE TABLE seat(ord INT REFERENCES orders(id) ON DELETE CASCADE, nr INT, who TEXT, PRIMARY KEY(ord, nr)) WITHOUT ROWID;
+	CREATE TABLE wish(id TEXT PRIMARY KEY, ord INT, nr INT, wish TEXT, FOREIGN KEY(ord, nr) REFERENCES seat(ord, nr));
+	CREATE TABLE payment(id TEXT PRIMARY KEY, ord INT REFERENCES orders(id), cents INT)`
+
+func TestTwoOrdersOfOneNumberBothLiveAndEverythingFollowsTheSecond(t *testing.T) {
+	c := newChain(t, orders, nil, "a", "b")
+	for _, site := range []string{"a", "b"} {
+		c.at(site, `INSERT INTO orders(guest) VALUES('`+site+`'); INSERT INTO line(ord,dish,n) VALUES(1,'soup `+site+`',1);
+			INSERT INTO seat VALUES(1,1,'`+site+`'); INSERT INTO wish VALUES('w`+site+`',1,1,'`+site+`'); INSERT INTO payment VALUES('p`+site+`',1,100)`)
+	}
+	c.level()
+	for _, site := range []string{"hub", "a", "b"} {
+		c.expect(site, "SELECT id, guest FROM orders ORDER BY id", "1|a\n2|b")
+		c.expect(site, "SELECT ord, dish FROM line ORDER BY id", "1|soup a\n2|soup b")
+		c.expect(site, "SELECT ord, who FROM seat ORDER BY ord", "1|a\n2|b")
+		c.expect(site, "SELECT ord, wish FROM wish ORDER BY id", "1|a\n2|b")
+		c.expect(site, "SELECT ord, id FROM payment ORDER BY id", "1|pa\n2|pb")
+		c.expect(site, "PRAGMA foreign_key_check", "")
+	}
+	if open := c.open("b"); len(open) != 0 {
+		t.Errorf("%+v", open)
+	}
+	all, err := c.hub.Conflicts(true)
+	c.must(err)
+	kinds := map[crdt.ConflictKind]int{}
+	for _, x := range all {
+		kinds[x.Kind]++
+	}
+	if len(all) != 2 || kinds[crdt.KeyCollision] != 2 { // the order and its line
+		t.Errorf("%+v", all)
+	}
+}
+
+func TestWritesStillUnderWayFollowTheFreshKey(t *testing.T) {
+	c := newChain(t, orders, nil, "a", "b")
+	c.at("a", "INSERT INTO orders(guest) VALUES('a')")
+	c.up("a")
+	c.at("b", "INSERT INTO orders(guest) VALUES('b')")
+	c.up("b") // order 2 at the hub; b does not know yet
+	c.at("b", "INSERT INTO payment VALUES('sent',1,1)")
+	c.up("b") // the hub translates
+	c.expect("hub", "SELECT ord FROM payment", "2")
+	c.at("b", "INSERT INTO payment VALUES('kept',1,2); UPDATE orders SET guest='b!' WHERE id=1; INSERT INTO seat VALUES(1,1,'x'); DELETE FROM seat")
+	c.down("b") // b hears of it, with work that is not sent
+	c.expect("b", "SELECT id, guest FROM orders ORDER BY id", "1|a\n2|b!")
+	c.expect("b", "SELECT ord FROM payment", "2\n2")
+	c.at("b", "INSERT INTO payment VALUES('other',1,3)") // and this one is for a's order
+	c.level()
+	c.expect("a", "SELECT id, ord FROM payment ORDER BY cents", "sent|2\nkept|2\nother|1")
+	c.expect("a", "SELECT guest FROM orders ORDER BY id", "a\nb!")
+}
+
+func TestADeltaThatCrossesWithOwnRowsWaitsUntilTheHubHasThem(t *testing.T) {
+	c := newChain(t, orders, nil, "a", "b")
+	c.at("a", "INSERT INTO orders(guest) VALUES('a'); INSERT INTO line(ord,dish) VALUES(1,'a')")
+	c.up("a")
+	c.at("b", "INSERT INTO orders(guest) VALUES('b'); INSERT INTO line(ord,dish) VALUES(1,'b')")
+	c.down("b")
+	c.expect("b", "SELECT guest FROM orders", "b") // not mixed with a's
+	c.at("b", "DELETE FROM orders; INSERT INTO orders VALUES(1,'b again'); INSERT INTO payment VALUES('p',1,5)")
+	c.level()
+	c.expect("a", "SELECT id, guest FROM orders ORDER BY id", "1|a\n2|b again")
+	c.expect("a", "SELECT ord FROM payment", "2")
+	c.expect("hub", "SELECT ord, dish FROM line", "1|a")
+}
+
+func TestARowDeletedAndMadeAgainBeforeItsFreshKeyIsKnown(t *testing.T) {
+	c := newChain(t, orders, nil, "a", "b")
+	c.at("a", "INSERT INTO orders(guest) VALUES('a')")
+	c.up("a")
+	c.at("b", "INSERT INTO orders(guest) VALUES('b'); INSERT INTO payment VALUES('p1',1,1)")
+	c.up("b")
+	c.at("b", "DELETE FROM payment; DELETE FROM orders; INSERT INTO orders VALUES(1,'b2'); INSERT INTO payment VALUES('p2',1,2)")
+	c.level()
+	c.expect("a", "SELECT guest FROM orders ORDER BY id", "a\nb2")
+	c.expect("a", "SELECT o.guest FROM payment p JOIN orders o ON o.id=p.ord", "b2")
+}
+
+func TestManyOrdersOfManyServersOffline(t *testing.T) {
+	c := newChain(t, orders, nil, "a", "b", "c")
+	for round := range 3 {
+		for _, site := range []string{"a", "b", "c", "hub"} {
+			c.at(site, `WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i<20)
+				INSERT INTO orders(guest) SELECT '`+site+`' FROM n;
+				INSERT INTO line(ord,dish) SELECT id, '`+site+`' FROM orders o WHERE guest='`+site+`' AND NOT EXISTS(SELECT 1 FROM line WHERE ord=o.id);
+				INSERT INTO seat SELECT id, 1, '`+site+`' FROM orders o WHERE guest='`+site+`' AND NOT EXISTS(SELECT 1 FROM seat WHERE ord=o.id)`)
+			if round == 1 && site != "hub" {
+				c.up(site)
+			}
+		}
+	}
+	c.level()
+	c.expect("c", "SELECT guest, count(*) FROM orders GROUP BY 1", "a|60\nb|60\nc|60\nhub|60")
+	c.expect("c", "SELECT count(*) FROM orders o JOIN line l ON l.ord=o.id AND l.dish=o.guest", "240")
+	c.expect("c", "SELECT count(*) FROM orders o JOIN seat s ON s.ord=o.id AND s.who=o.guest", "240")
+}

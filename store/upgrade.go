@@ -1,0 +1,41 @@
+package store
+
+import (
+	"fmt"
+
+	"ravno/store/internal/sqlite"
+)
+
+// upgrades bring ravno's own tables from one format to the next: upgrades[0] from 1 to 2.
+// They only create and add: renaming and dropping would make SQLite look at the
+// application's views, which may call functions that only the application has.
+var upgrades = []string{
+	// 2: fresh keys for colliding rows, resolutions that can be taken back.
+	`CREATE TABLE ravno_rename(id INTEGER PRIMARY KEY, site INTEGER NOT NULL, tab TEXT NOT NULL, old INTEGER NOT NULL, birth INTEGER NOT NULL,
+	  new INTEGER NOT NULL, position INTEGER NOT NULL);
+	CREATE INDEX ravno_rename_site ON ravno_rename(site, position);
+	CREATE INDEX ravno_image_held ON ravno_image(tab) WHERE state='held';
+	CREATE INDEX ravno_conflict_open ON ravno_conflict(kind) WHERE revision>resolved;
+	ALTER TABLE ravno_conflict ADD COLUMN undo TEXT NOT NULL DEFAULT '';`,
+}
+
+// upgrade brings an older file's own tables up to this program's format, in one
+// transaction. A newer format is left to readState to refuse.
+func upgrade(c *sqlite.Conn) error {
+	format, err := c.Int("SELECT format FROM ravno_state")
+	if err != nil || format < 1 || format >= Format {
+		return err
+	}
+	return c.Transaction("IMMEDIATE", func() error {
+		format, err := c.Int("SELECT format FROM ravno_state") // nobody else came first
+		if err != nil {
+			return err
+		}
+		for ; format < Format; format++ {
+			if err := c.Exec(upgrades[format-1]); err != nil {
+				return fmt.Errorf("bringing ravno's tables from format %d to %d: %w", format, format+1, err)
+			}
+		}
+		return c.Exec("UPDATE ravno_state SET format=?", integer(Format))
+	})
+}
