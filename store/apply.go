@@ -121,6 +121,10 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 }
 
 func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applied) error {
+	restore, err := tx.ownSequences()
+	if err != nil {
+		return err
+	}
 	for {
 		section, err := delta.Next()
 		if errors.Is(err, io.EOF) {
@@ -136,7 +140,10 @@ func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applie
 	if applied.Changes > 0 {
 		tx.state.lastTransfer = tx.now()
 	}
-	return tx.placeHeld()
+	if err := tx.placeHeld(); err != nil {
+		return err
+	}
+	return restore()
 }
 
 func (tx *transaction) applySection(section *crdt.Section, author causal.Site, applied *Applied) error {

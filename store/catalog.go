@@ -40,12 +40,14 @@ type table struct {
 	shadow  string // quoted name of the shadow table
 	kept    string // quoted name of the kept journal (hub, class journal)
 	parent  *parent
-	fresh   bool           // the table was not known before
-	added   []int          // columns not seen before, of a table that was; indexes into Columns
-	alone   bool           // each row is a document of its own: no parent, no children
-	byName  map[string]int // index into Columns
-	byNum   map[crdt.Column]int
-	sql     statements
+	fresh   bool  // the table was not known before
+	added   []int // columns not seen before, of a table that was; indexes into Columns
+	// mirrored is whether triggers of the table are mirrored on the writing connection.
+	mirrored bool
+	alone    bool           // each row is a document of its own: no parent, no children
+	byName   map[string]int // index into Columns
+	byNum    map[crdt.Column]int
+	sql      statements
 }
 
 // parent is the way from a row to the next row up in its document.
@@ -71,6 +73,8 @@ type catalog struct {
 	refused       []schema.Refusal
 	nullKeys      []schema.Refusal // tables that sync, but for rows without a key
 	local         []string
+	unmirrored    []schema.Refusal        // what grows stale here when rows of others are applied
+	sequences     bool                    // some table that syncs counts its own ids
 	widths        map[int64]capture.Width // of the entries in ravno_log
 }
 
@@ -144,6 +148,7 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 		}
 		entry.write(isHub)
 		cat.tables = append(cat.tables, entry)
+		cat.sequences = cat.sequences || entry.counts()
 		cat.byName[strings.ToLower(t.Name)] = entry
 		cat.byNumber[entry.number] = entry
 	}
