@@ -468,16 +468,16 @@ func (l *intoLoad) replace(tx *transaction, t *table) error {
 			return err
 		}
 	}
-	if err := tx.c.Exec("DELETE FROM main."+name); err != nil {
+	if err := tx.put(t, "DELETE FROM main."+name); err != nil {
 		return err
 	}
-	if err := tx.c.Exec("INSERT INTO main."+name+"("+columns+") SELECT "+columns+" FROM ravno_load."+name); err != nil {
+	if err := tx.put(t, "INSERT INTO main."+name+"("+columns+") SELECT "+columns+" FROM ravno_load."+name); err != nil {
 		return err
 	}
 	if l.policy != KeepLocal {
 		return nil
 	}
-	if err := tx.c.Exec("INSERT INTO main."+name+"("+columns+") SELECT "+columns+" FROM temp.ravno_keep"); err != nil {
+	if err := tx.put(t, "INSERT INTO main."+name+"("+columns+") SELECT "+columns+" FROM temp.ravno_keep"); err != nil {
 		return fmt.Errorf("a row of %s clashes with one of the hub: %w. Try: change it, or --discard-local", t.Name, err)
 	}
 	if err := tx.logFrom(t, "temp.ravno_keep"); err != nil {

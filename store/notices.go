@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
 	"ravno/store/internal/sqlite"
 )
@@ -29,5 +30,15 @@ func (s *Store) Notices() (notices []string, err error) {
 		}
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	stale, err := s.unmirrored()
+	for _, r := range stale {
+		notice := fmt.Sprintf("index or table %s is not kept fresh here by what comes from elsewhere: %s. Try: %s", r.Table, r.Reason, r.Try)
+		if !slices.Contains(notices, notice) { // several triggers keep one index
+			notices = append(notices, notice)
+		}
+	}
 	return notices, err
 }
