@@ -25,6 +25,11 @@ func TestEachServerGoesOnCountingWhereItsOwnIdsEnd(t *testing.T) {
 	c.at("hub", "INSERT INTO sale(what) VALUES('the hub goes on behind the last row')")
 	c.level()
 	c.expect("a", "SELECT max(id) FROM sale", "4")
+	c.expect("hub", "SELECT name, seq FROM sqlite_sequence", "sale|4")
+	c.join("late", causal.Incarnation{9})
+	c.expect("late", "SELECT count(*) FROM sqlite_sequence", "0")
+	c.at("late", "INSERT INTO sale(what) VALUES('late')")
+	c.expect("late", "SELECT max(id) FROM sale", "5")
 }
 
 func TestAServerThatOnlyReceivedHasNoSequenceOfItsOwn(t *testing.T) {
