@@ -35,8 +35,33 @@ const mirrorFailed journal.Kind = "mirror_failed"
 
 const tryRebuild = "bring it up to date in the application; of an FTS index, with its 'rebuild' command"
 
-func refuseMirror(t schema.Trigger, reason string) schema.Refusal {
-	return schema.Refusal{Table: strings.Join(t.Writes, ", "), Reason: "trigger " + t.Name + " " + reason, Try: tryRebuild}
+// noMirror is a trigger that is not mirrored, and why.
+type noMirror struct {
+	schema.Trigger
+	cause string
+}
+
+func (no noMirror) written() string {
+	return strings.Join(slices.Compact(slices.Sorted(slices.Values(no.Writes))), ", ")
+}
+
+// refuseMirrors is one refusal for all the triggers that write one thing and fail alike: an
+// index has three or four.
+func refuseMirrors(list []noMirror) (refused []schema.Refusal) {
+	for len(list) > 0 {
+		first, names, rest := list[0], []string{}, []noMirror{}
+		for _, no := range list {
+			if no.cause == first.cause && no.written() == first.written() {
+				names = append(names, no.Name)
+			} else {
+				rest = append(rest, no)
+			}
+		}
+		refused = append(refused, schema.Refusal{Table: first.written(), Try: tryRebuild,
+			Reason: "what fills it " + first.cause + " (trigger " + strings.Join(names, ", ") + ")"})
+		list = rest
+	}
+	return refused
 }
 
 // mirror makes the TEMP triggers of the writing connection those that the file's triggers
@@ -51,7 +76,7 @@ func (tx *transaction) mirror(cat *catalog) (err error) {
 
 // mirrorTriggers does it, with the file's own triggers off.
 func mirrorTriggers(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, err error) {
-	plan, refused, err := planMirrors(c, cat)
+	plan, not, err := planMirrors(c, cat)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +86,7 @@ func mirrorTriggers(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, err
 		return nil
 	})
 	if err != nil || len(plan)+len(have) == 0 {
-		return refused, err
+		return refuseMirrors(not), err
 	}
 	want := map[string]string{}
 	for _, m := range plan {
@@ -83,14 +108,14 @@ func mirrorTriggers(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, err
 		}
 	}
 	for _, m := range plan {
-		var no *schema.Refusal
+		cause := ""
 		if !same {
-			if no, err = m.make(c); err != nil {
+			if cause, err = m.make(c); err != nil {
 				return nil, err
 			}
 		}
-		if no != nil {
-			refused = append(refused, *no)
+		if cause != "" {
+			not = append(not, noMirror{m.Trigger, cause})
 			continue
 		}
 		standing[strings.ToLower(m.Table)] = true
@@ -99,7 +124,7 @@ func mirrorTriggers(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, err
 		t.mirrored = standing[strings.ToLower(t.Name)]
 	}
 	failed, err := failedMirrors(c)
-	return append(refused, failed...), err
+	return append(refuseMirrors(not), failed...), err
 }
 
 // failedMirrors are those that failed while rows were applied. What failed under another
@@ -126,7 +151,7 @@ func failedMirror(table, reason string) schema.Refusal {
 // planMirrors picks the triggers to mirror: those that fire when a row of a table that
 // syncs is applied, or because one that does wrote their table, and that write nothing
 // which comes from elsewhere itself.
-func planMirrors(c *sqlite.Conn, cat *catalog) (plan []mirror, refused []schema.Refusal, err error) {
+func planMirrors(c *sqlite.Conn, cat *catalog) (plan []mirror, not []noMirror, err error) {
 	triggers, err := schema.ReadTriggers(c)
 	if err != nil || len(triggers) == 0 {
 		return nil, nil, err
@@ -145,9 +170,9 @@ func planMirrors(c *sqlite.Conn, cat *catalog) (plan []mirror, refused []schema.
 			if !fires[strings.ToLower(t.Table)] {
 				return false
 			}
-			reason, mirrored := cat.mirrors(t, objects)
-			if reason != "" {
-				refused = append(refused, refuseMirror(t, reason))
+			cause, mirrored := cat.mirrors(t, objects)
+			if cause != "" {
+				not = append(not, noMirror{t, cause})
 			}
 			if mirrored {
 				plan = append(plan, mirror{Trigger: t, name: fmt.Sprintf("ravno_mirror_%d", len(plan)+1)})
@@ -158,7 +183,7 @@ func planMirrors(c *sqlite.Conn, cat *catalog) (plan []mirror, refused []schema.
 			return true
 		})
 	}
-	return plan, refused, nil
+	return plan, not, nil
 }
 
 // object is what a trigger can write.
@@ -175,7 +200,7 @@ func readObjects(c *sqlite.Conn) (map[string]object, error) {
 
 // mirrors reports whether a trigger is to be mirrored and, if it is not although something
 // of this file then grows stale, why.
-func (cat *catalog) mirrors(t schema.Trigger, objects map[string]object) (reason string, mirrored bool) {
+func (cat *catalog) mirrors(t schema.Trigger, objects map[string]object) (cause string, mirrored bool) {
 	travels, stays := "", false
 	for _, written := range t.Writes {
 		name := strings.ToLower(written)
@@ -186,10 +211,10 @@ func (cat *catalog) mirrors(t schema.Trigger, objects map[string]object) (reason
 			stays = true
 		}
 		if objects[name].kind == "view" {
-			reason = "writes through the view " + written
+			cause = "writes through the view " + written
 		}
 		if schema.BreaksOff(objects[name].sql) {
-			reason = "writes to a table with ON CONFLICT ROLLBACK or FAIL, which would undo what was applied"
+			cause = "writes to a table with ON CONFLICT ROLLBACK or FAIL, which would undo what was applied"
 		}
 	}
 	switch {
@@ -200,7 +225,7 @@ func (cat *catalog) mirrors(t schema.Trigger, objects map[string]object) (reason
 	case t.Refuses:
 		return "can refuse a row (RAISE, OR FAIL, OR ROLLBACK), and rows that were accepted elsewhere are not refused here", false
 	}
-	return reason, reason == ""
+	return cause, cause == ""
 }
 
 // sql is the trigger as the file keeps it, but for the words before its name.
@@ -229,27 +254,20 @@ func allCompile(c *sqlite.Conn, plan []mirror, want, have map[string]string) (bo
 
 // make makes the trigger and compiles what fires it: a trigger that does not compile would
 // let nothing at all be written to its table.
-func (m mirror) make(c *sqlite.Conn) (*schema.Refusal, error) {
-	if err := c.Exec("CREATE TEMP TRIGGER " + m.sql()); err != nil {
-		return m.refused(err)
+func (m mirror) make(c *sqlite.Conn) (cause string, err error) {
+	made := c.Exec("CREATE TEMP TRIGGER " + m.sql())
+	if made == nil {
+		if made = m.compile(c); made == nil {
+			return "", nil
+		}
+		if err := c.Exec("DROP TRIGGER temp." + sqlite.Quote(m.name)); err != nil {
+			return "", err
+		}
 	}
-	err := m.compile(c)
-	if err == nil {
-		return nil, nil
+	if isOfFile(made) {
+		return "", made
 	}
-	if failed := c.Exec("DROP TRIGGER temp." + sqlite.Quote(m.name)); failed != nil {
-		return nil, failed
-	}
-	return m.refused(err)
-}
-
-// refused turns an error of SQLite's over the trigger into a refusal.
-func (m mirror) refused(err error) (*schema.Refusal, error) {
-	if isOfFile(err) {
-		return nil, err
-	}
-	no := refuseMirror(m.Trigger, fmt.Sprintf("cannot run outside the application: %v", cmp.Or(errors.Unwrap(err), err)))
-	return &no, nil
+	return fmt.Sprintf("cannot run outside the application: %v", cmp.Or(errors.Unwrap(made), made)), nil
 }
 
 // isOfFile reports whether an error is about the file or its disk, and not the statement.
@@ -345,4 +363,37 @@ func tryMirrors(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, err err
 	}
 	refused, err = mirrorTriggers(c, cat)
 	return refused, errors.Join(err, c.Exec("ROLLBACK TO ravno_trial"), c.Exec("RELEASE ravno_trial"), c.SetTriggers(true))
+}
+
+// StaleIndexes says which indexes and tables of a file would not be kept fresh by what comes
+// from elsewhere, once its tables sync as settings say, and why. The file need not be
+// enrolled, and nothing is written to it. A refusal's Table names what a trigger writes.
+func StaleIndexes(path string, settings []Setting) (stale []Refusal, err error) {
+	err = onFile(path, func(c *sqlite.Conn) error {
+		read, err := schema.Read(c)
+		if err != nil {
+			return err
+		}
+		cat := &catalog{byName: map[string]*table{}}
+		for _, t := range read.Tables {
+			class := Synced
+			for _, s := range settings {
+				if strings.EqualFold(s.Table, t.Name) {
+					class = s.Class
+				}
+			}
+			if class != Local {
+				entry := &table{Table: t, class: class}
+				cat.tables = append(cat.tables, entry)
+				cat.byName[strings.ToLower(t.Name)] = entry
+			}
+		}
+		found, err := tryMirrors(c, cat)
+		stale = refusals(found)
+		return err
+	})
+	if err != nil {
+		return nil, explain(path, err)
+	}
+	return stale, nil
 }

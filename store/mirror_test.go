@@ -89,17 +89,20 @@ func TestACounterOfThisServerAndATreeOfPlacesAreKeptFresh(t *testing.T) {
 		CREATE TRIGGER [a 2] AFTER UPDATE OF x, "y" ON [sho"p s] WHEN NEW.x IS NOT OLD.x OR NEW.y IS NOT OLD.y BEGIN
 			UPDATE place SET x0=(WITH at(a) AS (SELECT NEW.x) SELECT a FROM at), x1=NEW.x, y0=NEW.y, y1=NEW.y WHERE id=NEW.id; END;
 		CREATE TRIGGER a3 AFTER DELETE ON [sho"p s] BEGIN DELETE FROM place WHERE id=OLD.id; UPDATE [per kind] SET n=n-1 WHERE kind=OLD.kind; END;
+		CREATE TRIGGER a5 AFTER UPDATE OF kind ON [sho"p s] WHEN NEW.kind='pub' OR NEW.kind='inn' BEGIN INSERT INTO last VALUES('new '||NEW.kind); END;
 		CREATE TRIGGER a4 AFTER UPDATE ON [per kind] BEGIN DELETE FROM last; INSERT INTO last VALUES(NEW.kind); END`,
 		[]Setting{{Table: "per kind", Class: Local}, {Table: "last", Class: Local}}, "a", "b")
 	c.at("a", `INSERT INTO "sho""p s" VALUES(1,1,1,'bar'),(2,2,2,'bar'),(3,3,3,'cafe')`)
 	c.level()
-	c.at("b", `UPDATE "sho""p s" SET x=9 WHERE id=1; UPDATE "sho""p s" SET kind='pub' WHERE id=2; DELETE FROM "sho""p s" WHERE id=3`)
+	c.at("b", `UPDATE "sho""p s" SET x=9 WHERE id=1; DELETE FROM "sho""p s" WHERE id=3`)
+	c.level()
+	c.at("hub", `UPDATE "sho""p s" SET kind='pub' WHERE id=2; UPDATE "sho""p s" SET kind='diner' WHERE id=1`)
 	c.level()
 	for _, site := range []string{"hub", "a", "b"} {
 		c.expect(site, "SELECT id, x0 FROM place ORDER BY id", "1|9\n2|2")
 		c.expect(site, "SELECT rtreecheck('place')", "ok")
 		c.expect(site, "SELECT * FROM [per kind] ORDER BY kind", "bar|2\ncafe|0")
-		c.expect(site, "SELECT * FROM last", "cafe") // by a trigger of a table that only a trigger writes
+		c.expect(site, "SELECT * FROM last", "cafe\nnew pub") // the first by a trigger of a table that only a trigger writes
 	}
 }
 
@@ -122,7 +125,7 @@ func TestTriggersThatWriteWhatSyncsFireAtTheirOriginAndNowhereElse(t *testing.T)
 	}
 	c.expect("b", "SELECT count(*) FROM ev", "0")
 	c.expect("hub", "SELECT count(*) FROM words WHERE words MATCH 'rare'", "0")
-	if !c.noticed("hub", "audit, words", "trigger b3", "writes to audit too") || c.noticed("hub", "b1") || c.noticed("hub", "b2") || c.noticed("hub", "b4") {
+	if !c.noticed("hub", "audit, words", "(trigger b3)", "writes to audit too") || c.noticed("hub", "b1") || c.noticed("hub", "b2") || c.noticed("hub", "b4") {
 		notices, _ := c.hub.Notices()
 		t.Errorf("notices %q", notices)
 	}
@@ -229,7 +232,7 @@ func TestTriggersThatCouldRefuseRowsOrEndTheTransactionAreNotMirrored(t *testing
 	c.level()
 	c.expect("hub", "SELECT n FROM p", "1")
 	for _, name := range []string{"p1", "p2", "p3", "p4"} {
-		if !c.noticed("hub", "trigger "+name+" ") {
+		if !c.noticed("hub", "(trigger ", name) {
 			t.Errorf("trigger %s is not reported", name)
 		}
 	}
@@ -335,5 +338,28 @@ func TestAnIndexWhoseModuleRavnoLacksIsANoticeAndNothingElse(t *testing.T) {
 	}
 	if _, err := os.Stat(c.hub.Path()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAFileTellsBeforeItIsEnrolledWhichOfItsIndexesWouldGrowStale(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shop.db")
+	c := emptyChain(t, filepath.Dir(path))
+	conn, err := sqlite.Open(path, sqlite.Create)
+	c.must(err)
+	c.must(conn.Exec(searchable + `; CREATE TABLE l(n); CREATE TABLE s(n INTEGER PRIMARY KEY);
+		CREATE TRIGGER one AFTER INSERT ON doc BEGIN INSERT INTO l VALUES(app(NEW.title)); END;
+		CREATE TRIGGER two AFTER INSERT ON doc BEGIN INSERT INTO s VALUES(app(NEW.title)); END`))
+	conn.Close()
+	before, err := os.ReadFile(path)
+	c.must(err)
+	stale, err := StaleIndexes(path, []Setting{{Table: "l", Class: Local}})
+	if err != nil || len(stale) != 1 || stale[0].Table != "l" || !strings.Contains(stale[0].Reason, "no such function: app") || stale[0].Try == "" {
+		t.Errorf("%+v %v", stale, err)
+	}
+	if stale, err = StaleIndexes(path, []Setting{{Table: "l", Class: Local}, {Table: "DOC", Class: Local}}); err != nil || len(stale) != 0 {
+		t.Errorf("%+v %v", stale, err)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Error("the file was changed")
 	}
 }

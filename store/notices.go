@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"slices"
 
 	"ravno/store/internal/sqlite"
 )
@@ -35,10 +34,7 @@ func (s *Store) Notices() (notices []string, err error) {
 	}
 	stale, err := s.unmirrored()
 	for _, r := range stale {
-		notice := fmt.Sprintf("index or table %s is not kept fresh here by what comes from elsewhere: %s. Try: %s", r.Table, r.Reason, r.Try)
-		if !slices.Contains(notices, notice) { // several triggers keep one index
-			notices = append(notices, notice)
-		}
+		notices = append(notices, fmt.Sprintf("index or table %s is not kept fresh here by what comes from elsewhere: %s. Try: %s", r.Table, r.Reason, r.Try))
 	}
 	return notices, err
 }
