@@ -158,6 +158,21 @@ func TestATriggerThatTheApplicationDropsOrReplacesIsMirroredAsItIsNow(t *testing
 	}
 }
 
+func TestATriggerThatReadsAnotherTableIsMirroredButNotTrusted(t *testing.T) {
+	c := newChain(t, `CREATE TABLE line(id INTEGER PRIMARY KEY, product INT); CREATE TABLE product(id INTEGER PRIMARY KEY, name TEXT); CREATE VIRTUAL TABLE sold USING fts4(name);
+		CREATE TRIGGER line_ai AFTER INSERT ON line BEGIN INSERT INTO sold(docid, name) SELECT NEW.id, p.name FROM product p WHERE p.id=NEW.product; END;
+		CREATE TRIGGER line_ad AFTER DELETE ON line BEGIN DELETE FROM sold WHERE docid=OLD.id AND NOT EXISTS(SELECT 1 FROM line WHERE id=OLD.id); END`, nil, "a")
+	c.at("a", "INSERT INTO product VALUES(1,'tea')")
+	c.level()
+	c.at("a", "INSERT INTO line VALUES(1,1)")
+	c.level()
+	c.expect("hub", "SELECT docid FROM sold WHERE sold MATCH 'tea'", "1")
+	if !c.noticed("hub", "sold", "reads table product", "(trigger line_ai)") {
+		notices, _ := c.hub.Notices()
+		t.Errorf("notices %q", notices)
+	}
+}
+
 func TestATriggerOnlyTheApplicationCanRunIsReportedBeforeAndAfterTheFirstWrite(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT); CREATE TABLE seen(n)", []Setting{{Table: "seen", Class: Local}}, "a")
 	c.at("hub", "CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(soundslike(NEW.n)); END")

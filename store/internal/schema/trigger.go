@@ -14,6 +14,7 @@ type Trigger struct {
 	When        string // the condition, as written; empty if there is none
 	Body        string // "BEGIN ... END", as written
 	Writes      []string
+	Reads       []string // tables after FROM and JOIN, common table expressions among them
 	// Refuses is whether the body can do more to the statement that fires it than fail: leave
 	// out its row (RAISE), keep half of it (OR FAIL) or end its transaction (OR ROLLBACK).
 	Refuses bool
@@ -62,8 +63,13 @@ func parseTrigger(sql string) (t Trigger, ok bool) {
 		t.When = source(sql, all[when+1:begin])
 	}
 	body := all[begin+1 : len(all)-1]
-	for i, word := range body {
-		t.Refuses = t.Refuses || isRefusal(body, i, word)
+	for i := on; i < len(all); i++ {
+		t.Refuses = t.Refuses || isRefusal(all, i)
+		if isReading(all, i) {
+			if read, ok := nameAt(all, i+1); ok {
+				t.Reads = append(t.Reads, read)
+			}
+		}
 	}
 	for len(body) > 0 {
 		end := find(body, 0, ";")
@@ -75,11 +81,17 @@ func parseTrigger(sql string) (t Trigger, ok bool) {
 	return t, true
 }
 
-func isRefusal(body []token, i int, word token) bool {
-	if word.is("RAISE") {
-		return i+1 < len(body) && body[i+1].is("(")
+func isRefusal(all []token, i int) bool {
+	if all[i].is("RAISE") {
+		return i+1 < len(all) && all[i+1].is("(")
 	}
-	return (word.is("ROLLBACK") || word.is("FAIL")) && i > 0 && body[i-1].is("OR")
+	return (all[i].is("ROLLBACK") || all[i].is("FAIL")) && all[i-1].is("OR")
+}
+
+// isReading reports whether a table to read comes next: not behind DELETE FROM, and not
+// behind IS DISTINCT FROM.
+func isReading(all []token, i int) bool {
+	return all[i].is("JOIN") || all[i].is("FROM") && !all[i-1].is("DELETE") && !all[i-1].is("DISTINCT")
 }
 
 // find is the index of the first such word at or after from, outside parentheses and not

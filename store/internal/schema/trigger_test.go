@@ -26,6 +26,14 @@ func TestATriggerIsTakenApartWhateverItsNamesAre(t *testing.T) {
 	}
 }
 
+func TestATriggerIsKnownToReadTables(t *testing.T) {
+	got, ok := parseTrigger(`CREATE TRIGGER a AFTER INSERT ON t WHEN EXISTS(SELECT 1 FROM "one") AND NEW.x IS DISTINCT FROM NEW.y BEGIN
+		DELETE FROM f; INSERT INTO f SELECT 1 FROM main.two AS x LEFT JOIN [three] ON 1; END`)
+	if reads := strings.Join(got.Reads, "|"); !ok || reads != "one|two|three" {
+		t.Errorf("reads %q", reads)
+	}
+}
+
 func TestATriggerThatCanDoMoreThanFailIsKnown(t *testing.T) {
 	for body, refuses := range map[string]bool{
 		"SELECT RAISE(IGNORE) WHERE NEW.x<0; INSERT INTO f VALUES(1);": true,
