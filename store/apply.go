@@ -146,8 +146,12 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 	return applied, err
 }
 
-func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applied) (err error) {
+func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applied) error {
 	tx.span = delta.Span
+	restore, err := tx.ownSequences()
+	if err != nil {
+		return err
+	}
 	if author != 0 {
 		if err := tx.findCollisions(delta, author); err != nil {
 			return err
@@ -166,7 +170,10 @@ func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applie
 	} else if err := tx.mend(author, applied); err != nil {
 		return err
 	}
-	return tx.placeHeld()
+	if err := tx.placeHeld(); err != nil {
+		return err
+	}
+	return restore()
 }
 
 func (tx *transaction) applySection(section *crdt.Section, author causal.Site, applied *Applied) error {

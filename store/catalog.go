@@ -52,9 +52,11 @@ type table struct {
 	renumbers bool
 	domain    []domainColumn   // the columns that hold keys of this table, its own first
 	holds     map[int][]*table // by index into Columns: the tables whose keys the column holds
-	byName    map[string]int   // index into Columns
-	byNum     map[crdt.Column]int
-	sql       statements
+	// mirrored is whether triggers of the table are mirrored on the writing connection.
+	mirrored bool
+	byName   map[string]int // index into Columns
+	byNum    map[crdt.Column]int
+	sql      statements
 }
 
 // parent is the way from a row to the next row up in its document.
@@ -80,6 +82,8 @@ type catalog struct {
 	refused       []schema.Refusal
 	nullKeys      []schema.Refusal // tables that sync, but for rows without a key
 	local         []string
+	unmirrored    []schema.Refusal        // what grows stale here when rows of others are applied
+	sequences     bool                    // some table that syncs counts its own ids
 	widths        map[int64]capture.Width // of the entries in ravno_log
 }
 
@@ -153,6 +157,7 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 		}
 		entry.write(isHub)
 		cat.tables = append(cat.tables, entry)
+		cat.sequences = cat.sequences || entry.counts()
 		cat.byName[strings.ToLower(t.Name)] = entry
 		cat.byNumber[entry.number] = entry
 	}

@@ -71,7 +71,14 @@ func (tx *transaction) fold() (rows int, err error) {
 	}
 	tx.state.folded = last
 	tx.dirty = true
+	restore, err := tx.ownSequences()
+	if err != nil {
+		return 0, err
+	}
 	if err := tx.placeHeld(); err != nil {
+		return 0, err
+	}
+	if err := restore(); err != nil {
 		return 0, err
 	}
 	return rows, capture.Trim(tx.c, last)

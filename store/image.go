@@ -135,7 +135,7 @@ func (t *table) complete(key crdt.Key, m image) (bool, error) {
 // defaults, as they do from SQLite when a column is added.
 func (tx *transaction) insertImage(t *table, m image) error {
 	if len(m) == len(t.numbers) {
-		return tx.c.Exec(t.sql.insert, t.ordered(m)...)
+		return tx.put(t, t.sql.insert, t.ordered(m)...)
 	}
 	var names []string // the rest gets its defaults
 	var values []crdt.Value
@@ -144,7 +144,7 @@ func (tx *transaction) insertImage(t *table, m image) error {
 			names, values = append(names, t.Columns[i].Name), append(values, v)
 		}
 	}
-	return tx.c.Exec("INSERT INTO "+sqlite.Quote(t.Name)+"("+sqlite.QuoteAll("", names)+") VALUES("+
+	return tx.put(t, "INSERT INTO "+sqlite.Quote(t.Name)+"("+sqlite.QuoteAll("", names)+") VALUES("+
 		strings.TrimSuffix(strings.Repeat("?,", len(names)), ",")+")", values...)
 }
 
@@ -171,7 +171,7 @@ func (tx *transaction) updateImage(t *table, key crdt.Key, columns []crdt.Column
 	if err != nil {
 		return err
 	}
-	return tx.c.Exec(t.update(names), append(values, where...)...)
+	return tx.put(t, t.update(names), append(values, where...)...)
 }
 
 // update is the text of an UPDATE of some columns by key.
@@ -191,7 +191,7 @@ func (tx *transaction) remove(t *table, key crdt.Key) error {
 	if err != nil {
 		return err
 	}
-	return tx.c.Exec(t.sql.remove, values...)
+	return tx.put(t, t.sql.remove, values...)
 }
 
 func (tx *transaction) exists(t *table, key crdt.Key) (bool, error) {

@@ -111,6 +111,9 @@ func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 			integer(st.clock.Last()), text(organisation)); err != nil {
 			return err
 		}
+		if err := forgetSequences(c); err != nil {
+			return err
+		}
 		return dropOwn(c, keep...)
 	})
 	if err != nil {
@@ -397,12 +400,16 @@ func (l *intoLoad) load(tx *transaction) error {
 	if len(l.lacks) > 0 && l.policy == RefuseLocal {
 		return &LocalRowsError{Path: l.path, Tables: l.lacks}
 	}
+	restore, err := tx.ownSequences()
+	if err != nil {
+		return err
+	}
 	for _, t := range synced {
 		if err := l.replace(tx, t); err != nil {
 			return err
 		}
 	}
-	return nil
+	return restore()
 }
 
 // missingTables refuses a file that lacks a table the hub syncs: its rows would have nowhere to go.
@@ -461,16 +468,16 @@ func (l *intoLoad) replace(tx *transaction, t *table) error {
 			return err
 		}
 	}
-	if err := tx.c.Exec("DELETE FROM main." + name); err != nil {
+	if err := tx.put(t, "DELETE FROM main."+name); err != nil {
 		return err
 	}
-	if err := tx.c.Exec("INSERT INTO main." + name + "(" + columns + ") SELECT " + columns + " FROM ravno_load." + name); err != nil {
+	if err := tx.put(t, "INSERT INTO main."+name+"("+columns+") SELECT "+columns+" FROM ravno_load."+name); err != nil {
 		return err
 	}
 	if l.policy != KeepLocal {
 		return nil
 	}
-	if err := tx.c.Exec("INSERT INTO main." + name + "(" + columns + ") SELECT " + columns + " FROM temp.ravno_keep"); err != nil {
+	if err := tx.put(t, "INSERT INTO main."+name+"("+columns+") SELECT "+columns+" FROM temp.ravno_keep"); err != nil {
 		return fmt.Errorf("a row of %s clashes with one of the hub: %w. Try: change it, or --discard-local", t.Name, err)
 	}
 	if err := tx.logFrom(t, "temp.ravno_keep"); err != nil {

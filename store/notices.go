@@ -29,5 +29,12 @@ func (s *Store) Notices() (notices []string, err error) {
 		}
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	stale, err := s.unmirrored()
+	for _, r := range stale {
+		notices = append(notices, fmt.Sprintf("index or table %s is not kept fresh here by what comes from elsewhere: %s. Try: %s", r.Table, r.Reason, r.Try))
+	}
 	return notices, err
 }

@@ -425,6 +425,9 @@ func (tx *transaction) uniqueValues(row heldRow) (values [][]crdt.Value, err err
 		err = errors.Join(err, tx.c.Exec("ROLLBACK TO ravno_trial"), tx.c.Exec("RELEASE ravno_trial"))
 	}()
 	t := row.t
+	if err := tx.stopMirrors(t, "a trial"); err != nil { // goes back with the savepoint
+		return nil, err
+	}
 	force := strings.Replace(t.sql.insert, "INSERT INTO", "INSERT OR REPLACE INTO", 1)
 	if err := tx.c.Exec(force, t.ordered(row.image)...); err != nil {
 		if isConstraint(err) {

@@ -96,7 +96,7 @@ func (tx *transaction) rename(c collision, moved *renames) error {
 // renameColumn puts a key's fresh value into a column that holds it.
 func (tx *transaction) renameColumn(d domainColumn, old, new int64) error {
 	name := sqlite.Quote(d.t.Columns[d.column].Name)
-	return tx.c.Exec("UPDATE "+sqlite.Quote(d.t.Name)+" SET "+name+"=? WHERE "+name+"=?", integer(new), integer(old))
+	return tx.put(d.t, "UPDATE "+sqlite.Quote(d.t.Name)+" SET "+name+"=? WHERE "+name+"=?", integer(new), integer(old))
 }
 
 // renameShadows moves the shadows of rows, deleted ones too, whose keys hold renamed keys.
@@ -359,7 +359,7 @@ func (tx *transaction) moveWritten(d domainColumn, old, new int64) error {
 		return err
 	}
 	name := sqlite.Quote(d.t.Columns[d.column].Name)
-	if err := tx.c.Exec("UPDATE "+sqlite.Quote(d.t.Name)+" SET "+name+"=? WHERE "+name+"=?", integer(new), integer(old)); err != nil {
+	if err := tx.put(d.t, "UPDATE "+sqlite.Quote(d.t.Name)+" SET "+name+"=? WHERE "+name+"=?", integer(new), integer(old)); err != nil {
 		return err
 	}
 	at := slices.Index(d.t.Key, d.column)

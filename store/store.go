@@ -343,6 +343,9 @@ func (tx *transaction) install() (*catalog, error) {
 		}
 		t.added = nil
 	}
+	if err := tx.mirror(cat); err != nil {
+		return nil, err
+	}
 	return cat, cat.versions(tx.c)
 }
 

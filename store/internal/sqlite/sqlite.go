@@ -24,6 +24,7 @@ import (
 	driver3 "github.com/mattn/go-sqlite3"
 
 	"ravno/crdt"
+	"ravno/store/internal/fts5"
 )
 
 // BusyTimeout is how long a statement of ours waits for another process's lock: longer
@@ -32,6 +33,9 @@ const BusyTimeout = 10 * time.Second
 
 // register arranges once per process that every connection is configured as it opens.
 var register = sync.OnceValue(func() error {
+	if code := fts5.Register(); code != 0 {
+		return fmt.Errorf("sqlite: cannot register FTS5 (code %d)", code)
+	}
 	if code := C.ravno_register(); code != 0 {
 		return fmt.Errorf("sqlite: cannot register connection settings (code %d)", int(code))
 	}

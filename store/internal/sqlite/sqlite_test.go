@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"ravno/crdt"
@@ -105,5 +106,25 @@ func TestAFailedTransactionLeavesNothing(t *testing.T) {
 	}
 	if n, _ := c.Int("SELECT count(*) FROM t"); n != 0 {
 		t.Errorf("%d rows after rollback", n)
+	}
+}
+
+func TestFullTextIndexesOfApplicationsWorkAndAreOfTheVersionOfTheLibrary(t *testing.T) {
+	c, err := Open(filepath.Join(t.TempDir(), "x.db"), Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Exec("CREATE VIRTUAL TABLE f USING fts5(x, tokenize='trigram'); INSERT INTO f VALUES('walnuts')"); err != nil {
+		t.Fatal(err)
+	}
+	found, err := c.Text("SELECT x FROM f WHERE f MATCH 'nut'")
+	if err != nil || found != "walnuts" {
+		t.Errorf("found %q, %v", found, err)
+	}
+	index, _ := c.Text("SELECT fts5_source_id()")
+	library, _ := c.Text("SELECT sqlite_source_id()")
+	if strings.TrimPrefix(index, "fts5: ") != library {
+		t.Errorf("FTS5 is of %q, SQLite of %q. Try: go generate ./store/internal/fts5", index, library)
 	}
 }
