@@ -204,6 +204,10 @@ func (tx *transaction) applySection(section *crdt.Section, author causal.Site, a
 			change.Registers[i].Column = columns[change.Registers[i].Column]
 		}
 		slices.SortFunc(change.Registers, func(a, b crdt.Register) int { return int(a.Column) - int(b.Column) })
+		for i := range change.Parts {
+			change.Parts[i].Column = columns[change.Parts[i].Column]
+		}
+		slices.SortStableFunc(change.Parts, func(a, b crdt.ChangePart) int { return int(a.Column) - int(b.Column) })
 		err := tx.translate(t, &change)
 		switch {
 		case err != nil:
@@ -281,7 +285,8 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 			return err
 		}
 	}
-	m.out = crdt.Merge(row, m.present, m.change, tx.position())
+	m.readCounters()
+	m.out = crdt.Merge(m.row, m.present, m.change, tx.position())
 	// Whatever is written here from now on is newer than what it could see.
 	tx.state.clock.Observe(newestTime(m.change))
 	position := sent.position
@@ -330,6 +335,9 @@ func (m *merging) admit() error {
 		}
 	}
 	m.change.Registers = kept
+	if err := m.ownParts(); err != nil {
+		return err
+	}
 	if newest := newestTime(m.change); newest >= hlc.At(hlc.MaxMillis) {
 		return fmt.Errorf("table %s: a stamp of site %d is beyond the last time there is: the clock of that server is broken", m.t.Name, m.author)
 	}
@@ -352,6 +360,9 @@ func newestTime(change crdt.Change) hlc.Time {
 	newest := max(change.Birth.Time, change.Death.Time)
 	for _, reg := range change.Registers {
 		newest = max(newest, reg.Stamp.Time)
+	}
+	for _, p := range change.Parts {
+		newest = max(newest, p.Stamp.Time)
 	}
 	return newest
 }
@@ -418,17 +429,20 @@ func (m *merging) values() (image, []crdt.Column) {
 	var written []crdt.Column
 	for _, i := range m.out.Won {
 		reg := m.change.Registers[i]
+		if reg.Counter {
+			continue // what it says is the sum, not its base
+		}
 		merged[reg.Column] = reg.Value
 		written = append(written, reg.Column)
 	}
 	for _, reg := range m.change.Registers {
 		// A value whose version we have, but which was lost with a deleted row.
-		if _, known := merged[reg.Column]; !known && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
+		if _, known := merged[reg.Column]; !known && !reg.Counter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
 			merged[reg.Column] = reg.Value
 			written = append(written, reg.Column)
 		}
 	}
-	return merged, written
+	return merged, append(written, m.counted(merged)...)
 }
 
 // materialiseDead takes a deleted row out of its table and keeps its values: whatever the

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"ravno/crdt"
@@ -84,6 +85,16 @@ func (c *carried) row(number int64, row crdt.Row) crdt.Row {
 			carried.Set(to, here(column.Version))
 		}
 	}
+	for _, counter := range row.Counters {
+		if to, ok := c.columns[number][counter.Column]; ok {
+			counter.Column, counter.Parts = to, slices.Clone(counter.Parts)
+			for i, p := range counter.Parts {
+				counter.Parts[i].Version = here(p.Version)
+			}
+			carried.Counters = append(carried.Counters, counter)
+		}
+	}
+	slices.SortFunc(carried.Counters, func(a, b crdt.Counter) int { return int(a.Column) - int(b.Column) })
 	return carried
 }
 

@@ -41,13 +41,13 @@ type table struct {
 	kept     string // quoted name of the kept journal (hub, class journal)
 	gone     string // quoted name of the table that takes deleted rows until the next fold (hub)
 	parent   *parent
-	counters []string // names of the columns that merge by summing differences
-	fresh    bool     // the table was not known before
-	added    []int    // columns not seen before, of a table that was; indexes into Columns
-	alone    bool     // each row is a document of its own: no parent, no children
-	up       []*link  // foreign keys of this table
-	down     []*link  // foreign keys that refer to this table
-	cyclic   bool     // a row may, over other rows, refer to itself
+	counters []crdt.Column // that merge by summing differences, ascending
+	fresh    bool          // the table was not known before
+	added    []int         // columns not seen before, of a table that was; indexes into Columns
+	alone    bool          // each row is a document of its own: no parent, no children
+	up       []*link       // foreign keys of this table
+	down     []*link       // foreign keys that refer to this table
+	cyclic   bool          // a row may, over other rows, refer to itself
 	// renumbers: a row whose key another site has given to another row gets a fresh key.
 	renumbers bool
 	domain    []domainColumn   // the columns that hold keys of this table, its own first
@@ -137,7 +137,7 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 			cat.local = append(cat.local, t.Name)
 			continue
 		}
-		entry := &table{Table: t, class: class, own: isOwn, counters: settings[strings.ToLower(t.Name)].Counters}
+		entry := &table{Table: t, class: class, own: isOwn}
 		if t.NullKey != nil {
 			enrolled, err := c.Int("SELECT count(*) FROM ravno_table WHERE lower(name)=lower(?)", text(t.Name))
 			if err != nil {
@@ -155,6 +155,7 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 		if entry.number == 0 {
 			continue // not numbered yet: the next write transaction installs it
 		}
+		entry.findCounters(settings[strings.ToLower(t.Name)].Counters)
 		entry.write(isHub)
 		cat.tables = append(cat.tables, entry)
 		cat.sequences = cat.sequences || entry.counts()
@@ -263,6 +264,11 @@ func (t *table) write(isHub bool) {
 	t.sql.writeShadow = "INSERT OR REPLACE INTO " + t.shadow + "(key, position, row, document) VALUES(?,?,?,?)"
 }
 
+// readAll is the text that reads every row: its key, then its columns.
+func (t *table) readAll() string {
+	return "SELECT " + sqlite.QuoteAll("+", append(t.keyNames(), t.columnNames()...)) + " FROM " + sqlite.Quote(t.Name)
+}
+
 func (t *table) columnNames() []string {
 	names := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
@@ -284,11 +290,6 @@ func (t *table) keyNames() []string {
 func (t *table) isRegister(column crdt.Column) bool {
 	i, ok := t.byNum[column]
 	return ok && t.Columns[i].Register
-}
-
-// isCounter reports whether a column merges by summing differences.
-func (t *table) isCounter(name string) bool {
-	return slices.ContainsFunc(t.counters, func(c string) bool { return strings.EqualFold(c, name) })
 }
 
 func (t *table) registers() (n int) {

@@ -129,7 +129,12 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 				tx.clashed = append(tx.clashed, d)
 			}
 		}
-		if err := tx.touchWith(d, m, deleted); err != nil {
+		if m.onlyCounts() {
+			err = tx.touchCounted(d, m.t, m.change.Key, m.author)
+		} else {
+			err = tx.touchWith(d, m, deleted)
+		}
+		if err != nil {
 			return document, err
 		}
 	}

@@ -82,6 +82,7 @@ func (x *extraction) add(change crdt.Change) error {
 	for _, reg := range change.Registers {
 		x.bytes += len(reg.Value.Bytes()) + 9
 	}
+	x.bytes += 16 * len(change.Parts)
 	if len(x.section.Changes) >= SectionChanges || x.bytes >= SectionBytes {
 		return x.flush()
 	}
@@ -108,6 +109,9 @@ func usedColumns(s crdt.Section) ([]string, []crdt.Change) {
 		for _, r := range c.Registers {
 			place[r.Column] = 1
 		}
+		for _, p := range c.Parts {
+			place[p.Column] = 1
+		}
 	}
 	var names []string
 	for i, used := range place {
@@ -119,6 +123,9 @@ func usedColumns(s crdt.Section) ([]string, []crdt.Change) {
 	for _, c := range s.Changes {
 		for i := range c.Registers {
 			c.Registers[i].Column = crdt.Column(place[c.Registers[i].Column])
+		}
+		for i := range c.Parts {
+			c.Parts[i].Column = crdt.Column(place[c.Parts[i].Column])
 		}
 	}
 	return names, s.Changes
@@ -163,6 +170,7 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row) (change crdt.C
 		note(row.Death)
 	}
 	if !row.Live() {
+		change.Parts = x.parts(t, row, false, note)
 		return change, any && t.class != Journal, nil
 	}
 	change.Whole = row.Revived > x.from || t.class == Journal
@@ -195,8 +203,12 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row) (change crdt.C
 		} else if !change.Whole {
 			continue
 		}
+		if c, counts := row.Counter(column); counts {
+			v = c.Base
+		}
 		change.Registers = append(change.Registers, crdt.Register{Column: crdt.Column(i), Stamp: version.Stamp, Value: v})
 	}
+	change.Parts = x.parts(t, row, change.Whole, note)
 	if change.Whole && !complete { // then only what is news is ours to send
 		change.Whole = false
 		change.Registers = slices.DeleteFunc(change.Registers, func(r crdt.Register) bool {

@@ -33,6 +33,9 @@ func (tx *transaction) displace(m *merging) error {
 			}
 			own = true
 		}
+		if c, counts := m.row.Counter(column); counts {
+			v = c.Base
+		}
 		lost.Registers = append(lost.Registers, crdt.Register{Column: column, Stamp: version.Stamp, Value: v})
 	}
 	if everything {

@@ -114,6 +114,13 @@ func (tx *transaction) touch(document reference, t *table, key crdt.Key, site ca
 		document.encode(), integer(t.number), blob(key), integer(site), integer(tx.position()), boolean(dead), before.encode())
 }
 
+// touchCounted records at the hub that a site counted in a row. It stands beside what the
+// site has written of the row otherwise, under the site's number below zero.
+func (tx *transaction) touchCounted(document reference, t *table, key crdt.Key, site causal.Site) error {
+	return tx.c.Exec(`INSERT OR REPLACE INTO ravno_touch(document, tab, key, site, position, dead, before) VALUES(?,?,?,?,?,0,x'')`,
+		document.encode(), integer(t.number), blob(key), integer(-int64(site)), integer(tx.position()))
+}
+
 // othersTouches are the recorded changes of a document by others than one site, after a
 // position. While that site's changes are applied, they stay the same.
 type othersTouches struct {
@@ -143,14 +150,15 @@ func (tx *transaction) touches(document reference, author causal.Site, after cau
 }
 
 func (tx *transaction) readTouches(document reference, author causal.Site, after causal.Seen) (found []crdt.Touch, err error) {
-	err = tx.c.Rows(`SELECT tab, key, site, position, dead FROM ravno_touch WHERE document=? AND site<>? AND position>?`,
+	err = tx.c.Rows(`SELECT tab, key, site, position, dead FROM ravno_touch WHERE document=? AND abs(site)<>? AND position>?`,
 		[]crdt.Value{document.encode(), integer(author), integer(after)}, func(row []crdt.Value) error {
 			t := tx.cat.byNumber[row[0].Int()]
 			if t == nil {
 				return nil // the table is gone
 			}
-			found = append(found, crdt.Touch{Table: t.Name, Key: crdt.Key(row[1].Bytes()), Site: causal.Site(row[2].Int()),
-				Position: causal.Position(row[3].Int()), Dead: row[4].Int() != 0})
+			site := row[2].Int()
+			found = append(found, crdt.Touch{Table: t.Name, Key: crdt.Key(row[1].Bytes()), Site: causal.Site(max(site, -site)),
+				Position: causal.Position(row[3].Int()), Dead: row[4].Int() != 0, Counted: site < 0})
 			return nil
 		})
 	return found, err

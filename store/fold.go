@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -168,7 +169,16 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 	changed := false
 	f.seen = tx.seenBy(row)
 	if exists {
-		changed = tx.foldLive(f, &row, found)
+		before := row.Clone()
+		if changed = tx.foldLive(f, &row, found); changed && len(f.t.counters) > 0 {
+			differ, err := tx.foldCounters(f, &row, before)
+			if err != nil {
+				return false, err
+			}
+			if err := tx.updateImage(f.t, f.key, slices.Collect(maps.Keys(differ)), differ); err != nil {
+				return false, err
+			}
+		}
 	} else if changed, err = tx.foldGone(f, &row, found); err != nil {
 		return false, err
 	}
@@ -186,7 +196,12 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 		return false, err
 	}
 	if born := f.born && exists && f.t.alone; tx.state.isHub() && !f.t.own && !born {
-		if err := tx.touchBoth(document, f, parents, !exists); err != nil {
+		if exists && f.onlyCounts() {
+			err = tx.touchCounted(document, f.t, f.key, tx.state.site)
+		} else {
+			err = tx.touchBoth(document, f, parents, !exists)
+		}
+		if err != nil {
 			return false, err
 		}
 	}
@@ -237,7 +252,9 @@ func (tx *transaction) foldLive(f *folding, row *crdt.Row, found bool) bool {
 		for _, set := range f.sets {
 			version := tx.version(f, set.at)
 			for number := range set.columns.All() {
-				row.Set(crdt.Column(number), version)
+				if !f.t.isCounter(crdt.Column(number)) {
+					row.Set(crdt.Column(number), version)
+				}
 			}
 		}
 	}
@@ -298,6 +315,11 @@ func (tx *transaction) seenBy(row crdt.Row) causal.Seen {
 	note(row.Base)
 	for _, c := range row.Columns {
 		note(c.Version)
+	}
+	for _, c := range row.Counters {
+		for _, p := range c.Parts {
+			note(p.Version)
+		}
 	}
 	return seen
 }

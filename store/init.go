@@ -134,7 +134,7 @@ func enrol(path string, clock Clock, prepare func(*sqlite.Conn) error, identify 
 	if mode, err = c.Text("PRAGMA journal_mode=WAL"); err != nil {
 		return nil, explain(path, err)
 	} else if !strings.EqualFold(mode, "wal") {
-		return nil, &FileError{Path: path, Problem: "cannot be put into WAL mode (it is in " + mode + " mode)", Try: "close the application, then again; the file must be on a local disk"}
+		return nil, errNoWAL(path, mode)
 	}
 	err = c.Transaction("IMMEDIATE", func() error {
 		if err := checkFresh(c, path); err != nil { // nobody else came first
@@ -172,6 +172,10 @@ func enrol(path string, clock Clock, prepare func(*sqlite.Conn) error, identify 
 		return nil, explain(path, err)
 	}
 	return report, err
+}
+
+func errNoWAL(path, mode string) error {
+	return &FileError{Path: path, Problem: "cannot be put into WAL mode (it is in " + mode + " mode)", Try: "close the application, then again; the file must be on a local disk"}
 }
 
 func checkFresh(c *sqlite.Conn, path string) error {
@@ -267,6 +271,29 @@ func checkSettings(c *sqlite.Conn, settings []Setting) error {
 				return &SettingError{What: "table " + s.Table + " has no column " + column, Try: "the column's name as in the schema"}
 			}
 		}
+		if err := checkCounters(c, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkCounters(c *sqlite.Conn, s Setting) error {
+	if len(s.Counters) == 0 {
+		return nil
+	}
+	read, err := schema.Read(c)
+	if err != nil {
+		return err
+	}
+	t := read.Table(s.Table)
+	if t == nil {
+		return nil // it is refused, with its own reason
+	}
+	for _, column := range s.Counters {
+		if err := checkCounter(t, column); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -339,8 +366,10 @@ func (s *Store) SetTable(set Setting) error {
 		if known > 0 {
 			op, columns = capture.Update, []string{"class", "document", "counters"}
 		}
-		tx.state.catalog++
-		return tx.logOwn("ravno_setting", crdt.NewKey(text(set.Table)), op, columns)
+		if err := tx.logOwn("ravno_setting", crdt.NewKey(text(set.Table)), op, columns); err != nil {
+			return err
+		}
+		return tx.followSettings() // at once: counting begins from what is folded now
 	})
 }
 

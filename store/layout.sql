@@ -33,6 +33,9 @@ CREATE TABLE ravno_table(number INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE ravno_column(tab INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL,
   PRIMARY KEY(tab, number));
 
+-- Counters whose rows all have a base in their shadows.
+CREATE TABLE ravno_counting(tab INTEGER NOT NULL, col INTEGER NOT NULL, PRIMARY KEY(tab, col));
+
 -- At the hub: what it knows of each node. Local to the hub.
 CREATE TABLE ravno_peer(
   site          INTEGER PRIMARY KEY,

@@ -179,6 +179,7 @@ func deltaOf(span Span, sections []*crdt.Section) Delta {
 			next.Changes = slices.Clone(next.Changes)
 			for i := range next.Changes {
 				next.Changes[i].Registers = slices.Clone(next.Changes[i].Registers)
+				next.Changes[i].Parts = slices.Clone(next.Changes[i].Parts)
 			}
 			left = left[1:]
 			return &next, nil

@@ -333,7 +333,14 @@ func installInto(load, path string, o NodeOptions, local LocalRows, clock Clock)
 		if err := emptyLike(path, backup); err != nil {
 			return err
 		}
-		var err error
+		// The change into WAL mode moves data_version too, so it comes first.
+		mode, err := c.Text("PRAGMA main.journal_mode=WAL")
+		if err != nil {
+			return explain(path, err)
+		}
+		if !strings.EqualFold(mode, "wal") {
+			return errNoWAL(path, mode)
+		}
 		if into.version, err = c.Int("PRAGMA data_version"); err != nil {
 			return err
 		}

@@ -422,6 +422,9 @@ func (tx *transaction) putBack(t *table, key crdt.Key, m image) error {
 	if err := tx.dropImage(t, key); err != nil {
 		return err
 	}
+	if err := tx.restoreCounters(t, key, m); err != nil {
+		return err
+	}
 	err := tx.insertImage(t, m)
 	if isConstraint(err) {
 		err = tx.keepHeld(t, key, m)
@@ -429,8 +432,8 @@ func (tx *transaction) putBack(t *table, key crdt.Key, m image) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range t.Columns {
-		if c.Register && !t.isCounter(c.Name) {
+	for i, c := range t.Columns {
+		if c.Register && !t.isCounter(crdt.Column(t.numbers[i])) {
 			return tx.log(t, key, capture.Update, []string{c.Name})
 		}
 	}

@@ -329,6 +329,9 @@ func (tx *transaction) install() (*catalog, error) {
 		}
 	}
 	for _, t := range cat.tables {
+		if err := tx.beginCounting(t); err != nil {
+			return nil, err
+		}
 		if t.fresh && !t.own && !tx.enrolling {
 			// What a migration put into its new table before our triggers were there.
 			if err := tx.logAll(t); err != nil {

@@ -394,3 +394,20 @@ func TestARowWithValuesStillToComeIsNotResolvedWithDefaults(t *testing.T) {
 	c.expect("hub", "SELECT * FROM p", "2|stew|6|x") // both claim the code: the soup is held, whole
 	c.expect("hub", "SELECT count(*) FROM ravno_conflict WHERE kind='unique' AND revision>resolved", "1")
 }
+
+func TestAFileOutsideWALModeJoinsAndDropsItsRows(t *testing.T) {
+	for _, policy := range []LocalRows{DiscardLocal, KeepLocal} {
+		c := newChain(t, "CREATE TABLE p(id TEXT PRIMARY KEY); INSERT INTO p VALUES('hub')", nil, "a")
+		load, path := filepath.Join(c.dir, "load"), filepath.Join(c.dir, "late.db")
+		conn, err := sqlite.Open(path, sqlite.Create)
+		c.must(err)
+		c.must(conn.Exec("CREATE TABLE p(id TEXT PRIMARY KEY); INSERT INTO p VALUES('own')"))
+		conn.Close()
+		_, err = c.hub.WriteLoad(load)
+		c.must(err)
+		_, backup, err := InstallLoad(load, path, NodeOptions{Site: 9, Incarnation: causal.Incarnation{9}}, policy, c.clock)
+		if err != nil || backup == "" {
+			t.Errorf("policy %d: backup %q, %v", policy, backup, err)
+		}
+	}
+}

@@ -196,9 +196,6 @@ func reportInit(c *cobra.Command, path string, o store.HubOptions, r *store.Repo
 	for _, refused := range r.Refused {
 		note(advice, "table %s does not sync: %s. Try: %s", refused.Table, refused.Reason, refused.Try)
 	}
-	for _, set := range o.Settings {
-		warnCounters(advice, set)
-	}
 	note(advice, "keys are in %s; back it up with the database. Next: ravno run --db %s, then ravno node add NAME --db %s", stateDir(path), path, path)
 	return nil
 }

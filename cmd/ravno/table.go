@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -72,13 +71,6 @@ func (f *tableFlags) settings() ([]store.Setting, error) {
 		settings = append(settings, *s)
 	}
 	return settings, nil
-}
-
-// warnCounters says plainly what a counter is not yet.
-func warnCounters(w io.Writer, set store.Setting) {
-	for _, column := range set.Counters {
-		note(w, "counter %s.%s is noted, but this version does not sum counters yet: the last write wins, and of two sales at once only one is counted", set.Table, column)
-	}
 }
 
 func newTableCommand() *cobra.Command {
@@ -176,7 +168,6 @@ follows when it arrives.`,
 				if err != nil {
 					return err
 				}
-				warnCounters(c.ErrOrStderr(), info.Setting)
 				pokeDaemon(c, s)
 				if asJSON {
 					return printJSON(c.OutOrStdout(), jsonTable(info))

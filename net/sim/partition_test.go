@@ -327,6 +327,7 @@ func (c *chain) copyBatch(s *site) {
 				next.Changes = slices.Clone(next.Changes)
 				for i := range next.Changes {
 					next.Changes[i].Registers = slices.Clone(next.Changes[i].Registers)
+					next.Changes[i].Parts = slices.Clone(next.Changes[i].Parts)
 				}
 				return &next, nil
 			}, nil
