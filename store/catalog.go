@@ -365,7 +365,7 @@ func (t *table) spec() capture.Spec {
 		spec.Parent = t.parent.names
 	}
 	if t.gone != "" {
-		spec.Gone, spec.GoneColumns = t.gone, t.goneColumns()
+		spec.Gone, spec.GoneColumns, spec.Referred = t.gone, t.goneColumns(), t.referredNames()
 	}
 	return spec
 }

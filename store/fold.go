@@ -210,7 +210,11 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 
 // touchBoth touches the document a row belongs to and, if it was moved, the one it left.
 func (tx *transaction) touchBoth(document reference, f *folding, parents map[reference][]crdt.Value, dead bool) error {
-	if err := tx.touch(document, f.t, f.key, tx.state.site, dead, nil); err != nil {
+	before, err := tx.gone(f.t, f.key) // what others may refer to, if it changed
+	if err != nil {
+		return err
+	}
+	if err := tx.touch(document, f.t, f.key, tx.state.site, dead, before); err != nil {
 		return err
 	}
 	former := parents[f.t.reference(f.key)]

@@ -80,6 +80,21 @@ func (t *table) reaches(target *table, visited map[*table]bool) bool {
 	return false
 }
 
+// byKey reports whether the foreign key refers to the parent's primary key.
+func (l *link) byKey() bool { return slices.Equal(l.refers, l.parent.Key) }
+
+// referredNames are the columns besides the key that rows refer to.
+func (t *table) referredNames() (names []string) {
+	for _, l := range t.down {
+		for _, c := range l.refers {
+			if name := t.Columns[c].Name; !l.byKey() && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
 // reference is what a row's foreign key says; ok is false if it refers to nothing, because
 // one of its columns is NULL or not known.
 func (l *link) reference(m image) (values []crdt.Value, ok bool) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/hex"
+	"maps"
 	"slices"
 
 	"ravno/crdt"
@@ -32,6 +33,7 @@ type merged struct {
 // it can have left one without the other.
 type news struct {
 	died     []merged
+	moved    []merged // their values that others refer to have changed; was: what they were
 	arrived  []reference
 	unsent   map[reference]bool // at a node: the documents with work the sender did not have
 	relevant map[*table]bool    // there is work in the table that the sender did not have
@@ -63,6 +65,9 @@ func (tx *transaction) note(m *merging, document reference) error {
 	if !m.out.Row.Live() {
 		return nil
 	}
+	if was := m.formerReferences(); was != nil && m.author != 0 {
+		n.moved = append(n.moved, merged{t: t, key: m.change.Key, was: was})
+	}
 	for _, l := range t.up {
 		known, err := tx.unknownWork(l.parent)
 		if err != nil {
@@ -74,6 +79,35 @@ func (tx *transaction) note(m *merging, document reference) error {
 		}
 	}
 	return nil
+}
+
+// formerReferences are the values of a row by which others may refer to it, where merging has
+// replaced them or has not let them in; nil if there are none.
+func (m *merging) formerReferences() image {
+	replaced := func(indexes []int, of func(crdt.Register) (crdt.Value, bool)) image {
+		former := maps.Clone(m.was)
+		any := false
+		for _, i := range indexes {
+			reg := m.change.Registers[i]
+			referred := slices.ContainsFunc(m.t.down, func(l *link) bool {
+				return !l.byKey() && slices.Contains(l.refers, m.t.byNum[reg.Column])
+			})
+			if v, ok := of(reg); referred && ok && former != nil {
+				former[reg.Column], any = v, true
+			}
+		}
+		if !any {
+			return nil
+		}
+		return former
+	}
+	if lost := replaced(m.out.Lost, func(r crdt.Register) (crdt.Value, bool) { return r.Value, true }); lost != nil {
+		return lost
+	}
+	return replaced(m.out.Won, func(r crdt.Register) (crdt.Value, bool) {
+		v, known := m.was[r.Column]
+		return v, known
+	})
 }
 
 // unknownWork reports whether a table has rows changed by work the sender of the delta did
@@ -292,7 +326,15 @@ func (x *mending) references(n *news) error {
 			}
 		}
 	}
+	for _, m := range n.moved {
+		if err := x.followMoved(m); err != nil {
+			return err
+		}
+	}
 	for _, ref := range n.arrived {
+		if err := x.followUnseen(ref); err != nil {
+			return err
+		}
 		gone, err := x.tx.missingParents(ref)
 		if err != nil {
 			return err
@@ -315,7 +357,9 @@ func (x *mending) references(n *news) error {
 
 // refer mends one reference to a deleted row.
 func (x *mending) refer(l *link, child crdt.Key, row crdt.Row, t *table, key crdt.Key) error {
-	if l.document {
+	if _, state, err := x.tx.readImage(t, key); err != nil {
+		return err
+	} else if l.document && state == imageRemains {
 		root, err := x.tx.root(t, key, nil)
 		if err == nil && !slices.Contains(x.tx.clashed, root) {
 			x.tx.clashed = append(x.tx.clashed, root)
@@ -619,10 +663,17 @@ func (x *mending) recordReference(l *link, child crdt.Key, row crdt.Row, t *tabl
 	det := detail{Sides: []side{{Site: deleter, Table: t.Name, Key: hex.EncodeToString([]byte(key)), Deleted: true},
 		l.child.wholeSide(author, child, m)}, Before: []side{before}}
 	x.recorded++
-	id, err := tx.extendOpen(document, crdt.ForeignKey, []causal.Site{deleter, author}, det)
+	return x.recordForeignKey(t, key, document, det, crdt.Claim{Site: deleter, Stamp: parent.Death.Stamp}, crdt.Claim{Site: author, Stamp: stamp})
+}
+
+// recordForeignKey records what was done about a reference to a row, in the open conflict of
+// its document if there is one.
+func (x *mending) recordForeignKey(t *table, key crdt.Key, document reference, det detail, a, b crdt.Claim) error {
+	sites := []causal.Site{a.Site, b.Site}
+	id, err := x.tx.extendOpen(document, crdt.ForeignKey, sites, det)
 	if err != nil || id != "" {
 		return err
 	}
-	return tx.writeConflict(newConflict{kind: crdt.ForeignKey, row: t.reference(key), document: document, sites: []causal.Site{deleter, author}, detail: det,
-		id: conflictID(crdt.ForeignKey, t.reference(key), t, crdt.Claim{Site: deleter, Stamp: parent.Death.Stamp}, crdt.Claim{Site: author, Stamp: stamp})})
+	return x.tx.writeConflict(newConflict{kind: crdt.ForeignKey, row: t.reference(key), document: document, sites: sites, detail: det,
+		id: conflictID(crdt.ForeignKey, t.reference(key), t, a, b)})
 }

@@ -2,7 +2,7 @@ package store
 
 // applications are the schemas of the random schedules, each with what is hard about it.
 func applications() []application {
-	return []application{
+	return append(relations(), []application{
 		{
 			does:   "rows that trade values of a unique column",
 			schema: "CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, n INT, m TEXT); INSERT INTO p VALUES(1,'a',1,'x'),(2,'b',2,'x'),(3,'c',3,'x')",
@@ -109,5 +109,5 @@ func applications() []application {
 			},
 			values: map[string][]string{"id": numbers(1, 3), "new": numbers(0, 5), "n": numbers(0, 99)},
 		},
-	}
+	}...)
 }

@@ -166,8 +166,7 @@ func (c *chain) decide(t *rapid.T, site string, choice int) {
 }
 
 // agree exchanges everything and then wants all sites to say the same: rows by typed bytes,
-// rows that are held, conflicts; and every file to be whole. Of foreign keys it wants no more
-// than the same rows: a child of a parent that was deleted elsewhere is an orphan everywhere.
+// rows that are held, conflicts; and every file to be whole, its foreign keys too.
 func (c *chain) agree(t *rapid.T) {
 	t.Helper()
 	c.settle()
@@ -177,6 +176,7 @@ func (c *chain) agree(t *rapid.T) {
 	for _, site := range append([]string{"hub"}, c.names()...) {
 		c.expect(site, "SELECT count(*) FROM ravno_image WHERE state='partial'", "0")
 		c.expect(site, held, heldAtHub)
+		c.expect(site, "PRAGMA foreign_key_check", "")
 		if got := c.conflicts(site); got != conflictsAtHub {
 			t.Errorf("conflicts at %s\n%s\nat the hub\n%s", site, got, conflictsAtHub)
 		}

@@ -45,6 +45,9 @@ type Spec struct {
 	// parallel to Table.Columns. Empty: their values are not kept.
 	Gone        string
 	GoneColumns []string
+	// Referred names the columns besides the key that other rows refer to. Where Gone is kept,
+	// a row's values are kept too when one of them changes.
+	Referred []string
 }
 
 // Width says how many values of a table's entries are its key and its reference to its

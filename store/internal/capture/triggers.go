@@ -38,8 +38,11 @@ func (s Spec) triggers() map[string]string {
 	add("insert", "AFTER INSERT"+table, s.row(Insert, "NEW.", ""))
 	add("before_update", "BEFORE UPDATE"+s.ofUnique()+table, s.victims(true)...)
 	add("rekey", "AFTER"+ofKey+table+" WHEN NOT ("+s.sameKey("NEW.", "OLD.")+")",
-		s.row(Look, "OLD.", "OLD."), s.row(Insert, "NEW.", ""))
-	add("delete", "AFTER DELETE"+table, append(s.keepGone(), s.row(Delete, "OLD.", "OLD."))...)
+		append(s.keepGone("OLD."), s.row(Look, "OLD.", "OLD."), s.row(Insert, "NEW.", ""))...)
+	add("delete", "AFTER DELETE"+table, append(s.keepGone("OLD."), s.row(Delete, "OLD.", "OLD."))...)
+	if s.Gone != "" && len(s.Referred) > 0 {
+		add("referred", "AFTER UPDATE OF "+sqlite.QuoteAll("", s.Referred)+table+" WHEN "+s.referredChanged(), s.keepGone("OLD.")...)
+	}
 	if anyOf, mask := s.mask(changed); mask != "" {
 		add("update", "AFTER UPDATE"+table+" WHEN "+s.sameKey("NEW.", "OLD.")+" AND "+anyOf, s.masked(mask))
 	}
@@ -49,16 +52,34 @@ func (s Spec) triggers() map[string]string {
 	return all
 }
 
-// keepGone are the statements that keep a deleted row's values.
-func (s Spec) keepGone() []string {
+// keepGone are the statements that keep a row's values, known as OLD. or r.
+func (s Spec) keepGone(row string) []string {
 	if s.Gone == "" {
 		return nil
 	}
+	return []string{s.intoGone() + "VALUES(" + s.goneValues(row) + ")"}
+}
+
+func (s Spec) intoGone() string {
+	return "INSERT INTO " + s.Gone + "(" + strings.Join(s.GoneColumns, ", ") + ") "
+}
+
+func (s Spec) goneValues(row string) string {
 	var names []string
 	for _, c := range s.Table.Columns {
 		names = append(names, c.Name)
 	}
-	return []string{"INSERT INTO " + s.Gone + "(" + strings.Join(s.GoneColumns, ", ") + ") VALUES(" + sqlite.QuoteAll("OLD.", names) + ")"}
+	return sqlite.QuoteAll(row, names)
+}
+
+// referredChanged is the condition that a column others refer to has changed.
+func (s Spec) referredChanged() string {
+	var terms []string
+	for _, name := range s.Referred {
+		q := sqlite.Quote(name)
+		terms = append(terms, "OLD."+q+" IS NOT NEW."+q)
+	}
+	return strings.Join(terms, " OR ")
 }
 
 // into begins an entry: which columns of the log it fills. The rest stay NULL.
@@ -110,10 +131,14 @@ func collate(collation string) string { return " COLLATE " + sqlite.Quote(collat
 // the key, by the hidden rowid, and by each unique index.
 func (s Spec) victims(update bool) []string {
 	t := s.Table
-	statement := func(conditions ...string) string {
+	var all []string
+	search := func(conditions ...string) {
 		conditions = slices.DeleteFunc(conditions, func(c string) bool { return c == "" })
-		return s.into(true) + "SELECT " + s.values(int(Look), "r.", "r.") + " FROM " + sqlite.Quote(t.Name) + " AS r WHERE " +
-			strings.Join(conditions, " AND ")
+		from := " FROM " + sqlite.Quote(t.Name) + " AS r WHERE " + strings.Join(conditions, " AND ")
+		if s.Gone != "" {
+			all = append(all, s.intoGone()+"SELECT "+s.goneValues("r.")+from)
+		}
+		all = append(all, s.into(true)+"SELECT "+s.values(int(Look), "r.", "r.")+from)
 	}
 	guard, notSelf := "", ""
 	if update {
@@ -123,16 +148,16 @@ func (s Spec) victims(update bool) []string {
 	for i, k := range t.Key {
 		key[i] = schema.IndexPart{Column: k, Collation: t.Columns[k].Collation}
 	}
-	all := []string{statement(guard, s.matches(schema.UniqueIndex{Parts: key}), notSelf)}
+	search(guard, s.matches(schema.UniqueIndex{Parts: key}), notSelf)
 	if rowid := s.rowid(); rowid != "" && !t.RowidKey {
 		if update {
 			guard = "NEW." + rowid + " <> OLD." + rowid
 		}
-		all = append(all, statement(guard, "r."+rowid+" = NEW."+rowid))
+		search(guard, "r."+rowid+" = NEW."+rowid)
 	}
 	for _, u := range t.Unique {
 		if !s.coversKey(u) {
-			all = append(all, statement(s.unchangedGuard(u, update), s.matches(u), notSelf))
+			search(s.unchangedGuard(u, update), s.matches(u), notSelf)
 		}
 	}
 	return all

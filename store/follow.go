@@ -1,0 +1,143 @@
+package store
+
+import (
+	"encoding/hex"
+
+	"ravno/crdt"
+	"ravno/store/internal/capture"
+)
+
+// A row may refer to another by a unique value instead of its key. If that value changes at
+// one server while another one, not knowing, refers to the row by the former, the reference
+// follows the row.
+
+// followMoved makes rows follow one whose values a delta has changed.
+func (x *mending) followMoved(m merged) error {
+	for _, l := range m.t.down {
+		reference, ok := l.referred(m.was)
+		if l.byKey() || !ok {
+			continue
+		}
+		if _, found, err := x.tx.parentOf(l, reference); err != nil || found {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		children, err := x.tx.childrenOf(l, reference)
+		if err != nil {
+			return err
+		}
+		for _, child := range children {
+			if err := x.follow(l, child, m.key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// followUnseen makes a row that a delta brought follow a row whose values somebody has changed
+// without the author's knowledge.
+func (x *mending) followUnseen(ref reference) error {
+	t := x.tx.cat.byNumber[ref.tab]
+	m, err := x.tx.tableImage(t, ref.key)
+	if err != nil || m == nil {
+		return err
+	}
+	for _, l := range t.up {
+		reference, ok := l.reference(m)
+		if l.byKey() || !ok {
+			continue
+		}
+		if _, found, err := x.tx.parentOf(l, reference); err != nil || found {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		parent, err := x.formerly(l, reference)
+		if err != nil {
+			return err
+		}
+		if parent == "" {
+			continue
+		}
+		if err := x.follow(l, ref.key, parent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// formerly finds the row that had the values of a reference before somebody changed them, whom
+// the author of the delta had not seen; empty if there is none.
+func (x *mending) formerly(l *link, reference []crdt.Value) (key crdt.Key, err error) {
+	err = x.tx.c.Rows("SELECT key, before FROM ravno_touch WHERE tab=? AND site<>? AND position>?",
+		[]crdt.Value{integer(l.parent.number), integer(x.author), integer(x.tx.unknownAbove())}, func(row []crdt.Value) error {
+			before, err := decodeImage(row[1])
+			if err != nil {
+				return err
+			}
+			if was, ok := l.referred(before); ok && l.sameReference(reference, was) {
+				key = crdt.Key(row[0].Bytes())
+			}
+			return nil
+		})
+	return key, err
+}
+
+// follow puts a row's current values into a reference to it.
+func (x *mending) follow(l *link, child, parent crdt.Key) error {
+	tx := x.tx
+	now, state, err := tx.values(l.parent, parent)
+	if err != nil || state == imageRemains || now == nil {
+		return err // deleted: it comes back, or it does not
+	}
+	row, _, _, err := tx.readShadow(l.child, child)
+	if err != nil {
+		return err
+	}
+	before, err := tx.tableImage(l.child, child)
+	if err != nil || before == nil {
+		return err
+	}
+	det := detail{Sides: []side{l.child.wholeSide(owner(row.Newest()), child, before)}}
+	values, columns, names, fits := image{}, []crdt.Column(nil), []string(nil), true
+	for i, c := range l.columns {
+		v := now[crdt.Column(l.parent.numbers[l.refers[i]])]
+		column := l.child.Columns[c]
+		fits = fits && !column.InKey && !(v.Kind() == crdt.Null && column.NotNull)
+		number := crdt.Column(l.child.numbers[c])
+		values[number], columns, names = v, append(columns, number), append(names, column.Name)
+	}
+	x.wrote = true
+	if fits {
+		err = tx.updateImage(l.child, child, columns, values)
+		if err == nil {
+			err = tx.log(l.child, child, capture.Update, names)
+		}
+	}
+	if !fits || isConstraint(err) {
+		err = x.kill(l.child, child)
+	}
+	if err != nil {
+		return err
+	}
+	parentRow, document, _, err := tx.readShadow(l.parent, parent)
+	if err != nil {
+		return err
+	}
+	if document == (reference{}) {
+		document = l.parent.reference(parent)
+	}
+	changer := owner(parentRow.Newest())
+	changed := side{Site: changer, Table: l.parent.Name, Key: hex.EncodeToString([]byte(parent)), Values: map[string]string{}}
+	for _, c := range l.refers {
+		changed.Values[l.parent.Columns[c].Name] = encodeValue(now[crdt.Column(l.parent.numbers[c])])
+	}
+	det.Sides = append(det.Sides, changed)
+	x.recorded++
+	return x.recordForeignKey(l.parent, parent, document, det, crdt.Claim{Site: changer, Stamp: parentRow.Newest()},
+		crdt.Claim{Site: owner(row.Newest()), Stamp: row.Newest()})
+}
