@@ -1,0 +1,354 @@
+package store
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"ravno/crdt"
+	"ravno/store/internal/capture"
+)
+
+// record puts a conflict record into the hub's table, as the judge of another kind would.
+func (c *chain) record(id string, kind crdt.ConflictKind, table string, key crdt.Key, sites, resolvedBy string, det any) {
+	c.t.Helper()
+	encoded, err := json.Marshal(det)
+	c.must(err)
+	resolved := int64(0)
+	if resolvedBy != "" {
+		resolved = 1
+	}
+	c.must(c.hub.write(func(tx *transaction) error {
+		if err := tx.c.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by)
+			VALUES(?,?,?,?,?,?,?,?,?,1,?,?)`, text(id), text(string(kind)), text(table), blob(key), text(table), blob(key), text(sites), integer(tx.now()),
+			text(string(encoded)), integer(resolved), text(resolvedBy)); err != nil {
+			return err
+		}
+		if err := tx.logOwn("ravno_conflict", crdt.NewKey(text(id)), capture.Insert, nil); err != nil {
+			return err
+		}
+		_, err := tx.fold()
+		return err
+	}))
+}
+
+func hexKey(values ...crdt.Value) string { return hex.EncodeToString([]byte(crdt.NewKey(values...))) }
+
+// encoded are values by column name as a record keeps them.
+func encoded(values map[string]crdt.Value) map[string]string {
+	m := map[string]string{}
+	for name, v := range values {
+		m[name] = encodeValue(v)
+	}
+	return m
+}
+
+func number(n int64) crdt.Value { return crdt.IntegerValue(n) }
+
+func (c *chain) conflict(site, id string) Conflict {
+	c.t.Helper()
+	x, err := c.store(site).FindConflict(id)
+	c.must(err)
+	return x
+}
+
+func (c *chain) resolve(site, id string, r Resolution) []Write {
+	c.t.Helper()
+	c.now = c.now.Add(1e9)
+	r.By = "admin@" + site
+	writes, err := c.store(site).Resolve(id, r)
+	c.must(err)
+	return writes
+}
+
+// refused checks that an error says what, and what to try, in one line.
+func (c *chain) refused(err error, words string) {
+	c.t.Helper()
+	if err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "Try: ") || strings.Contains(err.Error(), "\n") {
+		c.t.Errorf("%v; want one line with %q and Try:", err, words)
+	}
+}
+
+const customers = `CREATE TABLE customer(id INTEGER PRIMARY KEY, code TEXT UNIQUE, name TEXT NOT NULL);
+	CREATE TABLE orders(id INTEGER PRIMARY KEY, customer INTEGER REFERENCES customer(id), total INTEGER CHECK(total>=0));
+	CREATE TABLE line(id TEXT PRIMARY KEY, orders INTEGER NOT NULL REFERENCES orders(id) ON DELETE CASCADE, qty INTEGER);
+	INSERT INTO customer VALUES(1,'ana','Ana'),(2,'bor','Boris'); INSERT INTO orders VALUES(1,1,10),(2,2,20); INSERT INTO line VALUES('x',1,1),('y',1,2)`
+
+func TestADeletedRowComesBackWithAllItsDocumentHad(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("b", "UPDATE line SET qty=5 WHERE id='y'")
+	c.at("a", "DELETE FROM orders WHERE id=1")
+	c.level()
+	open := c.open("hub")
+	if len(open) != 1 {
+		t.Fatalf("%+v", open)
+	}
+	if n := len(must(c.hub.DocumentRows(open[0].ID))); n != 0 && c.rows("hub", "SELECT count(*) FROM orders WHERE id=1") == "0" {
+		t.Errorf("%d rows of a document that is not there", n)
+	}
+	writes := c.resolve("b", open[0].ID, Resolution{Keep: "b"})
+	if len(writes) == 0 {
+		t.Error("nothing written")
+	}
+	c.level()
+	c.expect("a", "SELECT * FROM orders WHERE id=1", "1|1|10")
+	c.expect("a", "SELECT id, qty FROM line ORDER BY id", "x|1\ny|5")
+	c.expect("a", "SELECT count(*) FROM pragma_foreign_key_check", "0")
+	rows := must(c.nodes["a"].DocumentRows(open[0].ID))
+	if len(rows) != 3 || rows[0].Table != "orders" || rows[2].Row[2].Value != number(5) {
+		t.Errorf("%+v", rows)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestWhatTwoAdminsDecideAtOnceIsOneResolutionEverywhereTheNewer(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b", "z")
+	c.at("a", "UPDATE orders SET total=11 WHERE id=1")
+	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
+	c.level()
+	id := c.open("hub")[0].ID
+	c.resolve("a", id, Resolution{Keep: "a", Note: "older"})
+	c.resolve("z", id, Resolution{Keep: "b", Note: "newer"})
+	c.level()
+	for _, site := range []string{"hub", "a", "b", "z"} {
+		x := c.conflict(site, id)
+		if x.Open || x.Note != "newer" || x.ResolvedBy != "admin@z" {
+			t.Errorf("at %s: open %v, %q by %s", site, x.Open, x.Note, x.ResolvedBy)
+		}
+		c.expect(site, "SELECT total FROM orders WHERE id=1", "12")
+	}
+}
+
+func TestADryRunSaysWhatWouldBeWrittenAndWritesNothing(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("a", "UPDATE orders SET total=11 WHERE id=1")
+	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
+	c.level()
+	before := c.dump("a")
+	id := c.open("hub")[0].ID
+	writes := c.resolve("a", id, Resolution{Keep: "a", DryRun: true})
+	if len(writes) != 1 || writes[0].Column != "total" || *writes[0].Before != number(12) || writes[0].Value != number(11) {
+		t.Errorf("%+v", writes)
+	}
+	if c.dump("a") != before {
+		t.Error("a dry run wrote something")
+	}
+	c.resolve("a", id, Resolution{Keep: "a"})
+	before = c.dump("a")
+	writes, err := c.nodes["a"].Undo(id, Taking{By: "admin", DryRun: true})
+	if err != nil || len(writes) != 1 || *writes[0].Before != number(11) || writes[0].Value != number(12) {
+		t.Errorf("%+v %v", writes, err)
+	}
+	if c.dump("a") != before {
+		t.Error("a dry run of undo wrote something")
+	}
+}
+
+func TestWhatAResolutionCannotDoIsRefusedAndLeavesNothingHalfDone(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("a", "UPDATE customer SET code='anna', name='Anna' WHERE id=1; UPDATE orders SET total=11, customer=1 WHERE id=2")
+	c.at("b", "UPDATE customer SET code='ani', name='Ani' WHERE id=1; UPDATE orders SET total=12, customer=2 WHERE id=2")
+	c.at("a", "UPDATE orders SET customer=NULL WHERE id=2")
+	c.level()
+	ids := map[string]string{}
+	for _, x := range c.open("hub") {
+		ids[x.Table] = x.ID
+	}
+	before := c.dump("hub")
+	for _, refusal := range []struct {
+		table, words string
+		set          map[string]crdt.Value
+	}{
+		{"customer", "UNIQUE", map[string]crdt.Value{"code": text("bor"), "name": text("x")}},
+		{"customer", "NOT NULL", map[string]crdt.Value{"code": text("free"), "name": {}}},
+		{"orders", "CHECK", map[string]crdt.Value{"total": number(-1)}},
+		{"orders", "customer[99], which is not there", map[string]crdt.Value{"customer": number(99), "total": number(5)}},
+		{"orders", "has no column nothing", map[string]crdt.Value{"nothing": number(1)}},
+	} {
+		_, err := c.hub.Resolve(ids[refusal.table], Resolution{Set: refusal.set, By: "admin"})
+		c.refused(err, refusal.words)
+	}
+	_, err := c.hub.Resolve(ids["orders"], Resolution{Keep: "hub", By: "admin"})
+	c.refused(err, "hub is not one of them")
+	if after := c.dump("hub"); after != before {
+		t.Errorf("something was written: %s", firstDifference(before, after))
+	}
+}
+
+func TestARowThatOthersReferToIsNotDeletedByAResolution(t *testing.T) {
+	c := newChain(t, strings.Replace(customers, "INSERT INTO customer", "INSERT INTO customer VALUES(7,'guest','Guest'); INSERT INTO customer", 1), nil, "a", "b")
+	c.at("b", "UPDATE customer SET name='Guest of b' WHERE id=7")
+	c.at("a", "DELETE FROM customer WHERE id=7")
+	c.at("b", "UPDATE customer SET name='Guest of b again' WHERE id=7")
+	c.level()
+	x := c.open("hub")[0]
+	c.at("b", "INSERT INTO orders VALUES(9,7,1)")
+	c.level()
+	_, err := c.hub.Resolve(x.ID, Resolution{Keep: "a", By: "admin"})
+	c.refused(err, "orders[9] refers to it")
+	c.at("b", "DELETE FROM orders WHERE id=9")
+	c.level()
+	c.resolve("hub", x.ID, Resolution{Keep: "a"})
+	c.level()
+	c.expect("b", "SELECT count(*) FROM customer WHERE id=7", "0")
+}
+
+func TestRowsThatSwapAUniqueValueAreResolvedTogether(t *testing.T) {
+	c := newChain(t, `CREATE TABLE d(id INTEGER PRIMARY KEY, n INT); CREATE TABLE l(id TEXT PRIMARY KEY, d INT REFERENCES d(id) ON DELETE CASCADE, place INT UNIQUE);
+		INSERT INTO d VALUES(1,1); INSERT INTO l VALUES('x',1,1),('y',1,2)`, nil, "a", "b")
+	swap := "UPDATE l SET place=-1 WHERE id='x'; UPDATE l SET place=1 WHERE id='y'; UPDATE l SET place=2 WHERE id='x'"
+	c.at("a", swap)
+	c.at("b", "UPDATE d SET n=2")
+	c.level()
+	c.expect("hub", "SELECT id, place FROM l ORDER BY id", "x|2\ny|1")
+	id := c.open("hub")[0].ID
+	if _, err := c.nodes["b"].Resolve(id, Resolution{Keep: "b", By: "admin"}); err != nil {
+		t.Fatal(err)
+	}
+	c.level()
+	c.expect("a", "SELECT id, place FROM l ORDER BY id", "x|1\ny|2")
+	_, err := c.nodes["a"].Undo(id, Taking{By: "admin"})
+	c.must(err)
+	c.level()
+	c.expect("b", "SELECT id, place FROM l ORDER BY id", "x|2\ny|1")
+}
+
+// claimed makes two rows of two sites that claim one value, and the record of it. The row of
+// b is held.
+func claimed(t *testing.T) *chain {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("a", "INSERT INTO customer VALUES(8,'dup','of a')")
+	c.at("b", "INSERT INTO customer VALUES(9,'dup','of b')")
+	c.level()
+	c.expect("hub", "SELECT id FROM customer WHERE code='dup'", "8")
+	c.record("aaaa", crdt.Unique, "customer", crdt.NewKey(number(9)), "2,3", "", detail{Sides: []side{
+		{Site: 2, Table: "customer", Key: hexKey(number(8)), Whole: true, Values: encoded(map[string]crdt.Value{"code": text("dup"), "name": text("of a")})},
+		{Site: 3, Table: "customer", Key: hexKey(number(9)), Whole: true, Values: encoded(map[string]crdt.Value{"code": text("dup"), "name": text("of b")})},
+	}})
+	c.level()
+	return c
+}
+
+func TestOfTwoRowsThatClaimOneValueTheKeptOneIsInItsTable(t *testing.T) {
+	for _, play := range []struct {
+		name, after string
+		r           Resolution
+	}{
+		{"the held one is kept", "9|dup|of b", Resolution{Keep: "b"}},
+		{"the one in force is kept", "8|dup|of a", Resolution{Keep: "a"}},
+		{"the held one gets another value", "8|dup|of a\n9|other|of b", Resolution{Set: map[string]crdt.Value{"code": text("other")}}},
+		{"the one in force gets another value", "8|other|of a\n9|dup|of b", Resolution{Set: map[string]crdt.Value{"customer[8].code": text("other")}}},
+	} {
+		t.Run(play.name, func(t *testing.T) {
+			c := claimed(t)
+			const all = "SELECT * FROM customer WHERE id>2 ORDER BY id"
+			dry := play.r
+			dry.DryRun = true
+			planned := c.resolve("a", "aaaa", dry)
+			c.expect("a", all, "8|dup|of a")
+			writes := c.resolve("a", "aaaa", play.r)
+			if len(writes) == 0 || len(writes) != len(planned) {
+				t.Errorf("written %+v, planned %+v", writes, planned)
+			}
+			c.level()
+			c.expect("hub", all, play.after)
+			c.expect("b", "SELECT count(*) FROM ravno_image WHERE state='held'", "0")
+
+			_, err := c.nodes["b"].Undo("aaaa", Taking{By: "admin@b", DryRun: true})
+			c.must(err)
+			c.expect("b", all, play.after)
+			_, err = c.nodes["b"].Undo("aaaa", Taking{By: "admin@b"})
+			c.must(err)
+			c.expect("b", all, "8|dup|of a")
+			c.level()
+			c.expect("a", all, "8|dup|of a")
+			c.expect("hub", "SELECT count(*) FROM ravno_image WHERE state='held'", "1")
+			if !c.conflict("hub", "aaaa").Open {
+				t.Error("the record is not open again")
+			}
+		})
+	}
+}
+
+func TestTwoRowsOfOneSiteAreNotKeptBySite(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("a", "UPDATE customer SET code='dup' WHERE id=1")
+	c.at("b", "UPDATE customer SET code='dup' WHERE id=2")
+	c.level()
+	whole := func(id int64) side {
+		return side{Site: 2, Table: "customer", Key: hexKey(number(id)), Whole: true, Values: encoded(map[string]crdt.Value{"code": text("dup"), "name": text("x")})}
+	}
+	c.record("aaaa", crdt.Unique, "customer", crdt.NewKey(number(2)), "2", "", detail{Sides: []side{whole(1), whole(2)}})
+	_, err := c.hub.Resolve("aaaa", Resolution{Keep: "a", By: "admin"})
+	c.refused(err, "both rows are of a")
+	_, err = c.hub.Resolve("aaaa", Resolution{Set: map[string]crdt.Value{"name": text("still held")}, By: "admin"})
+	c.refused(err, "UNIQUE")
+	c.resolve("hub", "aaaa", Resolution{Set: map[string]crdt.Value{"code": text("two")}})
+	c.level()
+	c.expect("a", "SELECT code FROM customer ORDER BY id", "dup\ntwo")
+}
+
+// referred makes a customer that a deleted while b referred to it, in force again, and the
+// record of it.
+func referred(t *testing.T) *chain {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("hub", "INSERT INTO customer VALUES(7,'guest','Guest'); INSERT INTO orders VALUES(12,7,5); INSERT INTO line VALUES('z',12,1)")
+	c.level()
+	c.record("ffff", crdt.ForeignKey, "customer", crdt.NewKey(number(7)), "2,3", "", detail{Sides: []side{
+		{Site: 2, Table: "customer", Key: hexKey(number(7)), Deleted: true, Values: encoded(map[string]crdt.Value{"code": text("guest"), "name": text("Guest")})},
+		{Site: 3, Table: "orders", Key: hexKey(number(12)), Whole: true, Values: encoded(map[string]crdt.Value{"customer": number(7), "total": number(5)})},
+	}})
+	c.level()
+	return c
+}
+
+func TestOfARowDeletedHereAndReferredToThereTheKeptSideIsInForce(t *testing.T) {
+	const counts = "SELECT (SELECT count(*) FROM customer WHERE id=7), (SELECT count(*) FROM orders WHERE id=12), (SELECT count(*) FROM line WHERE id='z')"
+	c := referred(t)
+	if writes := c.resolve("b", "ffff", Resolution{Keep: "b"}); len(writes) != 0 {
+		t.Errorf("%+v", writes)
+	}
+	c.level()
+	_, err := c.hub.Undo("ffff", Taking{By: "admin"})
+	c.must(err)
+	c.level()
+	c.expect("a", counts, "1|1|1")
+	if writes := c.resolve("b", "ffff", Resolution{Keep: "a"}); len(writes) != 3 {
+		t.Errorf("%+v", writes)
+	}
+	c.level()
+	c.expect("a", counts, "0|0|0")
+	_, err = c.hub.Undo("ffff", Taking{By: "admin"})
+	c.must(err)
+	c.level()
+	c.expect("b", counts, "1|1|1")
+	c.expect("b", "SELECT * FROM customer WHERE id=7", "7|guest|Guest")
+	c.at("b", "INSERT INTO orders VALUES(14,7,5)") // nobody had this in mind
+	c.level()
+	_, err = c.hub.Resolve("ffff", Resolution{Keep: "a", By: "admin"})
+	c.refused(err, "orders[14] refers to it")
+}
+
+func TestAKeyThatRavnoGaveAnewIsSaidInTheRecord(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.record("cccc", crdt.KeyCollision, "orders", crdt.NewKey(number(2)), "2,3", resolvedByRavno, map[string]any{
+		"sides":      []side{{Site: 3, Table: "orders", Key: hexKey(number(2)), Whole: true, Values: map[string]string{}}},
+		"renumbered": map[string]any{"site": 3, "table": "orders", "old": hexKey(number(2)), "new": hexKey(number(205))}})
+	c.level()
+	x := c.conflict("a", "cccc")
+	if x.Open || x.Renumbered == nil || x.Renumbered.Site != "b" || RowName(x.Renumbered.Table, x.Renumbered.New) != "orders[205]" || RowName("orders", x.Renumbered.Old) != "orders[2]" {
+		t.Errorf("%+v", x.Renumbered)
+	}
+	_, err := c.hub.Undo("cccc", Taking{By: "admin"})
+	c.refused(err, "put right by ravno itself")
+	if n := len(c.open("a")); n != 0 {
+		t.Errorf("%d open", n)
+	}
+}

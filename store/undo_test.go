@@ -1,0 +1,134 @@
+package store
+
+import (
+	"testing"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+)
+
+// undone takes a resolution back and checks what every server has then.
+func (c *chain) undone(site, id string, how Taking) {
+	c.t.Helper()
+	c.now = c.now.Add(1e9)
+	how.By = "boss@" + site
+	_, err := c.store(site).Undo(id, how)
+	c.must(err)
+	c.level()
+	for _, site := range append(c.names(), "hub") {
+		x := c.conflict(site, id)
+		if !x.Open || x.ResolvedBy != "" || len(x.History) == 0 || x.History[len(x.History)-1].UndoneBy != how.By {
+			c.t.Errorf("at %s: open %v, by %q, history %+v", site, x.Open, x.ResolvedBy, x.History)
+		}
+	}
+}
+
+func TestAResolutionTakenBackLeavesEverythingAsItWasBefore(t *testing.T) {
+	for _, play := range []struct {
+		name, a, b string
+		r          Resolution
+	}{
+		{"columns", "UPDATE orders SET total=11, customer=2 WHERE id=1", "UPDATE orders SET total=12 WHERE id=1; UPDATE line SET qty=9 WHERE id='x'", Resolution{Keep: "a"}},
+		{"a value of one's own", "UPDATE orders SET total=11 WHERE id=1", "UPDATE orders SET total=12 WHERE id=1", Resolution{Set: map[string]crdt.Value{"total": number(50)}}},
+		{"a document that was deleted", "DELETE FROM orders WHERE id=1", "UPDATE orders SET total=11 WHERE id=1; INSERT INTO line VALUES('w',1,7)", Resolution{Keep: "a"}},
+		{"a document that came back", "UPDATE line SET qty=9 WHERE id='x'", "DELETE FROM orders WHERE id=1", Resolution{Keep: "a"}},
+		{"two rows of one key", "INSERT INTO line VALUES('k',1,1)", "INSERT INTO line VALUES('k',2,2)", Resolution{Keep: "a"}},
+	} {
+		t.Run(play.name, func(t *testing.T) {
+			c := newChain(t, customers, nil, "a", "b")
+			c.at("a", play.a)
+			c.at("b", play.b)
+			c.level()
+			const data = "SELECT 'o', id, customer, total FROM orders UNION ALL SELECT 'l', id, orders, qty FROM line ORDER BY 1, 2"
+			before := c.rows("hub", data)
+			open := c.open("hub")
+			if len(open) == 0 {
+				t.Fatal("no conflict")
+			}
+			id := open[0].ID
+			c.resolve("b", id, play.r)
+			c.level()
+			if c.rows("hub", data) == before {
+				t.Error("the resolution changed nothing, so this test shows nothing")
+			}
+			c.undone("a", id, Taking{Note: "asked the wrong person"})
+			c.expect("b", data, before)
+			c.resolve("hub", id, play.r) // and it can be decided again
+			c.level()
+			c.undone("b", id, Taking{})
+			c.expect("a", data, before)
+			if n := len(c.conflict("a", id).History); n != 2 {
+				t.Errorf("%d resolutions in the history", n)
+			}
+		})
+	}
+}
+
+func TestWhatSomebodyChangedSinceIsNotTakenBackUnlessForced(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("a", "UPDATE orders SET total=11 WHERE id=1")
+	c.at("b", "UPDATE orders SET total=12, customer=2 WHERE id=1")
+	c.level()
+	id := c.open("hub")[0].ID
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.level()
+	c.at("b", "UPDATE orders SET total=99 WHERE id=1")
+	c.level()
+	before := c.dump("a")
+	_, err := c.nodes["a"].Undo(id, Taking{By: "admin"})
+	c.refused(err, "orders[1] changed again since the resolution")
+	if c.dump("a") != before {
+		t.Error("it was taken back in part")
+	}
+	c.at("b", "DELETE FROM orders WHERE id=1")
+	c.level()
+	_, err = c.nodes["a"].Undo(id, Taking{By: "admin"})
+	c.refused(err, "orders[1] changed again")
+	c.undone("a", id, Taking{Force: true})
+	c.expect("b", "SELECT customer, total FROM orders WHERE id=1", "2|12")
+}
+
+func TestRowsAddedSinceToARowThatCameBackKeepItUnlessForced(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("a", "UPDATE line SET qty=9 WHERE id='x'")
+	c.at("b", "DELETE FROM orders WHERE id=1")
+	c.level()
+	id := c.open("hub")[0].ID
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.level()
+	c.at("a", "INSERT INTO line VALUES('new',1,1)")
+	c.level()
+	_, err := c.hub.Undo(id, Taking{By: "admin"})
+	c.refused(err, "line[new] refers to it")
+	c.undone("hub", id, Taking{Force: true})
+	c.expect("a", "SELECT count(*) FROM line WHERE orders=1", "0")
+}
+
+func TestWhatWasNotResolvedIsNotTakenBack(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("a", "UPDATE orders SET total=11 WHERE id=1")
+	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
+	c.level()
+	id := c.open("hub")[0].ID
+	_, err := c.hub.Undo(id, Taking{By: "admin"})
+	c.refused(err, "was never resolved")
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.undone("hub", id, Taking{})
+	_, err = c.hub.Undo(id, Taking{By: "admin"})
+	c.refused(err, "taken back already")
+	_, err = c.hub.Undo("0123", Taking{By: "admin"})
+	c.refused(err, "there is no conflict")
+}
+
+func TestANewServerCanTakeBackAResolutionMadeBeforeItJoined(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("a", "UPDATE orders SET total=11 WHERE id=1")
+	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
+	c.level()
+	id := c.open("hub")[0].ID
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.level()
+	c.join("late", causal.Incarnation{9})
+	c.undone("late", id, Taking{})
+	c.expect("a", "SELECT total FROM orders WHERE id=1", "12")
+}
