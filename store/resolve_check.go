@@ -157,7 +157,7 @@ func (d *decision) check() error {
 		if err != nil {
 			return err
 		}
-		if !there && d.stepAside {
+		if !there && d.undo {
 			continue
 		}
 		if !there {

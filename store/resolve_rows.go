@@ -25,9 +25,8 @@ type decision struct {
 	// cascade: rows that refer to a deleted one go with it where the schema, the document or
 	// the record say so. Otherwise they keep it from being deleted.
 	cascade bool
-	// stepAside: where a row that was held does not fit, the conflict's other rows are held
-	// until everything is written; then the older claim decides, as ever.
-	stepAside bool
+	// undo: rows that were held before may be held again.
+	undo bool
 }
 
 // decided is one row of a decision.
@@ -39,6 +38,9 @@ type decided struct {
 	after    image // nil: the row is not there
 	columns  []crdt.Column
 	restored bool // it was not there, or not whole, and is now
+	// stepsAside: the row was held before the resolution that is taken back. It, or what it is
+	// in the way of, is written all the same; then the older claim decides, as ever.
+	stepsAside bool
 }
 
 // sideRow is a side of the record with the row it is about.
@@ -160,6 +162,9 @@ func (d *decision) write() error {
 	if err := d.spread(); err != nil {
 		return err
 	}
+	if err := d.noteWaiting(); err != nil {
+		return err
+	}
 	for _, r := range d.order {
 		switch {
 		case !r.deleted():
@@ -215,15 +220,8 @@ func (d *decision) put() (*decided, error) {
 // putApart takes all rows out of their tables before it writes the first.
 func (d *decision) putApart() (*decided, error) {
 	for _, r := range d.order {
-		if r.where != imageTable {
-			continue
-		}
-		if r.written() {
+		if r.where == imageTable && r.written() {
 			if err := d.tx.remove(r.t, r.key); err != nil {
-				return r, err
-			}
-		} else if r.live() && d.stepAside && strings.EqualFold(r.t.Name, d.x.Table) {
-			if err := errors.Join(d.tx.remove(r.t, r.key), d.tx.keepImage(r.t, r.key, imageHeld, r.before)); err != nil {
 				return r, err
 			}
 		}
@@ -231,6 +229,11 @@ func (d *decision) putApart() (*decided, error) {
 	for _, r := range d.order {
 		if !r.written() {
 			continue
+		}
+		if d.undo {
+			if err := d.makeRoom(r); err != nil {
+				return r, err
+			}
 		}
 		if err := d.putRow(r, false); err != nil {
 			return r, err
@@ -303,6 +306,8 @@ func (d *decision) refuse(r *decided, err error) error {
 		return fmt.Errorf("conflict %s: not every value of %s is here yet. Try: again when this server is level", d.x.ID, r)
 	case errors.Is(err, errKeyChange):
 		return fmt.Errorf("conflict %s: the decision would give %s another key, which makes it another row. Try: that in the application", d.x.ID, r)
+	case isConstraint(err) && d.undo && r.stepsAside:
+		return fmt.Errorf("conflict %s: the values %s had before the resolution do not fit its table, which is why it was held: %w. Try: an ordinary write in the application", d.x.ID, r, err)
 	case isConstraint(err):
 		return fmt.Errorf("conflict %s: the table does not take these values of %s: %w. Try: --set COLUMN=VALUE with values that fit", d.x.ID, r, err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"ravno/crdt"
 	"ravno/journal"
-	"ravno/store/internal/capture"
 )
 
 // resolvedByRavno is who resolved a conflict that was put right without a decision.
@@ -126,7 +125,7 @@ func (s *Store) Undo(id string, how Taking) (writes []Write, err error) {
 		if err != nil {
 			return err
 		}
-		d.cascade, d.stepAside = how.Force, true
+		d.cascade, d.undo = how.Force, true
 		again, err := d.takeBack(how.Force)
 		if err != nil {
 			return err
@@ -209,6 +208,7 @@ func (d *decision) takeBack(force bool) (moved []*decided, err error) {
 		if err != nil {
 			return nil, err
 		}
+		r.stepsAside = was.Held
 		if was.Held && was.Wrote == nil && !was.Deleted {
 			if r.where == imageTable {
 				moved = append(moved, r)
@@ -267,34 +267,4 @@ func (d *decision) takeBackRow(r *decided, was replacedRow) (same bool, err erro
 		}
 	}
 	return same, nil
-}
-
-// claimAgain gives rows that were held before the resolution a newer claim than those which
-// kept them out then, so that they are held again: of two claims the older one stays.
-func (d *decision) claimAgain(rows []*decided) error {
-	claimed := false
-	for _, r := range rows {
-		there, err := d.tx.exists(r.t, r.key)
-		if err != nil {
-			return err
-		}
-		var names []string
-		for _, c := range r.t.Columns {
-			if c.Register {
-				names = append(names, c.Name)
-			}
-		}
-		if !there || len(names) == 0 {
-			continue
-		}
-		if err := d.tx.log(r.t, r.key, capture.Update, names); err != nil {
-			return err
-		}
-		claimed = true
-	}
-	if !claimed {
-		return nil
-	}
-	_, err := d.tx.fold()
-	return err
 }

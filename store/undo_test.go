@@ -1,10 +1,15 @@
 package store
 
 import (
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+
+	"pgregory.net/rapid"
 )
 
 // undone takes a resolution back and checks what every server has then.
@@ -131,4 +136,61 @@ func TestANewServerCanTakeBackAResolutionMadeBeforeItJoined(t *testing.T) {
 	c.join("late", causal.Incarnation{9})
 	c.undone("late", id, Taking{})
 	c.expect("a", "SELECT total FROM orders WHERE id=1", "12")
+}
+
+// data is what an application sees at a site, and which of its rows are held.
+func (c *chain) data(site string) string {
+	lines := slices.DeleteFunc(strings.Split(c.dump(site), "\n"), func(line string) bool { return strings.HasPrefix(line, "ravno_") })
+	return strings.Join(lines, "\n") + "\nheld: " + c.rows(site, "SELECT tab, hex(key) FROM ravno_image WHERE state='held' ORDER BY 1, 2")
+}
+
+// Whatever was decided about whatever happened: a dry run changes nothing, taking a decision
+// back at once leaves the data as they were, and everybody ends up with the same.
+func TestADecisionTakenBackAtOnceLeavesTheDataAsTheyWere(t *testing.T) {
+	for _, a := range applications() {
+		t.Run(a.does, func(t *testing.T) {
+			t.Parallel()
+			tpl := newTemplate(t, a.schema, nil, "a", "b")
+			rapid.Check(t, func(t *rapid.T) {
+				steps := a.steps(tpl.names...).Draw(t, "steps")
+				choice := rapid.IntRange(0, 1).Draw(t, "choice")
+				site := rapid.SampledFrom([]string{"hub", "a", "b"}).Draw(t, "where")
+				c := tpl.start(t)
+				for _, s := range steps {
+					c.play(t, s)
+				}
+				c.agree(t)
+				for i, x := range c.open(site) {
+					if c.rows(site, "SELECT count(*) FROM pragma_foreign_key_check") != "0" {
+						break // what a decision must not leave behind cannot be brought back either
+					}
+					c.now = c.now.Add(time.Second)
+					r := Resolution{Keep: x.Sites[(choice+i)%len(x.Sites)], By: "admin", DryRun: true}
+					before := c.data(site)
+					planned, err := c.store(site).Resolve(x.ID, r)
+					if now := c.data(site); now != before {
+						t.Fatalf("a dry run changed the data: %s", firstDifference(before, now))
+					}
+					r.DryRun = false
+					written, again := c.store(site).Resolve(x.ID, r)
+					if (err == nil) != (again == nil) || len(planned) != len(written) {
+						t.Fatalf("planned %v %v, written %v %v", planned, err, written, again)
+					}
+					t.Logf("at %s, %s %s: keep %s: %d writes, error: %v", site, x.Kind, x.ID[:8], r.Keep, len(written), err)
+					if err != nil {
+						continue
+					}
+					if _, err := c.store(site).Undo(x.ID, Taking{By: "boss"}); err != nil && strings.Contains(err.Error(), "which is why it was held") {
+						continue // no write can bring values that fit no table
+					} else if err != nil {
+						t.Fatal(err)
+					}
+					if now := c.data(site); now != before {
+						t.Fatalf("taken back, but: %s", firstDifference(before, now))
+					}
+				}
+				c.agree(t)
+			})
+		})
+	}
 }
