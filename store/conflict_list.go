@@ -85,6 +85,7 @@ type ConflictColumn struct {
 	Values  map[string]*crdt.Value  // by site; nil: the site deleted the row
 	Earlier map[string][]crdt.Value // what a site had written before its value here, and others had replaced
 	InForce *crdt.Value             // nil: the row is not there
+	Held    bool                    // the row is not there because it is held
 
 	key crdt.Key
 }
@@ -113,7 +114,7 @@ func (s *Store) FindConflict(prefix string) (x Conflict, err error) {
 
 func readConflict(c *sqlite.Conn, cat *catalog, prefix string) (Conflict, error) {
 	from := text(strings.ToLower(prefix))
-	found, err := readConflicts(c, cat, "id>=?1 AND substr(id, 1, length(?1))=?1", from)
+	found, err := readConflicts(c, cat, "id>=?1 AND id<?1||'~'", from) // identifiers are of digits below ~
 	if err != nil {
 		return Conflict{}, err
 	}
@@ -350,6 +351,7 @@ func (x *Conflict) column(tx *transaction, at cell, written map[causal.Site]stri
 	if err != nil {
 		return column, false, err
 	}
+	column.Held = where == imageHeld
 	if i, known := t.byName[strings.ToLower(at.column)]; known && where == imageTable {
 		if v, ok := now[crdt.Column(t.numbers[i])]; ok {
 			column.InForce = &v

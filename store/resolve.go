@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -68,12 +67,12 @@ func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
 		if err := d.write(); err != nil {
 			return err
 		}
-		kept, err := json.Marshal(undoing{Rows: d.replaced(), History: x.past()})
+		kept, err := d.keepUndo()
 		if err != nil {
 			return err
 		}
 		if err := tx.changeOwn("ravno_conflict", crdt.NewKey(text(x.ID)), map[string]crdt.Value{"resolved": integer(x.revision),
-			"resolved_by": text(r.By), "resolved_at": integer(tx.now()), "note": text(r.Note), "undo": text(string(kept))}); err != nil {
+			"resolved_by": text(r.By), "resolved_at": integer(tx.now()), "note": text(r.Note), "undo": text(kept)}); err != nil {
 			return err
 		}
 		if err := tx.record(journal.Resolved(tx.siteName(tx.state.site), x.ID, r.By)); err != nil {

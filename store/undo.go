@@ -21,11 +21,16 @@ const maxChangedNamed = 3
 // conflictUndone is the journal's word for a resolution that was taken back.
 const conflictUndone journal.Kind = "conflict_undone"
 
+// maxUndoBytes bounds what a record keeps for taking its resolution back. The record travels
+// as one row, and one row has to fit a section of a delta beside what else it keeps.
+const maxUndoBytes = 8 << 20
+
 // undoing is what a record keeps as JSON so that its resolution can be taken back: the rows
 // before it, and the resolutions before it. Values are as in detail.
 type undoing struct {
 	Rows    []replacedRow `json:"rows,omitempty"`
 	History []pastRecord  `json:"history,omitempty"`
+	TooLong bool          `json:"too_long,omitempty"` // the rows were more than maxUndoBytes
 	kept    bool          // something was kept, if only that nothing was replaced
 }
 
@@ -92,6 +97,22 @@ func (r *decided) encode(m image, columns []crdt.Column) map[string]string {
 		}
 	}
 	return values
+}
+
+// keepUndo is what the record keeps for taking a decision back. Where that is too much, the
+// journal says that it cannot be.
+func (d *decision) keepUndo() (string, error) {
+	kept := undoing{Rows: d.replaced(), History: d.x.past()}
+	encoded, err := json.Marshal(kept)
+	if err != nil || len(encoded) <= maxUndoBytes {
+		return string(encoded), err
+	}
+	kept.Rows, kept.TooLong = nil, true
+	if encoded, err = json.Marshal(kept); err != nil {
+		return "", err
+	}
+	return string(encoded), d.tx.record(journal.Event{Kind: journal.ConflictResolved, Server: d.tx.siteName(d.tx.state.site),
+		Text: d.x.ID + " replaced more than a record can keep: the resolution cannot be taken back"})
 }
 
 // Taking is how to take a resolution back.
@@ -170,6 +191,8 @@ func (x *Conflict) mayUndo() error {
 		return fmt.Errorf("conflict %s was never resolved: there is nothing to take back. Try: ravno conflict resolve", x.ID)
 	case x.ResolvedBy == resolvedByRavno:
 		return fmt.Errorf("conflict %s was put right by ravno itself, both rows are there: nobody decided anything that could be taken back. Try: an ordinary write in the application", x.ID)
+	case x.undo.TooLong:
+		return fmt.Errorf("conflict %s: its resolution replaced more than %d MB, which is more than a record can keep, so it cannot be taken back. Try: an ordinary write in the application", x.ID, maxUndoBytes>>20)
 	case !x.undo.kept:
 		return fmt.Errorf("conflict %s was resolved by an older ravno, which did not keep what it replaced. Try: an ordinary write in the application", x.ID)
 	}

@@ -194,3 +194,55 @@ func TestADecisionTakenBackAtOnceLeavesTheDataAsTheyWere(t *testing.T) {
 		})
 	}
 }
+
+// Decisions and their undoing at servers that do not hear of each other meet like any writes.
+func TestHoweverDecisionsAndTheirUndoingMeetAllFilesEndUpTheSame(t *testing.T) {
+	for _, a := range applications() {
+		t.Run(a.does, func(t *testing.T) {
+			t.Parallel()
+			tpl := newTemplate(t, a.schema, nil, "a", "b")
+			rapid.Check(t, func(t *rapid.T) {
+				steps := a.steps(tpl.names...).Draw(t, "steps")
+				turns := rapid.SliceOfN(rapid.SampledFrom([]string{"hub", "a", "b", "up", "down"}), 2, 8).Draw(t, "turns")
+				choices := rapid.SliceOfN(rapid.IntRange(0, 2), len(turns), len(turns)).Draw(t, "choices")
+				c := tpl.start(t)
+				for _, s := range steps {
+					c.play(t, s)
+				}
+				c.agree(t)
+				for i, turn := range turns {
+					c.now = c.now.Add(time.Second)
+					if turn == "up" || turn == "down" {
+						c.play(t, step{do: turn, site: tpl.names[choices[i]%2]})
+						continue
+					}
+					c.decide(t, turn, choices[i])
+					list, err := c.store(turn).Conflicts(true)
+					c.must(err)
+					for n, x := range list {
+						if x.Open || (n+choices[i])%3 == 0 {
+							continue
+						}
+						_, err := c.store(turn).Undo(x.ID, Taking{By: "boss", Force: choices[i] == 1})
+						t.Logf("at %s, %s %s taken back; error: %v", turn, x.Kind, x.ID[:8], err)
+					}
+				}
+				c.agree(t)
+			})
+		})
+	}
+}
+
+func TestAResolutionThatReplacedTooMuchToKeepCannotBeTakenBackAndTheJournalSaysSo(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT, photo BLOB); INSERT INTO p VALUES(1,1,zeroblob(5000000))", nil, "a", "b")
+	c.at("a", "DELETE FROM p")
+	c.at("b", "UPDATE p SET n=2")
+	c.level()
+	id := c.open("hub")[0].ID
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.level()
+	_, err := c.nodes["a"].Undo(id, Taking{By: "admin"})
+	c.refused(err, "more than a record can keep")
+	c.expect("hub", "SELECT count(*) FROM ravno_event WHERE kind='conflict_resolved' AND text LIKE '%cannot be taken back'", "1")
+	c.expect("hub", "SELECT length(undo)<1000 FROM ravno_conflict", "1")
+}

@@ -21,6 +21,7 @@ const (
 // Words for values that are not there.
 const (
 	cellDeleted = "(deleted)" // the row is not there
+	cellHeld    = "(held)"    // the row is kept out of its table
 	cellUnknown = "-"         // not written there, or not known here
 )
 
@@ -107,7 +108,11 @@ func gridConflict(w io.Writer, x store.Conflict, longest int) error {
 			v, known := column.Values[site]
 			row = append(row, cell(v, known, longest))
 		}
-		rows = append(rows, append(row, cell(column.InForce, true, longest)))
+		inForce := cell(column.InForce, true, longest)
+		if column.Held {
+			inForce = cellHeld
+		}
+		rows = append(rows, append(row, inForce))
 	}
 	return grid(w, "  ", rows)
 }
@@ -220,6 +225,9 @@ func jsonConflictColumn(x store.Conflict, column store.ConflictColumn) object {
 	}
 	o := object{{"name", column.Name}, {"base", jsonPointer(column.Base)}, {"values", values},
 		{"in_force", jsonPointer(column.InForce)}, {"table", column.Table}, {"key", jsonNamed(column.Key)}}
+	if column.Held {
+		o = append(o, field{"held", true})
+	}
 	if len(earlier) > 0 {
 		o = append(o, field{"earlier", earlier})
 	}
