@@ -352,3 +352,62 @@ func TestAKeyThatRavnoGaveAnewIsSaidInTheRecord(t *testing.T) {
 		t.Errorf("%d open", n)
 	}
 }
+
+func TestTheConflictOfATableThatIsGoneCanBeClosedAtTheHub(t *testing.T) {
+	c := newChain(t, customers+"; CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a", "b")
+	c.at("a", "UPDATE p SET n=2")
+	c.at("b", "UPDATE p SET n=3")
+	c.level()
+	for _, site := range []string{"hub", "a", "b"} {
+		c.migrate(site, "DROP TABLE p")
+	}
+	id := c.open("hub")[0].ID
+	_, err := c.nodes["a"].Resolve(id, Resolution{Keep: "a", By: "admin"})
+	c.refused(err, "table p is not in this database. Try: the same at the hub")
+	_, err = c.hub.Resolve(id, Resolution{Set: map[string]crdt.Value{"n": number(1)}, By: "admin"})
+	c.refused(err, "no column n")
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.level()
+	if n := len(c.open("a")); n != 0 {
+		t.Errorf("%d still open", n)
+	}
+}
+
+func TestADecisionDoesNotMakeOneRowAnother(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(k TEXT COLLATE NOCASE PRIMARY KEY, n INT) WITHOUT ROWID; INSERT INTO p VALUES('abc',1)", nil, "a", "b")
+	c.at("a", "UPDATE p SET k='ABC'")
+	c.at("b", "UPDATE p SET k='Abc'")
+	c.level()
+	id := c.open("hub")[0].ID
+	_, err := c.hub.Resolve(id, Resolution{Set: map[string]crdt.Value{"k": text("other")}, By: "admin"})
+	c.refused(err, "another key")
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.level()
+	c.expect("b", "SELECT k FROM p", "ABC")
+	_, err = c.nodes["b"].Undo(id, Taking{By: "admin"})
+	c.must(err)
+	c.level()
+	c.expect("a", "SELECT k FROM p", "Abc")
+}
+
+func TestARowThatRefersToADeletedOneLosesTheReferenceWhereTheSchemaSaysSo(t *testing.T) {
+	c := newChain(t, strings.Replace(customers, "REFERENCES customer(id)", "REFERENCES customer(id) ON DELETE SET NULL", 1), nil, "a", "b")
+	c.at("a", "DELETE FROM customer WHERE id=1")
+	c.at("b", "UPDATE customer SET name='Anna' WHERE id=1")
+	c.level()
+	c.at("b", "UPDATE orders SET customer=1 WHERE id=2")
+	c.level()
+	id := ""
+	for _, x := range c.open("hub") {
+		if x.Table == "customer" {
+			id = x.ID
+		}
+	}
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.level()
+	c.expect("b", "SELECT id, customer FROM orders WHERE id=2", "2|NULL")
+	_, err := c.nodes["a"].Undo(id, Taking{By: "admin"})
+	c.must(err)
+	c.level()
+	c.expect("b", "SELECT id, customer FROM orders WHERE id=2", "2|1")
+}
