@@ -53,6 +53,9 @@ func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
 		if err != nil {
 			return err
 		}
+		if !x.Open && x.ResolvedBy == resolvedByRavno {
+			return fmt.Errorf("conflict %s was put right by ravno itself, both rows are there: there is nothing to decide. Try: an ordinary write in the application", x.ID)
+		}
 		if !x.Open {
 			return fmt.Errorf("conflict %s was resolved already, by %s at %s. Try: ravno conflict undo, then decide again", x.ID, x.ResolvedBy, x.ResolvedAt.Format("2006-01-02 15:04"))
 		}

@@ -348,6 +348,8 @@ func TestAKeyThatRavnoGaveAnewIsSaidInTheRecord(t *testing.T) {
 	}
 	_, err := c.hub.Undo("cccc", Taking{By: "admin"})
 	c.refused(err, "put right by ravno itself")
+	_, err = c.hub.Resolve("cccc", Resolution{Keep: "a", By: "admin"})
+	c.refused(err, "put right by ravno itself")
 	if n := len(c.open("a")); n != 0 {
 		t.Errorf("%d open", n)
 	}

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"ravno/crdt"
 	"ravno/crdt/causal"
-
-	"pgregory.net/rapid"
 )
 
 // undone takes a resolution back and checks what every server has then.
@@ -144,93 +144,96 @@ func (c *chain) data(site string) string {
 	return strings.Join(lines, "\n") + "\nheld: " + c.rows(site, "SELECT tab, hex(key) FROM ravno_image WHERE state='held' ORDER BY 1, 2")
 }
 
+// everyTemplate is a chain at rest for each application.
+func everyTemplate(t *testing.T) map[string]*template {
+	templates := map[string]*template{}
+	for _, a := range applications() {
+		templates[a.does] = newTemplate(t, a.schema, nil, "a", "b")
+	}
+	return templates
+}
+
 // Whatever was decided about whatever happened: a dry run changes nothing, taking a decision
 // back at once leaves the data as they were, and everybody ends up with the same.
 func TestADecisionTakenBackAtOnceLeavesTheDataAsTheyWere(t *testing.T) {
-	for _, a := range applications() {
-		t.Run(a.does, func(t *testing.T) {
-			t.Parallel()
-			tpl := newTemplate(t, a.schema, nil, "a", "b")
-			rapid.Check(t, func(t *rapid.T) {
-				steps := a.steps(tpl.names...).Draw(t, "steps")
-				choice := rapid.IntRange(0, 1).Draw(t, "choice")
-				site := rapid.SampledFrom([]string{"hub", "a", "b"}).Draw(t, "where")
-				c := tpl.start(t)
-				for _, s := range steps {
-					c.play(t, s)
-				}
-				c.agree(t)
-				for i, x := range c.open(site) {
-					if c.rows(site, "SELECT count(*) FROM pragma_foreign_key_check") != "0" {
-						break // what a decision must not leave behind cannot be brought back either
-					}
-					c.now = c.now.Add(time.Second)
-					r := Resolution{Keep: x.Sites[(choice+i)%len(x.Sites)], By: "admin", DryRun: true}
-					before := c.data(site)
-					planned, err := c.store(site).Resolve(x.ID, r)
-					if now := c.data(site); now != before {
-						t.Fatalf("a dry run changed the data: %s", firstDifference(before, now))
-					}
-					r.DryRun = false
-					written, again := c.store(site).Resolve(x.ID, r)
-					if (err == nil) != (again == nil) || len(planned) != len(written) {
-						t.Fatalf("planned %v %v, written %v %v", planned, err, written, again)
-					}
-					t.Logf("at %s, %s %s: keep %s: %d writes, error: %v", site, x.Kind, x.ID[:8], r.Keep, len(written), err)
-					if err != nil {
-						continue
-					}
-					if _, err := c.store(site).Undo(x.ID, Taking{By: "boss"}); err != nil && strings.Contains(err.Error(), "which is why it was held") {
-						continue // no write can bring values that fit no table
-					} else if err != nil {
-						t.Fatal(err)
-					}
-					if now := c.data(site); now != before {
-						t.Fatalf("taken back, but: %s", firstDifference(before, now))
-					}
-				}
-				c.agree(t)
-			})
-		})
-	}
+	templates := everyTemplate(t)
+	rapid.Check(t, func(t *rapid.T) {
+		a := rapid.SampledFrom(applications()).Draw(t, "application")
+		tpl := templates[a.does]
+		steps := a.steps(tpl.names...).Draw(t, "steps")
+		choice := rapid.IntRange(0, 1).Draw(t, "choice")
+		site := rapid.SampledFrom([]string{"hub", "a", "b"}).Draw(t, "where")
+		c := tpl.start(t)
+		for _, s := range steps {
+			c.play(t, s)
+		}
+		c.agree(t)
+		for i, x := range c.open(site) {
+			if c.rows(site, "SELECT count(*) FROM pragma_foreign_key_check") != "0" {
+				break // what a decision must not leave behind cannot be brought back either
+			}
+			c.now = c.now.Add(time.Second)
+			r := Resolution{Keep: x.Sites[(choice+i)%len(x.Sites)], By: "admin", DryRun: true}
+			before := c.data(site)
+			planned, err := c.store(site).Resolve(x.ID, r)
+			if now := c.data(site); now != before {
+				t.Fatalf("a dry run changed the data: %s", firstDifference(before, now))
+			}
+			r.DryRun = false
+			written, again := c.store(site).Resolve(x.ID, r)
+			if (err == nil) != (again == nil) || len(planned) != len(written) {
+				t.Fatalf("planned %v %v, written %v %v", planned, err, written, again)
+			}
+			t.Logf("at %s, %s %s: keep %s: %d writes, error: %v", site, x.Kind, x.ID[:8], r.Keep, len(written), err)
+			if err != nil {
+				continue
+			}
+			if _, err := c.store(site).Undo(x.ID, Taking{By: "boss"}); err != nil && strings.Contains(err.Error(), "which is why it was held") {
+				continue // no write can bring values that fit no table
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if now := c.data(site); now != before {
+				t.Fatalf("taken back, but: %s", firstDifference(before, now))
+			}
+		}
+		c.agree(t)
+	})
 }
 
 // Decisions and their undoing at servers that do not hear of each other meet like any writes.
 func TestHoweverDecisionsAndTheirUndoingMeetAllFilesEndUpTheSame(t *testing.T) {
-	for _, a := range applications() {
-		t.Run(a.does, func(t *testing.T) {
-			t.Parallel()
-			tpl := newTemplate(t, a.schema, nil, "a", "b")
-			rapid.Check(t, func(t *rapid.T) {
-				steps := a.steps(tpl.names...).Draw(t, "steps")
-				turns := rapid.SliceOfN(rapid.SampledFrom([]string{"hub", "a", "b", "up", "down"}), 2, 8).Draw(t, "turns")
-				choices := rapid.SliceOfN(rapid.IntRange(0, 2), len(turns), len(turns)).Draw(t, "choices")
-				c := tpl.start(t)
-				for _, s := range steps {
-					c.play(t, s)
+	templates := everyTemplate(t)
+	rapid.Check(t, func(t *rapid.T) {
+		a := rapid.SampledFrom(applications()).Draw(t, "application")
+		tpl := templates[a.does]
+		steps := a.steps(tpl.names...).Draw(t, "steps")
+		turns := rapid.SliceOfN(rapid.SampledFrom([]string{"hub", "a", "b", "up", "down"}), 2, 8).Draw(t, "turns")
+		choices := rapid.SliceOfN(rapid.IntRange(0, 2), len(turns), len(turns)).Draw(t, "choices")
+		c := tpl.start(t)
+		for _, s := range steps {
+			c.play(t, s)
+		}
+		c.agree(t)
+		for i, turn := range turns {
+			c.now = c.now.Add(time.Second)
+			if turn == "up" || turn == "down" {
+				c.play(t, step{do: turn, site: tpl.names[choices[i]%2]})
+				continue
+			}
+			c.decide(t, turn, choices[i])
+			list, err := c.store(turn).Conflicts(true)
+			c.must(err)
+			for n, x := range list {
+				if x.Open || (n+choices[i])%3 == 0 {
+					continue
 				}
-				c.agree(t)
-				for i, turn := range turns {
-					c.now = c.now.Add(time.Second)
-					if turn == "up" || turn == "down" {
-						c.play(t, step{do: turn, site: tpl.names[choices[i]%2]})
-						continue
-					}
-					c.decide(t, turn, choices[i])
-					list, err := c.store(turn).Conflicts(true)
-					c.must(err)
-					for n, x := range list {
-						if x.Open || (n+choices[i])%3 == 0 {
-							continue
-						}
-						_, err := c.store(turn).Undo(x.ID, Taking{By: "boss", Force: choices[i] == 1})
-						t.Logf("at %s, %s %s taken back; error: %v", turn, x.Kind, x.ID[:8], err)
-					}
-				}
-				c.agree(t)
-			})
-		})
-	}
+				_, err := c.store(turn).Undo(x.ID, Taking{By: "boss", Force: choices[i] == 1})
+				t.Logf("at %s, %s %s taken back; error: %v", turn, x.Kind, x.ID[:8], err)
+			}
+		}
+		c.agree(t)
+	})
 }
 
 func TestAResolutionThatReplacedTooMuchToKeepCannotBeTakenBackAndTheJournalSaysSo(t *testing.T) {

@@ -63,6 +63,10 @@ func showConflict(w io.Writer, x store.Conflict, rows []store.DocumentRow) error
 			fmt.Fprintln(w, "  "+visible(site+" had written "+column.Spelling()+" before: "+strings.Join(values, ", ")))
 		}
 	}
+	if len(rows) == 0 && slices.ContainsFunc(x.Columns, func(c store.ConflictColumn) bool { return c.Held }) {
+		fmt.Fprintln(w, "the document is held out of its tables now")
+		return nil
+	}
 	return gridDocument(w, rows)
 }
 
