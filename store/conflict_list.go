@@ -36,7 +36,6 @@ type Conflict struct {
 	keyHex      string
 	documentKey string // in hex
 	detail      detail
-	renumbered  *renumbering
 	undo        undoing
 	revision    int64
 }
@@ -160,13 +159,6 @@ func (x *Conflict) decode(detail, undo string) error {
 	if err := json.Unmarshal([]byte(detail), &x.detail); err != nil {
 		return fmt.Errorf("conflict %s: %w", x.ID, err)
 	}
-	var also struct {
-		Renumbered *renumbering `json:"renumbered"`
-	}
-	if err := json.Unmarshal([]byte(detail), &also); err != nil {
-		return fmt.Errorf("conflict %s: %w", x.ID, err)
-	}
-	x.renumbered = also.Renumbered
 	if undo == "" {
 		return nil
 	}
@@ -193,7 +185,7 @@ func (x *Conflict) describe(c *sqlite.Conn, cat *catalog) error {
 		x.Sides = append(x.Sides, ConflictSide{Site: siteName(c, s.Site), Table: s.Table, Key: key, Deleted: s.Deleted,
 			Subject: strings.EqualFold(s.Table, x.Table) && s.Key == x.keyHex})
 	}
-	r := x.renumbered
+	r := x.detail.Renumbered
 	if r == nil {
 		return nil
 	}
