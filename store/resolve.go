@@ -53,8 +53,8 @@ func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
 		if err != nil {
 			return err
 		}
-		if !x.Open && x.ResolvedBy == resolvedByRavno {
-			return fmt.Errorf("conflict %s was put right by ravno itself, both rows are there: there is nothing to decide. Try: an ordinary write in the application", x.ID)
+		if !x.Open && x.ResolvedBy == byItself {
+			return fmt.Errorf("conflict %s was closed by ravno itself%s: there is nothing to decide. Try: an ordinary write in the application", x.ID, x.closedWhy())
 		}
 		if !x.Open {
 			return fmt.Errorf("conflict %s was resolved already, by %s at %s. Try: ravno conflict undo, then decide again", x.ID, x.ResolvedBy, x.ResolvedAt.Format("2006-01-02 15:04"))
@@ -238,6 +238,9 @@ func (d *decision) keepSide(site causal.Site, name string) error {
 		if err != nil {
 			return err
 		}
+		if r.t.isCounter(c.Name) {
+			continue // what either side counted has happened
+		}
 		if v := c.Values[name]; v != nil && r.live() && (r.where != imageTable || !c.overtaken()) {
 			chosen[i] = *v
 		}
@@ -350,7 +353,8 @@ func (d *decision) bringBack(row sideRow, site causal.Site) error {
 	}
 	for column, v := range r.before { // what the deletion left, or what has come of it so far
 		if i, ok := r.t.byNum[column]; ok {
-			note(map[string]string{r.t.Columns[i].Name: encodeValue(v)}, false)
+			name := r.t.Columns[i].Name
+			note(map[string]string{name: encodeValue(v)}, r.t.isCounter(name))
 		}
 	}
 	for _, s := range d.x.detail.Sides {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"maps"
 	"slices"
 
@@ -54,56 +53,60 @@ func (d *decision) noteWaiting() error {
 	return nil
 }
 
-// makeRoom holds the rows that are in the way of one, where one or the other was held before.
-func (d *decision) makeRoom(r *decided) error {
+// makeRoom sees to two rows that cannot both be there, where one or the other was held
+// before. held: the row itself is what is held, because it was; otherwise what is in its way
+// is held until the claims decide.
+func (d *decision) makeRoom(r *decided) (held bool, err error) {
 	if whole, err := r.t.complete(r.key, r.after); err != nil || !whole {
-		return err
+		return false, err
 	}
 	keys, err := d.tx.blockers(heldRow{t: r.t, key: r.key, image: r.after})
+	if err != nil || len(keys) == 0 {
+		return false, err
+	}
+	names, err := d.news(r)
 	if err != nil {
-		return err
+		return false, err
+	}
+	newer := names == nil || slices.ContainsFunc(names, func(name string) bool { return r.t.claims(r.t.column(name)) })
+	if r.stepsAside && !r.wasLive() {
+		return true, d.tx.keepHeld(r.t, r.key, r.after)
 	}
 	for _, key := range keys {
 		other, err := d.row(r.t, key)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if other.written() || !other.live() || !r.stepsAside && !other.stepsAside {
 			continue // both cannot be there: putting the row says so
 		}
-		if err := errors.Join(d.tx.remove(other.t, other.key), d.tx.keepImage(other.t, other.key, imageHeld, other.after)); err != nil {
-			return err
+		d.reclaim = d.reclaim || newer && !r.stepsAside
+		if err := d.tx.hold(other.t, other.key, other.after); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // claimAgain gives rows that were held before the resolution a newer claim than those which
 // kept them out then, so that they are held again: of two claims the older one stays.
-func (d *decision) claimAgain(rows []*decided) error {
-	claimed := false
-	for _, r := range rows {
+func (d *decision) claimAgain() error {
+	for _, r := range d.moved {
 		there, err := d.tx.exists(r.t, r.key)
 		if err != nil {
 			return err
 		}
 		var names []string
-		for _, c := range r.t.Columns {
-			if c.Register {
+		for i, c := range r.t.Columns {
+			if c.Register && r.t.claims(crdt.Column(r.t.numbers[i])) {
 				names = append(names, c.Name)
 			}
 		}
-		if !there || len(names) == 0 {
-			continue
+		if there && len(names) > 0 {
+			if err := d.tx.log(r.t, r.key, capture.Update, names); err != nil {
+				return err
+			}
 		}
-		if err := d.tx.log(r.t, r.key, capture.Update, names); err != nil {
-			return err
-		}
-		claimed = true
 	}
-	if !claimed {
-		return nil
-	}
-	_, err := d.tx.fold()
-	return err
+	return nil
 }

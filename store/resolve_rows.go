@@ -10,6 +10,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/store/internal/capture"
+	"ravno/store/internal/schema"
 	"ravno/store/internal/sqlite"
 )
 
@@ -25,8 +26,10 @@ type decision struct {
 	// cascade: rows that refer to a deleted one go with it where the schema, the document or
 	// the record say so. Otherwise they keep it from being deleted.
 	cascade bool
-	// undo: rows that were held before may be held again.
-	undo bool
+	// undo: rows that were held before may be held again. moved are those which the resolution
+	// let into their tables; reclaim: they need newer claims to leave them again.
+	undo, reclaim bool
+	moved         []*decided
 }
 
 // decided is one row of a decision.
@@ -166,16 +169,8 @@ func (d *decision) write() error {
 		return err
 	}
 	for _, r := range d.order {
-		switch {
-		case !r.deleted():
-		case r.where == imageTable:
-			if err := d.tx.remove(r.t, r.key); err != nil {
-				return err
-			}
-		default: // it is not in its table; without its values it is gone like any deleted row
-			if err := d.tx.dropImage(r.t, r.key); err != nil {
-				return err
-			}
+		if err := d.take(r); err != nil {
+			return err
 		}
 	}
 	failed, err := d.attempt(d.put)
@@ -191,6 +186,20 @@ func (d *decision) write() error {
 		}
 	}
 	return nil
+}
+
+// take takes a deleted row out of its table and keeps what it was, in case somebody who does
+// not know writes or refers to it. One that is held the fold gives up; of one that is not
+// whole nothing is kept, as of any row whose values are not known.
+func (d *decision) take(r *decided) error {
+	if !r.deleted() || r.where == imageHeld {
+		return nil
+	}
+	if r.where == imagePartial {
+		return d.tx.dropImage(r.t, r.key)
+	}
+	d.tx.tryHeld = true // what it occupied is free
+	return errors.Join(d.tx.remove(r.t, r.key), d.tx.keepImage(r.t, r.key, imageRemains, r.before))
 }
 
 // attempt undoes what f did if it failed.
@@ -231,8 +240,12 @@ func (d *decision) putApart() (*decided, error) {
 			continue
 		}
 		if d.undo {
-			if err := d.makeRoom(r); err != nil {
+			held, err := d.makeRoom(r)
+			if err != nil {
 				return r, err
+			}
+			if held {
+				continue
 			}
 		}
 		if err := d.putRow(r, false); err != nil {
@@ -265,6 +278,7 @@ func (d *decision) putRow(r *decided, there bool) error {
 	} else if err := errors.Join(d.tx.insertImage(r.t, r.after), d.tx.dropImage(r.t, r.key)); err != nil {
 		return err
 	}
+	d.tx.heldChanged = d.tx.heldChanged || r.where == imageHeld
 	stored, err := d.tx.tableImage(r.t, r.key) // as its columns' types make the values
 	if err == nil && stored != nil {
 		r.after = stored
@@ -276,25 +290,56 @@ func (d *decision) putRow(r *decided, there bool) error {
 // alive by newer values, wherever it is still remembered; without a column that could carry
 // them it is made anew.
 func (d *decision) log(r *decided) error {
-	switch {
-	case r.deleted():
+	if r.deleted() {
 		return d.tx.log(r.t, r.key, capture.Delete, nil)
-	case !r.written():
-		return nil
-	case !r.wasLive():
-		_, _, found, err := d.tx.readShadow(r.t, r.key)
-		if err != nil {
-			return err
-		}
-		if !found || len(r.columns) == 0 {
-			return d.tx.log(r.t, r.key, capture.Insert, nil)
-		}
 	}
-	var names []string
-	for _, column := range r.columns {
-		names = append(names, r.t.Columns[r.t.byNum[column]].Name)
+	if !r.written() {
+		return nil
+	}
+	names, err := d.news(r)
+	if err != nil {
+		return err
+	}
+	if names == nil {
+		return d.tx.log(r.t, r.key, capture.Insert, nil)
 	}
 	return d.tx.log(r.t, r.key, capture.Update, names)
+}
+
+// news are the columns of a written row that get newer stamps; nil if it is made anew. What a
+// row that comes back had counted it still has. Where a resolution is taken back, it also has
+// its former claims to unique values, if it has those values.
+func (d *decision) news(r *decided) ([]string, error) {
+	if !r.wasLive() {
+		if _, _, found, err := d.tx.readShadow(r.t, r.key); err != nil || !found {
+			return nil, err
+		}
+	}
+	var names, claims []string
+	for _, column := range r.columns {
+		name := r.t.Columns[r.t.byNum[column]].Name
+		was, known := r.before[column]
+		switch {
+		case !r.wasLive() && r.t.isCounter(name):
+		case d.undo && !r.wasLive() && !r.stepsAside && known && was == r.after[column] && r.t.claims(column):
+			claims = append(claims, name)
+		default:
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return claims, nil
+	}
+	return names, nil
+}
+
+// claims reports whether a column is in a unique index besides the key.
+func (t *table) claims(column crdt.Column) bool {
+	return slices.ContainsFunc(t.Unique, func(index schema.UniqueIndex) bool {
+		return slices.ContainsFunc(index.Parts, func(p schema.IndexPart) bool {
+			return p.Column < 0 || crdt.Column(t.numbers[p.Column]) == column // an expression: any column may be in it
+		})
+	})
 }
 
 // refuse says why a row cannot be written.

@@ -11,9 +11,6 @@ import (
 	"ravno/journal"
 )
 
-// resolvedByRavno is who resolved a conflict that was put right without a decision.
-const resolvedByRavno = "ravno"
-
 // maxChangedNamed is how many rows changed since a resolution an error names: enough to see
 // what it is about, and still one line.
 const maxChangedNamed = 3
@@ -147,20 +144,24 @@ func (s *Store) Undo(id string, how Taking) (writes []Write, err error) {
 			return err
 		}
 		d.cascade, d.undo = how.Force, true
-		again, err := d.takeBack(how.Force)
-		if err != nil {
+		if err := d.takeBack(how.Force); err != nil {
 			return err
 		}
 		if err := d.write(); err != nil {
 			return err
 		}
+		if d.reclaim { // only then are the rows where the open record says
+			if _, err := tx.fold(); err != nil {
+				return err
+			}
+			if err := d.claimAgain(); err != nil {
+				return err
+			}
+		}
 		if err := tx.reopen(&x, how); err != nil {
 			return err
 		}
 		if _, err := tx.fold(); err != nil {
-			return err
-		}
-		if err := d.claimAgain(again); err != nil {
 			return err
 		}
 		if err := d.check(); err != nil {
@@ -189,14 +190,22 @@ func (x *Conflict) mayUndo() error {
 		return fmt.Errorf("conflict %s: its resolution was taken back already, so it is open. Try: ravno conflict resolve", x.ID)
 	case x.Open:
 		return fmt.Errorf("conflict %s was never resolved: there is nothing to take back. Try: ravno conflict resolve", x.ID)
-	case x.ResolvedBy == resolvedByRavno:
-		return fmt.Errorf("conflict %s was put right by ravno itself, both rows are there: nobody decided anything that could be taken back. Try: an ordinary write in the application", x.ID)
+	case x.ResolvedBy == byItself:
+		return fmt.Errorf("conflict %s was closed by ravno itself%s: nobody decided anything that could be taken back. Try: an ordinary write in the application", x.ID, x.closedWhy())
 	case x.undo.TooLong:
 		return fmt.Errorf("conflict %s: its resolution replaced more than %d MB, which is more than a record can keep, so it cannot be taken back. Try: an ordinary write in the application", x.ID, maxUndoBytes>>20)
 	case !x.undo.kept:
 		return fmt.Errorf("conflict %s was resolved by an older ravno, which did not keep what it replaced. Try: an ordinary write in the application", x.ID)
 	}
 	return nil
+}
+
+// closedWhy is why ravno closed a record, as part of a sentence.
+func (x *Conflict) closedWhy() string {
+	if x.Note == "" {
+		return ""
+	}
+	return " (" + x.Note + ")"
 }
 
 // reopen makes the record open again; the resolution becomes part of its history.
@@ -215,32 +224,31 @@ func (tx *transaction) reopen(x *Conflict, how Taking) error {
 	return tx.record(journal.Event{Kind: conflictUndone, Server: tx.siteName(tx.state.site), Text: x.ID + " taken back by " + how.By})
 }
 
-// takeBack plans what the resolution replaced into force again. It returns the rows that
-// only moved into their tables because of what the resolution did.
-func (d *decision) takeBack(force bool) (moved []*decided, err error) {
+// takeBack plans what the resolution replaced into force again.
+func (d *decision) takeBack(force bool) error {
 	var changed []string
 	for _, was := range d.x.undo.Rows {
 		raw, err := hex.DecodeString(was.Key)
 		if err != nil {
-			return nil, fmt.Errorf("conflict %s: a key of table %s: %w", d.x.ID, was.Table, err)
+			return fmt.Errorf("conflict %s: a key of table %s: %w", d.x.ID, was.Table, err)
 		}
 		if d.tx.cat.byName[strings.ToLower(was.Table)] == nil && d.tx.state.isHub() {
 			continue // dropped since
 		}
 		r, err := d.named(was.Table, crdt.Key(raw))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r.stepsAside = was.Held
 		if was.Held && was.Wrote == nil && !was.Deleted {
 			if r.where == imageTable {
-				moved = append(moved, r)
+				d.moved = append(d.moved, r)
 			}
 			continue
 		}
 		same, err := d.takeBackRow(r, was)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if !same {
 			changed = append(changed, r.String())
@@ -252,10 +260,10 @@ func (d *decision) takeBack(force bool) (moved []*decided, err error) {
 			more = fmt.Sprintf(" and %d more rows", len(changed)-maxChangedNamed)
 			changed = changed[:maxChangedNamed]
 		}
-		return nil, fmt.Errorf("conflict %s: %s%s changed again since the resolution, and taking it back would overwrite that. Try: ravno conflict undo --force, or an ordinary write in the application",
+		return fmt.Errorf("conflict %s: %s%s changed again since the resolution, and taking it back would overwrite that. Try: ravno conflict undo --force, or an ordinary write in the application",
 			d.x.ID, strings.Join(changed, ", "), more)
 	}
-	return moved, nil
+	return nil
 }
 
 // takeBackRow plans one row. same is false if it is not as the resolution left it.
