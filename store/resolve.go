@@ -238,7 +238,7 @@ func (d *decision) keepSide(site causal.Site, name string) error {
 		if err != nil {
 			return err
 		}
-		if r.t.isCounter(c.Name) {
+		if r.t.isCounter(r.t.column(c.Name)) {
 			continue // what either side counted has happened
 		}
 		if v := c.Values[name]; v != nil && r.live() && (r.where != imageTable || !c.overtaken()) {
@@ -354,7 +354,7 @@ func (d *decision) bringBack(row sideRow, site causal.Site) error {
 	for column, v := range r.before { // what the deletion left, or what has come of it so far
 		if i, ok := r.t.byNum[column]; ok {
 			name := r.t.Columns[i].Name
-			note(map[string]string{name: encodeValue(v)}, r.t.isCounter(name))
+			note(map[string]string{name: encodeValue(v)}, r.t.isCounter(column))
 		}
 	}
 	for _, s := range d.x.detail.Sides {

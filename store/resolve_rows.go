@@ -264,6 +264,11 @@ func (d *decision) putRow(r *decided, there bool) error {
 	if whole, err := r.t.complete(r.key, r.after); err != nil || !whole {
 		return errors.Join(err, errIncomplete)
 	}
+	if !r.wasLive() { // what was counted meanwhile was counted
+		if err := d.tx.restoreCounters(r.t, r.key, r.after); err != nil {
+			return err
+		}
+	}
 	key := make([]crdt.Value, len(r.t.Key))
 	for i, k := range r.t.Key {
 		key[i] = r.after[crdt.Column(r.t.numbers[k])]
@@ -320,7 +325,7 @@ func (d *decision) news(r *decided) ([]string, error) {
 		name := r.t.Columns[r.t.byNum[column]].Name
 		was, known := r.before[column]
 		switch {
-		case !r.wasLive() && r.t.isCounter(name):
+		case !r.wasLive() && r.t.isCounter(column):
 		case d.undo && !r.wasLive() && !r.stepsAside && known && was == r.after[column] && r.t.claims(column):
 			claims = append(claims, name)
 		default:

@@ -413,3 +413,23 @@ func TestARowThatRefersToADeletedOneLosesTheReferenceWhereTheSchemaSaysSo(t *tes
 	c.level()
 	c.expect("b", "SELECT id, customer FROM orders WHERE id=2", "2|1")
 }
+
+func TestADecisionLeavesWhatBothSidesCountedAlone(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, stock INTEGER NOT NULL); INSERT INTO p VALUES(1,'soup',10),(2,'tea',10)",
+		[]Setting{{Table: "p", Class: Synced, Counters: []string{"stock"}}}, "a", "b")
+	c.at("a", "UPDATE p SET name='bean soup', stock=stock-1 WHERE id=1")
+	c.at("b", "UPDATE p SET name='lentil soup', stock=stock-2 WHERE id=1; DELETE FROM p WHERE id=2")
+	c.at("a", "UPDATE p SET name='black tea', stock=stock-3 WHERE id=2")
+	c.level()
+	for _, x := range c.open("hub") {
+		c.resolve("a", x.ID, Resolution{Keep: "a"})
+	}
+	c.level()
+	c.expect("b", "SELECT * FROM p", "1|bean soup|7\n2|black tea|7")
+	for _, x := range must(c.hub.Conflicts(true)) {
+		_, err := c.hub.Undo(x.ID, Taking{By: "admin"})
+		c.must(err)
+	}
+	c.level()
+	c.expect("a", "SELECT name, stock FROM p WHERE id=1", "lentil soup|7")
+}
