@@ -6,6 +6,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/store/internal/capture"
+	"ravno/store/internal/schema"
 )
 
 // A decision can free a unique value that a held row waits for, and taking it back has to
@@ -109,4 +110,13 @@ func (d *decision) claimAgain() error {
 		}
 	}
 	return nil
+}
+
+// claims reports whether a column is in a unique index besides the key.
+func (t *table) claims(column crdt.Column) bool {
+	return slices.ContainsFunc(t.Unique, func(index schema.UniqueIndex) bool {
+		return slices.ContainsFunc(index.Parts, func(p schema.IndexPart) bool {
+			return p.Column < 0 || crdt.Column(t.numbers[p.Column]) == column // an expression: any column may be in it
+		})
+	})
 }

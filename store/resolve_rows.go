@@ -10,7 +10,6 @@ import (
 
 	"ravno/crdt"
 	"ravno/store/internal/capture"
-	"ravno/store/internal/schema"
 	"ravno/store/internal/sqlite"
 )
 
@@ -336,15 +335,6 @@ func (d *decision) news(r *decided) ([]string, error) {
 		return claims, nil
 	}
 	return names, nil
-}
-
-// claims reports whether a column is in a unique index besides the key.
-func (t *table) claims(column crdt.Column) bool {
-	return slices.ContainsFunc(t.Unique, func(index schema.UniqueIndex) bool {
-		return slices.ContainsFunc(index.Parts, func(p schema.IndexPart) bool {
-			return p.Column < 0 || crdt.Column(t.numbers[p.Column]) == column // an expression: any column may be in it
-		})
-	})
 }
 
 // refuse says why a row cannot be written.
