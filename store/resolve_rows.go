@@ -388,14 +388,3 @@ func (d *decision) writes() ([]Write, error) {
 	}
 	return list, nil
 }
-
-// namedRow are the known values of a row, in the order of its columns.
-func (t *table) namedRow(m image) []Named {
-	var row []Named
-	for i, number := range t.numbers {
-		if v, known := m[crdt.Column(number)]; known {
-			row = append(row, Named{Name: t.Columns[i].Name, Value: v})
-		}
-	}
-	return row
-}
