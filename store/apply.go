@@ -243,7 +243,7 @@ func mayWrite(t *table, section *crdt.Section) bool {
 		return true
 	}
 	return t.Name == "ravno_conflict" && !slices.ContainsFunc(section.Columns, func(name string) bool {
-		return !slices.Contains([]string{"resolved", "resolved_by", "resolved_at", "note"}, name)
+		return !slices.Contains([]string{"resolved", "resolved_by", "resolved_at", "note", "undo"}, name)
 	})
 }
 

@@ -28,11 +28,51 @@ type Conflict struct {
 	ResolvedBy    string
 	ResolvedAt    time.Time
 	Note          string
+	Sides         []ConflictSide
+	Renumbered    *Renumbering     // of a key collision that ravno itself put right; else nil
+	History       []PastResolution // earlier resolutions, oldest first
 
 	sites       []causal.Site
+	keyHex      string
 	documentKey string // in hex
 	detail      detail
+	undo        undoing
 	revision    int64
+}
+
+// ConflictSide is one row of the document as one side left it.
+type ConflictSide struct {
+	Site    string
+	Table   string
+	Key     []Named
+	Deleted bool
+	// Subject says that the record is about this row: of two rows that claim one unique
+	// value, the one that is held.
+	Subject bool
+}
+
+// Renumbering says which row got a fresh key, because another had taken its own.
+type Renumbering struct {
+	Site     string // whose row it is
+	Table    string
+	Old, New []Named
+}
+
+// renumbering is a Renumbering in a record; keys are in hex.
+type renumbering struct {
+	Site  causal.Site `json:"site"`
+	Table string      `json:"table"`
+	Old   string      `json:"old"`
+	New   string      `json:"new"`
+}
+
+// PastResolution is a resolution that is not the record's any more: it was taken back, or
+// more was found after it.
+type PastResolution struct {
+	By, Note             string
+	At                   time.Time
+	UndoneBy, UndoneNote string
+	UndoneAt             time.Time // zero: it was not taken back
 }
 
 // ConflictColumn is one column of one row of the document, as each side has it.
@@ -44,34 +84,38 @@ type ConflictColumn struct {
 	Values  map[string]*crdt.Value  // by site; nil: the site deleted the row
 	Earlier map[string][]crdt.Value // what a site had written before its value here, and others had replaced
 	InForce *crdt.Value             // nil: the row is not there
+	Held    bool                    // the row is not there because it is held
 
 	key crdt.Key
 }
 
 // Conflicts lists the records, open ones only or all, oldest first.
 func (s *Store) Conflicts(all bool) (list []Conflict, err error) {
+	where := "revision>resolved"
+	if all {
+		where = "true"
+	}
 	err = s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
-		list, err = readConflicts(c, cat, all)
+		list, err = readConflicts(c, cat, where)
 		return err
 	})
 	return list, err
 }
 
 // FindConflict finds the one record whose identifier begins with prefix.
-func (s *Store) FindConflict(prefix string) (Conflict, error) {
-	all, err := s.Conflicts(true)
-	if err != nil {
-		return Conflict{}, err
-	}
-	return findConflict(all, prefix)
+func (s *Store) FindConflict(prefix string) (x Conflict, err error) {
+	err = s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
+		x, err = readConflict(c, cat, prefix)
+		return err
+	})
+	return x, err
 }
 
-func findConflict(all []Conflict, prefix string) (Conflict, error) {
-	var found []Conflict
-	for _, c := range all {
-		if strings.HasPrefix(c.ID, strings.ToLower(prefix)) {
-			found = append(found, c)
-		}
+func readConflict(c *sqlite.Conn, cat *catalog, prefix string) (Conflict, error) {
+	from := text(strings.ToLower(prefix))
+	found, err := readConflicts(c, cat, "id>=?1 AND id<?1||'~'", from) // identifiers are of digits below ~
+	if err != nil {
+		return Conflict{}, err
 	}
 	switch {
 	case len(found) == 0 || prefix == "":
@@ -82,31 +126,26 @@ func findConflict(all []Conflict, prefix string) (Conflict, error) {
 	return found[0], nil
 }
 
-func readConflicts(c *sqlite.Conn, cat *catalog, all bool) ([]Conflict, error) {
-	query := "SELECT " + conflictColumns + " FROM ravno_conflict"
-	if !all {
-		query += " WHERE revision>resolved"
-	}
+func readConflicts(c *sqlite.Conn, cat *catalog, where string, args ...crdt.Value) ([]Conflict, error) {
 	var list []Conflict
-	err := c.Rows(query+" ORDER BY found_at, id", nil, func(row []crdt.Value) error {
+	err := c.Rows("SELECT "+conflictColumns+" FROM ravno_conflict WHERE "+where+" ORDER BY found_at, id", args, func(row []crdt.Value) error {
 		x := Conflict{ID: row[0].Bytes(), Kind: crdt.ConflictKind(row[1].Bytes()), Table: row[2].Bytes(), DocumentTable: row[4].Bytes(),
 			FoundAt: millis(row[7].Int()), revision: row[9].Int(), Open: row[9].Int() > row[10].Int(), ResolvedBy: row[11].Bytes(),
 			ResolvedAt: millis(row[12].Int()), Note: row[13].Bytes(), sites: parseSites(row[6].Bytes())}
-		if err := json.Unmarshal([]byte(row[8].Bytes()), &x.detail); err != nil {
-			return fmt.Errorf("conflict %s: %w", x.ID, err)
-		}
+		x.keyHex = hex.EncodeToString([]byte(row[3].Bytes()))
 		x.documentKey = hex.EncodeToString([]byte(row[5].Bytes()))
 		x.Key = cat.nameKey(x.Table, crdt.Key(row[3].Bytes()))
 		x.DocumentKey = cat.nameKey(x.DocumentTable, crdt.Key(row[5].Bytes()))
+		err := x.decode(row[8].Bytes(), row[14].Bytes())
 		list = append(list, x)
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	for i := range list {
-		for _, site := range list[i].sites {
-			list[i].Sites = append(list[i].Sites, siteName(c, site))
+		if err := list[i].describe(c, cat); err != nil {
+			return nil, err
 		}
 		if err := list[i].compare(c, cat); err != nil {
 			return nil, err
@@ -114,6 +153,79 @@ func readConflicts(c *sqlite.Conn, cat *catalog, all bool) ([]Conflict, error) {
 	}
 	return list, nil
 }
+
+// decode reads what a record keeps as JSON.
+func (x *Conflict) decode(detail, undo string) error {
+	if err := json.Unmarshal([]byte(detail), &x.detail); err != nil {
+		return fmt.Errorf("conflict %s: %w", x.ID, err)
+	}
+	if undo == "" {
+		return nil
+	}
+	x.undo.kept = true
+	if err := json.Unmarshal([]byte(undo), &x.undo); err != nil {
+		return fmt.Errorf("conflict %s: what its resolution replaced: %w", x.ID, err)
+	}
+	for _, p := range x.undo.History {
+		x.History = append(x.History, PastResolution{By: p.By, Note: p.Note, At: millis(p.At), UndoneBy: p.UndoneBy, UndoneNote: p.UndoneNote, UndoneAt: millis(p.UndoneAt)})
+	}
+	return nil
+}
+
+// describe puts names to the record's numbers and keys.
+func (x *Conflict) describe(c *sqlite.Conn, cat *catalog) error {
+	for _, site := range x.sites {
+		x.Sites = append(x.Sites, siteName(c, site))
+	}
+	for _, s := range x.detail.Sides {
+		key, err := cat.nameHex(s.Table, s.Key)
+		if err != nil {
+			return fmt.Errorf("conflict %s: %w", x.ID, err)
+		}
+		x.Sides = append(x.Sides, ConflictSide{Site: siteName(c, s.Site), Table: s.Table, Key: key, Deleted: s.Deleted,
+			Subject: strings.EqualFold(s.Table, x.Table) && s.Key == x.keyHex})
+	}
+	r := x.detail.Renumbered
+	if r == nil {
+		return nil
+	}
+	before, err := cat.nameHex(r.Table, r.Old)
+	if err != nil {
+		return fmt.Errorf("conflict %s: %w", x.ID, err)
+	}
+	now, err := cat.nameHex(r.Table, r.New)
+	if err != nil {
+		return fmt.Errorf("conflict %s: %w", x.ID, err)
+	}
+	x.Renumbered = &Renumbering{Site: siteName(c, r.Site), Table: r.Table, Old: before, New: now}
+	return nil
+}
+
+func (cat *catalog) nameHex(table, key string) ([]Named, error) {
+	raw, err := hex.DecodeString(key)
+	if err != nil {
+		return nil, fmt.Errorf("a key of table %s: %w", table, err)
+	}
+	return cat.nameKey(table, crdt.Key(raw)), nil
+}
+
+// Concerns reports whether a row of the table is in the conflict, or its document's root.
+func (x *Conflict) Concerns(table string) bool {
+	return strings.EqualFold(table, x.Table) || strings.EqualFold(table, x.DocumentTable) ||
+		slices.ContainsFunc(x.Sides, func(s ConflictSide) bool { return strings.EqualFold(table, s.Table) })
+}
+
+// RowName is the unambiguous name of a row: TABLE[KEY].
+func RowName(table string, key []Named) string {
+	var values []string
+	for _, k := range key {
+		values = append(values, k.Value.String())
+	}
+	return table + "[" + strings.Join(values, ",") + "]"
+}
+
+// Spelling is the unambiguous name of a column in its conflict: TABLE[KEY].NAME.
+func (c ConflictColumn) Spelling() string { return RowName(c.Table, c.Key) + "." + c.Name }
 
 func (cat *catalog) nameKey(table string, key crdt.Key) []Named {
 	t := cat.byName[strings.ToLower(table)]
@@ -231,6 +343,7 @@ func (x *Conflict) column(tx *transaction, at cell, written map[causal.Site]stri
 	if err != nil {
 		return column, false, err
 	}
+	column.Held = where == imageHeld
 	if i, known := t.byName[strings.ToLower(at.column)]; known && where == imageTable {
 		if v, ok := now[crdt.Column(t.numbers[i])]; ok {
 			column.InForce = &v
@@ -253,8 +366,9 @@ func (x *Conflict) earlier(column *ConflictColumn, at cell) error {
 			if column.Earlier == nil {
 				column.Earlier = map[string][]crdt.Value{}
 			}
-			name := x.Sites[slices.Index(x.sites, s.Site)]
-			column.Earlier[name] = append(column.Earlier[name], v)
+			if i := slices.Index(x.sites, s.Site); i >= 0 {
+				column.Earlier[x.Sites[i]] = append(column.Earlier[x.Sites[i]], v)
+			}
 		}
 	}
 	return nil

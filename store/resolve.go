@@ -10,7 +10,6 @@ import (
 	"ravno/crdt"
 	"ravno/crdt/causal"
 	"ravno/journal"
-	"ravno/store/internal/capture"
 )
 
 // Resolution is an admin's decision on a conflict: one side as a whole, or column by column.
@@ -24,50 +23,77 @@ type Resolution struct {
 	DryRun bool
 }
 
-// Write is one thing a resolution does to a table.
+// Write is one thing a resolution, or the undoing of one, does to a table. A row as a whole
+// is deleted or comes back; otherwise it is one column.
 type Write struct {
 	Table  string
 	Key    []Named
-	Column string     // empty: the row as a whole
-	Value  crdt.Value // if Column is set
-	Delete bool
+	Column string      // empty: the row as a whole
+	Before *crdt.Value // if Column is set; nil: not known
+	Value  crdt.Value  // if Column is set
+	Delete bool        // the row as a whole is deleted; otherwise it comes back
+	Row    []Named     // the values of a row as a whole, where they are known
 }
 
 var errDryRun = errors.New("dry run")
 
 // Resolve carries out a decision: ordinary writes of this site, made in full knowledge of
-// both sides, together with who decided, when and why. They travel like any other write.
+// both sides, together with who decided, when and why, and with what they replaced, so that
+// Undo can take it back. They travel like any other write. Of two resolutions of one
+// conflict, made at two sites at once, the newer is the record's everywhere, and each value
+// is that of the newer write.
+//
+// What cannot be done is refused with the reason, and nothing is written.
 func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
 	err = s.write(func(tx *transaction) error {
 		if _, err := tx.fold(); err != nil {
 			return err
 		}
-		all, err := readConflicts(tx.c, tx.cat, true)
+		x, err := readConflict(tx.c, tx.cat, id)
 		if err != nil {
 			return err
 		}
-		x, err := findConflict(all, id)
-		if err != nil {
-			return err
+		if !x.Open && x.ResolvedBy == byItself {
+			return fmt.Errorf("conflict %s was closed by ravno itself%s: there is nothing to decide. Try: an ordinary write in the application", x.ID, x.closedWhy())
 		}
 		if !x.Open {
-			return fmt.Errorf("conflict %s was resolved already, by %s at %s. Try: an ordinary write in the application", x.ID, x.ResolvedBy, x.ResolvedAt.Format("2006-01-02 15:04"))
+			return fmt.Errorf("conflict %s was resolved already, by %s at %s. Try: ravno conflict undo, then decide again", x.ID, x.ResolvedBy, x.ResolvedAt.Format("2006-01-02 15:04"))
 		}
-		if writes, err = tx.decide(&x, r); err != nil {
+		d, err := newDecision(tx, &x)
+		if err != nil {
 			return err
 		}
-		if r.DryRun {
-			return errDryRun
+		d.cascade = true
+		if err := d.choose(r); err != nil {
+			return err
+		}
+		if err := d.write(); err != nil {
+			return err
+		}
+		kept, err := d.keepUndo()
+		if err != nil {
+			return err
 		}
 		if err := tx.changeOwn("ravno_conflict", crdt.NewKey(text(x.ID)), map[string]crdt.Value{"resolved": integer(x.revision),
-			"resolved_by": text(r.By), "resolved_at": integer(tx.now()), "note": text(r.Note)}); err != nil {
+			"resolved_by": text(r.By), "resolved_at": integer(tx.now()), "note": text(r.Note), "undo": text(kept)}); err != nil {
 			return err
 		}
 		if err := tx.record(journal.Resolved(tx.siteName(tx.state.site), x.ID, r.By)); err != nil {
 			return err
 		}
-		_, err = tx.fold()
-		return err
+		if _, err := tx.fold(); err != nil {
+			return err
+		}
+		if err := d.check(); err != nil {
+			return err
+		}
+		if writes, err = d.writes(); err != nil {
+			return err
+		}
+		if r.DryRun {
+			return errDryRun
+		}
+		return nil
 	})
 	if errors.Is(err, errDryRun) {
 		err = nil
@@ -75,44 +101,56 @@ func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
 	return writes, err
 }
 
-// decide carries a resolution out in the tables.
-func (tx *transaction) decide(x *Conflict, r Resolution) ([]Write, error) {
+// choose plans what a resolution writes.
+func (d *decision) choose(r Resolution) error {
+	x := d.x
 	if r.Keep != "" {
 		i := slices.IndexFunc(x.Sites, func(name string) bool { return strings.EqualFold(name, r.Keep) })
 		if i < 0 {
-			return nil, fmt.Errorf("conflict %s is between %s; %s is not one of them. Try: --keep %s", x.ID, strings.Join(x.Sites, " and "), r.Keep, x.Sites[0])
+			return fmt.Errorf("conflict %s is between %s; %s is not one of them. Try: --keep %s", x.ID, strings.Join(x.Sites, " and "), r.Keep, x.Sites[0])
 		}
-		return tx.keepSide(x, x.sites[i])
+		switch x.Kind {
+		case crdt.Unique:
+			return d.keepUnique(x.sites[i], x.Sites[i])
+		case crdt.ForeignKey:
+			return d.keepReference(x.sites[i])
+		}
+		return d.keepSide(x.sites[i], x.Sites[i])
 	}
 	chosen := map[int]crdt.Value{}
+	choose := func(name string, at int, v crdt.Value) error {
+		if _, twice := chosen[at]; twice {
+			return fmt.Errorf("conflict %s: %s is chosen twice. Try: each column once", x.ID, x.Columns[at].Spelling())
+		}
+		chosen[at] = v
+		return nil
+	}
 	for name, site := range r.Take {
 		at, err := x.find(name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		v, known := value(x.Columns[at].Values, site)
 		if !known {
-			return nil, fmt.Errorf("conflict %s: the value of %s at %s is not known. Try: --set %s=VALUE", x.ID, name, site, name)
+			return fmt.Errorf("conflict %s: the value of %s at %s is not known. Try: --set %s=VALUE", x.ID, name, site, name)
 		}
 		if v == nil {
-			return nil, fmt.Errorf("conflict %s: %s deleted the row of %s. Try: --keep %s", x.ID, site, name, site)
+			return fmt.Errorf("conflict %s: %s deleted the row of %s. Try: --keep %s", x.ID, site, name, site)
 		}
-		if _, twice := chosen[at]; twice {
-			return nil, fmt.Errorf("conflict %s: %s is chosen twice. Try: each column once", x.ID, x.Columns[at].Spelling())
+		if err := choose(name, at, *v); err != nil {
+			return err
 		}
-		chosen[at] = *v
 	}
 	for name, v := range r.Set {
 		at, err := x.find(name)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if _, twice := chosen[at]; twice {
-			return nil, fmt.Errorf("conflict %s: %s is chosen twice. Try: each column once", x.ID, x.Columns[at].Spelling())
+		if err := choose(name, at, v); err != nil {
+			return err
 		}
-		chosen[at] = v
 	}
-	return tx.writeColumns(x, chosen)
+	return d.setColumns(chosen)
 }
 
 func value(values map[string]*crdt.Value, site string) (*crdt.Value, bool) {
@@ -125,19 +163,24 @@ func value(values map[string]*crdt.Value, site string) (*crdt.Value, bool) {
 }
 
 // find finds the column an admin means: NAME, TABLE.NAME, or TABLE[KEY].NAME where the
-// document has several such rows.
+// document has several such rows. Of two rows that claim one value the held one is meant.
 func (x *Conflict) find(name string) (int, error) {
 	var found, spellings = []int(nil), []string(nil)
 	for i, c := range x.Columns {
-		for _, spelling := range []string{c.Name, c.Table + "." + c.Name, c.Spelling()} {
-			if strings.EqualFold(spelling, name) {
-				found = append(found, i)
-				break
-			}
+		if slices.ContainsFunc([]string{c.Name, c.Table + "." + c.Name, c.Spelling()}, func(s string) bool { return strings.EqualFold(s, name) }) {
+			found = append(found, i)
 		}
 		spellings = append(spellings, c.Spelling())
 	}
+	if x.Kind == crdt.Unique && len(found) > 1 {
+		held := slices.DeleteFunc(slices.Clone(found), func(i int) bool { return !x.isHeldRow(x.Columns[i].Table, x.Columns[i].key) })
+		if len(held) == 1 {
+			found = held
+		}
+	}
 	switch {
+	case len(found) == 0 && len(spellings) == 0:
+		return 0, fmt.Errorf("conflict %s has no column %s, nor any other. Try: --keep SITE", x.ID, name)
 	case len(found) == 0:
 		return 0, fmt.Errorf("conflict %s has no column %s. Try: one of %s", x.ID, name, strings.Join(spellings, ", "))
 	case len(found) > 1:
@@ -146,131 +189,63 @@ func (x *Conflict) find(name string) (int, error) {
 	return found[0], nil
 }
 
-// Spelling is the unambiguous name of a column in its conflict: TABLE[KEY].NAME.
-func (c ConflictColumn) Spelling() string {
-	var key []string
-	for _, k := range c.Key {
-		key = append(key, k.Value.String())
-	}
-	return c.Table + "[" + strings.Join(key, ",") + "]." + c.Name
+// isHeldRow reports whether a row is the one a unique value's conflict is about.
+func (x *Conflict) isHeldRow(table string, key crdt.Key) bool {
+	return strings.EqualFold(table, x.Table) && hex.EncodeToString([]byte(key)) == x.keyHex
 }
 
-// writeColumns writes the chosen values. Values that are in force already are written too:
-// a decision is newer than what it decided about.
-func (tx *transaction) writeColumns(x *Conflict, chosen map[int]crdt.Value) ([]Write, error) {
-	var writes []Write
-	aside := map[reference]image{} // rows that are not in their table: written when all is chosen
-	for i, c := range x.Columns {
+// setColumns plans the chosen values. Values that are in force already are written too: a
+// decision is newer than what it decided about.
+func (d *decision) setColumns(chosen map[int]crdt.Value) error {
+	for i, c := range d.x.Columns {
 		v, ok := chosen[i]
 		if !ok {
 			continue
 		}
-		t := tx.cat.byName[strings.ToLower(c.Table)]
-		column := crdt.Column(t.numbers[t.byName[strings.ToLower(c.Name)]])
-		exists, err := tx.exists(t, c.key)
-		if err != nil {
-			return nil, err
-		}
-		if exists {
-			if err := tx.updateImage(t, c.key, []crdt.Column{column}, image{column: v}); err != nil {
-				return nil, tx.refuseResolution(x, err)
-			}
-		} else if err := tx.setAside(aside, x, &c, column, v); err != nil {
-			return nil, err
-		}
-		if err := tx.log(t, c.key, capture.Update, []string{c.Name}); err != nil {
-			return nil, err
-		}
-		writes = append(writes, Write{Table: c.Table, Key: c.Key, Column: c.Name, Value: v})
-	}
-	for row, m := range aside {
-		t := tx.cat.byNumber[row.tab]
-		if whole, err := t.complete(row.key, m); err != nil || !whole {
-			return nil, errors.Join(err, fmt.Errorf("conflict %s: not every value of the row of %s is here yet. Try: again when this server is level", x.ID, t.Name))
-		}
-		if err := tx.insertImage(t, m); err != nil {
-			return nil, tx.refuseResolution(x, err)
-		}
-		if err := tx.dropImage(t, row.key); err != nil {
-			return nil, err
-		}
-	}
-	return writes, nil
-}
-
-// setAside sets a column of a row that a constraint keeps out of its table.
-func (tx *transaction) setAside(aside map[reference]image, x *Conflict, c *ConflictColumn, column crdt.Column, v crdt.Value) error {
-	t := tx.cat.byName[strings.ToLower(c.Table)]
-	row := t.reference(c.key)
-	if aside[row] == nil {
-		m, state, err := tx.readImage(t, c.key)
+		r, err := d.named(c.Table, c.key)
 		if err != nil {
 			return err
 		}
-		if state != imageHeld && state != imagePartial {
-			return fmt.Errorf("conflict %s: the row of %s is not there. Try: --keep SITE to bring it back", x.ID, c.Spelling())
+		if !r.live() {
+			return fmt.Errorf("conflict %s: the row of %s is not there. Try: --keep SITE to bring it back", d.x.ID, c.Spelling())
 		}
-		aside[row] = m
+		r.set(crdt.Column(r.t.numbers[r.t.byName[strings.ToLower(c.Name)]]), v)
 	}
-	aside[row][column] = v
 	return nil
 }
 
-func (tx *transaction) refuseResolution(x *Conflict, err error) error {
-	if isConstraint(err) {
-		return fmt.Errorf("conflict %s: the table does not take these values: %w. Try: --set COLUMN=VALUE with values that fit", x.ID, err)
-	}
-	return err
-}
-
-// keepSide puts one side's rows into force: what it wrote is written again, what it deleted
+// keepSide plans one side's rows into force: what it wrote is written again, what it deleted
 // is deleted, what others deleted and it kept whole comes back.
-func (tx *transaction) keepSide(x *Conflict, site causal.Site) ([]Write, error) {
+func (d *decision) keepSide(site causal.Site, name string) error {
+	whole := slices.ContainsFunc(d.x.detail.Sides, func(s side) bool {
+		return s.Site == site && s.Deleted && strings.EqualFold(s.Table, d.x.DocumentTable) && s.Key == d.x.documentKey
+	})
+	for _, s := range d.sides {
+		own := slices.ContainsFunc(d.sides, func(o sideRow) bool { return o.Site == site && o.row == s.row })
+		switch {
+		case s.Site == site && s.Deleted, whole && !s.Deleted:
+			s.row.delete() // the site deleted the row, or the whole document it belongs to
+		case whole:
+		case s.Site == site, s.Deleted && !own:
+			if err := d.bringBack(s, site); err != nil {
+				return err
+			}
+		}
+	}
 	chosen := map[int]crdt.Value{}
-	var writes []Write
-	name := x.Sites[slices.Index(x.sites, site)]
-	for _, s := range x.detail.Sides {
-		if s.Site != site {
-			continue
-		}
-		t := tx.cat.byName[strings.ToLower(s.Table)]
-		raw, err := hex.DecodeString(s.Key)
-		if err != nil || t == nil {
-			return nil, fmt.Errorf("conflict %s: table %s is not there any more", x.ID, s.Table)
-		}
-		write, err := tx.keepRow(x, t, crdt.Key(raw), s)
+	for i, c := range d.x.Columns {
+		r, err := d.named(c.Table, c.key)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		writes = append(writes, write...)
-	}
-	gone, err := tx.deleteRest(x, site)
-	if err != nil {
-		return nil, err
-	}
-	writes = append(writes, gone...)
-	back, err := tx.bringBack(x, site)
-	if err != nil {
-		return nil, err
-	}
-	writes = append(writes, back...)
-	for i, c := range x.Columns {
-		v, known := c.Values[name]
-		t := tx.cat.byName[strings.ToLower(c.Table)]
-		exists, err := tx.exists(t, c.key)
-		if err != nil {
-			return nil, err
+		if r.t.isCounter(r.t.column(c.Name)) {
+			continue // what either side counted has happened
 		}
-		_, kept, err := tx.readImage(t, c.key)
-		if err != nil {
-			return nil, err
-		}
-		if known && v != nil && (exists && !c.overtaken() || kept == imageHeld) {
+		if v := c.Values[name]; v != nil && r.live() && (r.where != imageTable || !c.overtaken()) {
 			chosen[i] = *v
 		}
 	}
-	more, err := tx.writeColumns(x, chosen)
-	return append(writes, more...), err
+	return d.setColumns(chosen)
 }
 
 // overtaken reports whether somebody has written the column since, in knowledge of both
@@ -287,98 +262,109 @@ func (c *ConflictColumn) overtaken() bool {
 	return c.Base == nil || *c.Base != *c.InForce
 }
 
-// deleteRest deletes, if the kept side deleted the document, the rows others wrote in it.
-func (tx *transaction) deleteRest(x *Conflict, site causal.Site) ([]Write, error) {
-	root := slices.ContainsFunc(x.detail.Sides, func(s side) bool {
-		return s.Site == site && s.Deleted && strings.EqualFold(s.Table, x.DocumentTable) && s.Key == x.documentKey
-	})
-	if !root {
-		return nil, nil
+// keepUnique plans which of the rows that claim one unique value is in its table. If both
+// are by now, there is nothing left to decide.
+func (d *decision) keepUnique(site causal.Site, name string) error {
+	var kept, others, dependents []sideRow
+	for _, s := range d.sides {
+		switch {
+		case !strings.EqualFold(s.Table, d.x.Table):
+			dependents = append(dependents, s)
+		case s.Site == site:
+			kept = append(kept, s)
+		default:
+			others = append(others, s)
+		}
 	}
-	var writes []Write
-	for _, s := range x.detail.Sides {
-		t := tx.cat.byName[strings.ToLower(s.Table)]
-		raw, err := hex.DecodeString(s.Key)
-		if s.Site == site || s.Deleted || t == nil || err != nil {
-			continue
-		}
-		s.Deleted = true
-		write, err := tx.keepRow(x, t, crdt.Key(raw), s)
-		if err != nil {
-			return nil, err
-		}
-		writes = append(writes, write...)
+	switch {
+	case len(kept) == 0:
+		return fmt.Errorf("conflict %s: neither of the rows that claim the value is of %s. Try: --set COLUMN=VALUE to give one of them another value", d.x.ID, name)
+	case len(others) == 0:
+		return fmt.Errorf("conflict %s: both rows are of %s, so --keep does not say which. Try: --set COLUMN=VALUE to give the one that is held another value", d.x.ID, name)
 	}
-	return writes, nil
-}
-
-// bringBack restores the rows of the document that another side deleted and the kept side
-// had not touched: its document is kept whole.
-func (tx *transaction) bringBack(x *Conflict, site causal.Site) ([]Write, error) {
-	var writes []Write
-	for _, s := range x.detail.Sides {
-		own := slices.ContainsFunc(x.detail.Sides, func(o side) bool { return o.Site == site && o.Table == s.Table && o.Key == s.Key })
-		t := tx.cat.byName[strings.ToLower(s.Table)]
-		raw, err := hex.DecodeString(s.Key)
-		if !s.Deleted || own || t == nil || err != nil {
-			continue
+	blocked := false
+	for _, s := range kept {
+		if err := d.bringBack(s, site); err != nil {
+			return err
 		}
-		before := side{Values: map[string]string{}}
-		for _, b := range x.detail.Before {
-			if b.Table == s.Table && b.Key == s.Key {
-				before = b
+		blocked = blocked || s.row.where != imageTable
+	}
+	for _, s := range others {
+		if s.row.where == imageHeld || s.row.where == imageTable && blocked {
+			s.row.delete()
+			if d.x.isHeldRow(s.Table, s.row.key) {
+				for _, dependent := range dependents {
+					dependent.row.delete()
+				}
 			}
 		}
-		write, err := tx.keepRow(x, t, crdt.Key(raw), before)
-		if err != nil {
-			return nil, err
-		}
-		writes = append(writes, write...)
 	}
-	return writes, nil
+	return nil
 }
 
-// keepRow deletes a row its side had deleted, or brings back a row that is gone.
-func (tx *transaction) keepRow(x *Conflict, t *table, key crdt.Key, s side) ([]Write, error) {
-	exists, err := tx.exists(t, key)
-	if err != nil {
-		return nil, err
-	}
-	named := tx.cat.nameKey(t.Name, key)
-	if s.Deleted {
-		if !exists {
-			return nil, nil
-		}
-		if err := tx.log(t, key, capture.Delete, nil); err != nil {
-			return nil, err
-		}
-		return []Write{{Table: t.Name, Key: named, Delete: true}}, tx.remove(t, key)
-	}
-	m, state, err := tx.readImage(t, key)
-	if err != nil || exists || state == imageHeld {
-		return nil, err // a held row is placed with the values chosen for it
-	}
-	if m == nil {
-		m = image{}
-	}
-	for name, encoded := range s.Values {
-		v, err := decodeValue(encoded)
-		if err != nil {
-			return nil, err
-		}
-		if i, ok := t.byName[strings.ToLower(name)]; ok {
-			m[crdt.Column(t.numbers[i])] = v
+// keepReference plans whether a row that one site deleted while another referred to it is
+// there. Who referred to it goes with it, or, where the schema says so, loses the reference.
+func (d *decision) keepReference(site causal.Site) error {
+	deleter := false
+	for _, s := range d.sides {
+		if s.Site == site && s.Deleted {
+			deleter = true
+			s.row.delete()
 		}
 	}
-	whole, err := t.complete(key, m)
-	if err != nil {
-		return nil, err
+	if deleter {
+		return nil
 	}
-	if !whole {
-		return nil, fmt.Errorf("conflict %s: not every value of the deleted row of %s is known here. Try: the same at %s, or enter the row again", x.ID, t.Name, strings.Join(x.Sites, " or "))
+	for _, s := range d.sides {
+		if s.Deleted || s.Site == site {
+			if err := d.bringBack(s, site); err != nil {
+				return err
+			}
+		}
 	}
-	if err := tx.insertImage(t, m); err != nil {
-		return nil, tx.refuseResolution(x, err)
+	return nil
+}
+
+// bringBack plans a row that is gone into its table again, as a site had it. A held row is
+// live: it is placed with whatever values are chosen for it.
+func (d *decision) bringBack(row sideRow, site causal.Site) error {
+	r := row.row
+	if r.live() && r.where != imagePartial || r.restored {
+		return nil
 	}
-	return []Write{{Table: t.Name, Key: named}}, tx.log(t, key, capture.Insert, nil)
+	known := map[string]string{}
+	note := func(values map[string]string, replace bool) {
+		for name, v := range values {
+			if _, have := known[name]; replace || !have {
+				known[name] = v
+			}
+		}
+	}
+	same := func(s side) bool { return s.Table == row.Table && s.Key == row.Key }
+	for _, s := range d.x.detail.Before {
+		if same(s) {
+			note(s.Values, false)
+		}
+	}
+	for _, s := range d.x.detail.Sides {
+		if same(s) && s.Site == site {
+			note(s.Values, true)
+		}
+	}
+	for column, v := range r.before { // what the deletion left, or what has come of it so far
+		if i, ok := r.t.byNum[column]; ok {
+			name := r.t.Columns[i].Name
+			note(map[string]string{name: encodeValue(v)}, r.t.isCounter(column))
+		}
+	}
+	for _, s := range d.x.detail.Sides {
+		if same(s) && s.Whole {
+			note(s.Values, false)
+		}
+	}
+	whole, err := r.restore(known)
+	if err == nil && !whole {
+		err = fmt.Errorf("conflict %s: not every value of the deleted row %s is known here. Try: the same at %s, or enter the row again", d.x.ID, r, strings.Join(d.x.Sites, " or "))
+	}
+	return err
 }

@@ -2,9 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
+	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -12,35 +11,65 @@ import (
 	"ravno/store"
 )
 
-const (
-	// shortIDDigits is how much of a conflict's identifier lists show: enough to tell apart
-	// more conflicts than anybody has, and few enough to type.
-	shortIDDigits = 10
-	// maxCell is how much of a value the list shows, in characters; show has it whole.
-	maxCell = 32
-)
-
-// Words for values that are not there.
-const (
-	cellDeleted = "(deleted)" // the row is not there
-	cellUnknown = "-"         // not written there, or not known here
-)
+// shortIDDigits is how much of a conflict's identifier lists show: enough to tell apart
+// more conflicts than anybody has, and few enough to type.
+const shortIDDigits = 10
 
 func newConflictCommand() *cobra.Command {
 	return group("conflict", "List, show and resolve conflicts",
 		`A conflict is one document changed on two sides at once. It never stops the flow: one side
-is in force everywhere, and both are kept until somebody decides.`, "",
-		newConflictListCommand(), newConflictShowCommand(), newConflictResolveCommand())
+is in force everywhere, and both are kept until somebody decides. A decision can be taken
+back.`, "",
+		newConflictListCommand(), newConflictShowCommand(), newConflictResolveCommand(), newConflictUndoCommand())
+}
+
+// conflictFilter selects conflicts; what is empty selects all.
+type conflictFilter struct{ table, kind string }
+
+func (f *conflictFilter) flags(c *cobra.Command) {
+	c.Flags().StringVar(&f.table, "table", "", "only conflicts with a row of this `table`")
+	c.Flags().StringVar(&f.kind, "kind", "", "only conflicts of this `kind`: "+strings.Join(kindNames(), ", "))
+	c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only without the flag
+}
+
+func (f *conflictFilter) check() error {
+	if f.kind != "" && !slices.Contains(kindNames(), f.kind) {
+		return wrongUsage("there is no kind of conflict "+f.kind, "one of "+strings.Join(kindNames(), ", "))
+	}
+	return nil
+}
+
+// conflicts reads what the filter selects, oldest first. A table that no conflict could be
+// about is an error: a mistyped name must not read as peace.
+func (f *conflictFilter) conflicts(s *store.Store, all bool) ([]store.Conflict, error) {
+	if f.table != "" {
+		tables, err := s.Tables()
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(tables, func(t store.TableInfo) bool { return strings.EqualFold(t.Table, f.table) }) {
+			return nil, fmt.Errorf("there is no table %s. Try: ravno table list", f.table)
+		}
+	}
+	found, err := s.Conflicts(all)
+	return slices.DeleteFunc(found, func(x store.Conflict) bool {
+		return f.table != "" && !x.Concerns(f.table) || f.kind != "" && x.Kind != crdt.ConflictKind(f.kind)
+	}), err
 }
 
 func newConflictListCommand() *cobra.Command {
 	var asJSON, all bool
+	var filter conflictFilter
 	c := &cobra.Command{
 		Use: "list", Short: "List the conflicts, their sides next to each other",
-		Example: "  ravno conflict list --db shop.db", Args: arguments(), Annotations: exits(exitsUsually),
+		Example: "  ravno conflict list --db shop.db\n  ravno conflict list --all --table orders --kind edit_delete",
+		Args:    arguments(), Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := filter.check(); err != nil {
+				return err
+			}
 			return withStore(c, func(s *store.Store) error {
-				conflicts, err := s.Conflicts(all)
+				conflicts, err := filter.conflicts(s, all)
 				if err != nil {
 					return err
 				}
@@ -53,13 +82,13 @@ func newConflictListCommand() *cobra.Command {
 					return printJSON(out, list)
 				}
 				if len(conflicts) == 0 {
-					note(c.ErrOrStderr(), "no conflict is open")
+					note(c.ErrOrStderr(), "no conflict is %s", map[bool]string{true: "recorded", false: "open"}[all])
 				}
 				for i, x := range conflicts {
 					if i > 0 {
 						fmt.Fprintln(out)
 					}
-					if err := showConflict(out, x, shortID(x.ID), maxCell); err != nil {
+					if err := listConflict(out, x); err != nil {
 						return err
 					}
 				}
@@ -69,14 +98,17 @@ func newConflictListCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	c.Flags().BoolVar(&all, "all", false, "resolved conflicts too")
+	filter.flags(c)
 	return c
 }
 
 func newConflictShowCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "show ID", Short: "Show one conflict whole",
-		Long:    "Shows one conflict. The beginning of its identifier is enough, if no other begins so.",
+		Use: "show ID", Short: "Show one conflict whole, and its document",
+		Long: `Shows one conflict: what happened, each column as it was before, on each side and in force,
+values that were replaced on the way, and the whole document as it is now. The beginning of
+its identifier is enough, if no other begins so.`,
 		Example: "  ravno conflict show 3f9a --db shop.db", Args: arguments("ID"), Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, args []string) error {
 			return withStore(c, func(s *store.Store) error {
@@ -84,10 +116,14 @@ func newConflictShowCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return printJSON(c.OutOrStdout(), jsonConflict(x))
+				rows, err := s.DocumentRows(x.ID)
+				if err != nil {
+					return err
 				}
-				return showConflict(c.OutOrStdout(), x, x.ID, 0)
+				if asJSON {
+					return printJSON(c.OutOrStdout(), append(jsonConflict(x), field{"rows", jsonRows(rows)}))
+				}
+				return showConflict(c.OutOrStdout(), x, rows)
 			})
 		},
 	}
@@ -96,100 +132,3 @@ func newConflictShowCommand() *cobra.Command {
 }
 
 func shortID(id string) string { return id[:min(len(id), shortIDDigits)] }
-
-// kindWords are the kinds of conflict for people.
-func kindWords(kind crdt.ConflictKind) string {
-	switch kind {
-	case crdt.EditEdit:
-		return "changed on both sides"
-	case crdt.EditDelete:
-		return "changed on one side, deleted on the other"
-	case crdt.KeyCollision:
-		return "one key given to two rows"
-	case crdt.Unique:
-		return "one unique value claimed by two rows"
-	case crdt.ForeignKey:
-		return "deleted on one side, referred to on the other"
-	}
-	return string(kind)
-}
-
-// showConflict writes one conflict, its sides next to each other. longest cuts the values,
-// 0 leaves them whole.
-func showConflict(w io.Writer, x store.Conflict, id string, longest int) error {
-	state := "open"
-	if !x.Open {
-		state = "resolved"
-	}
-	fmt.Fprintf(w, "%s  %s  %s %s: %s\n", id, state, visible(x.DocumentTable), visible(namedText(x.DocumentKey)), kindWords(x.Kind))
-	fmt.Fprintf(w, "  %s, found %s\n", visible(strings.Join(x.Sites, " and ")), minute(x.FoundAt))
-	if !x.Open {
-		words := "  resolved by " + x.ResolvedBy + ", " + minute(x.ResolvedAt)
-		if x.Note != "" {
-			words += ": " + x.Note
-		}
-		fmt.Fprintln(w, visible(words))
-	}
-	head := []string{"COLUMN", "BEFORE"}
-	for _, site := range x.Sites {
-		head = append(head, strings.ToUpper(site))
-	}
-	rows := [][]string{append(head, "IN FORCE")}
-	section := rowOf(x.DocumentTable, x.DocumentKey)
-	for _, column := range x.Columns {
-		if of := rowOf(column.Table, column.Key); of != section {
-			section = of
-			rows = append(rows, []string{of}) // one cell alone does not widen its column
-		}
-		row := []string{column.Name, cell(column.Base, column.Base != nil, longest)}
-		for _, site := range x.Sites {
-			v, known := column.Values[site]
-			row = append(row, cell(v, known, longest))
-		}
-		rows = append(rows, append(row, cell(column.InForce, true, longest)))
-	}
-	return grid(w, "  ", rows)
-}
-
-// rowOf names a row of a document.
-func rowOf(table string, key []store.Named) string { return table + " " + namedText(key) }
-
-// cell is a value for people, cut if it is longer than longest (0: never).
-func cell(v *crdt.Value, known bool, longest int) string {
-	switch {
-	case !known:
-		return cellUnknown
-	case v == nil:
-		return cellDeleted
-	}
-	text := visible(literal(*v))
-	if longest > 0 && utf8.RuneCountInString(text) > longest {
-		text = string([]rune(text)[:longest-1]) + "…"
-	}
-	return text
-}
-
-func jsonConflict(x store.Conflict) object {
-	state, resolved := "open", any(nil)
-	if !x.Open {
-		state, resolved = "resolved", object{{"by", x.ResolvedBy}, {"at", jsonTime(x.ResolvedAt)}, {"note", x.Note}}
-	}
-	columns := []object{}
-	for _, column := range x.Columns {
-		values := object{}
-		for _, site := range x.Sites {
-			if v, known := column.Values[site]; known {
-				values = append(values, field{site, jsonPointer(v)})
-			}
-		}
-		columns = append(columns, object{{"name", column.Name}, {"base", jsonPointer(column.Base)}, {"values", values},
-			{"in_force", jsonPointer(column.InForce)}, {"table", column.Table}, {"key", jsonNamed(column.Key)}})
-	}
-	sites := x.Sites
-	if sites == nil {
-		sites = []string{}
-	}
-	return object{{"id", x.ID}, {"kind", string(x.Kind)}, {"table", x.Table}, {"key", jsonNamed(x.Key)},
-		{"document", object{{"table", x.DocumentTable}, {"key", jsonNamed(x.DocumentKey)}}}, {"sites", sites},
-		{"found_at", jsonTime(x.FoundAt)}, {"state", state}, {"columns", columns}, {"resolved", resolved}}
-}

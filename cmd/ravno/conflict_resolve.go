@@ -2,12 +2,14 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/user"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,51 +19,47 @@ import (
 
 // resolveFlags are the flags of conflict resolve as given.
 type resolveFlags struct {
-	keep, note string
-	take, set  []string
-	dryRun     bool
+	keep, note          string
+	take, set           []string
+	dryRun, all, asJSON bool
+	filter              conflictFilter
 }
 
 func newConflictResolveCommand() *cobra.Command {
 	var f resolveFlags
-	var asJSON bool
 	c := &cobra.Command{
-		Use: "resolve ID", Short: "Decide a conflict",
+		Use: "resolve ID | --all", Short: "Decide a conflict, or all of them",
 		Long: `Decides a conflict: one side as a whole (--keep), or column by column (--take, --set).
 The decision is written like any other change, and travels with who made it, when and why.
+It can be taken back with ravno conflict undo.
+
+Of two rows that claim one unique value, --keep says whose is in its table; the other is
+deleted, and stays whole in the record. --set gives the row that is held another value, so
+that both are there. Rows that refer to a deleted row go with it where the schema or the
+document says so; where they do not, they have to be changed first.
+
+With --all every open conflict is decided by itself, for one side: those that cannot be are
+named with the reason, and the others are done.
 
 ` + literalRules + `
 COLUMN may be written TABLE.COLUMN or TABLE[KEY].COLUMN where the bare name is not clear.`,
 		Example: `  ravno conflict resolve 3f9a --keep restaurant-1 --note "asked Maria"
-  ravno conflict resolve 3f9a --take guests=central --set total=12.50 --dry-run`,
-		Args: arguments("ID"), Annotations: exits(exitsUsually),
+  ravno conflict resolve 3f9a --take guests=central --set total=12.50 --dry-run
+  ravno conflict resolve --all --table orders --keep central --dry-run`,
+		Args: f.arguments, Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, args []string) error {
 			decision, err := f.resolution()
 			if err != nil {
 				return err
 			}
 			return withStore(c, func(s *store.Store) error {
-				x, err := s.FindConflict(args[0])
-				if err != nil {
+				if decision.By, err = decider(s); err != nil {
 					return err
 				}
-				self, err := s.Self()
-				if err != nil {
-					return err
+				if f.all {
+					return f.resolveAll(c, s, decision)
 				}
-				f.keepText(x, decision.Set)
-				decision.By = whoAmI() + "@" + self.Name
-				writes, err := s.Resolve(x.ID, decision)
-				if err != nil {
-					return err
-				}
-				if !f.dryRun {
-					pokeDaemon(c, s)
-				}
-				if asJSON {
-					return printJSON(c.OutOrStdout(), jsonResolution(x.ID, f.dryRun, writes))
-				}
-				return showResolution(c.OutOrStdout(), x.ID, f.dryRun, writes)
+				return f.resolveOne(c, s, args[0], decision)
 			})
 		},
 	}
@@ -70,8 +68,87 @@ COLUMN may be written TABLE.COLUMN or TABLE[KEY].COLUMN where the bare name is n
 	c.Flags().StringArrayVar(&f.set, "set", nil, "`COLUMN=VALUE`: this column with a value of your own (repeatable)")
 	c.Flags().StringVar(&f.note, "note", "", "`text` kept with the decision")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be written, and write nothing")
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	c.Flags().BoolVar(&f.all, "all", false, "every open conflict, each by itself (with --keep)")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
+	f.filter.flags(c)
 	return c
+}
+
+// arguments wants one conflict, or --all and none.
+func (f *resolveFlags) arguments(c *cobra.Command, args []string) error {
+	if f.all && len(args) > 0 {
+		return wrongUsage(fmt.Sprintf("--all decides every conflict, so there is nothing for %q", args[0]), "either --all, or one identifier")
+	}
+	if f.all {
+		return nil
+	}
+	return arguments("ID")(c, args)
+}
+
+func (f *resolveFlags) resolveOne(c *cobra.Command, s *store.Store, id string, decision store.Resolution) error {
+	x, err := s.FindConflict(id)
+	if err != nil {
+		return err
+	}
+	f.keepText(x, decision.Set)
+	writes, err := s.Resolve(x.ID, decision)
+	if err != nil {
+		return err
+	}
+	if !f.dryRun {
+		pokeDaemon(c, s)
+	}
+	if f.asJSON {
+		return printJSON(c.OutOrStdout(), jsonResolution(x.ID, f.dryRun, writes))
+	}
+	return showResolution(c.OutOrStdout(), x.ID, f.dryRun, writes)
+}
+
+// resolveAll decides each conflict by itself. What cannot be decided is said and left open;
+// trouble with the file ends it.
+func (f *resolveFlags) resolveAll(c *cobra.Command, s *store.Store, decision store.Resolution) error {
+	conflicts, err := f.filter.conflicts(s, false)
+	if err != nil {
+		return err
+	}
+	results, failed, told := []object{}, 0, time.Now()
+	for i, x := range conflicts {
+		writes, err := s.Resolve(x.ID, decision)
+		var file *store.FileError
+		switch {
+		case errors.As(err, &file):
+			return fmt.Errorf("after %d of %d conflicts: %w", i, len(conflicts), err)
+		case err != nil:
+			failed++
+			printError(c.ErrOrStderr(), err, "ravno conflict show "+shortID(x.ID))
+			results = append(results, object{{"id", x.ID}, {"dry_run", f.dryRun}, {"writes", []object{}}, {"error", err.Error()}})
+		case f.asJSON:
+			results = append(results, append(jsonResolution(x.ID, f.dryRun, writes), field{"error", nil}))
+		default:
+			if err := showResolution(c.OutOrStdout(), x.ID, f.dryRun, writes); err != nil {
+				return err
+			}
+		}
+		if f.asJSON && time.Since(told) >= progressEvery {
+			told = time.Now()
+			note(c.ErrOrStderr(), "resolving: %d of %d", i+1, len(conflicts))
+		}
+	}
+	if !f.dryRun && failed < len(conflicts) {
+		pokeDaemon(c, s)
+	}
+	if f.asJSON {
+		if err := printJSON(c.OutOrStdout(), results); err != nil {
+			return err
+		}
+	}
+	if len(conflicts) == 0 {
+		note(c.ErrOrStderr(), "no conflict is open")
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %s could not be resolved. Try: ravno conflict show for each, then decide it by itself", failed, counted(int64(len(conflicts)), "conflict"))
+	}
+	return nil
 }
 
 // resolution checks the flags.
@@ -80,6 +157,15 @@ func (f *resolveFlags) resolution() (store.Resolution, error) {
 	columns := len(f.take) + len(f.set)
 	if f.keep == "" && columns == 0 {
 		return r, wrongUsage("ravno conflict resolve: no decision given", "--keep SERVER, --take COLUMN=SERVER or --set COLUMN=VALUE")
+	}
+	if err := f.filter.check(); err != nil {
+		return r, err
+	}
+	if !f.all && f.filter != (conflictFilter{}) {
+		return r, wrongUsage("--table and --kind select among all conflicts", "them with --all, or one identifier without them")
+	}
+	if f.all && f.keep == "" {
+		return r, wrongUsage("--all decides for one side, and --take and --set are for one conflict", "--all --keep SERVER")
 	}
 	if f.keep != "" && columns > 0 {
 		return r, wrongUsage("--keep decides everything, so there is nothing for --take and --set", "either --keep, or --take and --set")
@@ -171,6 +257,12 @@ func cutSet(given string) (column, value string, ok bool) {
 	return given[:from+at], given[from+at+1:], true
 }
 
+// decider is who decides, and at which server.
+func decider(s *store.Store) (string, error) {
+	self, err := s.Self()
+	return whoAmI() + "@" + self.Name, err
+}
+
 // whoAmI is the person behind the command, behind sudo too.
 func whoAmI() string {
 	if name := os.Getenv("SUDO_USER"); name != "" {
@@ -197,12 +289,12 @@ func jsonResolution(id string, dryRun bool, writes []store.Write) object {
 	for _, w := range writes {
 		o := object{{"table", w.Table}, {"key", jsonNamed(w.Key)}}
 		switch {
-		case w.Delete:
-			o = append(o, field{"delete", true})
 		case w.Column != "":
-			o = append(o, field{"column", w.Column}, field{"value", jsonValue(w.Value)})
+			o = append(o, field{"column", w.Column}, field{"before", jsonPointer(w.Before)}, field{"value", jsonValue(w.Value)})
+		case w.Delete:
+			o = append(o, field{"delete", true}, field{"row", jsonNamed(w.Row)})
 		default:
-			o = append(o, field{"restore", true})
+			o = append(o, field{"restore", true}, field{"row", jsonNamed(w.Row)})
 		}
 		list = append(list, o)
 	}
@@ -210,19 +302,26 @@ func jsonResolution(id string, dryRun bool, writes []store.Write) object {
 }
 
 func showResolution(w io.Writer, id string, dryRun bool, writes []store.Write) error {
-	head := "resolved " + id + "; written:"
 	if dryRun {
-		head = id + " is still open; this would be written:"
+		return showWrites(w, id+" is still open; this would be written:", writes)
 	}
+	return showWrites(w, "resolved "+id+"; written:", writes)
+}
+
+// showWrites lists what a decision does to the tables, below a line of its own.
+func showWrites(w io.Writer, head string, writes []store.Write) error {
 	fmt.Fprintln(w, head)
 	var rows [][]string
 	for _, x := range writes {
-		what := "the row comes back"
+		what := "the row comes back: " + namedText(x.Row)
 		switch {
-		case x.Delete:
-			what = "the row is deleted"
 		case x.Column != "":
 			what = x.Column + " = " + literal(x.Value)
+			if x.Before != nil && *x.Before != x.Value {
+				what = x.Column + ": " + literal(*x.Before) + " -> " + literal(x.Value)
+			}
+		case x.Delete:
+			what = "the row is deleted: " + namedText(x.Row)
 		}
 		rows = append(rows, []string{x.Table, namedText(x.Key), what})
 	}

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"testing"
+
+	"ravno/crdt"
+)
+
+// claimed makes two rows of two sites that claim one value. The row of b is held.
+func claimed(t *testing.T) (c *chain, id string) {
+	c = newChain(t, customers, nil, "a", "b")
+	c.at("a", "INSERT INTO customer VALUES(8,'dup','of a')")
+	c.at("b", "INSERT INTO customer VALUES(9,'dup','of b'); INSERT INTO orders VALUES(19,9,1); INSERT INTO line VALUES('of b',19,1)")
+	c.level()
+	c.expect("hub", "SELECT id FROM customer WHERE code='dup'", "8")
+	open := c.open("a")
+	if len(open) != 1 || open[0].Kind != crdt.Unique {
+		t.Fatalf("%+v", open)
+	}
+	return c, open[0].ID
+}
+
+func TestOfTwoRowsThatClaimOneValueTheKeptOneIsInItsTable(t *testing.T) {
+	for _, play := range []struct {
+		name, after string
+		r           Resolution
+	}{
+		{"the held one is kept", "9|dup|of b|1", Resolution{Keep: "b"}},
+		{"the one in force is kept", "8|dup|of a|NULL", Resolution{Keep: "a"}},
+		{"the held one gets another value", "8|dup|of a|NULL\n9|other|of b|1", Resolution{Set: map[string]crdt.Value{"code": text("other")}}},
+		{"the one in force gets another value", "8|other|of a|NULL\n9|dup|of b|1", Resolution{Set: map[string]crdt.Value{"customer[8].code": text("other")}}},
+	} {
+		for _, site := range []string{"hub", "b"} {
+			t.Run(play.name+", taken back at "+site, func(t *testing.T) {
+				c, id := claimed(t)
+				const all = "SELECT customer.*, qty FROM customer LEFT JOIN orders ON customer=customer.id LEFT JOIN line ON orders=orders.id WHERE customer.id>2 ORDER BY customer.id"
+				dry := play.r
+				dry.DryRun = true
+				planned := c.resolve("a", id, dry)
+				c.expect("a", all, "8|dup|of a|NULL")
+				writes := c.resolve("a", id, play.r)
+				if len(writes) == 0 || len(writes) != len(planned) {
+					t.Errorf("written %+v, planned %+v", writes, planned)
+				}
+				c.level()
+				c.expect("hub", all, play.after)
+				c.expect("b", "SELECT count(*) FROM ravno_image WHERE state='held'", "0")
+
+				_, err := c.nodes["b"].Undo(id, Taking{By: "admin@b", DryRun: true})
+				c.must(err)
+				c.expect(site, all, play.after)
+				_, err = c.store(site).Undo(id, Taking{By: "admin"})
+				c.must(err)
+				c.expect(site, all, "8|dup|of a|NULL")
+				c.level()
+				c.expect("a", all, "8|dup|of a|NULL")
+				c.expect("hub", "SELECT count(*) FROM ravno_image WHERE state='held'", "3")
+				if open := c.open("hub"); len(open) != 1 || open[0].ID != id {
+					t.Errorf("open at the hub: %s", c.conflicts("hub"))
+				}
+			})
+		}
+	}
+}
+
+func TestTwoRowsOfOneSiteAreNotKeptBySite(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.at("a", "INSERT INTO customer VALUES(8,'x','of a'); INSERT INTO customer VALUES(9,'y','of a')")
+	c.level()
+	whole := func(id int64) side {
+		return side{Site: 2, Table: "customer", Key: hexKey(number(id)), Whole: true, Values: encoded(map[string]crdt.Value{"code": text("x"), "name": text("of a")})}
+	}
+	c.record("aaaa", crdt.Unique, "customer", crdt.NewKey(number(9)), "2", "", detail{Sides: []side{whole(8), whole(9)}})
+	_, err := c.hub.Resolve("aaaa", Resolution{Keep: "a", By: "admin"})
+	c.refused(err, "both rows are of a")
+	_, err = c.hub.Resolve("aaaa", Resolution{Set: map[string]crdt.Value{"code": text("x")}, By: "admin"})
+	c.refused(err, "UNIQUE")
+	c.resolve("hub", "aaaa", Resolution{Set: map[string]crdt.Value{"code": text("two")}})
+	c.level()
+	c.expect("a", "SELECT code FROM customer WHERE id>7 ORDER BY id", "x\ntwo")
+}
+
+// referred makes a customer that a deleted while b referred to it: it is in force again.
+func referred(t *testing.T) (c *chain, id string) {
+	c = newChain(t, customers, nil, "a", "b")
+	c.at("hub", "INSERT INTO customer VALUES(7,'guest','Guest')")
+	c.level()
+	c.at("a", "DELETE FROM customer WHERE id=7")
+	c.at("b", "INSERT INTO orders VALUES(12,7,5); INSERT INTO line VALUES('z',12,1)")
+	c.level()
+	open := c.open("b")
+	if len(open) != 1 || open[0].Kind != crdt.ForeignKey {
+		t.Fatalf("%+v", open)
+	}
+	return c, open[0].ID
+}
+
+func TestOfARowDeletedHereAndReferredToThereTheKeptSideIsInForce(t *testing.T) {
+	const counts = "SELECT (SELECT count(*) FROM customer WHERE id=7), (SELECT count(*) FROM orders WHERE id=12), (SELECT count(*) FROM line WHERE id='z')"
+	c, id := referred(t)
+	if writes := c.resolve("b", id, Resolution{Keep: "b"}); len(writes) != 0 {
+		t.Errorf("%+v", writes)
+	}
+	c.level()
+	_, err := c.hub.Undo(id, Taking{By: "admin"})
+	c.must(err)
+	c.level()
+	c.expect("a", counts, "1|1|1")
+	if writes := c.resolve("b", id, Resolution{Keep: "a"}); len(writes) != 3 {
+		t.Errorf("%+v", writes)
+	}
+	c.level()
+	c.expect("a", counts, "0|0|0")
+	_, err = c.hub.Undo(id, Taking{By: "admin"})
+	c.must(err)
+	c.level()
+	c.expect("b", counts, "1|1|1")
+	c.expect("b", "SELECT * FROM customer WHERE id=7", "7|guest|Guest")
+	c.at("b", "INSERT INTO orders VALUES(14,7,5)") // nobody had this in mind
+	c.level()
+	_, err = c.hub.Resolve(id, Resolution{Keep: "a", By: "admin"})
+	c.refused(err, "orders[14] refers to it")
+}
+
+func TestAKeyThatRavnoGaveAnewIsSaidInTheRecord(t *testing.T) {
+	c := newChain(t, customers, nil, "a", "b")
+	c.record("cccc", crdt.KeyCollision, "orders", crdt.NewKey(number(2)), "2,3", byItself, map[string]any{
+		"sides":      []side{{Site: 3, Table: "orders", Key: hexKey(number(2)), Whole: true, Values: map[string]string{}}},
+		"renumbered": map[string]any{"site": 3, "table": "orders", "old": hexKey(number(2)), "new": hexKey(number(205))}})
+	c.level()
+	x := c.conflict("a", "cccc")
+	if x.Open || x.Renumbered == nil || x.Renumbered.Site != "b" || RowName(x.Renumbered.Table, x.Renumbered.New) != "orders[205]" || RowName("orders", x.Renumbered.Old) != "orders[2]" {
+		t.Errorf("%+v", x.Renumbered)
+	}
+	_, err := c.hub.Undo("cccc", Taking{By: "admin"})
+	c.refused(err, "closed by ravno itself")
+	_, err = c.hub.Resolve("cccc", Resolution{Keep: "a", By: "admin"})
+	c.refused(err, "closed by ravno itself")
+	if n := len(c.open("a")); n != 0 {
+		t.Errorf("%d open", n)
+	}
+}
