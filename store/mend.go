@@ -360,11 +360,10 @@ func (x *mending) refer(l *link, child crdt.Key, row crdt.Row, t *table, key crd
 	if _, state, err := x.tx.readImage(t, key); err != nil {
 		return err
 	} else if l.document && state == imageRemains {
-		root, err := x.tx.root(t, key, nil)
-		if err == nil && !slices.Contains(x.tx.clashed, root) {
-			x.tx.clashed = append(x.tx.clashed, root)
+		if ref := t.reference(key); !slices.Contains(x.tx.clashed, ref) {
+			x.tx.clashed = append(x.tx.clashed, ref)
 		}
-		return err
+		return nil
 	}
 	parent, _, _, err := x.tx.readShadow(t, key)
 	if err != nil {
@@ -503,24 +502,27 @@ func (x *mending) kill(t *table, key crdt.Key) error {
 	return x.tx.log(t, key, capture.Delete, nil)
 }
 
-// document decides, of a document deleted at one site and edited at another, which is in
-// force: the newer one, as a whole.
+// document decides, of a document, or of a row in it with all that is below, which was
+// deleted at one site and edited at another, which is in force: the newer one, as a whole.
 func (x *mending) document(d reference) error {
 	tx, t := x.tx, x.tx.cat.byNumber[d.tab]
 	if t == nil {
 		return nil
 	}
-	root, _, found, err := tx.readShadow(t, d.key)
+	root, document, found, err := tx.readShadow(t, d.key)
 	if err != nil || !found || root.Death.Stamp.IsZero() {
-		return err // only parts of it were deleted
+		return err // only parts of it were deleted, and nothing is left below them
+	}
+	if document == (reference{}) {
+		document = d
 	}
 	if x.back[d] {
 		return nil
 	}
 	if root.Live() {
-		return x.bringBackRest(d, root.Death)
+		return x.bringBackRest(document, root.Death)
 	}
-	parts, err := tx.leftOver(d)
+	parts, err := tx.leftOver(d, document)
 	if err != nil || len(parts) == 0 {
 		return err
 	}
@@ -549,29 +551,15 @@ func (x *mending) document(d reference) error {
 	return nil
 }
 
-// leftOver are the rows of a deleted document that are in their tables all the same.
-func (tx *transaction) leftOver(d reference) (parts []reference, err error) {
-	dead := []reference{d}
-	err = tx.c.Rows("SELECT DISTINCT tab, key FROM ravno_touch WHERE document=? AND dead=1", []crdt.Value{d.encode()}, func(row []crdt.Value) error {
-		dead = append(dead, reference{tab: row[0].Int(), key: crdt.Key(row[1].Bytes())})
-		return nil
-	})
+// leftOver are the rows below a deleted row of a document that are in their tables all the
+// same: those that refer to it, or to rows that were deleted below it.
+func (tx *transaction) leftOver(d, document reference) (parts []reference, err error) {
+	dead, err := tx.deadBelow(d, document)
 	if err != nil {
 		return nil, err
 	}
-	for _, ref := range dead {
-		t := tx.cat.byNumber[ref.tab]
-		if t == nil {
-			continue
-		}
-		m, state, err := tx.readImage(t, ref.key)
-		if err != nil {
-			return nil, err
-		}
-		if state != imageRemains {
-			continue
-		}
-		below, err := tx.parts(t, m)
+	for ref, m := range dead {
+		below, err := tx.parts(tx.cat.byNumber[ref.tab], m)
 		if err != nil {
 			return nil, err
 		}
@@ -582,6 +570,64 @@ func (tx *transaction) leftOver(d reference) (parts []reference, err error) {
 		}
 	}
 	return parts, nil
+}
+
+// deadBelow are the remains of a deleted row of a document and of the deleted rows below it.
+func (tx *transaction) deadBelow(d, document reference) (map[reference]image, error) {
+	remains := map[reference]image{}
+	candidates := []reference{d}
+	err := tx.c.Rows("SELECT DISTINCT tab, key FROM ravno_touch WHERE document=? AND dead=1", []crdt.Value{document.encode()}, func(row []crdt.Value) error {
+		candidates = append(candidates, reference{tab: row[0].Int(), key: crdt.Key(row[1].Bytes())})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range candidates {
+		t := tx.cat.byNumber[ref.tab]
+		if t == nil {
+			continue
+		}
+		m, state, err := tx.readImage(t, ref.key)
+		if err != nil {
+			return nil, err
+		}
+		if state == imageRemains {
+			remains[ref] = m
+		}
+	}
+	below := map[reference]image{}
+	if m, ok := remains[d]; ok {
+		below[d] = m
+	}
+	for grown := true; grown; {
+		grown = false
+		for ref, m := range remains {
+			if _, known := below[ref]; !known && tx.isBelow(ref, m, below) {
+				below[ref], grown = m, true
+			}
+		}
+	}
+	return below, nil
+}
+
+// isBelow reports whether a row's document reference is to one of some others.
+func (tx *transaction) isBelow(ref reference, m image, others map[reference]image) bool {
+	for _, l := range tx.cat.byNumber[ref.tab].up {
+		reference, ok := l.reference(m)
+		if !l.document || !ok {
+			continue
+		}
+		for other, values := range others {
+			if other.tab != l.parent.number {
+				continue
+			}
+			if referred, ok := l.referred(values); ok && l.sameReference(reference, referred) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // parts are the rows below a row in its document that are in their tables.
