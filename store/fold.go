@@ -195,7 +195,7 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 	if err != nil {
 		return false, err
 	}
-	if born := f.born && exists && f.t.alone; tx.state.isHub() && !f.t.own && !born {
+	if born := f.born && exists && f.t.alone; tx.state.isHub() && !f.t.own && !born && !tx.mending {
 		if exists && f.onlyCounts() {
 			err = tx.touchCounted(document, f.t, f.key, tx.state.site)
 		} else {

@@ -289,7 +289,9 @@ func (tx *transaction) mend(author causal.Site, applied *Applied) error {
 	}
 	applied.Conflicts += mending.recorded
 	if mending.wrote {
+		tx.mending = true // what is mended is no side of its own in anybody's conflict
 		_, err := tx.fold()
+		tx.mending = false
 		return err
 	}
 	return nil

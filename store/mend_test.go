@@ -161,3 +161,19 @@ func TestHeldRowsThatReferToEachOtherComeBackTogether(t *testing.T) {
 	c.level()
 	c.expectAll("SELECT (SELECT group_concat(id) FROM p), (SELECT group_concat(id) FROM q)", "pa,pb|qa,qb")
 }
+
+func TestMendingMakesTheHubNoSideOfTheConflict(t *testing.T) {
+	c := newChain(t, shop, nil, "a", "b")
+	c.at("a", "DELETE FROM line; DELETE FROM sale")
+	c.up("a")
+	c.at("b", "UPDATE sale SET lines=9")
+	c.up("b")
+	c.at("b", "UPDATE line SET n=3 WHERE id='l2'")
+	c.level()
+	c.expectAll("SELECT (SELECT lines FROM sale), (SELECT count(*) FROM line)", "9|2")
+	for _, x := range c.open("b") {
+		if len(x.Sites) != 2 || x.Sites[0] != "a" || x.Sites[1] != "b" {
+			t.Errorf("%s between %v", x.Kind, x.Sites)
+		}
+	}
+}

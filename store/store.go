@@ -213,6 +213,7 @@ type transaction struct {
 	span       Span
 	renames    renames
 	collisions []collision
+	mending    bool
 	news       *news                         // what the delta did to rows that refer, or are referred to
 	clashed    []reference                   // documents that one side deleted and another edited
 	deleted    map[*table]map[crdt.Key]image // rows the application deleted since the last fold
