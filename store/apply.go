@@ -292,6 +292,9 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	position := sent.position
 	if author != 0 {
 		position = tx.position()
+		if err := tx.noteDecision(m); err != nil {
+			return err
+		}
 		if document, err = tx.judge(m, applied); err != nil {
 			return err
 		}

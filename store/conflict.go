@@ -187,8 +187,7 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 	if root == nil {
 		root, d = m.t, m.t.reference(m.change.Key)
 	}
-	row, err := tx.c.Row(`SELECT id, kind, sites, detail, revision FROM ravno_conflict
-		WHERE document_tab=? AND document_key=? AND revision>resolved AND kind<>'unique' ORDER BY found_at, id LIMIT 1`, text(root.Name), blob(d.key))
+	row, decided, err := tx.recordOf(root, d)
 	if err != nil {
 		return false, err
 	}
@@ -216,8 +215,12 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 		return false, err
 	}
 	if row != nil {
-		return true, tx.changeOwn("ravno_conflict", crdt.NewKey(row[0]), map[string]crdt.Value{"kind": text(string(kind)),
-			"sites": text(formatSites(sites)), "detail": text(string(encoded)), "revision": integer(row[4].Int() + 1)})
+		values := map[string]crdt.Value{"kind": text(string(kind)), "sites": text(formatSites(sites)), "detail": text(string(encoded)),
+			"revision": integer(row[4].Int() + 1)}
+		if decided {
+			values["resolved"] = values["revision"]
+		}
+		return true, tx.changeOwn("ravno_conflict", crdt.NewKey(row[0]), values)
 	}
 	document := crdt.Document{Table: root.Name, Key: d.key}
 	id := crdt.ConflictID(document, m.claim(), claims)
@@ -231,6 +234,49 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 		return false, err
 	}
 	return true, tx.record(journal.Found(tx.siteName(m.author), string(kind), root.Name, id))
+}
+
+// recordOf finds the record that a conflict of a document goes into: the open one, or the one
+// which two sites have just resolved without knowing of each other. Then the conflict is
+// between their decisions, the newer of which is in force, and needs no third.
+func (tx *transaction) recordOf(root *table, d reference) (row []crdt.Value, decided bool, err error) {
+	const columns = "SELECT id, kind, sites, detail, revision FROM ravno_conflict "
+	if id, ok := tx.decided[d]; ok {
+		row, err = tx.c.Row(columns+"WHERE id=?", text(id))
+		return row, row != nil, err
+	}
+	row, err = tx.c.Row(columns+`WHERE document_tab=? AND document_key=? AND revision>resolved AND kind<>'unique'
+		ORDER BY found_at, id LIMIT 1`, text(root.Name), blob(d.key))
+	return row, false, err
+}
+
+// noteDecision remembers that a node has resolved a conflict which another site had resolved
+// already, unknown to it.
+func (tx *transaction) noteDecision(m *merging) error {
+	if m.t.Name != "ravno_conflict" || !m.present {
+		return nil
+	}
+	resolved := crdt.Column(m.t.numbers[m.t.Column("resolved")])
+	before := m.row.Version(resolved)
+	if before.Stamp.IsZero() || before.Stamp.Site == m.author || before.Position <= tx.span.Seen ||
+		!slices.ContainsFunc(m.change.Registers, func(r crdt.Register) bool { return r.Column == resolved }) {
+		return nil
+	}
+	values, err := m.change.Key.Values()
+	if err != nil {
+		return err
+	}
+	row, err := tx.c.Row("SELECT document_tab, document_key, resolved FROM ravno_conflict WHERE id=?", values[0])
+	if err != nil || row == nil || row[2].Int() == 0 {
+		return err
+	}
+	if root := tx.cat.byName[strings.ToLower(row[0].Bytes())]; root != nil {
+		if tx.decided == nil {
+			tx.decided = map[reference]string{}
+		}
+		tx.decided[root.reference(crdt.Key(row[1].Bytes()))] = values[0].Bytes()
+	}
+	return nil
 }
 
 // authorSide is what the change itself says.

@@ -213,7 +213,8 @@ type transaction struct {
 	span       Span
 	renames    renames
 	collisions []collision
-	mending    bool
+	mending    bool                          // the fold is of what was mended
+	decided    map[reference]string          // documents whose conflict two sites have resolved at once, with its identifier
 	news       *news                         // what the delta did to rows that refer, or are referred to
 	clashed    []reference                   // documents that one side deleted and another edited
 	deleted    map[*table]map[crdt.Key]image // rows the application deleted since the last fold
