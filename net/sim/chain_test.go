@@ -15,7 +15,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
-	"testing"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // the application's own SQLite
@@ -48,14 +48,15 @@ type template struct {
 	names []string // the hub first
 }
 
-// newTemplate enrols a hub and nodes over a schema.
-func newTemplate(t *testing.T, schema string, settings []store.Setting, names ...string) *template {
+// newTemplate enrols a hub and nodes over a schema, under false time: what is stamped here
+// must not be younger than all that follows.
+func newTemplate(t checker, dir, schema string, settings []store.Setting, names ...string) *template {
 	t.Helper()
-	tpl := &template{dir: t.TempDir(), names: names}
+	tpl := &template{dir: dir, names: names}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
 	}
 	at := func(i int) (db, state string) {
@@ -115,7 +116,6 @@ type chain struct {
 	net    *simlink.Network
 	sites  []*site // the hub first
 	strays []stray // batches that were copied on their way
-	level  func()  // to be called instead of waiting, if set
 }
 
 type site struct {
@@ -123,9 +123,11 @@ type site struct {
 	db     string
 	host   netip.Addr
 	app    *sql.DB
-	skew   time.Duration // of its wall clock
+	skew   atomic.Int64 // of its wall clock, a time.Duration
 	wake   chan struct{}
-	daemon *daemon // nil while it is down
+	daemon *daemon     // nil while it is down
+	conn   *connection // of the application, in scenarios
+	reader *reader     // of the application, in scenarios
 }
 
 // daemon is one run of a site's daemon.
@@ -138,9 +140,14 @@ type daemon struct {
 	end    func()
 }
 
-// start copies the first n sites of a template into dir and starts their daemons, each with
-// its wall clock wrong by its skew; none if there are no skews.
-func (tpl *template) start(t checker, dir string, n int, skews ...time.Duration) *chain {
+// start copies the first n sites of a template into dir and starts their daemons.
+func (tpl *template) start(t checker, dir string, n int) *chain {
+	t.Helper()
+	return tpl.copy(t, dir, n).startAll()
+}
+
+// copy copies the first n sites of a template into dir.
+func (tpl *template) copy(t checker, dir string, n int) *chain {
 	t.Helper()
 	c := &chain{t: t, net: simlink.New(latency)}
 	for i, name := range tpl.names[:n] {
@@ -158,10 +165,14 @@ func (tpl *template) start(t checker, dir string, n int, skews ...time.Duration)
 		c.must(err)
 		app.SetMaxOpenConns(1)
 		s := &site{name: name, db: db, host: simlink.Host(byte(i + 1)), app: app, wake: make(chan struct{}, 1)}
-		if i < len(skews) {
-			s.skew = skews[i]
-		}
 		c.sites = append(c.sites, s)
+	}
+	return c
+}
+
+// startAll starts the daemons of all sites.
+func (c *chain) startAll() *chain {
+	for _, s := range c.sites {
 		c.run(s)
 	}
 	return c
@@ -236,10 +247,19 @@ func resolve(_ context.Context, address string) (net.Addr, error) {
 	return net.UDPAddrFromAddrPort(at), err
 }
 
-// clock is a site's wall clock: false time and its error.
+// clock is a site's wall clock: false time and its error. In a scenario, whenever a daemon
+// asks what time it is, a reader there looks at the tables: so it looks amid everything the
+// daemon does, and at the same moments each time.
 func (c *chain) clock(s *site) store.Clock {
-	return func() time.Time { return time.Now().Add(s.skew) }
+	return func() time.Time {
+		if s.reader != nil {
+			s.reader.look()
+		}
+		return s.now()
+	}
 }
+
+func (s *site) now() time.Time { return time.Now().Add(time.Duration(s.skew.Load())) }
 
 func (c *chain) site(name string) *site {
 	for _, s := range c.sites {
@@ -263,6 +283,12 @@ func (c *chain) stop() {
 	for _, s := range c.sites {
 		c.crash(s)
 		s.app.Close()
+		if s.reader != nil {
+			s.reader.close()
+		}
+		if s.conn != nil {
+			s.conn.close()
+		}
 	}
 	c.net.Close()
 }
@@ -281,7 +307,7 @@ func (c *chain) write(s *site, statements func(tx *sql.Tx) error) error {
 	if err := statements(tx); err != nil {
 		return err
 	}
-	if _, err := tx.Exec("UPDATE ravno_log SET ms=? WHERE id>?", time.Now().Add(s.skew).UnixMilli(), before); err != nil {
+	if _, err := tx.Exec("UPDATE ravno_log SET ms=? WHERE id>?", s.now().UnixMilli(), before); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {

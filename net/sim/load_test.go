@@ -41,14 +41,17 @@ func (c *chain) invite(name, dir string) *joining {
 	c.must(err)
 	c.must(hub.daemon.store.AddToken(name, identity.HashSecret(token.Secret), token.Expires))
 	s := &site{name: name, db: filepath.Join(dir, name+".db"), host: simlink.Host(byte(len(c.sites) + 1)), wake: make(chan struct{}, 1)}
-	j := &joining{c: c, site: s, token: token}
-	c.net.SetFate(func(p simlink.Packet) []time.Duration {
-		if p.To.Addr() == s.host {
+	return &joining{c: c, site: s, token: token}
+}
+
+// weigh counts what travels to the server that joins.
+func (j *joining) weigh() {
+	j.c.net.SetFate(func(p simlink.Packet) []time.Duration {
+		if p.To.Addr() == j.site.host {
 			j.carried += uint64(p.Size)
 		}
 		return []time.Duration{0}
 	})
-	return j
 }
 
 // run is one call of join, by a process of its own.
@@ -103,11 +106,12 @@ func TestAFirstLoadThatIsCutOffGoesOnWhereItStopped(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				dir := t.TempDir()
-				c := newTemplate(t, schema, settings, "hub").start(t, dir, 1)
+				c := newTemplate(t, t.TempDir(), schema, settings, "hub").start(t, dir, 1)
 				defer c.stop()
 				c.exec("hub", "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i+1 FROM n WHERE i<1400) INSERT INTO item(id, a) SELECT i, randomblob(10000) FROM n")
 				c.exec("hub", "INSERT INTO happening(what) VALUES('the hub''s own')")
 				j := c.invite("varna", dir)
+				j.weigh()
 				c.must(join(j))
 				j.judge(t)
 

@@ -21,6 +21,26 @@ import (
 	"ravno/store"
 )
 
+// The schema of the stories: free rows, documents of a head and lines, pairs
+// that are only ever written together, and a journal.
+const schema = `
+CREATE TABLE item(id INTEGER PRIMARY KEY, a TEXT, b TEXT, c TEXT);
+CREATE TABLE tag(name TEXT COLLATE NOCASE, lang TEXT, word TEXT, PRIMARY KEY(name, lang)) WITHOUT ROWID;
+CREATE TABLE head(id INTEGER PRIMARY KEY, note TEXT);
+CREATE TABLE line(id TEXT PRIMARY KEY, head INTEGER NOT NULL REFERENCES head(id), what TEXT);
+CREATE TABLE left_half(id TEXT PRIMARY KEY, token TEXT);
+CREATE TABLE right_half(id TEXT PRIMARY KEY, token TEXT);
+CREATE TABLE happening(id INTEGER PRIMARY KEY, what TEXT);
+INSERT INTO item VALUES(1,'i1a','i1b','i1c'),(2,'i2a','i2b','i2c'),(3,'i3a','i3b','i3c');
+INSERT INTO tag VALUES('one','bg','t1'),('two','en','t2');
+INSERT INTO head VALUES(1,'h1'),(2,'h2');
+INSERT INTO line VALUES('x',1,'l1'),('y',1,'l2'),('z',2,'l3');`
+
+var settings = []store.Setting{
+	{Table: "line", Class: store.Synced, Document: "head"},
+	{Table: "happening", Class: store.Journal},
+}
+
 const (
 	// noticed is when an outage has to be seen at both ends at the latest.
 	noticed = 12 * time.Second
@@ -28,12 +48,12 @@ const (
 	lookAgain = 50 * time.Millisecond
 )
 
-// story runs a chain of the schedules' schema, level and green, under false time.
+// story runs a chain of the stories' schema, level and green, under false time.
 func story(t *testing.T, names []string, tell func(c *chain)) {
 	t.Helper()
 	t.Parallel() // most of a story is waiting for the disk
 	synctest.Test(t, func(t *testing.T) {
-		c := newTemplate(t, schema, settings, names...).start(t, t.TempDir(), len(names))
+		c := newTemplate(t, t.TempDir(), schema, settings, names...).start(t, t.TempDir(), len(names))
 		defer c.stop()
 		c.eventually("everything is green in the beginning", 5*time.Second, c.allGreen)
 		tell(c)

@@ -1,0 +1,268 @@
+package sim
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// ledger is what the applications know they have committed. Every text they write names its
+// write, so that no two writes are the same; which text it was written over, its author saw
+// in the same transaction. A text that was overwritten or deleted by someone who saw it is
+// carried on by what came after it, and need not be found again. All others must be: present,
+// or kept in a conflict (I3).
+type ledger struct {
+	pending map[mark]lineage
+	over    map[string]string // token -> the one its author saw
+	// counters are the sums of all committed differences, by table, column and key.
+	counters map[mark]int64
+	exempt   map[mark]bool  // counters of rows that were deleted by someone
+	journal  map[string]int // site and table -> journal rows committed
+}
+
+// mark is a value in a column of a table. The row is not part of it: rows get new keys.
+type mark struct{ table, column, value string }
+
+// lineage says who wrote a value.
+type lineage struct {
+	site string
+	step int
+}
+
+func newLedger() *ledger {
+	return &ledger{pending: map[mark]lineage{}, over: map[string]string{}, counters: map[mark]int64{}, exempt: map[mark]bool{}, journal: map[string]int{}}
+}
+
+// ways is the line of values that led to one, for the message of a failure.
+func (l *ledger) ways(token string) string {
+	way := token
+	for range 5 {
+		before, known := l.over[token]
+		if !known || before == "" {
+			break
+		}
+		way += " < " + before
+		token = before
+	}
+	return way
+}
+
+// watch makes a connection note, in the transaction itself, what every statement writes over
+// what: by TEMP triggers, which no other connection has. They see cascades and what the
+// application's own triggers do.
+func (c *connection) watch(relations []*relation) error {
+	widest := 0
+	for _, r := range relations {
+		widest = max(widest, len(r.columns))
+	}
+	var columns strings.Builder
+	for i := range widest {
+		fmt.Fprintf(&columns, ", o%d, n%d", i, i)
+	}
+	if err := c.exec("CREATE TEMP TABLE noted(seq INTEGER PRIMARY KEY, tab, op" + columns.String() + ")"); err != nil {
+		return err
+	}
+	for i, r := range relations {
+		for op, event := range map[string]string{"i": "INSERT", "u": "UPDATE", "d": "DELETE"} {
+			names, values := "tab, op", fmt.Sprintf("%d, '%s'", i, op)
+			for j, col := range r.columns {
+				if op != "i" {
+					names, values = names+fmt.Sprintf(", o%d", j), values+", OLD."+quoted(col.name)
+				}
+				if op != "d" {
+					names, values = names+fmt.Sprintf(", n%d", j), values+", NEW."+quoted(col.name)
+				}
+			}
+			if err := c.exec(fmt.Sprintf("CREATE TEMP TRIGGER watch_%d_%s AFTER %s ON main.%s BEGIN INSERT INTO noted(%s) VALUES(%s); END",
+				i, op, event, r.quoted, names, values)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// victims are what a REPLACE has removed, of which no trigger tells.
+type victims struct {
+	relation *relation
+	before   map[string][]driver.Value
+	gone     []mark // texts and keys that were there before and are not after
+	touched  []mark // counters of rows that were removed
+}
+
+var replaces = regexp.MustCompile(`(?is)^\s*(?:INSERT\s+OR\s+REPLACE|REPLACE)\s+INTO\s+["]?([a-z_0-9]+)|^\s*UPDATE\s+OR\s+REPLACE\s+["]?([a-z_0-9]+)`)
+
+// beforeReplace remembers what a statement may remove unseen by triggers; nil if nothing.
+func (c *connection) beforeReplace(relations []*relation, sql string) (*victims, error) {
+	found := replaces.FindStringSubmatch(sql)
+	if found == nil {
+		return nil, nil
+	}
+	for _, r := range relations {
+		if strings.EqualFold(r.name, found[1]+found[2]) {
+			rows, err := c.snapshot(r)
+			return &victims{relation: r, before: rows}, err
+		}
+	}
+	return nil, nil
+}
+
+// afterReplace finds out, in the same transaction, what is gone.
+func (c *connection) afterReplace(v *victims) error {
+	after, err := c.snapshot(v.relation)
+	v.gone = v.relation.vanished(v.before, after)
+	for key, old := range v.before {
+		for i, col := range v.relation.columns {
+			if now := after[key]; col.counter && (now == nil || now[i] != old[i]) {
+				v.touched = append(v.touched, mark{v.relation.name, col.name, key})
+			}
+		}
+	}
+	v.before = nil
+	return err
+}
+
+// vanished are the texts of a table that were there before and are not after, in no row; of
+// tables that are all key, the keys.
+func (r *relation) vanished(before, after map[string][]driver.Value) (gone []mark) {
+	there := map[mark]bool{}
+	for _, now := range after {
+		for i, col := range r.columns {
+			if text, ok := now[i].(string); ok {
+				there[mark{r.name, col.name, text}] = true
+			}
+		}
+	}
+	for key, old := range before {
+		for i, col := range r.columns {
+			if text, ok := old[i].(string); ok && !there[mark{r.name, col.name, text}] {
+				gone = append(gone, mark{r.name, col.name, text})
+			}
+		}
+		if r.noColumns && after[key] == nil {
+			gone = append(gone, mark{r.name, "", key})
+		}
+	}
+	return gone
+}
+
+// snapshot is all rows of a table by key.
+func (c *connection) snapshot(r *relation) (map[string][]driver.Value, error) {
+	rows := map[string][]driver.Value{}
+	err := c.rows("SELECT * FROM "+r.selection(), func(row []driver.Value) {
+		rows[r.keyOf(row)] = append([]driver.Value(nil), row...)
+	})
+	return rows, err
+}
+
+func (r *relation) selection() string {
+	names := make([]string, len(r.columns))
+	for i, col := range r.columns {
+		names[i] = quoted(col.name)
+	}
+	return "(SELECT " + strings.Join(names, ", ") + " FROM " + r.quoted + ")"
+}
+
+func (r *relation) keyOf(row []driver.Value) string {
+	var b []byte
+	for i, col := range r.columns {
+		if col.key {
+			b = append(typed(b, row[i]), '|')
+		}
+	}
+	return string(b)
+}
+
+// note enters into the ledger what was committed since it was last called.
+func (l *ledger) note(c *connection, relations []*relation, by lineage, removed []*victims) error {
+	err := c.rows("SELECT * FROM noted ORDER BY seq", func(row []driver.Value) {
+		r := relations[row[1].(int64)]
+		old, now := make([]driver.Value, len(r.columns)), make([]driver.Value, len(r.columns))
+		for i := range r.columns {
+			old[i], now[i] = row[3+2*i], row[4+2*i]
+		}
+		switch row[2].(string) {
+		case "i":
+			l.inserted(r, now, by)
+		case "d":
+			l.deleted(r, old)
+		default:
+			l.updated(r, old, now, by)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, v := range removed {
+		for _, m := range v.gone {
+			delete(l.pending, m)
+		}
+		for _, m := range v.touched {
+			l.exempt[m] = true
+		}
+	}
+	return c.exec("DELETE FROM noted")
+}
+
+func (l *ledger) inserted(r *relation, now []driver.Value, by lineage) {
+	if r.journal {
+		l.journal[by.site+" "+r.name]++
+		return
+	}
+	if r.noColumns && !r.rowidKey {
+		l.pending[mark{r.name, "", r.keyOf(now)}] = by
+	}
+	for i, col := range r.columns {
+		if text, ok := now[i].(string); ok && !col.key {
+			l.pending[mark{r.name, col.name, text}] = by
+		}
+		if n, ok := now[i].(int64); ok && col.counter {
+			m := mark{r.name, col.name, r.keyOf(now)}
+			_, twice := l.counters[m]
+			l.exempt[m] = l.exempt[m] || twice // two rows of one key: one of them may get another
+			l.counters[m] += n
+		}
+	}
+}
+
+func (l *ledger) deleted(r *relation, old []driver.Value) {
+	if r.noColumns {
+		delete(l.pending, mark{r.name, "", r.keyOf(old)})
+	}
+	for i, col := range r.columns {
+		if text, ok := old[i].(string); ok && !col.key {
+			delete(l.pending, mark{r.name, col.name, text})
+		}
+		if col.counter {
+			l.exempt[mark{r.name, col.name, r.keyOf(old)}] = true
+		}
+	}
+}
+
+func (l *ledger) updated(r *relation, old, now []driver.Value, by lineage) {
+	if r.keyOf(old) != r.keyOf(now) { // another row, to everyone else
+		l.deleted(r, old)
+		l.inserted(r, now, by)
+		return
+	}
+	for i, col := range r.columns {
+		if col.key || string(typed(nil, old[i])) == string(typed(nil, now[i])) {
+			continue
+		}
+		if col.counter {
+			before, _ := old[i].(int64)
+			after, _ := now[i].(int64)
+			l.counters[mark{r.name, col.name, r.keyOf(now)}] += after - before
+			continue
+		}
+		seen, wasText := old[i].(string)
+		if wasText {
+			delete(l.pending, mark{r.name, col.name, seen})
+		}
+		if text, ok := now[i].(string); ok {
+			l.pending[mark{r.name, col.name, text}] = by
+			l.over[text] = seen
+		}
+	}
+}

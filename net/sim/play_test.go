@@ -1,0 +1,534 @@
+package sim
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ravno/net/quiclink/simlink"
+	"ravno/net/status"
+	"ravno/store"
+)
+
+const (
+	// between is what passes between two transactions of one step that runs many times, so
+	// that folds and batches come amid them.
+	between = 2 * time.Millisecond
+	// joinAtMost is how long a first load may take, in false time.
+	joinAtMost = 10 * time.Minute
+	// batchPacket is the least size of a packet that is part of a batch, in bytes.
+	batchPacket = 600
+)
+
+// verdict is what is wrong with the outcome of a scenario.
+type verdict struct {
+	kind string // one word: stuck, different, lost, half, orphan, ...
+	text string
+	step int
+}
+
+func (v *verdict) String() string { return fmt.Sprintf("%s, at step %d: %s", v.kind, v.step, v.text) }
+
+// figures count what happened.
+type figures struct {
+	Schedules    int     `json:"schedules"`
+	Partitions   int     `json:"partitions"`
+	Transactions int     `json:"transactions"`
+	Refused      int     `json:"refused"`
+	Crashes      int     `json:"crashes"`
+	Joins        int     `json:"joins"`
+	Looks        int     `json:"looks"`
+	Conflicts    int     `json:"conflicts"`
+	Resolved     int     `json:"resolved"`
+	Held         int     `json:"held"`
+	Renumbered   int     `json:"renumbered"`
+	Lost         int     `json:"lost"`
+	Stuck        int     `json:"stuck"`
+	Halves       int     `json:"halves"`
+	Orphans      int     `json:"orphans"`
+	Different    int     `json:"different"`
+	Miscounted   int     `json:"miscounted"`
+	Failed       int     `json:"failed"` // schedules, for whatever reason
+	Schemas      int     `json:"schemas"`
+	Seconds      float64 `json:"seconds"`
+}
+
+// trial is one scenario on its way.
+type trial struct {
+	*chain
+	scenario  scenario
+	dir       string
+	at        int // number of the step, from 1
+	ledger    *ledger
+	relations []*relation
+	line      line
+	figures   figures
+}
+
+// Helper, Logf and Fatalf make a trial what the chain reports to. Fatalf ends the trial; only
+// the goroutine that plays may call it.
+func (r *trial) Helper()                           {}
+func (r *trial) Logf(format string, values ...any) {}
+func (r *trial) Fatalf(format string, values ...any) {
+	r.fail("error", format, values...)
+}
+
+func (r *trial) fail(kind, format string, values ...any) {
+	panic(&verdict{kind, fmt.Sprintf(format, values...), r.at})
+}
+
+// play plays a scenario on a copy of its template, and judges it. A nil verdict is a good one.
+func play(t *testing.T, tpl *template, sc scenario) (f figures, v *verdict) {
+	dir, err := scratchDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	synctest.Test(t, func(t *testing.T) {
+		r := &trial{scenario: sc, dir: dir, ledger: newLedger()}
+		defer func() {
+			f = r.figures
+			switch p := recover().(type) {
+			case nil:
+			case *verdict:
+				v = p
+			default:
+				v = &verdict{"panic", fmt.Sprintf("%v\n%s", p, debug.Stack()), r.at}
+			}
+			if r.chain != nil {
+				for _, s := range r.sites {
+					if s.reader != nil {
+						_, looks := s.reader.seen()
+						f.Looks += looks
+					}
+				}
+				r.stop()
+			}
+		}()
+		r.begin(tpl)
+		for i, s := range sc.steps {
+			r.at = i + 1
+			r.step(s)
+			r.whole()
+		}
+		r.at = len(sc.steps) + 1
+		r.level()
+		r.count()
+	})
+	return f, v
+}
+
+// begin starts the chain; the clocks that the first steps set are wrong from the start.
+func (r *trial) begin(tpl *template) {
+	r.chain = tpl.copy(r, r.dir, len(r.scenario.sites))
+	for i, s := range r.sites {
+		r.equip(s)
+		if i == 0 {
+			var err error
+			r.relations, err = s.conn.relations(r.scenario.settings)
+			r.must(err)
+			r.ledger.seed(r, s)
+		}
+		r.must(s.conn.watch(r.relations))
+	}
+	for _, s := range r.scenario.steps {
+		if s.do != "clock" {
+			break
+		}
+		r.site(s.site).skew.Store(int64(s.span))
+	}
+	r.line.hosts = map[netip.Addr]*condition{}
+	r.net.SetFate(r.line.fate)
+	r.startAll()
+}
+
+// equip gives a site its application.
+func (r *trial) equip(s *site) {
+	var err error
+	s.conn, err = connect(s.db)
+	r.must(err)
+	if s.reader == nil {
+		s.reader = &reader{path: s.db, questions: r.scenario.always}
+	}
+}
+
+// seed enters what was there before anything was written.
+func (l *ledger) seed(r *trial, s *site) {
+	for _, table := range r.relations {
+		rows, err := s.conn.snapshot(table)
+		r.must(err)
+		for _, row := range rows {
+			l.inserted(table, row, lineage{s.name, 0})
+		}
+	}
+}
+
+func (r *trial) step(s step) {
+	switch s.do {
+	case "at", "try", "tamper":
+		r.write(r.site(s.site), s)
+	case "crash":
+		r.figures.Crashes++
+		r.crash(r.site(s.site))
+	case "restart":
+		r.crash(r.site(s.site))
+		r.run(r.site(s.site))
+	case "copy":
+		r.copyBatch(r.site(s.site))
+	case "deliver":
+		r.deliverCopy(s.n - 1)
+	case "clock":
+		r.site(s.site).skew.Store(int64(s.span))
+	case "wait":
+		time.Sleep(s.span)
+	case "join":
+		r.join(s.site)
+	case "resolve":
+		r.resolve(r.site(s.site), s.word)
+	case "level":
+		r.level()
+	case "same":
+		if d := r.difference(); d != "" {
+			r.fail("different", "%s", d)
+		}
+	case "expect":
+		r.expect(s)
+	case "conflicts":
+		r.expectConflicts(s)
+	case "red", "green":
+		r.expectStatus(s)
+	default:
+		r.stepOfLine(s)
+	}
+}
+
+// line is what becomes of packets, per node.
+type line struct {
+	mutex sync.Mutex // guards the rest
+	bad   bool
+	hosts map[netip.Addr]*condition
+}
+
+// condition is what the line of a node is like.
+type condition struct {
+	cut      bool // by whichever step
+	dropNext bool // it breaks with the next packet of a batch
+	broken   bool
+}
+
+func (l *line) fate(p simlink.Packet) []time.Duration {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for _, host := range []netip.Addr{p.From.Addr(), p.To.Addr()} {
+		c := l.hosts[host]
+		if c == nil {
+			continue
+		}
+		if c.dropNext && p.Size >= batchPacket {
+			c.dropNext, c.broken = false, true
+		}
+		if c.broken {
+			return nil
+		}
+	}
+	if l.bad {
+		return badLine(p)
+	}
+	return []time.Duration{0}
+}
+
+func (r *trial) stepOfLine(s step) {
+	r.line.mutex.Lock()
+	defer r.line.mutex.Unlock()
+	switch s.do {
+	case "bad-line", "good-line":
+		r.line.bad = s.do == "bad-line"
+		return
+	}
+	node, hub := r.site(s.site).host, r.sites[0].host
+	c := r.line.hosts[node]
+	if c == nil {
+		c = &condition{}
+		r.line.hosts[node] = c
+	}
+	if s.do == "heal" {
+		*c = condition{}
+		r.unlocked(func() { r.net.Heal(hub, node) })
+		return
+	}
+	if !c.cut {
+		r.figures.Partitions++
+	}
+	c.cut = true
+	switch s.do {
+	case "cut":
+		r.unlocked(func() { r.net.Cut(hub, node) })
+	case "deafen":
+		r.unlocked(func() { r.net.CutOneWay(hub, node) })
+	case "mute":
+		r.unlocked(func() { r.net.CutOneWay(node, hub) })
+	case "drop":
+		c.dropNext = true
+	}
+}
+
+// unlocked calls the network, which itself calls fate.
+func (r *trial) unlocked(f func()) {
+	r.line.mutex.Unlock()
+	defer r.line.mutex.Lock()
+	f()
+}
+
+func (r *trial) healAll() {
+	r.line.mutex.Lock()
+	r.line.bad = false
+	clear(r.line.hosts)
+	r.line.mutex.Unlock()
+	r.net.HealAll()
+}
+
+// write runs the transactions of a step, and enters what they did into the ledger.
+func (r *trial) write(s *site, st step) {
+	texts := statements(st.sql)
+	var removed []*victims
+	for i := range max(st.times, 1) {
+		more, err := r.transaction(s, texts, int64(i+1), st.do == "tamper")
+		switch {
+		case err == nil:
+			r.figures.Transactions++
+			removed = append(removed, more...)
+		case st.do == "try" && refused(err):
+			r.figures.Refused++
+		default:
+			r.Fatalf("%s: %v", s.name, err)
+		}
+		if s.daemon != nil {
+			select {
+			case s.wake <- struct{}{}:
+			default:
+			}
+		}
+		if st.times > 0 {
+			time.Sleep(between)
+		}
+	}
+	r.must(r.ledger.note(s.conn, r.relations, lineage{s.name, r.at}, removed))
+}
+
+// transaction runs statements in one transaction, at the time the site's clock shows.
+func (r *trial) transaction(s *site, texts []string, count int64, secretly bool) (removed []*victims, err error) {
+	if err := s.conn.exec("BEGIN IMMEDIATE"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil && !s.conn.AutoCommit() {
+			r.must(s.conn.exec("ROLLBACK"))
+		}
+	}()
+	logged, err := s.conn.number("SELECT coalesce(max(id), 0) FROM ravno_log")
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range texts {
+		v, err := s.conn.beforeReplace(r.relations, text)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.conn.exec(text, count); err != nil {
+			return nil, err
+		}
+		if v != nil {
+			if err := s.conn.afterReplace(v); err != nil {
+				return nil, err
+			}
+			removed = append(removed, v)
+		}
+	}
+	if secretly {
+		removed = nil
+		if err := s.conn.exec("DELETE FROM ravno_log WHERE id>?1", logged); err != nil {
+			return nil, err
+		}
+		if err := s.conn.exec("DELETE FROM noted"); err != nil {
+			return nil, err
+		}
+	} else if err := s.conn.exec("UPDATE ravno_log SET ms=?1 WHERE id>?2", s.now().UnixMilli(), logged); err != nil {
+		return nil, err
+	}
+	return removed, s.conn.exec("COMMIT")
+}
+
+// whole says so if a reader has seen half of something.
+func (r *trial) whole() {
+	for _, s := range r.sites {
+		s.reader.look()
+		if wrong, _ := s.reader.seen(); wrong != "" {
+			r.fail("half", "a reader at %s: %s", s.name, wrong)
+		}
+	}
+}
+
+// join lets a new server join.
+func (r *trial) join(name string) {
+	if r.sites[0].daemon == nil {
+		r.run(r.sites[0])
+	}
+	j := r.invite(name, r.dir)
+	j.site.reader = &reader{path: j.site.db, questions: r.scenario.always}
+	ctx, cancel := context.WithTimeout(context.Background(), joinAtMost)
+	defer cancel()
+	if err := j.run(ctx); err != nil {
+		r.fail("join", "%s: %v", name, err)
+	}
+	var err error
+	j.site.app, err = openApp(j.site.db)
+	r.must(err)
+	r.sites = append(r.sites, j.site)
+	r.equip(j.site)
+	r.must(j.site.conn.watch(r.relations))
+	r.run(j.site)
+	r.figures.Joins++
+}
+
+// resolve resolves all that is open at a site, as far as the schema takes what was kept: in
+// favour of the named site, or of each conflict's nth. What the decision replaces, it has seen.
+func (r *trial) resolve(s *site, word string) {
+	if s.daemon == nil {
+		return
+	}
+	synctest.Wait() // so that nothing but the decision changes the tables meanwhile
+	open, err := s.daemon.store.Conflicts(false)
+	r.must(err)
+	if len(open) == 0 {
+		return
+	}
+	before := r.snapshots(s)
+	for i, x := range open {
+		keep := word
+		if n, err := strconv.Atoi(word); err == nil {
+			keep = x.Sites[(n+i)%len(x.Sites)]
+		} else if !slices.Contains(x.Sites, word) {
+			continue
+		}
+		if _, err := s.daemon.store.Resolve(x.ID, store.Resolution{Keep: keep, By: "admin"}); err == nil {
+			r.figures.Resolved++
+		}
+	}
+	after := r.snapshots(s)
+	for i, table := range r.relations {
+		for _, m := range table.vanished(before[i], after[i]) {
+			delete(r.ledger.pending, m)
+		}
+		r.ledger.exemptChanged(table, before[i], after[i])
+	}
+	s.poke()
+}
+
+// exemptChanged takes counters out of the count that something else than an application has
+// set or removed.
+func (l *ledger) exemptChanged(table *relation, before, after map[string][]driver.Value) {
+	for key, old := range before {
+		for i, col := range table.columns {
+			if now := after[key]; col.counter && (now == nil || now[i] != old[i]) {
+				l.exempt[mark{table.name, col.name, key}] = true
+			}
+		}
+	}
+}
+
+func (s *site) poke() {
+	if s.daemon.hub != nil {
+		s.daemon.hub.Poke()
+	} else {
+		s.daemon.node.Poke()
+	}
+}
+
+func (r *trial) snapshots(s *site) (all []map[string][]driver.Value) {
+	for _, table := range r.relations {
+		rows, err := s.conn.snapshot(table)
+		r.must(err)
+		all = append(all, rows)
+	}
+	return all
+}
+
+func (r *trial) expect(s step) {
+	at := r.sites
+	if s.site != "everywhere" {
+		at = []*site{r.site(s.site)}
+	}
+	for _, x := range at {
+		answer, err := x.conn.answer(s.sql)
+		r.must(err)
+		if answer != s.want {
+			r.fail("expectation", "%s: %s is %s and not %s", x.name, s.sql, answer, s.want)
+		}
+	}
+}
+
+func (r *trial) expectConflicts(s step) {
+	open, err := r.sites[0].daemon.store.Conflicts(false)
+	r.must(err)
+	found, kinds := 0, []string{}
+	for _, x := range open {
+		kinds = append(kinds, string(x.Kind))
+		if s.word == "any" || s.word == string(x.Kind) {
+			found++
+		}
+	}
+	if found != s.n {
+		r.fail("expectation", "%d conflicts are open of kind %s and not %d; all: %s", found, s.word, s.n, strings.Join(kinds, " "))
+	}
+}
+
+func (r *trial) expectStatus(s step) {
+	began := time.Now()
+	for {
+		so := true
+		for _, at := range r.sites {
+			if at.daemon == nil {
+				continue
+			}
+			if s.do == "green" {
+				so = so && r.snapshot(at).Level
+			} else {
+				so = so && r.red(at.name, s.site, status.Cause(s.word))
+			}
+		}
+		if so {
+			return
+		}
+		if time.Since(began) >= s.span {
+			r.fail("expectation", "not within %s:\n%s", s.span, r.statuses())
+		}
+		time.Sleep(lookAgain)
+	}
+}
+
+// templateOf makes the template of a scenario's schema and first sites.
+func templateOf(t *testing.T, sc scenario, dir string) (tpl *template, err error) {
+	synctest.Test(t, func(t *testing.T) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("%v", p)
+			}
+		}()
+		tpl = newTemplate(&trial{}, dir, strings.Join(sc.schema, "\n"), sc.settings, sc.sites...)
+	})
+	return tpl, err
+}
+
+// scenarioFiles is where the scenarios are that people wrote, or saved.
+var scenarioFiles = filepath.Join("..", "..", "testdata", "scenario", "*.txt")
