@@ -1,0 +1,433 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"ravno/store"
+)
+
+// features are what of the product random schemas may rely on. A switch that is off keeps the
+// schemas from needing it.
+type features struct {
+	repairsForeignKeys bool // a parent that others refer to comes back
+	recordsUnique      bool // a row held out by a unique value is kept in a conflict
+	recordsChecks      bool // so is one that a CHECK holds out
+	freshKeys          bool // of two rows with one INTEGER PRIMARY KEY, one gets a fresh one
+	counts             bool // columns set to counter merge by summing differences
+}
+
+var can = features{}
+
+// design is a random schema and what an application does with it.
+type design struct {
+	schema   []string
+	settings []store.Setting
+	always   []question
+	writes   []func(m *maker) string
+}
+
+// maker makes statements for one step of one site.
+type maker struct {
+	*rand.Rand
+	site   string
+	step   int
+	serial int
+	many   bool // the step runs many times, and # counts
+}
+
+// name is a text that nobody has written before.
+func (m *maker) name() string {
+	m.serial++
+	if m.many {
+		return fmt.Sprintf("'%s.%d.%d.'||#", m.site, m.step, m.serial)
+	}
+	return fmt.Sprintf("'%s.%d.%d'", m.site, m.step, m.serial)
+}
+
+// number is one of from to to; in a step that runs many times, a different one each time.
+func (m *maker) number(from, to int) string {
+	if m.many && m.IntN(2) == 0 {
+		return fmt.Sprintf("(#*%d%%%d+%d)", 1+m.IntN(3), to-from+1, from)
+	}
+	return fmt.Sprint(from + m.IntN(to-from+1))
+}
+
+func (m *maker) one(of ...string) string { return of[m.IntN(len(of))] }
+
+func (m *maker) chance(of, in int) bool { return m.IntN(in) < of }
+
+// drawDesign combines some of the parts an application's schema can have. The parts by which
+// readers find halves are in all of them.
+func drawDesign(m *maker) *design {
+	d := &design{}
+	d.receipts(m)
+	d.tills(m)
+	parts := []func(*maker){d.items, d.orders, d.places, d.tags, d.happenings}
+	if can.recordsUnique && can.repairsForeignKeys {
+		parts = append(parts, d.prices)
+	}
+	m.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
+	for _, part := range parts[:1+m.IntN(3)] {
+		part(m)
+	}
+	return d
+}
+
+func (d *design) sql(format string, values ...any) {
+	d.schema = append(d.schema, fmt.Sprintf(format, values...))
+}
+
+// often adds a kind of write, as often as weight says.
+func (d *design) often(weight int, write func(m *maker) string) {
+	for range weight {
+		d.writes = append(d.writes, write)
+	}
+}
+
+// receipts are documents that only their own site touches: the number of lines that the head
+// says is the number of lines, at any moment, for every reader.
+func (d *design) receipts(m *maker) {
+	d.sql("CREATE TABLE receipt(id TEXT PRIMARY KEY, lines INTEGER NOT NULL, note TEXT)%s;", m.one("", " WITHOUT ROWID"))
+	d.sql("CREATE TABLE receipt_line(id TEXT PRIMARY KEY, receipt TEXT NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, what TEXT)%s;", m.one("", " WITHOUT ROWID"))
+	d.sql("CREATE INDEX receipt_line_receipt ON receipt_line(receipt);")
+	d.always = append(d.always,
+		question{"SELECT count(*) FROM receipt WHERE lines<>(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id)", "0"},
+		question{"SELECT count(*) FROM receipt_line WHERE receipt NOT IN (SELECT id FROM receipt)", "0"})
+	own := func(m *maker) string { return "'" + m.site + "-" + m.one("1", "2", "3") + "'" }
+	sell := func(m *maker, id string, lines int) string {
+		text := fmt.Sprintf("REPLACE INTO receipt VALUES(%s, %d, %s)", id, lines, m.name())
+		if m.many { // always another one
+			text = fmt.Sprintf("INSERT INTO receipt VALUES(%s, %d, %s)", id, lines, m.name())
+		}
+		for range lines {
+			text += fmt.Sprintf("; INSERT INTO receipt_line VALUES(%s, %s, %s)", m.name(), id, m.name())
+		}
+		return text
+	}
+	d.often(3, func(m *maker) string {
+		if m.many {
+			return sell(m, m.name(), 1+m.IntN(2))
+		}
+		return sell(m, own(m), m.IntN(4))
+	})
+	d.often(2, func(m *maker) string {
+		id := own(m)
+		return fmt.Sprintf("INSERT INTO receipt_line VALUES(%s, %s, %s); UPDATE receipt SET lines=lines+1 WHERE id=%s", m.name(), id, m.name(), id)
+	})
+	d.often(1, func(m *maker) string {
+		id := own(m)
+		return fmt.Sprintf("DELETE FROM receipt_line WHERE id=(SELECT max(id) FROM receipt_line WHERE receipt=%s); "+
+			"UPDATE receipt SET lines=(SELECT count(*) FROM receipt_line WHERE receipt=%s) WHERE id=%s", id, id, id)
+	})
+	d.often(1, func(m *maker) string { return "DELETE FROM receipt WHERE id=" + own(m) })
+}
+
+// siteNames are all servers a schedule can have, the hub first. The last one joins late.
+var siteNames = []string{"hub", "varna", "burgas", "ruse", "pleven"}
+
+// tills have money that moves between two rows and is never more or less.
+func (d *design) tills(m *maker) {
+	second := m.one("till", "safe") // the second row in the same table, or in another
+	for _, table := range []string{"till", "safe"} {
+		d.sql("CREATE TABLE %s(id TEXT PRIMARY KEY, cash INTEGER NOT NULL);", table)
+	}
+	for _, site := range siteNames {
+		d.sql("INSERT INTO till VALUES('%s',500); INSERT INTO %s VALUES('%s b',500);", site, second, site)
+	}
+	d.always = append(d.always, question{"SELECT (SELECT sum(cash) FROM till)+coalesce((SELECT sum(cash) FROM safe), 0)", fmt.Sprint(1000 * len(siteNames))})
+	d.often(4, func(m *maker) string {
+		sum := 1 + m.IntN(9)
+		return fmt.Sprintf("UPDATE till SET cash=cash-%d WHERE id='%s'; UPDATE %s SET cash=cash+%d WHERE id='%s b'", sum, m.site, second, sum, m.site)
+	})
+}
+
+// key is how rows of a table are told apart.
+type key struct {
+	columns string // their declarations
+	names   string
+	suffix  string                // of the CREATE TABLE
+	values  func(m *maker) string // of a row that may well be there
+	fresh   func(m *maker) string // of a new one; empty: the number is left to SQLite
+	where   func(v string) string // the row of a key
+	seeds   []string
+}
+
+func drawKey(m *maker) key {
+	switch m.IntN(4) {
+	case 0:
+		auto := m.one("", "", " AUTOINCREMENT")
+		return key{columns: "id INTEGER PRIMARY KEY" + auto, names: "id", values: func(m *maker) string { return m.number(1, 5) },
+			fresh: func(m *maker) string { return m.one("NULL", m.number(1, 9)) },
+			where: func(v string) string { return "id=" + v }, seeds: []string{"1", "2", "3"}}
+	case 1:
+		return key{columns: "id TEXT PRIMARY KEY", names: "id", suffix: m.one("", " WITHOUT ROWID"), values: func(m *maker) string { return "'k'||" + m.number(1, 5) },
+			fresh: func(m *maker) string { return m.one(m.name(), "'k'||"+m.number(1, 9)) },
+			where: func(v string) string { return "id=" + v }, seeds: []string{"'k1'", "'k2'", "'k3'"}}
+	case 2:
+		return key{columns: "k TEXT COLLATE NOCASE NOT NULL, j INT NOT NULL", names: "k, j", suffix: m.one("", " WITHOUT ROWID"),
+			values: func(m *maker) string { return m.one("'one'", "'ONE'", "'two'") + ", " + m.number(1, 2) },
+			fresh:  func(m *maker) string { return m.one("'one'", "'Two'", "'three'") + ", " + m.number(1, 3) },
+			where: func(v string) string {
+				k, j, _ := strings.Cut(v, ", ")
+				return "k=" + k + " AND j=" + j
+			}, seeds: []string{"'one', 1", "'two', 2"}}
+	default:
+		return key{columns: "id TEXT NOT NULL PRIMARY KEY", names: "id", values: func(m *maker) string {
+			return "(SELECT id FROM item ORDER BY id LIMIT 1 OFFSET " + m.number(0, 4) + ")"
+		}, fresh: func(m *maker) string { return m.name() },
+			where: func(v string) string { return "id=" + v }, seeds: []string{"'0a-1'", "'0b-2'", "'0c-3'"}}
+	}
+}
+
+// items are rows that every site writes freely.
+func (d *design) items(m *maker) {
+	k := drawKey(m)
+	columns, names := k.columns, []string{}
+	for i := range 1 + m.IntN(4) {
+		name := string(rune('a' + i))
+		names = append(names, name)
+		columns += ", " + name + m.one(" TEXT", " TEXT", "", " TEXT NOT NULL DEFAULT 'none'")
+	}
+	counter := can.counts && m.chance(1, 3)
+	if counter {
+		columns += ", stock INTEGER NOT NULL DEFAULT 100"
+		d.settings = append(d.settings, store.Setting{Table: "item", Class: store.Synced, Counters: []string{"stock"}})
+	}
+	unique := can.recordsUnique && m.chance(1, 2)
+	if unique {
+		columns += ", code TEXT" + m.one("", " COLLATE NOCASE") + m.one("", " UNIQUE")
+	}
+	checked := can.recordsChecks && m.chance(1, 4)
+	if checked {
+		columns += ", lo INT NOT NULL DEFAULT 3, hi INT NOT NULL DEFAULT 9"
+	}
+	if m.chance(1, 4) {
+		columns += ", g AS (a||'!')" + m.one("", " STORED")
+	}
+	if checked {
+		columns += ", CHECK(lo<=hi)"
+	}
+	if k.names == "k, j" {
+		columns += ", PRIMARY KEY(k, j)"
+	}
+	d.sql("CREATE TABLE item(%s)%s;", columns, k.suffix)
+	if unique {
+		d.sql("CREATE UNIQUE INDEX item_code ON item(%s);", m.one("code", "code) WHERE (a>'k'", "trim(code) COLLATE NOCASE", "code, "+names[0]))
+	}
+	d.itemSeeds(k, names)
+	if m.chance(1, 5) {
+		d.sql("CREATE TABLE item_last(id INTEGER PRIMARY KEY CHECK(id=1), what TEXT);")
+		d.sql("INSERT INTO item_last VALUES(1, 'nothing');")
+		d.sql("CREATE TRIGGER item_update AFTER UPDATE OF a ON item BEGIN UPDATE item_last SET what=NEW.a WHERE id=1; END;")
+	}
+	d.itemWrites(k, names)
+	if counter {
+		d.often(3, func(m *maker) string {
+			return "UPDATE item SET stock=stock-" + m.number(1, 5) + " WHERE " + k.where(k.values(m))
+		})
+		d.often(1, func(m *maker) string {
+			return "UPDATE item SET stock=" + m.number(50, 150) + " WHERE " + k.where(k.values(m))
+		})
+	}
+	if unique {
+		d.itemCodes(k)
+	}
+	if checked {
+		d.often(1, func(m *maker) string {
+			return "UPDATE item SET lo=" + m.number(1, 12) + " WHERE " + k.where(k.values(m))
+		})
+		d.often(1, func(m *maker) string {
+			return "UPDATE item SET hi=" + m.number(1, 12) + " WHERE " + k.where(k.values(m))
+		})
+	}
+}
+
+func (d *design) itemSeeds(k key, names []string) {
+	for i, seed := range k.seeds {
+		values := seed
+		for _, name := range names {
+			values += fmt.Sprintf(", 'seed.%d.%s'", i+1, name)
+		}
+		d.sql("INSERT INTO item(%s, %s) VALUES(%s);", k.names, strings.Join(names, ", "), values)
+	}
+}
+
+func (d *design) itemWrites(k key, names []string) {
+	columns := k.names + ", " + strings.Join(names, ", ")
+	tokens := func(m *maker) string {
+		var all []string
+		for range names {
+			all = append(all, m.name())
+		}
+		return strings.Join(all, ", ")
+	}
+	d.often(6, func(m *maker) string {
+		return "UPDATE item SET " + m.one(names...) + "=" + m.name() + " WHERE " + k.where(k.values(m))
+	})
+	d.often(2, func(m *maker) string {
+		var set []string
+		for _, name := range names {
+			set = append(set, name+"="+m.name())
+		}
+		return "UPDATE item SET " + strings.Join(set, ", ") + m.one("", " WHERE "+k.where(k.values(m)))
+	})
+	d.often(1, func(m *maker) string { // unchanged
+		name := m.one(names...)
+		return "UPDATE item SET " + name + "=" + name
+	})
+	d.often(2, func(m *maker) string {
+		return "INSERT " + m.one("", "OR IGNORE ") + "INTO item(" + columns + ") VALUES(" + k.fresh(m) + ", " + tokens(m) + ")"
+	})
+	d.often(1, func(m *maker) string {
+		return "REPLACE INTO item(" + columns + ") VALUES(" + k.values(m) + ", " + tokens(m) + ")"
+	})
+	d.often(1, func(m *maker) string {
+		return "INSERT INTO item(" + columns + ") VALUES(" + k.fresh(m) + ", " + tokens(m) + ") ON CONFLICT(" + k.names + ") DO UPDATE SET " +
+			names[0] + "=excluded." + names[0]
+	})
+	d.often(1, func(m *maker) string { return "DELETE FROM item WHERE " + k.where(k.values(m)) })
+	d.often(1, func(m *maker) string { // and back within one transaction
+		v := k.values(m)
+		return "DELETE FROM item WHERE " + k.where(v) + "; INSERT INTO item(" + columns + ") VALUES(" + v + ", " + tokens(m) + ")"
+	})
+	if k.names == "id" {
+		d.often(1, func(m *maker) string { // the key itself
+			to := k.fresh(m)
+			if to == "NULL" {
+				to = m.number(1, 9)
+			}
+			return "UPDATE " + m.one("", "OR REPLACE ") + "item SET id=" + to + " WHERE " + k.where(k.values(m))
+		})
+	}
+}
+
+// itemCodes give and take unique values, and swap them.
+func (d *design) itemCodes(k key) {
+	code := func(m *maker) string { return m.one("'red'", "'RED'", "'blue'", "'green'", "NULL") }
+	d.often(4, func(m *maker) string { return "UPDATE item SET code=" + code(m) + " WHERE " + k.where(k.values(m)) })
+	d.often(1, func(m *maker) string {
+		return "UPDATE OR REPLACE item SET code=" + code(m) + " WHERE " + k.where(k.values(m))
+	})
+	d.often(1, func(m *maker) string {
+		one, two := k.where(k.seeds[0]), k.where(k.seeds[1])
+		return "UPDATE item SET code=NULL WHERE " + one + "; UPDATE item SET code='red' WHERE " + two + "; UPDATE item SET code='blue' WHERE " + one
+	})
+}
+
+// orders are documents of a head, lines and what belongs to a line, which every site changes.
+func (d *design) orders(m *maker) {
+	headKey := m.one("INTEGER PRIMARY KEY", "TEXT PRIMARY KEY")
+	number := headKey == "INTEGER PRIMARY KEY"
+	action := m.one("CASCADE", "CASCADE", "RESTRICT", "NO ACTION", "SET NULL")
+	d.sql("CREATE TABLE ord(id %s, note TEXT, state TEXT);", headKey)
+	d.sql("CREATE TABLE ord_line(id TEXT PRIMARY KEY, ord %s REFERENCES ord(id) ON DELETE %s%s, what TEXT, remark TEXT);",
+		strings.Fields(headKey)[0], action, m.one("", " ON UPDATE CASCADE", " DEFERRABLE INITIALLY DEFERRED"))
+	d.sql("CREATE INDEX ord_line_ord ON ord_line(ord);")
+	d.sql("INSERT INTO ord VALUES(1,'seed.o1','seed.s1'),(2,'seed.o2','seed.s2'),(3,'seed.o3','seed.s3');")
+	d.sql("INSERT INTO ord_line VALUES('x',1,'seed.l1',NULL),('y',1,'seed.l2',NULL),('z',2,'seed.l3',NULL);")
+	if action != "CASCADE" && m.chance(1, 2) {
+		d.settings = append(d.settings, store.Setting{Table: "ord_line", Class: store.Synced, Document: "ord"})
+	}
+	head := func(m *maker) string { return m.number(1, 4) }
+	line := func(m *maker) string { return m.one("'x'", "'y'", "'z'", "'w'") }
+	d.often(3, func(m *maker) string {
+		return "UPDATE ord SET " + m.one("note", "state") + "=" + m.name() + " WHERE id=" + head(m)
+	})
+	d.often(3, func(m *maker) string {
+		return "UPDATE ord_line SET " + m.one("what", "remark") + "=" + m.name() + " WHERE " + m.one("id="+line(m), "ord="+head(m))
+	})
+	d.often(3, func(m *maker) string {
+		return fmt.Sprintf("INSERT INTO ord_line VALUES(%s, %s, %s, %s)", m.one(m.name(), m.name(), line(m)), head(m), m.name(), m.name())
+	})
+	d.often(1, func(m *maker) string { return "UPDATE ord_line SET ord=" + head(m) + " WHERE id=" + line(m) })
+	d.often(1, func(m *maker) string { return "DELETE FROM ord_line WHERE id=" + line(m) })
+	d.often(1, func(m *maker) string {
+		id := m.number(1, 5)
+		if number && m.chance(1, 2) {
+			id = "NULL"
+		}
+		return fmt.Sprintf("INSERT INTO ord VALUES(%s, %s, %s)", id, m.name(), m.name())
+	})
+	if can.repairsForeignKeys {
+		d.often(2, func(m *maker) string { return "DELETE FROM ord WHERE id=" + head(m) })
+		d.often(1, func(m *maker) string { return fmt.Sprintf("UPDATE ord SET id=%s WHERE id=%s", m.number(1, 5), head(m)) })
+	}
+	if m.chance(1, 3) {
+		d.sql("CREATE TABLE ord_extra(id TEXT PRIMARY KEY, line TEXT REFERENCES ord_line(id) ON DELETE CASCADE, what TEXT);")
+		d.sql("INSERT INTO ord_extra VALUES('e','x','seed.e');")
+		if !can.repairsForeignKeys { // lines must not go while others add to them
+			d.writes = withoutDeletes(d.writes, m)
+		}
+		d.often(2, func(m *maker) string {
+			return fmt.Sprintf("INSERT INTO ord_extra VALUES(%s, %s, %s)", m.name(), line(m), m.name())
+		})
+		d.often(1, func(m *maker) string { return "UPDATE ord_extra SET what=" + m.name() + " WHERE id='e'" })
+	}
+}
+
+// withoutDeletes leaves out what deletes order lines.
+func withoutDeletes(writes []func(*maker) string, m *maker) (kept []func(*maker) string) {
+	probe := &maker{Rand: rand.New(rand.NewPCG(1, 1)), site: m.site}
+	for _, write := range writes {
+		if !strings.HasPrefix(write(probe), "DELETE FROM ord_line") {
+			kept = append(kept, write)
+		}
+	}
+	return kept
+}
+
+// places refer to places of the same table.
+func (d *design) places(m *maker) {
+	d.sql("CREATE TABLE place(id TEXT PRIMARY KEY, up TEXT REFERENCES place(id) ON DELETE %s, name TEXT);", m.one("SET NULL", "CASCADE", "NO ACTION"))
+	d.sql("INSERT INTO place VALUES('p1',NULL,'seed.p1'),('p2','p1','seed.p2'),('p3','p2','seed.p3');")
+	place := func(m *maker) string { return "'p'||" + m.number(1, 5) }
+	d.often(3, func(m *maker) string { return "UPDATE place SET name=" + m.name() + " WHERE id=" + place(m) })
+	d.often(2, func(m *maker) string {
+		return fmt.Sprintf("INSERT INTO place VALUES(%s, %s, %s)", m.one(m.name(), place(m)), m.one("NULL", place(m)), m.name())
+	})
+	d.often(1, func(m *maker) string {
+		return "UPDATE place SET up=" + m.one("NULL", place(m)) + " WHERE id=" + place(m)
+	})
+	if can.repairsForeignKeys {
+		d.often(1, func(m *maker) string { return "DELETE FROM place WHERE id=" + place(m) })
+	}
+}
+
+// prices refer to a unique column that is not the key.
+func (d *design) prices(m *maker) {
+	d.sql("CREATE TABLE product(id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, name TEXT);")
+	d.sql("CREATE TABLE price(id TEXT PRIMARY KEY, product TEXT REFERENCES product(code) ON UPDATE CASCADE ON DELETE %s, note TEXT);", m.one("CASCADE", "RESTRICT", "SET NULL"))
+	d.sql("INSERT INTO product VALUES('1','tea','seed.tea'),('2','salt','seed.salt'); INSERT INTO price VALUES('a','tea','seed.a'),('b','salt','seed.b');")
+	product := func(m *maker) string { return m.one("'tea'", "'salt'", "'oil'") }
+	d.often(2, func(m *maker) string { return "UPDATE product SET name=" + m.name() + " WHERE code=" + product(m) })
+	d.often(2, func(m *maker) string { return "UPDATE price SET note=" + m.name() + " WHERE product=" + product(m) })
+	d.often(1, func(m *maker) string { return "UPDATE product SET code=" + product(m) + " WHERE code=" + product(m) })
+	d.often(1, func(m *maker) string {
+		return fmt.Sprintf("INSERT INTO product VALUES(%s, %s, %s)", m.name(), product(m), m.name())
+	})
+	d.often(2, func(m *maker) string {
+		return fmt.Sprintf("INSERT INTO price VALUES(%s, %s, %s)", m.name(), product(m), m.name())
+	})
+	d.often(1, func(m *maker) string { return "DELETE FROM product WHERE code=" + product(m) })
+}
+
+// tags are rows that are all key.
+func (d *design) tags(m *maker) {
+	d.sql("CREATE TABLE tagging(a INT, b TEXT%s, PRIMARY KEY(a, b)) WITHOUT ROWID;", m.one("", " COLLATE NOCASE"))
+	d.sql("INSERT INTO tagging VALUES(1,'new'),(2,'old');")
+	tag := func(m *maker) string { return m.one("'new'", "'old'", "'odd'", m.name()) }
+	d.often(3, func(m *maker) string {
+		return "INSERT OR IGNORE INTO tagging VALUES(" + m.number(1, 4) + ", " + tag(m) + ")"
+	})
+	d.often(1, func(m *maker) string { return "DELETE FROM tagging WHERE a=" + m.number(1, 4) })
+	d.often(1, func(m *maker) string { return "UPDATE tagging SET a=" + m.number(1, 4) + " WHERE b=" + tag(m) })
+}
+
+// happenings are a journal: they travel to the hub only.
+func (d *design) happenings(*maker) {
+	d.sql("CREATE TABLE happening(id INTEGER PRIMARY KEY, what TEXT);")
+	d.settings = append(d.settings, store.Setting{Table: "happening", Class: store.Journal})
+	d.often(3, func(m *maker) string { return "INSERT INTO happening(what) VALUES(" + m.name() + ")" })
+}
