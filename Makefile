@@ -13,14 +13,17 @@ TEST_TIMEOUT ?= 10m
 RACE_TIMEOUT ?= 20m
 # How long each fuzz target runs.
 FUZZ_TIME    ?= 30s
-# How many random courses of partitions the simulation goes through.
-SIM_CHECKS   ?= 1000
-SIM_TIMEOUT  ?= 30m
+# The simulation plays so many random schedules, and goes on for so long.
+SIM_CHECKS   ?= 2000
+SIM_FOR      ?= 0s
+# How long the soak plays, and where it saves what fails.
+SOAK         ?= 1h
+SOAK_SAVES   ?= $(CURDIR)/testdata/scenario
 # Arguments of the demo, for example ARGS=--once.
 ARGS         ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race fuzz sim bench lint clean
+.PHONY: help build demo test race fuzz sim soak bench lint clean
 
 help: ## this list
 	@echo 'usage: make TARGET'
@@ -46,8 +49,15 @@ fuzz: ## every fuzz target, for FUZZ_TIME each (30s)
 		done; \
 	done
 
-sim: ## the chain over a simulated network, in SIM_CHECKS random courses (1000)
-	$(GO) test ./net/sim/ -run TestPartitions -rapid.checks=$(SIM_CHECKS) -timeout $(SIM_TIMEOUT) -v
+sim: ## the chain over a simulated network, in SIM_CHECKS random schedules (2000)
+	@figures=$$(mktemp); $(GO) test ./net/sim -count=1 -timeout 0 -run 'TestSchedules|TestEveryScenario' \
+		-schedules=$(SIM_CHECKS) -schedules.for=$(SIM_FOR) -schedules.figures=$$figures; \
+	outcome=$$?; cat $$figures; rm -f $$figures; exit $$outcome
+
+soak: ## the same for SOAK (1h); what fails is shrunk and saved in testdata/scenario
+	@figures=$$(mktemp); $(GO) test ./net/sim -count=1 -timeout 0 -run TestSchedules \
+		-schedules=0 -schedules.for=$(SOAK) -schedules.save=$(SOAK_SAVES) -schedules.figures=$$figures; \
+	outcome=$$?; cat $$figures; rm -f $$figures; exit $$outcome
 
 bench: ## every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./...

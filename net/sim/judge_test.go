@@ -201,8 +201,10 @@ func (r *trial) nothingLost() {
 	}
 	r.kept(hub, found)
 	var lost []string
+	concerned := map[string]bool{"ravno_conflict": true}
 	for m, by := range r.ledger.pending {
 		if !found[m.value] {
+			concerned[m.table] = true
 			lost = append(lost, fmt.Sprintf("%s of %s.%s, written at %s in step %d, is neither in force nor in a conflict",
 				r.ledger.ways(m.value), m.table, m.column, by.site, by.step))
 		}
@@ -210,7 +212,11 @@ func (r *trial) nothingLost() {
 	if len(lost) > 0 {
 		slices.Sort(lost)
 		r.figures.Lost += len(lost)
-		r.fail("lost", "%s\n%s", strings.Join(lost, "\n"), strings.Join(head(r.lines(hub), linesShown), "\n"))
+		lines := slices.DeleteFunc(r.lines(hub), func(line string) bool {
+			table, _, _ := strings.Cut(line, " ")
+			return !concerned[table]
+		})
+		r.fail("lost", "%s\n%s", strings.Join(lost, "\n"), strings.Join(head(lines, linesShown), "\n"))
 	}
 }
 

@@ -43,7 +43,7 @@ type step struct {
 var stepForms = map[string]string{
 	"at":        "SITE SQL",       // a transaction of the application there; must succeed
 	"try":       "SITE SQL",       // the same; a constraint may refuse it
-	"tamper":    "SITE SQL",       // writes behind the back of the capture, as a bug would
+	"tamper":    "SITE SQL",       // writes there, or everywhere, behind the back of the capture, as a bug would
 	"cut":       "SITE",           // no packet passes between the hub and it
 	"deafen":    "SITE",           // it hears nothing and is heard
 	"mute":      "SITE",           // it is not heard and hears

@@ -176,8 +176,14 @@ func (l *ledger) seed(r *trial, s *site) {
 
 func (r *trial) step(s step) {
 	switch s.do {
-	case "at", "try", "tamper":
+	case "at", "try":
 		r.write(r.site(s.site), s)
+	case "tamper":
+		for _, x := range r.sitesOf(s.site) {
+			r.must(x.conn.exec("PRAGMA foreign_keys=OFF"))
+			r.write(x, s)
+			r.must(x.conn.exec("PRAGMA foreign_keys=ON"))
+		}
 	case "crash":
 		r.figures.Crashes++
 		r.crash(r.site(s.site))
@@ -211,6 +217,14 @@ func (r *trial) step(s step) {
 	default:
 		r.stepOfLine(s)
 	}
+}
+
+// sitesOf are the sites that a word means.
+func (r *trial) sitesOf(word string) []*site {
+	if word == "everywhere" {
+		return r.sites
+	}
+	return []*site{r.site(word)}
 }
 
 // line is what becomes of packets, per node.
@@ -465,11 +479,7 @@ func (r *trial) snapshots(s *site) (all []map[string][]driver.Value) {
 }
 
 func (r *trial) expect(s step) {
-	at := r.sites
-	if s.site != "everywhere" {
-		at = []*site{r.site(s.site)}
-	}
-	for _, x := range at {
+	for _, x := range r.sitesOf(s.site) {
 		answer, err := x.conn.answer(s.sql)
 		r.must(err)
 		if answer != s.want {
