@@ -57,7 +57,7 @@ func (c *course) next() {
 	case p < singles:
 		c.write(0)
 	case p < singles+bursts:
-		c.write(5 + c.IntN(70))
+		c.write(5 + c.IntN(85))
 	case p < singles+bursts+cuts:
 		c.partition()
 	case p < singles+bursts+cuts+faults:

@@ -63,6 +63,7 @@ var stepForms = map[string]string{
 	"expect":    "SITE SQL WANT",  // there, or everywhere, the query answers this
 	"conflicts": "N WORD",         // so many are open at the hub, of this kind, or any
 	"red":       "SPAN SITE WORD", // within this time every server's status shows it red, for this cause
+	"sees":      "SPAN SITE WORD", // within this time its status shows NAME:STATE or NAME:STATE:CAUSE
 	"green":     "SPAN",           // within this time every server shows every server green
 	"same":      "",               // all files say the same, now
 }

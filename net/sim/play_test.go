@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -212,7 +211,7 @@ func (r *trial) step(s step) {
 		r.expect(s)
 	case "conflicts":
 		r.expectConflicts(s)
-	case "red", "green":
+	case "red", "green", "sees":
 		r.expectStatus(s)
 	default:
 		r.stepOfLine(s)
@@ -511,10 +510,13 @@ func (r *trial) expectStatus(s step) {
 			if at.daemon == nil {
 				continue
 			}
-			if s.do == "green" {
+			switch {
+			case s.do == "green":
 				so = so && r.snapshot(at).Level
-			} else {
+			case s.do == "red":
 				so = so && r.red(at.name, s.site, status.Cause(s.word))
+			case slices.Contains(r.sitesOf(s.site), at):
+				so = so && r.shows(at.name, s.word)
 			}
 		}
 		if so {
@@ -525,6 +527,13 @@ func (r *trial) expectStatus(s step) {
 		}
 		time.Sleep(lookAgain)
 	}
+}
+
+// shows reports whether a server's status shows another as "NAME:STATE" or "NAME:STATE:CAUSE" says.
+func (r *trial) shows(at, word string) bool {
+	parts := strings.Split(word+":", ":")
+	server := r.sees(at, parts[0])
+	return string(server.State) == parts[1] && string(server.Cause) == parts[2]
 }
 
 // templateOf makes the template of a scenario's schema and first sites.
@@ -539,6 +548,3 @@ func templateOf(t *testing.T, sc scenario, dir string) (tpl *template, err error
 	})
 	return tpl, err
 }
-
-// scenarioFiles is where the scenarios are that people wrote, or saved.
-var scenarioFiles = filepath.Join("..", "..", "testdata", "scenario", "*.txt")

@@ -12,7 +12,6 @@ import (
 	"ravno/net/exchange"
 	"ravno/net/session"
 	"ravno/net/status"
-	"ravno/store"
 )
 
 // openApp opens a database as the application of a site does.
@@ -64,27 +63,6 @@ func TestALevelChainFallsSilent(t *testing.T) {
 		c.t.Logf("%d packets in %s over %d links, at most %d allowed", sent, quiet, links, most)
 		if sent > most {
 			c.t.Fatalf("%d packets in %s of silence over %d links, want at most %d", sent, quiet, links, most)
-		}
-	})
-}
-
-func TestJournalsOfTwoNodesWithOneKeyAreBothAtTheHubAndAtNoOtherNode(t *testing.T) {
-	story(t, []string{"hub", "varna", "burgas"}, func(c *chain) {
-		c.exec("varna", "INSERT INTO happening(id, what) VALUES(5, 'at varna')")
-		c.exec("burgas", "INSERT INTO happening(id, what) VALUES(5, 'at burgas')")
-		c.settle(nil)
-		for _, name := range []string{"varna", "burgas"} {
-			rows, err := c.sites[0].daemon.store.JournalRows(store.JournalFilter{Table: "happening", Site: name})
-			c.must(err)
-			if len(rows) != 1 || rows[0].Row[len(rows[0].Row)-1].Value.Bytes() != "at "+name {
-				c.t.Fatalf("the hub has of %s's journal: %+v", name, rows)
-			}
-			if !c.has(name, "SELECT group_concat(what) FROM happening", "at "+name) {
-				c.t.Fatalf("%s has more than its own journal:\n%s", name, strings.Join(c.dumpTable(c.site(name), "happening"), "\n"))
-			}
-		}
-		if !c.has("hub", "SELECT count(*) FROM happening", "0") || !c.has("hub", "SELECT count(*) FROM ravno_journal_happening", "2") {
-			c.t.Fatalf("the hub's view of all journals is wrong")
 		}
 	})
 }

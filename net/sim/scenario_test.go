@@ -1,18 +1,21 @@
 package sim
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
+var scenarioFiles = flag.String("scenarios", filepath.Join("..", "..", "testdata", "scenario", "*.txt"), "play the scenarios in these files")
+
 // TestEveryScenario plays all that people wrote, or saved when something failed.
 func TestEveryScenario(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob(scenarioFiles)
+	files, err := filepath.Glob(*scenarioFiles)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no scenarios in %s: %v", scenarioFiles, err)
+		t.Fatalf("no scenarios in %s: %v", *scenarioFiles, err)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {

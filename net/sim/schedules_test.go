@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +30,8 @@ const (
 	schemaUses = 40
 	// shrinkFor is how long a failing schedule is made smaller, in real time.
 	shrinkFor = 45 * time.Second
+	// garbagePercent lets the heap grow before it is collected: it is small, and time is not.
+	garbagePercent = 400
 	// failuresShown is after how many failures a run ends.
 	failuresShown = 5
 )
@@ -131,6 +134,7 @@ func TestSchedules(t *testing.T) {
 	if s.seed == 0 {
 		s.seed = rand.Uint64N(1 << 48)
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(garbagePercent))
 	t.Run("", func(t *testing.T) { // ends when all players have
 		for range runtime.GOMAXPROCS(0) {
 			t.Run("", func(t *testing.T) {

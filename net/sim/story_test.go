@@ -138,67 +138,6 @@ func (c *chain) has(at, query, value string) bool {
 	return found.String == value
 }
 
-func TestAnOutageTurnsTheNodeRedAtBothEndsAndHealsByItself(t *testing.T) {
-	story(t, []string{"hub", "varna", "burgas"}, func(c *chain) {
-		c.cut(c.site("varna"))
-		took := c.eventually("varna is red at both ends and at burgas", noticed, func() bool {
-			return c.red("hub", "varna", status.NoLink) && c.red("varna", "varna", status.NoLink) &&
-				c.red("varna", "hub", status.NoLink) && c.red("burgas", "varna", status.NoLink)
-		})
-		c.t.Logf("red after %s", took)
-		if !c.green("hub", "burgas") || !c.green("hub", "hub") || !c.green("burgas", "burgas") || !c.green("burgas", "hub") {
-			c.t.Fatalf("an outage of varna is held against others:\n%s", c.statuses())
-		}
-		if server := c.sees("varna", "burgas"); server.State != status.Grey {
-			c.t.Fatalf("varna cannot know of burgas and calls it %s", server.State)
-		}
-		c.exec("varna", "UPDATE item SET a='at varna' WHERE id=1")
-		c.exec("burgas", "UPDATE item SET a='at burgas' WHERE id=2")
-		time.Sleep(time.Minute)
-
-		c.heal(c.site("varna"))
-		took = c.eventually("all green and level after healing", 20*time.Second, func() bool { return c.allGreen() && c.isLevel() })
-		c.t.Logf("green after %s", took)
-		if !c.has("burgas", "SELECT a FROM item WHERE id=1", "at varna") || !c.has("varna", "SELECT a FROM item WHERE id=2", "at burgas") {
-			c.t.Fatalf("work done meanwhile did not arrive")
-		}
-	})
-}
-
-func TestAConflictTurnsBothSidesRedEverywhereUntilAnyServerResolvesIt(t *testing.T) {
-	story(t, []string{"hub", "varna", "burgas", "ruse"}, func(c *chain) {
-		c.cut(c.site("varna"))
-		c.cut(c.site("burgas"))
-		c.exec("varna", "UPDATE head SET note='by varna' WHERE id=1")
-		c.exec("burgas", "UPDATE line SET what='by burgas' WHERE id='x'") // of the same document
-		time.Sleep(time.Minute)
-		c.settle(nil)
-		c.eventually("both sides are red with a conflict at every server, the others green", 5*time.Second, func() bool {
-			for _, at := range c.sites {
-				if !c.red(at.name, "varna", status.Conflict) || !c.red(at.name, "burgas", status.Conflict) ||
-					!c.green(at.name, "hub") || !c.green(at.name, "ruse") {
-					return false
-				}
-			}
-			return true
-		})
-		third := c.site("ruse").daemon
-		open, err := third.store.Conflicts(false)
-		c.must(err)
-		if len(open) != 1 {
-			c.t.Fatalf("%d conflicts open, want one for the one document", len(open))
-		}
-		_, err = third.store.Resolve(open[0].ID, store.Resolution{Keep: "varna", By: "an admin", Note: "asked both"})
-		c.must(err)
-		third.node.Poke()
-		c.eventually("all green after the resolution", 5*time.Second, c.allGreen)
-		c.settle(nil)
-		if !c.has("burgas", "SELECT note FROM head WHERE id=1", "by varna") || !c.has("burgas", "SELECT what FROM line WHERE id='x'", "l1") {
-			c.t.Fatalf("varna's side is not in force:\n%s", c.dump(c.site("burgas")))
-		}
-	})
-}
-
 func TestARemovedNodeIsCutOffAtOnceAndForGood(t *testing.T) {
 	story(t, []string{"hub", "varna", "burgas"}, func(c *chain) {
 		hub, varna := c.sites[0], c.site("varna")
