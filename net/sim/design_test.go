@@ -16,6 +16,7 @@ type features struct {
 	recordsChecks      bool // so is one that a CHECK holds out
 	freshKeys          bool // of two rows with one INTEGER PRIMARY KEY, one gets a fresh one
 	counts             bool // columns set to counter merge by summing differences
+	keepsBareRows      bool // a row that is all key, added where others deleted it, is kept in a conflict
 }
 
 var can = features{}
@@ -89,39 +90,75 @@ func (d *design) often(weight int, write func(m *maker) string) {
 // receipts are documents that only their own site touches: the number of lines that the head
 // says is the number of lines, at any moment, for every reader.
 func (d *design) receipts(m *maker) {
+	if can.freshKeys && m.chance(1, 2) {
+		d.numberedReceipts(m)
+		return
+	}
 	d.sql("CREATE TABLE receipt(id TEXT PRIMARY KEY, lines INTEGER NOT NULL, note TEXT)%s;", m.one("", " WITHOUT ROWID"))
 	d.sql("CREATE TABLE receipt_line(id TEXT PRIMARY KEY, receipt TEXT NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, what TEXT)%s;", m.one("", " WITHOUT ROWID"))
-	d.sql("CREATE INDEX receipt_line_receipt ON receipt_line(receipt);")
-	d.always = append(d.always,
-		question{"SELECT count(*) FROM receipt WHERE lines<>(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id)", "0"},
-		question{"SELECT count(*) FROM receipt_line WHERE receipt NOT IN (SELECT id FROM receipt)", "0"})
+	d.receiptsAreWhole()
 	own := func(m *maker) string { return "'" + m.site + "-" + m.one("1", "2", "3") + "'" }
-	sell := func(m *maker, id string, lines int) string {
-		text := fmt.Sprintf("REPLACE INTO receipt VALUES(%s, %d, %s)", id, lines, m.name())
+	d.often(3, func(m *maker) string {
+		id, lines, verb := own(m), m.IntN(4), "REPLACE"
 		if m.many { // always another one
-			text = fmt.Sprintf("INSERT INTO receipt VALUES(%s, %d, %s)", id, lines, m.name())
+			id, lines, verb = m.name(), 1+m.IntN(2), "INSERT"
 		}
+		text := fmt.Sprintf("%s INTO receipt VALUES(%s, %d, %s)", verb, id, lines, m.name())
 		for range lines {
 			text += fmt.Sprintf("; INSERT INTO receipt_line VALUES(%s, %s, %s)", m.name(), id, m.name())
 		}
 		return text
-	}
-	d.often(3, func(m *maker) string {
-		if m.many {
-			return sell(m, m.name(), 1+m.IntN(2))
-		}
-		return sell(m, own(m), m.IntN(4))
 	})
 	d.often(2, func(m *maker) string {
 		id := own(m)
 		return fmt.Sprintf("INSERT INTO receipt_line VALUES(%s, %s, %s); UPDATE receipt SET lines=lines+1 WHERE id=%s", m.name(), id, m.name(), id)
 	})
+	d.receiptsShrink(own)
+}
+
+func (d *design) receiptsAreWhole() {
+	d.sql("CREATE INDEX receipt_line_receipt ON receipt_line(receipt);")
+	d.always = append(d.always,
+		question{"SELECT count(*) FROM receipt WHERE lines<>(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id)", "0"},
+		question{"SELECT count(*) FROM receipt_line WHERE receipt NOT IN (SELECT id FROM receipt)", "0"})
+}
+
+// receiptsShrink take lines from a receipt, and whole receipts away.
+func (d *design) receiptsShrink(own func(*maker) string) {
 	d.often(1, func(m *maker) string {
 		id := own(m)
 		return fmt.Sprintf("DELETE FROM receipt_line WHERE id=(SELECT max(id) FROM receipt_line WHERE receipt=%s); "+
-			"UPDATE receipt SET lines=(SELECT count(*) FROM receipt_line WHERE receipt=%s) WHERE id=%s", id, id, id)
+			"UPDATE receipt SET lines=(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id) WHERE id=%s", id, id)
 	})
 	d.often(1, func(m *maker) string { return "DELETE FROM receipt WHERE id=" + own(m) })
+}
+
+// numberedReceipts leave their numbers to SQLite, so two sites give the same ones; each finds
+// its own by what it wrote.
+func (d *design) numberedReceipts(m *maker) {
+	d.sql("CREATE TABLE receipt(id INTEGER PRIMARY KEY%s, lines INTEGER NOT NULL, note TEXT);", m.one("", " AUTOINCREMENT"))
+	d.sql("CREATE TABLE receipt_line(id INTEGER PRIMARY KEY, receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, what TEXT);")
+	d.sql("CREATE INDEX receipt_note ON receipt(note);")
+	d.receiptsAreWhole()
+	own := func(m *maker) string {
+		return fmt.Sprintf("(SELECT id FROM receipt WHERE note GLOB '%s.*' ORDER BY note LIMIT 1 OFFSET %d)", m.site, m.IntN(3))
+	}
+	d.often(3, func(m *maker) string {
+		lines, note := 1+m.IntN(3), m.name()
+		text := fmt.Sprintf("INSERT INTO receipt(lines, note) VALUES(%d, %s)", lines, note)
+		for range lines {
+			text += fmt.Sprintf("; INSERT INTO receipt_line(receipt, what) SELECT id, %s FROM receipt WHERE note=%s", m.name(), note)
+		}
+		return text
+	})
+	d.often(2, func(m *maker) string {
+		note := m.name() // finds its receipt again after the line is there
+		return fmt.Sprintf("UPDATE receipt SET lines=lines+1, note=%s WHERE id=%s; INSERT INTO receipt_line(receipt, what) SELECT id, %s FROM receipt WHERE note=%s",
+			note, own(m), m.name(), note)
+	})
+	d.receiptsShrink(func(m *maker) string {
+		return fmt.Sprintf("(SELECT min(id) FROM receipt WHERE note GLOB '%s.*')", m.site)
+	})
 }
 
 // siteNames are all servers a schedule can have, the hub first. The last one joins late.

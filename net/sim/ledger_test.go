@@ -18,6 +18,7 @@ type ledger struct {
 	// counters are the sums of all committed differences, by table, column and key.
 	counters map[mark]int64
 	exempt   map[mark]bool  // counters of rows that were deleted by someone
+	seeded   map[mark]bool  // counters of rows that were there from the start
 	journal  map[string]int // site and table -> journal rows committed
 }
 
@@ -31,7 +32,7 @@ type lineage struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{pending: map[mark]lineage{}, over: map[string]string{}, counters: map[mark]int64{}, exempt: map[mark]bool{}, journal: map[string]int{}}
+	return &ledger{pending: map[mark]lineage{}, over: map[string]string{}, counters: map[mark]int64{}, exempt: map[mark]bool{}, seeded: map[mark]bool{}, journal: map[string]int{}}
 }
 
 // ways is the line of values that led to one, for the message of a failure.
@@ -210,7 +211,7 @@ func (l *ledger) inserted(r *relation, now []driver.Value, by lineage) {
 		l.journal[by.site+" "+r.name]++
 		return
 	}
-	if r.noColumns && !r.rowidKey {
+	if r.noColumns && !r.rowidKey && can.keepsBareRows {
 		l.pending[mark{r.name, "", r.keyOf(now)}] = by
 	}
 	for i, col := range r.columns {
@@ -222,6 +223,7 @@ func (l *ledger) inserted(r *relation, now []driver.Value, by lineage) {
 			_, twice := l.counters[m]
 			l.exempt[m] = l.exempt[m] || twice // two rows of one key: one of them may get another
 			l.counters[m] += n
+			l.seeded[m] = by.step == 0
 		}
 	}
 }

@@ -188,18 +188,18 @@ func (s *schedules) one(t *testing.T, seed uint64, e *enrolled) {
 	if v == nil {
 		return
 	}
-	smaller, last := sc, v
-	smaller = shrink(sc, v.kind, time.Now().Add(shrinkFor), func(try scenario) *verdict {
-		_, w := play(t, e.tpl, try)
-		if w != nil && w.kind == v.kind {
-			last = w
+	last := v
+	fails := func(tpl *template) func(scenario) *verdict {
+		return func(try scenario) *verdict {
+			_, w := play(t, tpl, try)
+			if w != nil && w.kind == v.kind {
+				last = w
+			}
+			return w
 		}
-		return w
-	})
-	_, again := play(t, e.tpl, smaller)
-	if again != nil {
-		last = again
 	}
+	smaller := shrink(sc, v.kind, time.Now().Add(shrinkFor), fails(e.tpl))
+	smaller = narrowed(t, smaller, v.kind, fails)
 	smaller.about = []string{fmt.Sprintf("%s. Drawn with seed %d.", v.kind, seed)}
 	t.Errorf("seed %d: %s\nas a scenario:\n\n%s", seed, last, smaller)
 	if *savesTo != "" {
@@ -208,4 +208,20 @@ func (s *schedules) one(t *testing.T, seed uint64, e *enrolled) {
 			t.Error(err)
 		}
 	}
+}
+
+// narrowed is a scenario without the tables it has no use for, if it fails as well without.
+func narrowed(t *testing.T, sc scenario, kind string, fails func(*template) func(scenario) *verdict) scenario {
+	smaller := narrow(sc)
+	dir, err := scratchDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if tpl, err := templateOf(t, smaller, dir); err == nil {
+		if v := fails(tpl)(smaller); v != nil && v.kind == kind {
+			return smaller
+		}
+	}
+	return sc
 }

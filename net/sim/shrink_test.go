@@ -1,9 +1,12 @@
 package sim
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"ravno/store"
 )
 
 // shrink looks for a smaller scenario that fails in the same way, until time is over: fewer
@@ -43,6 +46,37 @@ func shrink(sc scenario, kind string, until time.Time, fails func(scenario) *ver
 		}
 	}
 	return sc
+}
+
+var created = regexp.MustCompile(`^CREATE TABLE ([a-z_]+)`)
+
+// narrow leaves out of a scenario the tables that no step names, nor any table that is left.
+func narrow(sc scenario) scenario {
+	text := ""
+	for _, s := range sc.steps {
+		text += s.sql + "\n"
+	}
+	var unused []*regexp.Regexp
+	for i := len(sc.schema) - 1; i >= 0; i-- { // children before parents
+		found := created.FindStringSubmatch(sc.schema[i])
+		if found == nil {
+			continue
+		}
+		name := regexp.MustCompile(`\b` + found[1] + `\b`)
+		if name.MatchString(text) {
+			text += sc.schema[i] + "\n"
+		} else {
+			unused = append(unused, name)
+		}
+	}
+	idle := func(text string) bool {
+		return slices.ContainsFunc(unused, func(name *regexp.Regexp) bool { return name.MatchString(text) })
+	}
+	smaller := sc
+	smaller.schema = slices.DeleteFunc(slices.Clone(sc.schema), idle)
+	smaller.always = slices.DeleteFunc(slices.Clone(sc.always), func(q question) bool { return idle(q.sql) })
+	smaller.settings = slices.DeleteFunc(slices.Clone(sc.settings), func(s store.Setting) bool { return idle(s.Table) })
+	return smaller
 }
 
 // size is what shrinking makes less.
