@@ -17,7 +17,7 @@ import (
 var (
 	leastSchedules = flag.Int("schedules", 150, "play at least so many random schedules")
 	schedulesFor   = flag.Duration("schedules.for", 0, "and go on for so long")
-	schedulesSeed  = flag.Uint64("schedules.seed", 0, "draw from this seed, as a failure names it; 0 stands for a new one each time")
+	schedulesSeed  = flag.Uint64("schedules.seed", 0, "draw everything from this seed; 0 stands for a new one each time")
 	figuresFile    = flag.String("schedules.figures", "", "write what was counted to this file, as one line of JSON")
 	savesTo        = flag.String("schedules.save", "", "save what fails in this directory, shrunk, as scenarios")
 )
@@ -200,8 +200,8 @@ func (s *schedules) one(t *testing.T, seed uint64, e *enrolled) {
 	}
 	smaller := shrink(sc, v.kind, time.Now().Add(shrinkFor), fails(e.tpl))
 	smaller = narrowed(t, smaller, v.kind, fails)
-	smaller.about = []string{fmt.Sprintf("%s. Drawn with seed %d.", v.kind, seed)}
-	t.Errorf("seed %d: %s\nas a scenario:\n\n%s", seed, last, smaller)
+	smaller.about = []string{fmt.Sprintf("%s. Drawn as schedule %d of seed %d.", v.kind, seed-s.seed, s.seed)}
+	t.Errorf("schedule %d of seed %d: %s\nas a scenario:\n\n%s", seed-s.seed, s.seed, last, smaller)
 	if *savesTo != "" {
 		file := filepath.Join(*savesTo, fmt.Sprintf("%s-%d.txt", v.kind, seed))
 		if err := os.WriteFile(file, []byte(smaller.String()), 0o644); err != nil {
