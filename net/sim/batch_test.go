@@ -79,7 +79,8 @@ func (c *chain) deliverCopy(i int) {
 		s.to.daemon.node.Poke()
 	}
 	var outdated *store.OutOfOrderError
-	if err != nil && !errors.As(err, &outdated) {
+	var crossed *store.CrossingError
+	if err != nil && !errors.As(err, &outdated) && !errors.As(err, &crossed) {
 		c.t.Fatalf("a stray batch from %s: %v", s.from.name, err)
 	}
 }

@@ -19,7 +19,7 @@ type features struct {
 	keepsBareRows      bool // a row that is all key, added where others deleted it, is kept in a conflict
 }
 
-var can = features{}
+var can = features{repairsForeignKeys: true, freshKeys: true, recordsUnique: true}
 
 // design is a random schema and what an application does with it.
 type design struct {
