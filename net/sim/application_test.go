@@ -181,7 +181,8 @@ type column struct {
 type relation struct {
 	name      string
 	columns   []column
-	rowidKey  bool // INTEGER PRIMARY KEY: the number is a name that may change
+	rowidKey  bool // INTEGER PRIMARY KEY
+	numbered  bool // and of its own, no reference: a row can get another
 	journal   bool
 	noColumns bool // all of it is key
 	quoted    string
@@ -224,6 +225,11 @@ func (c *connection) relations(settings []store.Setting) (all []*relation, err e
 			return nil, err
 		}
 		r.rowidKey = r.rowidKey && keys == 1
+		referring, err := c.number(`SELECT count(*) FROM pragma_foreign_key_list(?1) f JOIN pragma_table_xinfo(?1) x ON lower(f."from")=lower(x.name) WHERE x.pk>0`, name)
+		if err != nil {
+			return nil, err
+		}
+		r.numbered = r.rowidKey && referring == 0
 		all = append(all, r)
 	}
 	return all, nil

@@ -12,6 +12,8 @@ import (
 // schemas from needing it.
 type features struct {
 	repairsForeignKeys bool // a parent that others refer to comes back
+	repairsWithin      bool // also one in the middle of a document of three levels
+	repairsUnique      bool // also one that is referred to by a unique column that is not its key
 	recordsUnique      bool // a row held out by a unique value is kept in a conflict
 	recordsChecks      bool // so is one that a CHECK holds out
 	freshKeys          bool // of two rows with one INTEGER PRIMARY KEY, one gets a fresh one
@@ -19,7 +21,7 @@ type features struct {
 	keepsBareRows      bool // a row that is all key, added where others deleted it, is kept in a conflict
 }
 
-var can = features{repairsForeignKeys: true, freshKeys: true, recordsUnique: true}
+var can = features{repairsForeignKeys: true, freshKeys: true, recordsUnique: true, keepsBareRows: true}
 
 // design is a random schema and what an application does with it.
 type design struct {
@@ -66,7 +68,7 @@ func drawDesign(m *maker) *design {
 	d.receipts(m)
 	d.tills(m)
 	parts := []func(*maker){d.items, d.orders, d.places, d.tags, d.happenings}
-	if can.recordsUnique && can.repairsForeignKeys {
+	if can.recordsUnique && can.repairsUnique {
 		parts = append(parts, d.prices)
 	}
 	m.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
@@ -387,14 +389,15 @@ func (d *design) orders(m *maker) {
 		}
 		return fmt.Sprintf("INSERT INTO ord VALUES(%s, %s, %s)", id, m.name(), m.name())
 	})
-	if can.repairsForeignKeys {
+	extra := m.chance(1, 3)
+	if can.repairsForeignKeys && (can.repairsWithin || !extra) {
 		d.often(2, func(m *maker) string { return "DELETE FROM ord WHERE id=" + head(m) })
 		d.often(1, func(m *maker) string { return fmt.Sprintf("UPDATE ord SET id=%s WHERE id=%s", m.number(1, 5), head(m)) })
 	}
-	if m.chance(1, 3) {
+	if extra {
 		d.sql("CREATE TABLE ord_extra(id TEXT PRIMARY KEY, line TEXT REFERENCES ord_line(id) ON DELETE CASCADE, what TEXT);")
 		d.sql("INSERT INTO ord_extra VALUES('e','x','seed.e');")
-		if !can.repairsForeignKeys { // lines must not go while others add to them
+		if !can.repairsWithin { // lines must not go while others add to them
 			d.writes = withoutDeletes(d.writes, m)
 		}
 		d.often(2, func(m *maker) string {

@@ -222,13 +222,21 @@ func (r *trial) nothingLost() {
 
 func head(lines []string, n int) []string { return lines[:min(n, len(lines))] }
 
-// kept collects every value that the conflict records hold, however they hold it.
+// kept collects every value that the conflict records hold, however they hold it. Where two
+// rows got one number, both live: that a record remembers them is not enough.
 func (r *trial) kept(s *site, found map[string]bool) {
-	r.must(s.conn.rows("SELECT detail, key, document_key FROM ravno_conflict", func(row []driver.Value) {
+	renumbered := map[string]bool{}
+	for _, table := range r.relations {
+		renumbered[table.name] = table.numbered && can.freshKeys
+	}
+	r.must(s.conn.rows("SELECT detail, key, document_key, kind, tab FROM ravno_conflict", func(row []driver.Value) {
+		if crdt.ConflictKind(row[3].(string)) == crdt.KeyCollision && renumbered[row[4].(string)] {
+			return
+		}
 		var detail any
 		r.must(json.Unmarshal([]byte(row[0].(string)), &detail))
 		collect(detail, found)
-		for _, key := range row[1:] {
+		for _, key := range row[1:3] {
 			collectKey(string(key.([]byte)), found)
 		}
 	}))
@@ -284,7 +292,7 @@ func (r *trial) countersAddUp() {
 			r.must(err)
 			for key, row := range rows {
 				m := mark{table.name, col.name, key}
-				if table.rowidKey && !l.seeded[m] {
+				if table.numbered && !l.seeded[m] {
 					continue // its number may not be the one it was born with
 				}
 				if want := l.counters[m]; !l.exempt[m] && row[i] != want {
