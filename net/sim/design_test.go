@@ -14,6 +14,8 @@ type features struct {
 	repairsForeignKeys bool // a parent that others refer to comes back
 	repairsWithin      bool // also one in the middle of a document of three levels
 	repairsUnique      bool // also one that is referred to by a unique column that is not its key
+	reusesFresh        bool // a number freed and used again in one transaction, while a fresh one is on its way for it
+	repairsNulled      bool // also one whose children were set to NULL, and deleted, in the same fold
 	recordsUnique      bool // a row held out by a unique value is kept in a conflict
 	recordsChecks      bool // so is one that a CHECK holds out
 	freshKeys          bool // of two rows with one INTEGER PRIMARY KEY, one gets a fresh one
@@ -22,7 +24,7 @@ type features struct {
 	keepsBareRows      bool // a row that is all key, added where others deleted it, is kept in a conflict
 }
 
-var can = features{repairsForeignKeys: true, freshKeys: true, recordsUnique: true, keepsBareRows: true, recordsChecks: true}
+var can = features{repairsForeignKeys: true, freshKeys: true, recordsUnique: true, keepsBareRows: true, recordsChecks: true, counts: true}
 
 // design is a random schema and what an application does with it.
 type design struct {
@@ -139,8 +141,12 @@ func (d *design) receiptsShrink(own func(*maker) string) {
 // numberedReceipts leave their numbers to SQLite, so two sites give the same ones; each finds
 // its own by what it wrote.
 func (d *design) numberedReceipts(m *maker) {
-	d.sql("CREATE TABLE receipt(id INTEGER PRIMARY KEY%s, lines INTEGER NOT NULL, note TEXT);", m.one("", " AUTOINCREMENT"))
-	d.sql("CREATE TABLE receipt_line(id INTEGER PRIMARY KEY, receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, what TEXT);")
+	again := " AUTOINCREMENT" // no number is used again
+	if can.reusesFresh {
+		again = m.one("", again)
+	}
+	d.sql("CREATE TABLE receipt(id INTEGER PRIMARY KEY%s, lines INTEGER NOT NULL, note TEXT);", again)
+	d.sql("CREATE TABLE receipt_line(id INTEGER PRIMARY KEY%s, receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, what TEXT);", again)
 	d.sql("CREATE INDEX receipt_note ON receipt(note);")
 	d.receiptsAreWhole()
 	own := func(m *maker) string {
@@ -254,7 +260,11 @@ func (d *design) items(m *maker) {
 	}
 	d.sql("CREATE TABLE item(%s)%s;", columns, k.suffix)
 	if unique {
-		d.sql("CREATE UNIQUE INDEX item_code ON item(%s);", m.one("code", "code) WHERE (a>'k'", "trim(code) COLLATE NOCASE", "code, "+names[0]))
+		on := []string{"code", "code) WHERE (a>'k'", "code, " + names[0], "trim(code) COLLATE NOCASE"}
+		if counter { // an expression could be of the counter
+			on = on[:3]
+		}
+		d.sql("CREATE UNIQUE INDEX item_code ON item(%s);", m.one(on...))
 	}
 	d.itemSeeds(k, names)
 	if m.chance(1, 5) {
@@ -360,7 +370,7 @@ func (d *design) itemCodes(k key) {
 func (d *design) orders(m *maker) {
 	headKey := m.one("INTEGER PRIMARY KEY", "TEXT PRIMARY KEY")
 	number := headKey == "INTEGER PRIMARY KEY"
-	action := m.one("CASCADE", "CASCADE", "RESTRICT", "NO ACTION", "SET NULL")
+	action := m.one("CASCADE", "CASCADE", "RESTRICT", "NO ACTION", setNull())
 	d.sql("CREATE TABLE ord(id %s, note TEXT, state TEXT);", headKey)
 	d.sql("CREATE TABLE ord_line(id TEXT PRIMARY KEY, ord %s REFERENCES ord(id) ON DELETE %s%s, what TEXT, remark TEXT);",
 		strings.Fields(headKey)[0], action, m.one("", " ON UPDATE CASCADE", " DEFERRABLE INITIALLY DEFERRED"))
@@ -421,9 +431,17 @@ func withoutDeletes(writes []func(*maker) string, m *maker) (kept []func(*maker)
 	return kept
 }
 
+// setNull is the action SET NULL, where it can be relied on.
+func setNull() string {
+	if can.repairsNulled {
+		return "SET NULL"
+	}
+	return "CASCADE"
+}
+
 // places refer to places of the same table.
 func (d *design) places(m *maker) {
-	d.sql("CREATE TABLE place(id TEXT PRIMARY KEY, up TEXT REFERENCES place(id) ON DELETE %s, name TEXT);", m.one("SET NULL", "CASCADE", "NO ACTION"))
+	d.sql("CREATE TABLE place(id TEXT PRIMARY KEY, up TEXT REFERENCES place(id) ON DELETE %s, name TEXT);", m.one(setNull(), "CASCADE", "NO ACTION"))
 	d.sql("INSERT INTO place VALUES('p1',NULL,'seed.p1'),('p2','p1','seed.p2'),('p3','p2','seed.p3');")
 	place := func(m *maker) string { return "'p'||" + m.number(1, 5) }
 	d.often(3, func(m *maker) string { return "UPDATE place SET name=" + m.name() + " WHERE id=" + place(m) })
