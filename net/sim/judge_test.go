@@ -223,23 +223,18 @@ func (r *trial) nothingLost() {
 func head(lines []string, n int) []string { return lines[:min(n, len(lines))] }
 
 // kept collects every value that the conflict records hold, however they hold it. Where two
-// rows got one number, both live: that a record remembers them is not enough.
+// rows got one number and ravno itself closed the record, both must live: that the record
+// remembers them is not enough.
 func (r *trial) kept(s *site, found map[string]bool) {
-	renumbered := map[string]bool{}
-	for _, table := range r.relations {
-		renumbered[table.name] = table.numbered && can.freshKeys
-	}
-	r.must(s.conn.rows("SELECT detail, key, document_key, kind, tab FROM ravno_conflict", func(row []driver.Value) {
-		if crdt.ConflictKind(row[3].(string)) == crdt.KeyCollision && renumbered[row[4].(string)] {
-			return
-		}
-		var detail any
-		r.must(json.Unmarshal([]byte(row[0].(string)), &detail))
-		collect(detail, found)
-		for _, key := range row[1:3] {
-			collectKey(string(key.([]byte)), found)
-		}
-	}))
+	r.must(s.conn.rows("SELECT detail, key, document_key FROM ravno_conflict WHERE kind<>'key_collision' OR revision>resolved OR resolved_by<>'ravno'",
+		func(row []driver.Value) {
+			var detail any
+			r.must(json.Unmarshal([]byte(row[0].(string)), &detail))
+			collect(detail, found)
+			for _, key := range row[1:] {
+				collectKey(string(key.([]byte)), found)
+			}
+		}))
 }
 
 func collect(v any, found map[string]bool) {

@@ -10,6 +10,8 @@ import (
 
 var scenarioFiles = flag.String("scenarios", filepath.Join("..", "..", "testdata", "scenario", "*.txt"), "play the scenarios in these files")
 
+var shrinkScenarios = flag.Duration("scenarios.shrink", 0, "for so long, look for less that fails in the same way")
+
 // TestEveryScenario plays all that people wrote, or saved when something failed.
 func TestEveryScenario(t *testing.T) {
 	t.Parallel()
@@ -38,6 +40,10 @@ func TestEveryScenario(t *testing.T) {
 					step = sc.steps[v.step-1].String()
 				}
 				t.Errorf("%s: at %s: %s", file, step, v)
+				if *shrinkScenarios > 0 {
+					smaller, _ := smallest(t, tpl, sc, v, *shrinkScenarios)
+					t.Logf("shrunk:\n\n%s", smaller)
+				}
 			}
 		})
 	}

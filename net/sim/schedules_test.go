@@ -188,6 +188,19 @@ func (s *schedules) one(t *testing.T, seed uint64, e *enrolled) {
 	if v == nil {
 		return
 	}
+	smaller, last := smallest(t, e.tpl, sc, v, shrinkFor)
+	smaller.about = []string{fmt.Sprintf("%s. Drawn as schedule %d of seed %d.", v.kind, seed-s.seed, s.seed)}
+	t.Errorf("schedule %d of seed %d: %s\nas a scenario:\n\n%s", seed-s.seed, s.seed, last, smaller)
+	if *savesTo != "" {
+		file := filepath.Join(*savesTo, fmt.Sprintf("%s-%d.txt", v.kind, seed))
+		if err := os.WriteFile(file, []byte(smaller.String()), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// smallest shrinks a scenario whose verdict is v, and returns it with its own verdict.
+func smallest(t *testing.T, tpl *template, sc scenario, v *verdict, within time.Duration) (scenario, *verdict) {
 	last := v
 	fails := func(tpl *template) func(scenario) *verdict {
 		return func(try scenario) *verdict {
@@ -198,16 +211,8 @@ func (s *schedules) one(t *testing.T, seed uint64, e *enrolled) {
 			return w
 		}
 	}
-	smaller := shrink(sc, v.kind, time.Now().Add(shrinkFor), fails(e.tpl))
-	smaller = narrowed(t, smaller, v.kind, fails)
-	smaller.about = []string{fmt.Sprintf("%s. Drawn as schedule %d of seed %d.", v.kind, seed-s.seed, s.seed)}
-	t.Errorf("schedule %d of seed %d: %s\nas a scenario:\n\n%s", seed-s.seed, s.seed, last, smaller)
-	if *savesTo != "" {
-		file := filepath.Join(*savesTo, fmt.Sprintf("%s-%d.txt", v.kind, seed))
-		if err := os.WriteFile(file, []byte(smaller.String()), 0o644); err != nil {
-			t.Error(err)
-		}
-	}
+	smaller := shrink(sc, v.kind, time.Now().Add(within), fails(tpl))
+	return narrowed(t, smaller, v.kind, fails), last
 }
 
 // narrowed is a scenario without the tables it has no use for, if it fails as well without.
