@@ -396,7 +396,13 @@ func (d *design) orders(m *maker) {
 	if can.keepsMovedRows {
 		d.often(1, func(m *maker) string { return "UPDATE ord_line SET ord=" + head(m) + " WHERE id=" + line(m) })
 	}
-	d.often(1, func(m *maker) string { return "DELETE FROM ord_line WHERE id=" + line(m) })
+	gone := func(m *maker, text string) string {
+		if m.site == "hub" && !can.repairsOneFold {
+			return "UPDATE ord SET note=" + m.name() + " WHERE id=" + head(m)
+		}
+		return text
+	}
+	d.often(1, func(m *maker) string { return gone(m, "DELETE FROM ord_line WHERE id="+line(m)) })
 	d.often(1, func(m *maker) string {
 		id := m.number(1, 5)
 		if number && m.chance(1, 2) {
@@ -406,12 +412,6 @@ func (d *design) orders(m *maker) {
 	})
 	extra := m.chance(1, 3)
 	if can.repairsForeignKeys && (can.repairsWithin || !extra) {
-		gone := func(m *maker, text string) string {
-			if m.site == "hub" && !can.repairsOneFold {
-				return "UPDATE ord SET note=" + m.name() + " WHERE id=" + head(m)
-			}
-			return text
-		}
 		d.often(2, func(m *maker) string { return gone(m, "DELETE FROM ord WHERE id="+head(m)) })
 		d.often(1, func(m *maker) string {
 			return gone(m, fmt.Sprintf("UPDATE ord SET id=%s WHERE id=%s", m.number(1, 5), head(m)))

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	leastSchedules = flag.Int("schedules", 150, "play at least so many random schedules")
+	leastSchedules = flag.Int("schedules", 100, "play at least so many random schedules")
 	schedulesFor   = flag.Duration("schedules.for", 0, "and go on for so long")
 	schedulesSeed  = flag.Uint64("schedules.seed", 0, "draw everything from this seed; 0 stands for a new one each time")
 	figuresFile    = flag.String("schedules.figures", "", "write what was counted to this file, as one line of JSON")
