@@ -10,13 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"ravno/net/quiclink/simlink"
-	"ravno/net/status"
 	"ravno/store"
 )
 
@@ -226,91 +223,6 @@ func (r *trial) sitesOf(word string) []*site {
 	return []*site{r.site(word)}
 }
 
-// line is what becomes of packets, per node.
-type line struct {
-	mutex sync.Mutex // guards the rest
-	bad   bool
-	hosts map[netip.Addr]*condition
-}
-
-// condition is what the line of a node is like.
-type condition struct {
-	cut      bool // by whichever step
-	dropNext bool // it breaks with the next packet of a batch
-	broken   bool
-}
-
-func (l *line) fate(p simlink.Packet) []time.Duration {
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	for _, host := range []netip.Addr{p.From.Addr(), p.To.Addr()} {
-		c := l.hosts[host]
-		if c == nil {
-			continue
-		}
-		if c.dropNext && p.Size >= batchPacket {
-			c.dropNext, c.broken = false, true
-		}
-		if c.broken {
-			return nil
-		}
-	}
-	if l.bad {
-		return badLine(p)
-	}
-	return []time.Duration{0}
-}
-
-func (r *trial) stepOfLine(s step) {
-	r.line.mutex.Lock()
-	defer r.line.mutex.Unlock()
-	switch s.do {
-	case "bad-line", "good-line":
-		r.line.bad = s.do == "bad-line"
-		return
-	}
-	node, hub := r.site(s.site).host, r.sites[0].host
-	c := r.line.hosts[node]
-	if c == nil {
-		c = &condition{}
-		r.line.hosts[node] = c
-	}
-	if s.do == "heal" {
-		*c = condition{}
-		r.unlocked(func() { r.net.Heal(hub, node) })
-		return
-	}
-	if !c.cut {
-		r.figures.Partitions++
-	}
-	c.cut = true
-	switch s.do {
-	case "cut":
-		r.unlocked(func() { r.net.Cut(hub, node) })
-	case "deafen":
-		r.unlocked(func() { r.net.CutOneWay(hub, node) })
-	case "mute":
-		r.unlocked(func() { r.net.CutOneWay(node, hub) })
-	case "drop":
-		c.dropNext = true
-	}
-}
-
-// unlocked calls the network, which itself calls fate.
-func (r *trial) unlocked(f func()) {
-	r.line.mutex.Unlock()
-	defer r.line.mutex.Lock()
-	f()
-}
-
-func (r *trial) healAll() {
-	r.line.mutex.Lock()
-	r.line.bad = false
-	clear(r.line.hosts)
-	r.line.mutex.Unlock()
-	r.net.HealAll()
-}
-
 // write runs the transactions of a step, and enters what they did into the ledger.
 func (r *trial) write(s *site, st step) {
 	texts := statements(st.sql)
@@ -475,65 +387,6 @@ func (r *trial) snapshots(s *site) (all []map[string][]driver.Value) {
 		all = append(all, rows)
 	}
 	return all
-}
-
-func (r *trial) expect(s step) {
-	for _, x := range r.sitesOf(s.site) {
-		answer, err := x.conn.answer(s.sql)
-		r.must(err)
-		if answer != s.want {
-			r.fail("expectation", "%s: %s is %s and not %s", x.name, s.sql, answer, s.want)
-		}
-	}
-}
-
-func (r *trial) expectConflicts(s step) {
-	open, err := r.sites[0].daemon.store.Conflicts(false)
-	r.must(err)
-	found, kinds := 0, []string{}
-	for _, x := range open {
-		kinds = append(kinds, string(x.Kind))
-		if s.word == "any" || s.word == string(x.Kind) {
-			found++
-		}
-	}
-	if found != s.n {
-		r.fail("expectation", "%d conflicts are open of kind %s and not %d; all: %s", found, s.word, s.n, strings.Join(kinds, " "))
-	}
-}
-
-func (r *trial) expectStatus(s step) {
-	began := time.Now()
-	for {
-		so := true
-		for _, at := range r.sites {
-			if at.daemon == nil {
-				continue
-			}
-			switch {
-			case s.do == "green":
-				so = so && r.snapshot(at).Level
-			case s.do == "red":
-				so = so && r.red(at.name, s.site, status.Cause(s.word))
-			case slices.Contains(r.sitesOf(s.site), at):
-				so = so && r.shows(at.name, s.word)
-			}
-		}
-		if so {
-			return
-		}
-		if time.Since(began) >= s.span {
-			r.fail("expectation", "not within %s:\n%s", s.span, r.statuses())
-		}
-		time.Sleep(lookAgain)
-	}
-}
-
-// shows reports whether a server's status shows another as "NAME:STATE" or "NAME:STATE:CAUSE" says.
-func (r *trial) shows(at, word string) bool {
-	parts := strings.Split(word+":", ":")
-	server := r.sees(at, parts[0])
-	return string(server.State) == parts[1] && string(server.Cause) == parts[2]
 }
 
 // templateOf makes the template of a scenario's schema and first sites.
