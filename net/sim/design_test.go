@@ -72,7 +72,7 @@ func drawDesign(m *maker) *design {
 	d.receipts(m)
 	d.tills(m)
 	parts := []func(*maker){d.items, d.orders, d.places, d.tags, d.happenings}
-	if can.recordsUnique && can.repairsForeignKeys {
+	if can.recordsUnique && can.repairsUnique {
 		parts = append(parts, d.prices)
 	}
 	m.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
