@@ -16,11 +16,11 @@ FUZZ_TIME    ?= 30s
 # How many random courses of partitions the simulation goes through.
 SIM_CHECKS   ?= 1000
 SIM_TIMEOUT  ?= 30m
-# Arguments of the demo, for example ARGS=--once.
+# Arguments of the demo, for example ARGS=--once, or which mutants to plant.
 ARGS         ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race fuzz sim bench lint clean
+.PHONY: help build demo test race fuzz sim mutants bench lint clean
 
 help: ## this list
 	@echo 'usage: make TARGET'
@@ -48,6 +48,9 @@ fuzz: ## every fuzz target, for FUZZ_TIME each (30s)
 
 sim: ## the chain over a simulated network, in SIM_CHECKS random courses (1000)
 	$(GO) test ./net/sim/ -run TestPartitions -rapid.checks=$(SIM_CHECKS) -timeout $(SIM_TIMEOUT) -v
+
+mutants: ## plants known bugs and sees whether the tests find them; ARGS=NAME for one
+	$(GO) run ./testdata/mutants $(ARGS)
 
 bench: ## every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./...
