@@ -13,9 +13,9 @@
 // total_changes() counts the entries too; a single INSERT that fails over a foreign key
 // leaves the failed row's rowid in last_insert_rowid(); an UPDATE of several rows takes
 // them in the order of their rowids, not of the index that found them, which decides where
-// the rows of one statement clash with each other; and INSERT OR REPLACE into a table that
-// refers to itself by SET NULL or SET DEFAULT is checked, which SQLite without a trigger on
-// UPDATE forgets.
+// the rows of one statement clash with each other; and a statement that carries out a SET
+// NULL has that foreign key checked in what else it writes, which SQLite without a trigger
+// on UPDATE forgets.
 //
 // The package refuses to know what an entry leads to: stamps, shadows and documents are
 // others' work. None of its functions begins or ends a transaction.

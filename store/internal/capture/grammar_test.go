@@ -122,11 +122,6 @@ func (g *grammar) column(table *grammarTable, name string) string {
 		}
 		actions := []string{"", " CASCADE", " CASCADE", " SET NULL", " SET DEFAULT", " RESTRICT", " NO ACTION"}
 		definition += " REFERENCES " + parent.name + "(" + parent.key + ")"
-		if parent == table {
-			// Without a trigger on UPDATE, SQLite lets INSERT OR REPLACE put a row that refers to
-			// nothing into a table that refers to itself by SET NULL or SET DEFAULT.
-			actions = slices.DeleteFunc(actions, func(a string) bool { return strings.HasPrefix(a, " SET") })
-		}
 		if action := g.pick("on delete", actions...); action != "" {
 			definition += " ON DELETE" + action
 		}

@@ -92,6 +92,7 @@ type pair struct {
 	log            *captured
 	before         rows
 	script         []string // all that was run, to report it
+	over           bool     // the twins have parted for a reason of SQLite's own
 }
 
 func newPair(t *rapid.T, directory, ddl string) (*pair, func()) {
@@ -129,6 +130,10 @@ func (p *pair) reinstall(t *rapid.T) {
 func (p *pair) both(t *rapid.T, g *grammar, sql string) (succeeded bool) {
 	p.script = append(p.script, sql)
 	got, want := p.captured.run(t, sql), p.bare.run(t, sql)
+	if p.over = got != want && strings.Contains(got, "FOREIGN KEY") && strings.Contains(p.script[0], "SET NULL") &&
+		(strings.Contains(want, "FOREIGN KEY") || p.bare.violated(t)); p.over {
+		return false
+	}
 	if got != want {
 		t.Fatalf("%s\ncaptured:\n%sbare:\n%s", strings.Join(p.script, ";\n"), got, want)
 	}
@@ -136,6 +141,18 @@ func (p *pair) both(t *rapid.T, g *grammar, sql string) (succeeded bool) {
 		t.Fatalf("%s\ncaptured:\n%sbare:\n%s", strings.Join(p.script, ";\n"), got, want)
 	}
 	return strings.Contains(want, "error <nil>")
+}
+
+// violated reports whether rows refer to nothing although the references are enforced. A
+// statement that carries out a SET NULL goes on, without a trigger on UPDATE, to leave that
+// reference unchecked, or unchecked until another one fails (isSetNullAction in SQLite's
+// fkey.c takes the program compiled last for the one being compiled). With one, what is
+// forbidden fails.
+func (c twin) violated(t fatal) bool {
+	t.Helper()
+	n, err := c.Int("SELECT count(*) FROM pragma_foreign_key_check")
+	must(t, err)
+	return n > 0
 }
 
 // law holds what the last transaction changed against the log.
@@ -177,6 +194,9 @@ func TestAnySchemaAndAnyScriptDoTheSameWithCaptureAndWithoutIt(t *testing.T) {
 		p, closeBoth := newPair(t, directory, settings+strings.Join(ddl, ";\n"))
 		defer closeBoth()
 		for range rapid.IntRange(5, 30).Draw(t, "length") {
+			if p.over {
+				return
+			}
 			if !p.captured.inTransaction(t) && g.chance("migration", 12) {
 				if sql, succeeded := g.migration(); p.both(t, g, sql) {
 					succeeded()
@@ -186,7 +206,7 @@ func TestAnySchemaAndAnyScriptDoTheSameWithCaptureAndWithoutIt(t *testing.T) {
 			}
 			sql := g.statement()
 			p.both(t, g, sql)
-			if !p.captured.inTransaction(t) {
+			if !p.over && !p.captured.inTransaction(t) {
 				p.law(t)
 			}
 		}
