@@ -5,7 +5,6 @@ package store
 
 import (
 	"errors"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -71,7 +70,6 @@ func TestAnApplyFoldsEverythingThatWasWrittenBeforeIt(t *testing.T) {
 
 func TestADeltaThatBeginsElsewhereIsNotApplied(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a")
-	none := func() (*crdt.Section, error) { return nil, io.EOF }
 	for range 3 {
 		c.at("a", "UPDATE p SET n=n+1")
 		c.up("a")
@@ -82,13 +80,13 @@ func TestADeltaThatBeginsElsewhereIsNotApplied(t *testing.T) {
 	c.must(err)
 	for _, from := range []causal.Position{self.HubHave - 1, self.HubHave + 1} {
 		var out *OutOfOrderError
-		if _, err := c.hub.ApplyFromNode(self.Site, Delta{From: from, To: from + 10, Next: none}, 0); !errors.As(err, &out) || out.Have != self.HubHave {
+		if _, err := c.hub.ApplyFromNode(self.Site, deltaOf(Span{From: from, To: from + 10}, nil), 0); !errors.As(err, &out) || out.Have != self.HubHave {
 			t.Errorf("the hub has %d and takes %d: %v", self.HubHave, from, err)
 		}
 	}
 	for _, from := range []causal.Position{self.Seen - 1, self.Seen + 1} {
 		var out *OutOfOrderError
-		if _, err := c.nodes["a"].ApplyFromHub(Delta{From: from, To: from + 10, Next: none}); !errors.As(err, &out) || out.Have != self.Seen {
+		if _, err := c.nodes["a"].ApplyFromHub(deltaOf(Span{From: from, To: from + 10}, nil)); !errors.As(err, &out) || out.Have != self.Seen {
 			t.Errorf("the node has %d and takes %d: %v", self.Seen, from, err)
 		}
 	}

@@ -31,7 +31,9 @@ func TestABatchIsAcknowledgedOnlyOnceTheDatabaseHasIt(t *testing.T) {
 			r := &run{ctx: t.Context(), session: hub, events: make(chan func() []session.Action), ends: Ends{
 				Clock: time.Now, Log: zerolog.Nop(), Blocked: func(string) {},
 				Apply: func(delta store.Delta) (causal.Seen, error) {
-					if _, err := delta.Next(); !errors.Is(err, io.EOF) {
+					next, err := delta.Open()
+					must(t, err)
+					if _, err := next(); !errors.Is(err, io.EOF) {
 						t.Errorf("the batch reads as %v", err)
 					}
 					tried = true
