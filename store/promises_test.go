@@ -240,3 +240,50 @@ func TestAJournalRowDeletedAtItsNodeStaysWholeAtTheHub(t *testing.T) {
 	}
 	c.expect("hub", "SELECT ravno_site, id, what FROM ravno_journal_ev", "a|1|opened")
 }
+
+func TestAFreshKeyIsNoneOfItsMakersOwn(t *testing.T) {
+	c := newChain(t, "CREATE TABLE orders(id INTEGER PRIMARY KEY, guest TEXT); CREATE TABLE payment(id TEXT PRIMARY KEY, ord INT REFERENCES orders(id))", nil, "a", "b")
+	c.at("a", "INSERT INTO orders VALUES(1,'a')")
+	c.at("b", "INSERT INTO orders VALUES(1,'b1'),(2,'b2'),(3,'b3'); INSERT INTO payment SELECT 'p'||id, id FROM orders")
+	c.up("a")
+	c.up("b") // one is taken; two and three, which the hub has never heard of, are b's own
+	c.level()
+	c.expect("a", "SELECT group_concat(guest) FROM (SELECT guest FROM orders ORDER BY guest)", "a,b1,b2,b3")
+	c.expect("hub", "SELECT p.id, o.guest FROM payment p JOIN orders o ON o.id=p.ord ORDER BY 1", "p1|b1\np2|b2\np3|b3")
+	c.expect("b", "SELECT id FROM orders WHERE guest IN ('b2','b3') ORDER BY id", "2\n3")
+}
+
+func TestALineForAHeldSaleWaitsWithIt(t *testing.T) {
+	c := newChain(t, `CREATE TABLE sale(id TEXT PRIMARY KEY, number INT UNIQUE);
+		CREATE TABLE line(id TEXT PRIMARY KEY, sale TEXT NOT NULL REFERENCES sale(id) ON DELETE CASCADE, dish TEXT)`, nil, "a", "b")
+	c.at("a", "INSERT INTO sale VALUES('sa',7)")
+	c.at("b", "INSERT INTO sale VALUES('sb',7)")
+	c.up("a")
+	c.up("b") // held at the hub; b does not know
+	c.at("b", "INSERT INTO line VALUES('lb','sb','tea')")
+	c.up("b")
+	c.expect("hub", "SELECT count(*) FROM line", "0")
+	c.expect("hub", "PRAGMA foreign_key_check", "")
+	c.level()
+	c.at("a", "DELETE FROM sale WHERE id='sa'")
+	c.level()
+	for _, site := range []string{"hub", "a", "b"} {
+		c.expect(site, "SELECT s.id, l.id FROM sale s JOIN line l ON l.sale=s.id", "sb|lb")
+	}
+}
+
+func TestTwoWhoWriteTheSameAgree(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT, m INT); INSERT INTO p VALUES(1,1,1)", nil, "a", "b")
+	c.at("a", "UPDATE p SET n=5")
+	c.at("b", "UPDATE p SET n=5")
+	c.level()
+	if open := c.open("hub"); len(open) != 0 {
+		t.Errorf("both wrote 5: %+v", open)
+	}
+	c.at("a", "UPDATE p SET n=6")
+	c.at("b", "UPDATE p SET n=6, m=7")
+	c.level()
+	if n := len(c.open("hub")); n != 1 {
+		t.Errorf("%d conflicts, although one wrote more than the other", n)
+	}
+}

@@ -186,8 +186,8 @@ func (g *grammar) set(table *grammarTable) string {
 	return strings.Join(terms, ", ")
 }
 
-// where draws which rows; the + keeps an index from deciding their order, see where in
-// statement.
+// where draws which rows. Where it matters, NOT INDEXED keeps an index from deciding their
+// order, see where in statement.
 func (g *grammar) where(table *grammarTable) string {
 	column := g.pick("column", table.columns...)
 	return g.pick("where", "", " WHERE +"+column+" IS "+g.value(), " WHERE +"+column+" > "+g.value(), " WHERE +"+column+" IN ("+g.value()+","+g.value()+")")
@@ -223,9 +223,9 @@ func (g *grammar) statement() string {
 		do := g.pick("do", "DO NOTHING", target+"DO NOTHING", update, update+" WHERE "+table.columns[0]+" > 1", update+" ON CONFLICT DO NOTHING")
 		return g.insert(table, g.pick("or", "", "", " OR REPLACE", " OR IGNORE")) + "VALUES" + g.tuples(table) + " ON CONFLICT " + do + returning
 	case 6, 7, 8, 9:
-		return "UPDATE" + g.pick("or", orClauses...) + " " + table.name + " SET " + g.set(table) + g.where(table) + returning
+		return "UPDATE" + g.pick("or", orClauses...) + " " + table.name + " NOT INDEXED SET " + g.set(table) + g.where(table) + returning
 	case 10:
-		return "DELETE FROM " + table.name + g.where(table) + returning
+		return "DELETE FROM " + table.name + " NOT INDEXED" + g.where(table) + returning
 	case 11:
 		// In an order of its own, so that what the statement removes by cascade is read before.
 		from := g.table()
@@ -240,12 +240,12 @@ func (g *grammar) statement() string {
 		return "INSERT" + g.pick("or", orClauses...) + " INTO " + table.name + " DEFAULT VALUES"
 	case 14:
 		k := table.columns[0] // two rows swap their keys, whatever their kind
-		return fmt.Sprintf("UPDATE%s %s SET %s = CASE %s WHEN 1 THEN 2 WHEN '1' THEN '2' WHEN 2 THEN 1 ELSE '1' END WHERE +%s IN (1,2,'1','2')", g.pick("or", orClauses...), table.name, k, k, k)
+		return fmt.Sprintf("UPDATE%s %s NOT INDEXED SET %s = CASE %s WHEN 1 THEN 2 WHEN '1' THEN '2' WHEN 2 THEN 1 ELSE '1' END WHERE +%s IN (1,2,'1','2')", g.pick("or", orClauses...), table.name, k, k, k)
 	case 15:
 		if !table.hasRowid {
 			return "REINDEX"
 		}
-		return "UPDATE" + g.pick("or", orClauses...) + " " + table.name + " SET rowid = rowid + " + g.pick("by", "1", "-1", "0")
+		return "UPDATE" + g.pick("or", orClauses...) + " " + table.name + " NOT INDEXED SET rowid = rowid + " + g.pick("by", "1", "-1", "0")
 	default:
 		return g.pick("transaction", "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "COMMIT", "ROLLBACK", "SAVEPOINT s", "SAVEPOINT s", "RELEASE s", "ROLLBACK TO s")
 	}
