@@ -287,3 +287,31 @@ func TestTwoWhoWriteTheSameAgree(t *testing.T) {
 		t.Errorf("%d conflicts, although one wrote more than the other", n)
 	}
 }
+
+func TestANodeCannotCountUnderAnothersIdentity(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,10)",
+		[]Setting{{Table: "p", Class: Synced, Counters: []string{"n"}}}, "a", "b")
+	other, err := c.nodes["b"].Self()
+	c.must(err)
+	var refused *IdentityError
+	err = c.forge("p", []string{"id"}, []string{"n"}, crdt.Change{Key: crdt.NewKey(crdt.IntegerValue(1)),
+		Parts: []crdt.ChangePart{{Stamp: hlc.Stamp{Time: hlc.At(c.now.UnixMilli()), Site: other.Site}, Total: crdt.IntegerValue(1000)}}})
+	if !errors.As(err, &refused) || refused.Claimed != other.Site {
+		t.Errorf("taken: %v", err)
+	}
+	c.expect("hub", "SELECT n FROM p", "10")
+}
+
+func TestACountInARowDeletedElsewhereIsNotLost(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, n INT); INSERT INTO p VALUES(1,'soup',10)",
+		[]Setting{{Table: "p", Class: Synced, Counters: []string{"n"}}}, "a", "b")
+	c.at("a", "UPDATE p SET n=n-1")
+	c.must(second(c.nodes["a"].Fold()))
+	c.at("a", "DELETE FROM p")
+	c.at("b", "UPDATE p SET name='stew', n=n-2") // newer than the deletion: the row lives on
+	c.up("a")
+	c.level()
+	for _, site := range []string{"hub", "a", "b"} {
+		c.expect(site, "SELECT name, n FROM p", "stew|7")
+	}
+}
