@@ -1,7 +1,8 @@
 // Command mutants plants known bugs, one at a time, and sees whether the tests find them.
 // Each file *.txt beside it is one mutant: what the bug is, the text to replace and the
 // replacement, and the tests of which one must fail. The tree is never edited: the go
-// command compiles the changed file in place of the real one (go help build, -overlay).
+// command compiles the changed file in place of the real one (go help build, -overlay), and
+// the tests of packages that use rapid are told to keep no failing cases.
 //
 //	go run ./testdata/mutants [NAME...]
 //

@@ -161,7 +161,7 @@ func (s Spec) victims(update bool) []string {
 		}
 	}
 	if takes := s.takesDefault(); takes != "" {
-		all = append(all, statement(takes, notSelf))
+		search(takes, notSelf)
 	}
 	return all
 }

@@ -131,13 +131,16 @@ func (p *pair) reinstall(t *rapid.T) {
 	p.before = p.log.rows(t)
 }
 
-// keepGone has a table's deleted rows kept, as the hub does.
+// keepGone has the values kept that a table's rows no longer have, as the hub does.
 func (p *pair) keepGone(t *rapid.T, s *Spec) {
 	s.Gone = sqlite.Quote("ravno_gone_" + s.Table.Name)
 	must(t, p.captured.Exec("CREATE TABLE IF NOT EXISTS "+s.Gone+"(c0)"))
 	kept, err := p.captured.Int("SELECT count(*) FROM pragma_table_info(?)", crdt.TextValue("ravno_gone_"+s.Table.Name))
 	must(t, err)
-	for i := range s.Table.Columns {
+	for i, c := range s.Table.Columns {
+		if !c.InKey {
+			s.Referred = append(s.Referred, c.Name)
+		}
 		s.GoneColumns = append(s.GoneColumns, fmt.Sprintf("c%d", i))
 		if i >= int(kept) {
 			must(t, p.captured.Exec("ALTER TABLE "+s.Gone+" ADD COLUMN "+s.GoneColumns[i]))
