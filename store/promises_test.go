@@ -315,3 +315,20 @@ func TestACountInARowDeletedElsewhereIsNotLost(t *testing.T) {
 		c.expect(site, "SELECT name, n FROM p", "stew|7")
 	}
 }
+
+func TestAReferenceByAUniqueValueFollowsTheRowItRefersTo(t *testing.T) {
+	for _, first := range []string{"a", "b"} {
+		t.Run(first+" first", func(t *testing.T) {
+			c := newChain(t, `CREATE TABLE guest(id TEXT PRIMARY KEY, code TEXT UNIQUE); CREATE TABLE sale(id TEXT PRIMARY KEY, guest TEXT REFERENCES guest(code));
+				INSERT INTO guest VALUES('g','c')`, nil, "a", "b")
+			c.at("a", "UPDATE guest SET code='d'")
+			c.at("b", "INSERT INTO sale VALUES('s','c')")
+			c.up(first)
+			c.level()
+			for _, site := range []string{"hub", "a", "b"} {
+				c.expect(site, "SELECT guest FROM sale", "d")
+				c.expect(site, "PRAGMA foreign_key_check", "")
+			}
+		})
+	}
+}
