@@ -13,17 +13,7 @@ TEST_TIMEOUT ?= 10m
 RACE_TIMEOUT ?= 20m
 # How long each fuzz target runs.
 FUZZ_TIME    ?= 30s
-# The simulation plays so many random schedules, and goes on for so long.
-SIM_CHECKS   ?= 2000
-SIM_FOR      ?= 0s
-# How long the soak plays, and where it saves what fails.
-SOAK         ?= 1h
-SOAK_SAVES   ?= $(CURDIR)/testdata/scenario
-# Arguments of the demo, for example ARGS=--once.
-ARGS         ?=
-
-.DEFAULT_GOAL := help
-.PHONY: help build demo test race fuzz sim soak bench lint clean
+.PHONY: help build demo test race fuzz sim soak mutants bench lint clean
 
 help: ## this list
 	@echo 'usage: make TARGET'
@@ -58,6 +48,9 @@ soak: ## the same for SOAK (1h); what fails is shrunk and saved in testdata/scen
 	@figures=$$(mktemp); $(GO) test ./net/sim -count=1 -timeout 0 -run TestSchedules \
 		-schedules=0 -schedules.for=$(SOAK) -schedules.save=$(SOAK_SAVES) -schedules.figures=$$figures; \
 	outcome=$$?; cat $$figures; rm -f $$figures; exit $$outcome
+
+mutants: ## plants known bugs and sees whether the tests find them; ARGS=NAME for one
+	$(GO) run ./testdata/mutants $(ARGS)
 
 bench: ## every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem ./...

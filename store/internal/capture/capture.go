@@ -11,9 +11,11 @@
 //
 // What an application can tell, because a table with any trigger at all behaves so:
 // total_changes() counts the entries too; a single INSERT that fails over a foreign key
-// leaves the failed row's rowid in last_insert_rowid(); and an UPDATE of several rows takes
+// leaves the failed row's rowid in last_insert_rowid(); an UPDATE of several rows takes
 // them in the order of their rowids, not of the index that found them, which decides where
-// the rows of one statement clash with each other.
+// the rows of one statement clash with each other; and a statement that carries out a SET
+// NULL has that foreign key checked in what else it writes, which SQLite without a trigger
+// on UPDATE forgets.
 //
 // The package refuses to know what an entry leads to: stamps, shadows and documents are
 // others' work. None of its functions begins or ends a transaction.

@@ -149,6 +149,18 @@ lines" UNIQUE, flag NOT NULL DEFAULT true, "quo'ted" NOT NULL DEFAULT "double", 
 	}
 }
 
+func TestARowReplacedThroughAGeneratedColumnOfADefaultIsSeen(t *testing.T) {
+	for _, statement := range []string{"REPLACE INTO t VALUES(2, NULL)", "INSERT INTO t VALUES(2, 'C'); UPDATE OR REPLACE t SET c = NULL WHERE k = 2"} {
+		c := install(t, open(t, "CREATE TABLE t(k INTEGER PRIMARY KEY, c TEXT NOT NULL DEFAULT 'a', g AS (lower(c)) UNIQUE); INSERT INTO t VALUES(1, 'A'), (3, 'B')"))
+		if entries, err := c.run(t, statement); err != nil || !strings.Contains(describe(entries), "look 1[1]") {
+			t.Errorf("%s: %s %v", statement, describe(entries), err)
+		}
+		if n, _ := c.Int("SELECT count(*) FROM t"); n != 2 {
+			t.Errorf("%d rows", n)
+		}
+	}
+}
+
 func TestATableOfTwoHundredColumnsTellsThemAllApart(t *testing.T) {
 	var columns []string
 	for i := range 200 {

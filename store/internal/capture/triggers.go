@@ -160,7 +160,30 @@ func (s Spec) victims(update bool) []string {
 			search(s.unchangedGuard(u, update), s.matches(u), notSelf)
 		}
 	}
+	if takes := s.takesDefault(); takes != "" {
+		search(takes, notSelf)
+	}
 	return all
+}
+
+// takesDefault is the condition that NEW holds a NULL which OR REPLACE is going to replace
+// by a default, in a table with a unique index on a generated column: nobody can say here
+// what that column is going to be, so every row is to be looked at. It is empty for nearly
+// every table, and true for nearly no write.
+func (s Spec) takesDefault() string {
+	if !slices.ContainsFunc(s.Table.Unique, func(u schema.UniqueIndex) bool { return s.Table.ChangedBy(u) == nil }) {
+		return ""
+	}
+	var nulls []string
+	for _, c := range s.Table.Columns {
+		if c.NotNull && c.HasDefault {
+			nulls = append(nulls, "NEW."+sqlite.Quote(c.Name)+" IS NULL")
+		}
+	}
+	if len(nulls) == 0 {
+		return ""
+	}
+	return "(" + strings.Join(nulls, " OR ") + ")"
 }
 
 // matches is the condition that row r holds the unique value NEW is going to take.
