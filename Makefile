@@ -13,6 +13,16 @@ TEST_TIMEOUT ?= 10m
 RACE_TIMEOUT ?= 20m
 # How long each fuzz target runs.
 FUZZ_TIME    ?= 30s
+# The simulation plays so many random schedules, and goes on for so long.
+SIM_CHECKS   ?= 2000
+SIM_FOR      ?= 0s
+# How long the soak plays, and where it saves what fails.
+SOAK         ?= 1h
+SOAK_SAVES   ?= $(CURDIR)/testdata/scenario
+# Arguments of the demo, for example ARGS=--once, or which mutants to plant.
+ARGS         ?=
+
+.DEFAULT_GOAL := help
 .PHONY: help build demo test race fuzz sim soak mutants bench lint clean
 
 help: ## this list
