@@ -39,7 +39,7 @@ type table struct {
 	numbers  []int  // column numbers, parallel to Columns
 	shadow   string // quoted name of the shadow table
 	kept     string // quoted name of the kept journal (hub, class journal)
-	gone     string // quoted name of the table that takes deleted rows until the next fold (hub)
+	gone     string // quoted name of the table that takes deleted rows until the next fold; empty: they are not kept
 	parent   *parent
 	counters []crdt.Column // that merge by summing differences, ascending
 	fresh    bool          // the table was not known before
@@ -180,6 +180,11 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 		}
 	}
 	cat.link()
+	for _, t := range cat.tables {
+		if t.class == Synced && !t.own && (isHub || len(t.counters) > 0 || len(t.referredNames()) > 0) {
+			t.gone = sqlite.Quote(fmt.Sprintf("ravno_gone_%d", t.number))
+		}
+	}
 	return cat, cat.versions(c)
 }
 
@@ -251,9 +256,6 @@ func (t *table) write(isHub bool) {
 	t.shadow = sqlite.Quote(fmt.Sprintf("ravno_shadow_%d", t.number))
 	if isHub && t.class == Journal {
 		t.kept = sqlite.Quote(fmt.Sprintf("ravno_kept_%d", t.number))
-	}
-	if isHub && t.class == Synced && !t.own {
-		t.gone = sqlite.Quote(fmt.Sprintf("ravno_gone_%d", t.number))
 	}
 	t.sql.keyWhere = strings.Join(where, " AND ")
 	t.sql.exists = "SELECT 1 FROM " + name + " WHERE " + t.sql.keyWhere

@@ -102,3 +102,11 @@ func TestWhatCannotBeACounterIsRefused(t *testing.T) {
 	}
 	c.must(c.hub.SetTable(Setting{Table: "p", Class: Synced, Counters: []string{"n"}}))
 }
+
+func TestACountBeforeADeletionCountsIfTheRowLivesOn(t *testing.T) {
+	c := newChain(t, stock, stockCounters, "a", "b")
+	c.at("a", "UPDATE product SET stock=stock-1 WHERE id=1; DELETE FROM product WHERE id=1") // in one fold
+	c.at("b", "UPDATE product SET stock=stock-2, name='mug' WHERE id=1")
+	c.level()
+	c.expectAll("SELECT stock FROM product WHERE id=1", "97")
+}

@@ -286,7 +286,14 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 			remains = m
 		}
 	}
-	row.Death = tx.version(f, f.lastAt)
+	at := f.lastAt
+	for _, column := range f.t.counters { // what was counted before counts, should the row live on
+		if c, known := row.Counter(column); known && remains != nil && c.Sum() != remains[column] {
+			row.Count(column, remains[column], tx.version(f, f.lastAt))
+			at = tx.state.clock.Tick(0) // later than what was counted
+		}
+	}
+	row.Death = tx.version(f, at)
 	if remains != nil {
 		return true, tx.keepImage(f.t, f.key, imageRemains, remains)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 
 	"ravno/crdt"
+	"ravno/crdt/causal"
 	"ravno/store/internal/capture"
 )
 
@@ -39,7 +40,7 @@ func (x *mending) followMoved(m merged) error {
 
 // followUnseen makes a row that a delta brought follow a row whose values somebody has changed
 // without the author's knowledge.
-func (x *mending) followUnseen(ref reference) error {
+func (x *mending) followUnseen(ref arrival) error {
 	t := x.tx.cat.byNumber[ref.tab]
 	m, err := x.tx.tableImage(t, ref.key)
 	if err != nil || m == nil {
@@ -56,7 +57,7 @@ func (x *mending) followUnseen(ref reference) error {
 			}
 			continue
 		}
-		parent, err := x.formerly(l, reference)
+		parent, err := x.formerly(l, reference, ref.seen)
 		if err != nil {
 			return err
 		}
@@ -72,9 +73,9 @@ func (x *mending) followUnseen(ref reference) error {
 
 // formerly finds the row that had the values of a reference before somebody changed them, whom
 // the author of the delta had not seen; empty if there is none.
-func (x *mending) formerly(l *link, reference []crdt.Value) (key crdt.Key, err error) {
+func (x *mending) formerly(l *link, reference []crdt.Value, seen causal.Position) (key crdt.Key, err error) {
 	err = x.tx.c.Rows("SELECT key, before FROM ravno_touch WHERE tab=? AND site<>? AND position>?",
-		[]crdt.Value{integer(l.parent.number), integer(x.author), integer(x.tx.unknownAbove())}, func(row []crdt.Value) error {
+		[]crdt.Value{integer(l.parent.number), integer(x.author), integer(seen)}, func(row []crdt.Value) error {
 			before, err := decodeImage(row[1])
 			if err != nil {
 				return err

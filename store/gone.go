@@ -9,7 +9,9 @@ import (
 
 // What the hub's own application deletes is kept until the next fold, and then as remains:
 // a node may have edited the row, or refer to it, without knowing, and then the hub brings
-// it back. Rows that a node deletes need no such place: the hub has them until it hears.
+// it back. Rows that a node deletes need no such place, because the hub has them until it
+// hears; only where the log cannot tell what a row was is it kept there too: what its counters
+// last said, and the unique values by which others refer to it.
 
 // goneColumns are the columns of the table that takes deleted rows: by number, so that
 // they stay when a column goes and comes back.

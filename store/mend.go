@@ -25,8 +25,20 @@ type merged struct {
 	t        *table
 	key      crdt.Key
 	document reference
-	was      image // of a row that died
-	outlived bool  // the row was deleted elsewhere, and a newer edit of this site's keeps it
+	was      image           // of a row that died
+	seen     causal.Position // what the author had seen of this site
+}
+
+// arrival is a row that a delta has brought or changed.
+type arrival struct {
+	reference
+	seen causal.Position
+}
+
+// unseen asks for work in a table above a position.
+type unseen struct {
+	t     *table
+	above causal.Position
 }
 
 // news is what a delta has done to rows that refer to others or are referred to, as far as
@@ -34,9 +46,9 @@ type merged struct {
 type news struct {
 	died     []merged
 	moved    []merged // their values that others refer to have changed; was: what they were
-	arrived  []reference
+	arrived  []arrival
 	unsent   map[reference]bool // at a node: the documents with work the sender did not have
-	relevant map[*table]bool    // there is work in the table that the sender did not have
+	relevant map[unseen]bool    // there is work in the table that the author had not seen
 }
 
 // note remembers what merging a change may have left to mend.
@@ -46,7 +58,7 @@ func (tx *transaction) note(m *merging, document reference) error {
 		return nil
 	}
 	if tx.news == nil {
-		tx.news = &news{relevant: map[*table]bool{}}
+		tx.news = &news{relevant: map[unseen]bool{}}
 		if m.author == 0 {
 			var err error
 			if tx.news.unsent, err = tx.unsentDocuments(); err != nil {
@@ -58,23 +70,28 @@ func (tx *transaction) note(m *merging, document reference) error {
 	if m.author == 0 && len(n.unsent) == 0 {
 		return nil // nothing here that the hub did not know of
 	}
+	// What the author of a node's change had seen, and of the hub's, the hub itself.
+	seen := tx.span.Seen
+	if m.author != 0 {
+		seen = causal.Position(m.change.Seen)
+	}
 	deleted := m.change.Death.After(m.row.Death.Stamp)
 	if m.out.Died || deleted && m.present {
-		n.died = append(n.died, merged{t: t, key: m.change.Key, document: document, was: m.was, outlived: m.out.Row.Live()})
+		n.died = append(n.died, merged{t: t, key: m.change.Key, document: document, was: m.was, seen: seen})
 	}
 	if !m.out.Row.Live() {
 		return nil
 	}
 	if was := m.formerReferences(); was != nil && m.author != 0 {
-		n.moved = append(n.moved, merged{t: t, key: m.change.Key, was: was})
+		n.moved = append(n.moved, merged{t: t, key: m.change.Key, was: was, seen: seen})
 	}
 	for _, l := range t.up {
-		known, err := tx.unknownWork(l.parent)
+		known, err := tx.unknownWork(l.parent, seen)
 		if err != nil {
 			return err
 		}
 		if known {
-			n.arrived = append(n.arrived, t.reference(m.change.Key))
+			n.arrived = append(n.arrived, arrival{t.reference(m.change.Key), seen})
 			return nil
 		}
 	}
@@ -110,21 +127,16 @@ func (m *merging) formerReferences() image {
 	})
 }
 
-// unknownWork reports whether a table has rows changed by work the sender of the delta did
-// not have.
-func (tx *transaction) unknownWork(t *table) (bool, error) {
-	n := tx.news
-	if any, known := n.relevant[t]; known {
+// unknownWork reports whether a table has rows changed above a position of this site.
+func (tx *transaction) unknownWork(t *table, above causal.Position) (bool, error) {
+	n, asked := tx.news, unseen{t, above}
+	if any, known := n.relevant[asked]; known {
 		return any, nil
 	}
-	count, err := tx.c.Int("SELECT EXISTS(SELECT 1 FROM "+t.shadow+" WHERE position>?)", integer(tx.unknownAbove()))
-	n.relevant[t] = count != 0
+	count, err := tx.c.Int("SELECT EXISTS(SELECT 1 FROM "+t.shadow+" WHERE position>?)", integer(above))
+	n.relevant[asked] = count != 0
 	return count != 0, err
 }
-
-// unknownAbove is the position of this site above which the sender of the delta knew
-// nothing.
-func (tx *transaction) unknownAbove() causal.Position { return tx.span.Seen }
 
 // crossing refuses, at a node, a delta that cannot be applied beside own work which the hub
 // did not know of when it sent.
@@ -146,7 +158,7 @@ func (tx *transaction) crossing() error {
 		}
 	}
 	for _, ref := range n.arrived {
-		missing, err := tx.missingParents(ref)
+		missing, err := tx.missingParents(ref.reference)
 		if err != nil {
 			return err
 		}
@@ -173,7 +185,7 @@ type orphan struct {
 // the delta did not know.
 func (tx *transaction) orphansOf(m merged, unknown func(crdt.Row) bool) (orphans []orphan, err error) {
 	for _, l := range m.t.down {
-		if any, err := tx.unknownWork(l.child); err != nil || !any {
+		if any, err := tx.unknownWork(l.child, m.seen); err != nil || !any {
 			if err != nil {
 				return nil, err
 			}
@@ -307,10 +319,8 @@ type mending struct {
 
 // unknown reports whether somebody else has written a row, and the author of the delta did
 // not know.
-func (x *mending) unknown(row crdt.Row) bool {
-	other := func(v crdt.Version) bool {
-		return v.Stamp.Site != x.author && v.Position > x.tx.unknownAbove()
-	}
+func (x *mending) unknown(row crdt.Row, seen causal.Position) bool {
+	other := func(v crdt.Version) bool { return v.Stamp.Site != x.author && v.Position > seen }
 	return other(row.Birth) || other(row.Base) || slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return other(c.Version) })
 }
 
@@ -318,7 +328,7 @@ func (x *mending) unknown(row crdt.Row) bool {
 // deletion. Those of one document are left to document.
 func (x *mending) references(n *news) error {
 	for _, m := range n.died {
-		orphans, err := x.tx.orphansOf(m, x.unknown)
+		orphans, err := x.tx.orphansOf(m, func(row crdt.Row) bool { return x.unknown(row, m.seen) })
 		if err != nil {
 			return err
 		}
@@ -337,12 +347,12 @@ func (x *mending) references(n *news) error {
 		if err := x.followUnseen(ref); err != nil {
 			return err
 		}
-		gone, err := x.tx.missingParents(ref)
+		gone, err := x.tx.missingParents(ref.reference)
 		if err != nil {
 			return err
 		}
 		for _, g := range gone {
-			if g.row.Death.Stamp.Site == x.author || g.row.Death.Position <= x.tx.unknownAbove() {
+			if g.row.Death.Stamp.Site == x.author || g.row.Death.Position <= ref.seen {
 				continue // its author knew: an application without foreign keys may do so
 			}
 			row, _, _, err := x.tx.readShadow(g.l.child, ref.key)
