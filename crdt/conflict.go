@@ -51,7 +51,7 @@ func Clash(author causal.Site, seen causal.Seen, touches []Touch) []Touch {
 // deleted, or one of them only counted and neither deleted.
 func Classify(row Row, present bool, change Change, out Outcome, unseen []Touch, table string) (kind ConflictKind, ok bool) {
 	deleted := change.Death.After(row.Death.Stamp)
-	edited := len(out.Won)+len(out.Lost) > 0
+	edited := len(out.Won)+len(out.Lost) > 0 || LostWhole(row, change, out)
 	counted := len(out.Counted) > 0
 	otherDead, otherLive, otherEdited, sameRow := false, false, false, false
 	for _, t := range unseen {
@@ -69,6 +69,12 @@ func Classify(row Row, present bool, change Change, out Outcome, unseen []Touch,
 		return EditEdit, true
 	}
 	return "", false
+}
+
+// LostWhole reports whether a change brings a row without a single register, all key, which a
+// deletion of another row of that key keeps out: there is no register that could be lost.
+func LostWhole(row Row, change Change, out Outcome) bool {
+	return out.Outlived && change.Whole && len(change.Registers) == 0 && change.Death.IsZero() && !row.Live()
 }
 
 // bothCreated reports whether a change brings a row its author made without knowing the row

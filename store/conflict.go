@@ -94,7 +94,7 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		}
 	}
 	deleted := m.change.Death.After(m.row.Death.Stamp)
-	if !m.out.Changed && len(m.out.Lost) == 0 || m.t.own {
+	if !m.out.Changed && len(m.out.Lost) == 0 && !crdt.LostWhole(m.row, m.change, m.out) || m.t.own {
 		return document, nil
 	}
 	documents := []reference{document}

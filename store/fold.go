@@ -273,6 +273,9 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 	if err != nil {
 		return false, err
 	}
+	if f.born {
+		remains = nil // of a row that nobody else ever saw, in the place of the one that is gone
+	}
 	if found {
 		m, state, err := tx.readImage(f.t, f.key)
 		switch {
@@ -287,6 +290,9 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 		}
 	}
 	at := f.lastAt
+	if remains != nil && !f.born && f.overwrote(tx, row) {
+		at = tx.state.clock.Tick(0) // later than what was written
+	}
 	for _, column := range f.t.counters { // what was counted before counts, should the row live on
 		if c, known := row.Counter(column); known && remains != nil && c.Sum() != remains[column] {
 			row.Count(column, remains[column], tx.version(f, f.lastAt))
@@ -301,6 +307,22 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 	// elsewhere outlive this deletion, every value of the row is news here.
 	row.Base, row.Columns = row.Birth, nil
 	return true, nil
+}
+
+// overwrote stamps what was written of a row before it was deleted in the same fold: should
+// it come back, it comes with those values. It reports whether there was anything.
+func (f *folding) overwrote(tx *transaction, row *crdt.Row) bool {
+	if f.replaced {
+		row.Base, row.Columns = tx.version(f, f.lastAt), nil
+	}
+	for _, set := range f.sets {
+		for number := range set.columns.All() {
+			if !f.t.isCounter(crdt.Column(number)) {
+				row.Set(crdt.Column(number), tx.version(f, set.at))
+			}
+		}
+	}
+	return f.replaced || len(f.sets) > 0
 }
 
 // version is a version written here and now.

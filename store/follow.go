@@ -57,7 +57,7 @@ func (x *mending) followUnseen(ref arrival) error {
 			}
 			continue
 		}
-		parent, err := x.formerly(l, reference, ref.seen)
+		parent, err := x.formerly(l, reference, x.author, ref.seen)
 		if err != nil {
 			return err
 		}
@@ -71,11 +71,27 @@ func (x *mending) followUnseen(ref arrival) error {
 	return nil
 }
 
-// formerly finds the row that had the values of a reference before somebody changed them, whom
-// the author of the delta had not seen; empty if there is none.
-func (x *mending) formerly(l *link, reference []crdt.Value, seen causal.Position) (key crdt.Key, err error) {
+// followOrKill makes a row that is back follow the row it referred to, or takes it out again if
+// nobody knows which that is.
+func (x *mending) followOrKill(l *link, child crdt.Key, reference []crdt.Value) error {
+	if l.byKey() {
+		return x.kill(l.child, child)
+	}
+	parent, err := x.formerly(l, reference, 0, 0)
+	if err != nil {
+		return err
+	}
+	if parent == "" {
+		return x.kill(l.child, child)
+	}
+	return x.follow(l, child, parent)
+}
+
+// formerly finds the row that had the values of a reference before somebody, and not a given
+// site, changed them after a position; empty if there is none.
+func (x *mending) formerly(l *link, reference []crdt.Value, not causal.Site, seen causal.Position) (key crdt.Key, err error) {
 	err = x.tx.c.Rows("SELECT key, before FROM ravno_touch WHERE tab=? AND site<>? AND position>?",
-		[]crdt.Value{integer(l.parent.number), integer(x.author), integer(seen)}, func(row []crdt.Value) error {
+		[]crdt.Value{integer(l.parent.number), integer(not), integer(seen)}, func(row []crdt.Value) error {
 			before, err := decodeImage(row[1])
 			if err != nil {
 				return err

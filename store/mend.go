@@ -285,6 +285,11 @@ func (tx *transaction) deletedParent(l *link, reference []crdt.Value) (key crdt.
 // records what it did.
 func (tx *transaction) mend(author causal.Site, applied *Applied) error {
 	mending := &mending{tx: tx, author: author, back: map[reference]bool{}}
+	for _, ref := range tx.superseded {
+		if err := mending.kill(tx.cat.byNumber[ref.tab], ref.key); err != nil {
+			return err
+		}
+	}
 	if tx.news != nil {
 		if err := mending.references(tx.news); err != nil {
 			return err
@@ -295,7 +300,7 @@ func (tx *transaction) mend(author causal.Site, applied *Applied) error {
 			return err
 		}
 	}
-	tx.news, tx.clashed = nil, nil
+	tx.news, tx.clashed, tx.superseded = nil, nil, nil
 	if err := tx.recordCollisions(author); err != nil {
 		return err
 	}
@@ -430,10 +435,14 @@ func (x *mending) bringBack(t *table, key crdt.Key) (ok bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if gone {
-			if _, err := x.bringBack(l.parent, parent); err != nil {
-				return false, err
-			}
+		switch {
+		case gone:
+			_, err = x.bringBack(l.parent, parent)
+		default: // what it refers to is called otherwise by now
+			err = x.followOrKill(l, key, reference)
+		}
+		if err != nil {
+			return false, err
 		}
 	}
 	if document == (reference{}) {
@@ -555,12 +564,48 @@ func (x *mending) document(d reference) error {
 			return err
 		}
 	}
+	if err := x.recordKilled(document, root, parts); err != nil {
+		return err
+	}
 	for _, ref := range slices.Backward(parts) {
 		if err := x.kill(tx.cat.byNumber[ref.tab], ref.key); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// recordKilled keeps the rows that go with a deleted document whole in its conflict.
+func (x *mending) recordKilled(document reference, root crdt.Row, parts []reference) error {
+	deleter := crdt.Claim{Site: owner(root.Death.Stamp), Stamp: root.Death.Stamp}
+	var det detail
+	sites, newest := []causal.Site{deleter.Site}, crdt.Claim{}
+	for _, ref := range parts {
+		t := x.tx.cat.byNumber[ref.tab]
+		m, err := x.tx.tableImage(t, ref.key)
+		if err != nil {
+			return err
+		}
+		row, _, _, err := x.tx.readShadow(t, ref.key)
+		if err != nil {
+			return err
+		}
+		site := owner(row.Newest())
+		if row.Newest().After(newest.Stamp) {
+			newest = crdt.Claim{Site: site, Stamp: row.Newest()}
+		}
+		sites = append(sites, site)
+		det.Sides = append(det.Sides, t.wholeSide(site, ref.key, m))
+	}
+	id, err := x.tx.extendOpen(document, crdt.EditDelete, sites, det)
+	if err != nil || id != "" {
+		return err
+	}
+	t := x.tx.cat.byNumber[document.tab]
+	det.Sides = append(det.Sides, side{Site: deleter.Site, Table: t.Name, Key: hex.EncodeToString([]byte(document.key)), Deleted: true})
+	x.recorded++
+	return x.tx.writeConflict(newConflict{kind: crdt.EditDelete, row: document, document: document, sites: sites, detail: det,
+		id: conflictID(crdt.EditDelete, document, t, deleter, newest)})
 }
 
 // leftOver are the rows below a deleted row of a document that are in their tables all the

@@ -2,6 +2,7 @@ package store
 
 import (
 	"testing"
+	"time"
 
 	"ravno/crdt"
 )
@@ -176,4 +177,23 @@ func TestMendingMakesTheHubNoSideOfTheConflict(t *testing.T) {
 			t.Errorf("%s between %v", x.Kind, x.Sites)
 		}
 	}
+}
+
+func TestARowThatIsAllKeyIsKeptWhereADeletionKeepsItOut(t *testing.T) {
+	c := newChain(t, "CREATE TABLE tag(a INT, b TEXT, PRIMARY KEY(a, b)) WITHOUT ROWID", nil, "a", "b")
+	now := c.now
+	c.now = now.Add(40 * time.Second)
+	c.at("a", "INSERT INTO tag VALUES(4,'odd')")
+	c.up("a")
+	c.now = now
+	c.at("hub", "DELETE FROM tag")
+	c.at("b", "INSERT INTO tag VALUES(4,'odd')")
+	c.level()
+	if kinds := c.kinds("hub"); kinds != "edit_delete " {
+		t.Errorf("%q", kinds)
+	}
+	_, err := c.hub.Resolve(c.open("hub")[0].ID, Resolution{Keep: "b", By: "admin"})
+	c.must(err)
+	c.level()
+	c.expectAll("SELECT * FROM tag", "4|odd")
 }

@@ -227,6 +227,9 @@ func (tx *transaction) collision(t *table, change crdt.Change, author causal.Sit
 	if _, has := tx.renames.rows[renamedRow{t.number, old, change.Birth.Time}]; has || change.Birth.Site != author {
 		return c, false, nil
 	}
+	if _, renamed := tx.renames.latest[t.number][old]; renamed {
+		tx.supersede(t, old, change.Birth.Time)
+	}
 	row, _, remembered, err := tx.readShadowAt(t, change.Key)
 	if err != nil || !remembered.found {
 		return c, false, err
@@ -238,6 +241,17 @@ func (tx *transaction) collision(t *table, change crdt.Change, author causal.Sit
 		return c, false, nil
 	}
 	return collision{t: t, old: old, birth: change.Birth, other: other.Stamp.Site}, true, nil
+}
+
+// supersede notes that the author has made another row in the place of one that has got a
+// fresh key here: that one is gone there.
+func (tx *transaction) supersede(t *table, old int64, birth hlc.Time) {
+	for former, new := range tx.renames.rows {
+		ref := t.reference(crdt.NewKey(integer(new)))
+		if former.tab == t.number && former.old == old && former.birth < birth && !slices.Contains(tx.superseded, ref) {
+			tx.superseded = append(tx.superseded, ref)
+		}
+	}
 }
 
 // renumber gives a row of a node a fresh key.

@@ -304,7 +304,7 @@ func (d *decision) log(r *decided) error {
 	if err != nil {
 		return err
 	}
-	if names == nil {
+	if len(names) == 0 {
 		return d.tx.log(r.t, r.key, capture.Insert, nil)
 	}
 	return d.tx.log(r.t, r.key, capture.Update, names)
@@ -324,6 +324,7 @@ func (d *decision) news(r *decided) ([]string, error) {
 		name := r.t.Columns[r.t.byNum[column]].Name
 		was, known := r.before[column]
 		switch {
+		case !r.t.isRegister(column): // the key says it
 		case !r.wasLive() && r.t.isCounter(column):
 		case d.undo && !r.wasLive() && !r.stepsAside && known && was == r.after[column] && r.t.claims(column):
 			claims = append(claims, name)
@@ -331,7 +332,7 @@ func (d *decision) news(r *decided) ([]string, error) {
 			names = append(names, name)
 		}
 	}
-	if names == nil {
+	if len(names) == 0 {
 		return claims, nil
 	}
 	return names, nil

@@ -25,7 +25,8 @@ type features struct {
 	keepsBareRows      bool // a row that is all key, added where others deleted it, is kept in a conflict
 }
 
-var can = features{repairsForeignKeys: true, freshKeys: true, recordsUnique: true, recordsChecks: true, counts: true}
+var can = features{repairsForeignKeys: true, repairsUnique: true, repairsTrees: true, repairsOneFold: true, reusesFresh: true, repairsNulled: true,
+	recordsUnique: true, recordsChecks: true, freshKeys: true, counts: true, keepsMovedRows: true, keepsBareRows: true}
 
 // design is a random schema and what an application does with it.
 type design struct {
