@@ -112,8 +112,8 @@ func (s *demoStory) mend(ctx context.Context) error {
 	s.lines[second].Mend()
 	for _, server := range s.servers() {
 		if err := s.until(ctx, server.name+" knows of both conflicts", func() (bool, string, error) {
-			found, text, err := s.conflicts(ctx, server)
-			return len(found) == len(demoDecided), text, err
+			found, err := s.conflicts(ctx, server)
+			return len(found) == len(demoDecided), demoConflictWords(found), err
 		}); err != nil {
 			return err
 		}
@@ -133,12 +133,12 @@ func (s *demoStory) showRenumbered(ctx context.Context) error {
 	}
 	second := s.server(demoRestaurants[1])
 	args := []string{"--all", "--kind", "key_collision"}
-	found, text, err := s.conflicts(ctx, second, args...)
+	found, err := s.conflicts(ctx, second, args...)
 	if err != nil {
 		return err
 	}
 	if err := s.checkRenumbered(found, numbers); err != nil {
-		return fmt.Errorf("%w; %s has: %s", err, second.name, oneSpaced(text))
+		return fmt.Errorf("%w; %s has: %s", err, second.name, demoConflictWords(found))
 	}
 	if err := s.showPart(ctx, "grep now:", func(lines []string) []string {
 		return slices.DeleteFunc(lines, func(line string) bool { return !strings.Contains(line, "now:") })
@@ -205,7 +205,7 @@ func (s *demoStory) checkDish(ctx context.Context) error {
 }
 
 func (s *demoStory) showConflicts(ctx context.Context) error {
-	found, text, err := s.conflicts(ctx, s.hub)
+	found, err := s.conflicts(ctx, s.hub)
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (s *demoStory) showConflicts(ctx context.Context) error {
 	}
 	if len(found) != len(demoDecided) || len(s.open) != len(found) {
 		return fmt.Errorf("a conflict about the booking and one about the card were due, both between %s; the office has: %s",
-			strings.Join(demoRestaurants, " and "), oneSpaced(text))
+			strings.Join(demoRestaurants, " and "), demoConflictWords(found))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(s.open)) {
 		if err := s.show(ctx, nil, "conflict", "show", s.open[kind], "--db", s.hub.db); err != nil {

@@ -52,14 +52,23 @@ type demoRenumbered struct {
 }
 
 // conflicts are those that are open, or what flags besides select.
-func (s *demoStory) conflicts(ctx context.Context, server *demoServer, flags ...string) (found []demoConflict, text string, err error) {
-	text, err = s.program.Run(ctx, nil, append([]string{"conflict", "list", "--db", server.db, "--json"}, flags...)...)
+func (s *demoStory) conflicts(ctx context.Context, server *demoServer, flags ...string) (found []demoConflict, err error) {
+	text, err := s.program.Run(ctx, nil, append([]string{"conflict", "list", "--db", server.db, "--json"}, flags...)...)
 	if err == nil {
 		if err = json.Unmarshal([]byte(text), &found); err != nil {
 			err = fmt.Errorf("ravno conflict list --json did not print its JSON: %w", err)
 		}
 	}
-	return found, text, err
+	return found, err
+}
+
+// demoConflictWords names conflicts in one line.
+func demoConflictWords(found []demoConflict) string {
+	words := []string{fmt.Sprintf("%d conflicts", len(found))}
+	for _, x := range found {
+		words = append(words, fmt.Sprintf("%s of %s between %s (%s)", x.Kind, x.Document.Table, strings.Join(x.Sites, " and "), x.ID))
+	}
+	return strings.Join(words, ", ")
 }
 
 // until looks again and again until something holds. found is what it saw instead.

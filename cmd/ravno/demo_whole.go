@@ -63,8 +63,12 @@ func (a *demoApp) numbersOf(ctx context.Context, due []demoOrder) (numbers []int
 	for _, want := range due {
 		same := slices.DeleteFunc(slices.Clone(found), func(o demoOrder) bool { return o.place != want.place || o.content != want.content })
 		if len(same) != 1 {
-			return nil, &demoMissingError{Server: a.place, What: fmt.Sprintf("the order %s sold as %d is there %d times with all its lines, not once (%s)",
-				want.place, want.number, len(same), want.content)}
+			how := "is not there with all its lines and payments"
+			if len(same) > 1 {
+				how = "is there more than once"
+			}
+			return nil, &demoMissingError{Server: a.place, What: fmt.Sprintf("the order that %s took as number %d %s (%s)",
+				want.place, want.number, how, want.content)}
 		}
 		numbers = append(numbers, same[0].number)
 	}

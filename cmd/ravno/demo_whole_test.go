@@ -90,11 +90,11 @@ func TestAnOrderIsKnownByWhatIsInItWhateverItsNumber(t *testing.T) {
 
 func TestAnOrderThatIsNotThereWholeIsMissed(t *testing.T) {
 	for _, c := range []struct{ name, sql, says string }{
-		{"the order", "DELETE FROM orders WHERE id = 2", "varna sold as 2 is there 0 times"},
-		{"a line", "DELETE FROM order_line WHERE id = (SELECT min(id) FROM order_line WHERE order_id = 2)", "varna sold as 2 is there 0 times"},
-		{"its payment", "DELETE FROM payment WHERE order_id = 2", "varna sold as 2 is there 0 times"},
-		{"a line that went to another", "UPDATE order_line SET order_id = 1 WHERE id = (SELECT min(id) FROM order_line WHERE order_id = 2)", "sold as 1 is there 0 times"},
-		{"the place", "UPDATE orders SET place = 'plovdiv' WHERE id = 3", "varna sold as 3 is there 0 times"},
+		{"the order", "DELETE FROM orders WHERE id = 2", "order that varna took as number 2 is not there with all its lines"},
+		{"a line", "DELETE FROM order_line WHERE id = (SELECT min(id) FROM order_line WHERE order_id = 2)", "order that varna took as number 2 is not there with all its lines"},
+		{"its payment", "DELETE FROM payment WHERE order_id = 2", "order that varna took as number 2 is not there with all its lines"},
+		{"a line that went to another", "UPDATE order_line SET order_id = 1 WHERE id = (SELECT min(id) FROM order_line WHERE order_id = 2)", "number 1 is not there with all its lines"},
+		{"the place", "UPDATE orders SET place = 'plovdiv' WHERE id = 3", "order that varna took as number 3 is not there with all its lines"},
 		{"one too many", "INSERT INTO orders(place, guests, waiter, table_id, opened_at) VALUES('varna', 1, '', 7, '')", "there are 4 orders, and 3 were taken"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
