@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -76,5 +79,28 @@ func TestTheJournalIsNotCompared(t *testing.T) {
 	}
 	if d := compareDemoTables(demoRead(t, one), demoRead(t, other)); len(d) > 0 {
 		t.Fatal(d)
+	}
+}
+
+func TestEveryReplicatedTableOfRavnosOwnIsCompared(t *testing.T) {
+	layout, err := os.ReadFile("../../store/layout.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var replicated []string
+	create := regexp.MustCompile(`(?m)^CREATE TABLE (ravno_\w+)`)
+	for _, part := range strings.Split(string(layout), "\n\n") {
+		if !strings.Contains(part, "-- Replicated:") {
+			continue
+		}
+		for _, m := range create.FindAllStringSubmatch(part, -1) {
+			if m[1] != "ravno_rename" { // it goes to one server only
+				replicated = append(replicated, m[1])
+			}
+		}
+	}
+	slices.Sort(replicated)
+	if !slices.Equal(replicated, demoReplicated) {
+		t.Fatalf("replicated are %q, compared are %q", replicated, demoReplicated)
 	}
 }
