@@ -32,15 +32,18 @@ func newDemoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Show a hub and two restaurants going through a cut line and a conflict",
 		Long: `Runs a hub and two restaurants as real processes on this machine, connected by
-real QUIC links over loopback: both sell, one line is cut, both change one
-booking, the line returns, the conflict is shown and resolved, and at the end
-the three database files are compared value by value.
+real QUIC links over loopback. Both sell, one line is cut, and both do the same
+things: take an order of the same number, sell the same dish, give out the same
+card, change the same booking. The line returns. Both orders live, one with a
+new number; both sales are counted; the card and the booking are conflicts,
+which are shown and resolved. At the end the three database files are compared
+value by value, and every order, line and portion is accounted for.
 
 Without --once the three servers stay up, with their status pages, until Ctrl-C.
 It makes databases of its own: --db is of no use to it.`,
 		Example:     "  ravno demo\n  ravno demo --once\n  ravno demo --dir /tmp/chain --http 127.0.0.1:8433",
 		Args:        arguments(),
-		Annotations: exits("0 every step held and the three files are identical, 1 a step failed, 2 wrong usage"),
+		Annotations: exits("0 every step held, and the three files are identical with nothing missing, 1 a step failed, 2 wrong usage"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("db") {
 				return usageError("ravno demo makes databases of its own; --db is not for it")

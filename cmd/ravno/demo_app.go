@@ -20,7 +20,12 @@ const (
 	demoLines = 3
 	// demoMenu is the number of products in the demonstration's seed.
 	demoMenu = 40
+	// demoGuestKey is how many characters of a UUID are a guest's key: short enough to read.
+	demoGuestKey = 8
 )
+
+// demoItem is one line of an order: a product, and how many portions of it.
+type demoItem struct{ product, quantity int }
 
 // demoApp is one restaurant's till: an application with SQL of its own on an SQLite file,
 // opened with nothing of ravno's. It is what ravno must be invisible to.
@@ -74,52 +79,70 @@ func (a *demoApp) transaction(ctx context.Context, what string, f func(*sql.Tx) 
 	return nil
 }
 
-// Sell takes an order, sends it to the kitchen and is paid, some times over.
-func (a *demoApp) Sell(ctx context.Context, times int) error {
+// Sell takes an order, sends it to the kitchen and is paid, some times over. It returns the
+// orders' numbers.
+func (a *demoApp) Sell(ctx context.Context, times int) (numbers []int64, err error) {
 	for range times {
-		order, err := a.order(ctx, 1+a.sales%6, 1+a.sales%5, "")
+		number, err := a.Serve(ctx, a.choice())
+		if err != nil {
+			return nil, err
+		}
+		numbers = append(numbers, number)
+	}
+	return numbers, nil
+}
+
+// choice is what the next guests eat.
+func (a *demoApp) choice() (items []demoItem) {
+	for i := range demoLines {
+		items = append(items, demoItem{product: 1 + (a.sales*7+i*11)%demoMenu, quantity: 1 + i%2})
+	}
+	return items
+}
+
+// Serve takes an order and is paid for it.
+func (a *demoApp) Serve(ctx context.Context, items []demoItem) (number int64, err error) {
+	if number, err = a.order(ctx, 1+a.sales%6, 1+a.sales%5, "", items); err != nil {
+		return 0, err
+	}
+	return number, a.pay(ctx, number)
+}
+
+// order opens an order at a table and takes what it needs out of stock. Its number is the
+// one that SQLite gives.
+func (a *demoApp) order(ctx context.Context, table, guests int, note string, items []demoItem) (number int64, err error) {
+	err = a.transaction(ctx, "order", func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, `INSERT INTO orders(place, table_id, guests, waiter, note, opened_at)
+			SELECT place, id, ?1, ?2, ?3, ?4 FROM dining_table WHERE place = ?5 AND number = ?6`,
+			guests, waiter(a.sales), note, demoNow(), a.place, table)
 		if err != nil {
 			return err
 		}
-		if err := a.pay(ctx, order); err != nil {
+		if number, err = result.LastInsertId(); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// order opens an order with some lines at a table and takes what it needs out of stock.
-func (a *demoApp) order(ctx context.Context, table, guests int, note string) (id string, err error) {
-	id = uuid.NewString()
-	err = a.transaction(ctx, "order", func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO orders(id, place, table_id, guests, waiter, note, opened_at)
-			SELECT ?1, place, id, ?2, ?3, ?4, ?5 FROM dining_table WHERE place = ?6 AND number = ?7`,
-			id, guests, waiter(a.sales), note, demoNow(), a.place, table); err != nil {
-			return err
-		}
-		for i := range demoLines {
-			product := 1 + (a.sales*7+i*11)%demoMenu
-			if err := a.line(ctx, tx, id, product, 1+i%2); err != nil {
+		for _, item := range items {
+			if err := a.line(ctx, tx, number, item); err != nil {
 				return err
 			}
 		}
 		a.sales++
-		return a.event(ctx, tx, "order opened "+id[:8])
+		return a.event(ctx, tx, fmt.Sprintf("order %d opened", number))
 	})
-	return id, err
+	return number, err
 }
 
-func (a *demoApp) line(ctx context.Context, tx *sql.Tx, order string, product, quantity int) error {
+func (a *demoApp) line(ctx context.Context, tx *sql.Tx, order int64, item demoItem) error {
 	if _, err := tx.ExecContext(ctx, `INSERT INTO order_line(id, order_id, product_id, quantity, price)
-		SELECT ?1, ?2, id, ?3, price FROM product WHERE id = ?4`, uuid.NewString(), order, quantity, product); err != nil {
+		SELECT ?1, ?2, id, ?3, price FROM product WHERE id = ?4`, uuid.NewString(), order, item.quantity, item.product); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE stock SET on_hand = on_hand - ? WHERE place = ? AND product_id = ?`, quantity, a.place, product)
+	_, err := tx.ExecContext(ctx, `UPDATE stock SET on_hand = on_hand - ? WHERE product_id = ?`, item.quantity, item.product)
 	return err
 }
 
 // pay pays an order whole and closes it.
-func (a *demoApp) pay(ctx context.Context, order string) error {
+func (a *demoApp) pay(ctx context.Context, order int64) error {
 	return a.transaction(ctx, "payment", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO payment(id, order_id, amount, method, paid_at)
 			SELECT ?1, ?2, sum(quantity * price), ?3, ?4 FROM order_line WHERE order_id = ?2`,
@@ -129,22 +152,33 @@ func (a *demoApp) pay(ctx context.Context, order string) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE orders SET state = 'paid', closed_at = ? WHERE id = ?`, demoNow(), order); err != nil {
 			return err
 		}
-		return a.event(ctx, tx, "order paid "+order[:8])
+		return a.event(ctx, tx, fmt.Sprintf("order %d paid", order))
 	})
 }
 
 // Book takes a party's order in advance; it stays open.
-func (a *demoApp) Book(ctx context.Context, table, guests int, note string) (id string, err error) {
-	return a.order(ctx, table, guests, note)
+func (a *demoApp) Book(ctx context.Context, table, guests int, note string) (number int64, err error) {
+	return a.order(ctx, table, guests, note, a.choice())
 }
 
 // Rebook changes a booking.
-func (a *demoApp) Rebook(ctx context.Context, order string, guests int, note string) error {
+func (a *demoApp) Rebook(ctx context.Context, order int64, guests int, note string) error {
 	return a.transaction(ctx, "change of a booking", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE orders SET guests = ?, note = ? WHERE id = ?`, guests, note, order); err != nil {
 			return err
 		}
-		return a.event(ctx, tx, fmt.Sprintf("booking %s now for %d", order[:8], guests))
+		return a.event(ctx, tx, fmt.Sprintf("booking %d now for %d", order, guests))
+	})
+}
+
+// GiveCard gives a guest's card to a regular guest.
+func (a *demoApp) GiveCard(ctx context.Context, guest, card string) error {
+	return a.transaction(ctx, "card for a guest", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO guest(id, name, card, since) VALUES(?, ?, ?, ?)`,
+			uuid.NewString()[:demoGuestKey], guest, card, demoNow()); err != nil {
+			return err
+		}
+		return a.event(ctx, tx, "card "+card+" given to "+guest)
 	})
 }
 

@@ -20,7 +20,8 @@ import (
 // demoDigestDigits is how much of a table's digest is shown: enough to see a difference.
 const demoDigestDigits = 12
 
-// demoReplicated are ravno's own tables that are the same on every server.
+// demoReplicated are ravno's own tables that are the same on every server. ravno_rename is
+// not: it goes to the server only whose rows have fresh keys.
 var demoReplicated = []string{"ravno_conflict", "ravno_setting", "ravno_site"}
 
 // demoTable is one table of one file: its rows, each as bytes that tell storage class and

@@ -17,17 +17,29 @@ const (
 	demoHub = "sofia"
 	// demoLook is how often the story looks whether what it waits for has come.
 	demoLook = 200 * time.Millisecond
-	// demoSales are how many orders each restaurant sells at a time.
-	demoSales = 5
+	// demoSales are how many orders each restaurant sells while the line is there, and
+	// demoApart how many while it is cut.
+	demoSales, demoApart = 5, 2
 
 	// The booking is for this many, then one side changes it to more, the other to fewer.
 	demoGuests, demoMoreGuests, demoFewerGuests = 8, 12, 6
 
 	demoNote, demoCakeNote, demoTerraceNote = "birthday", "birthday, with a cake", "birthday, on the terrace"
+
+	// demoDish is the product that both sell while the line is cut.
+	demoDish = 15
+	// Both give out demoCard; demoFreeCard is what the second guest gets in its place.
+	demoCard, demoFreeCard = "B-0042", "B-0043"
 )
 
-// demoRestaurants are the nodes; the line of the second is cut.
-var demoRestaurants = []string{"plovdiv", "varna"}
+var (
+	// demoRestaurants are the nodes; the line of the second is cut.
+	demoRestaurants = []string{"plovdiv", "varna"}
+	// demoGuestNames are the guests who get the same card, and demoPortions how much of the
+	// dish is sold, each in the restaurant at the same place of the list.
+	demoGuestNames = []string{"Росица", "Stoyan"}
+	demoPortions   = []int{10, 6}
+)
 
 // demoStory is the demonstration as far as it has come.
 type demoStory struct {
@@ -40,8 +52,11 @@ type demoStory struct {
 	restaurants []*demoServer
 	tills       map[string]*demoApp  // by server
 	lines       map[string]*demoLine // by restaurant
-	booking     string
-	conflict    string
+	booking     int64
+	taken       []demoOrder        // every order, as the till that took it had it
+	apart       map[string][]int64 // numbers of what each restaurant sold without a line
+	onHand      int                // portions of the dish before that
+	open        map[string]string  // conflicts to decide: identifier by kind
 	fell        chan *demoServer
 }
 
@@ -65,12 +80,13 @@ func (s *demoStory) tell(ctx context.Context) error {
 	}{
 		{"The office in " + demoHub + " makes its database the hub's.", s.openOffice},
 		{"Two restaurants join, each on a line of its own.", s.joinRestaurants},
-		{"Both sell, with ordinary SQL. Everything is everywhere.", s.sellTogether},
+		{"Both sell in turn, with ordinary SQL. Everything is everywhere.", s.sellTogether},
 		{"The line to " + second + " is cut.", s.cut},
-		{"Both go on selling. And both change one booking.", s.sellApart},
-		{"The line is back. What was missed is caught up by itself; the booking is in conflict.", s.mend},
-		{"The conflict, side by side.", s.showConflict},
-		{"The office rings the guest and decides, column by column.", s.resolve},
+		{"Both go on working. Four times they do what the other does too.", s.workApart},
+		{"The line is back. What was missed is caught up by itself.", s.mend},
+		{"One order number twice: both orders live. One dish sold twice: both sales count.", s.showRenumbered},
+		{"One booking changed twice, one card given twice: these need a decision.", s.showConflicts},
+		{"The office rings the guests and decides.", s.resolve},
 		{"All level again.", s.level},
 		{"The three files, compared value by value.", s.compare},
 		{"The event journals went to the office, and nowhere else.", s.journals},
@@ -103,8 +119,9 @@ func (s *demoStory) openOffice(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.say("The application has made %s: %d products, two store rooms, 12 tables, no orders.", s.short(s.hub.db), products)
-	if err := s.show(ctx, nil, "init", "--db", s.hub.db, "--name", demoHub, "--listen", "127.0.0.1:0", "--journal", "event_log"); err != nil {
+	s.say("The application has made %s: %d products, 12 tables, no orders.", s.short(s.hub.db), products)
+	if err := s.show(ctx, nil, "init", "--db", s.hub.db, "--name", demoHub, "--listen", "127.0.0.1:0",
+		"--journal", "event_log", "--counter", "stock.on_hand"); err != nil {
 		return err
 	}
 	s.sayCommand("run", "--db", s.hub.db, "--listen", "127.0.0.1:0", "--http", s.page)
@@ -168,9 +185,15 @@ func (s *demoStory) token(ctx context.Context, name string, line *demoLine) (str
 	return token.String(), nil
 }
 
+// sellTogether lets each sell when it has what the other sold: then SQLite's numbers go on.
 func (s *demoStory) sellTogether(ctx context.Context) (err error) {
 	for _, name := range demoRestaurants {
-		if err := s.sell(ctx, name); err != nil {
+		numbers, err := s.tills[name].Sell(ctx, demoSales)
+		if err != nil {
+			return err
+		}
+		s.say("%s sells %d orders, numbers %d to %d", name, len(numbers), numbers[0], numbers[len(numbers)-1])
+		if err := s.caughtUp(ctx, name, demoRestaurants); err != nil {
 			return err
 		}
 	}
@@ -178,24 +201,24 @@ func (s *demoStory) sellTogether(ctx context.Context) (err error) {
 	if s.booking, err = s.tills[first].Book(ctx, 6, demoGuests, demoNote); err != nil {
 		return err
 	}
-	s.say("%s takes a booking for %d guests: order %s", first, demoGuests, s.booking)
+	s.say("%s takes a booking for %d guests: order %d", first, demoGuests, s.booking)
 	return s.level(ctx)
 }
 
-func (s *demoStory) sell(ctx context.Context, name string) error {
-	if err := s.tills[name].Sell(ctx, demoSales); err != nil {
-		return err
+// caughtUp waits until what one restaurant wrote is with the hub and then with the others.
+func (s *demoStory) caughtUp(ctx context.Context, writer string, others []string) error {
+	for _, name := range append([]string{writer}, slices.DeleteFunc(slices.Clone(others), func(n string) bool { return n == writer })...) {
+		if err := s.show(ctx, nil, "wait", "--db", s.server(name).db, "--timeout", "30s"); err != nil {
+			return err
+		}
 	}
-	s.say("%s sells %d orders", name, demoSales)
 	return nil
 }
 
 // level waits until the hub has everything and everyone has acknowledged it, and shows it.
 func (s *demoStory) level(ctx context.Context) error {
-	for _, server := range s.restaurants {
-		if err := s.show(ctx, nil, "wait", "--db", server.db, "--timeout", "30s"); err != nil {
-			return err
-		}
+	if err := s.caughtUp(ctx, demoRestaurants[0], demoRestaurants); err != nil {
+		return err
 	}
 	for _, server := range s.servers() {
 		if err := s.until(ctx, server.name+" sees all green", func() (bool, string, error) {
@@ -206,84 +229,6 @@ func (s *demoStory) level(ctx context.Context) error {
 		}
 	}
 	return s.show(ctx, nil, "status", "--db", s.hub.db)
-}
-
-func (s *demoStory) cut(ctx context.Context) error {
-	second := demoRestaurants[1]
-	s.lines[second].Cut()
-	s.say("Nobody is told. The silence is noticed.")
-	if err := s.untilCause(ctx, s.hub, second, "no_link"); err != nil {
-		return err
-	}
-	return s.show(ctx, []int{codeNotLevel}, "status", "--db", s.hub.db)
-}
-
-func (s *demoStory) sellApart(ctx context.Context) error {
-	for _, name := range demoRestaurants {
-		if err := s.sell(ctx, name); err != nil {
-			return err
-		}
-	}
-	first, second := demoRestaurants[0], demoRestaurants[1]
-	if err := s.tills[first].Rebook(ctx, s.booking, demoMoreGuests, demoCakeNote); err != nil {
-		return err
-	}
-	s.say("%s changes the booking: %d guests, %s", first, demoMoreGuests, demoCakeNote)
-	if err := s.tills[second].Rebook(ctx, s.booking, demoFewerGuests, demoTerraceNote); err != nil {
-		return err
-	}
-	s.say("%s changes the same booking: %d guests, %s", second, demoFewerGuests, demoTerraceNote)
-	if err := s.show(ctx, nil, "wait", "--db", s.server(first).db, "--timeout", "30s"); err != nil {
-		return err
-	}
-	want, err := s.tills[first].Int(ctx, "SELECT count(*) FROM orders")
-	if err != nil {
-		return err
-	}
-	got, err := s.tills[demoHub].Int(ctx, "SELECT count(*) FROM orders")
-	if err != nil {
-		return err
-	}
-	if got != want || want != 3*demoSales+1 {
-		return fmt.Errorf("while %s was cut off, the office had %d orders and %s %d: each should have had %d", second, got, first, want, 3*demoSales+1)
-	}
-	s.say("The office has %d orders: all but the %d that %s has just sold.", got, demoSales, second)
-	return nil
-}
-
-func (s *demoStory) mend(ctx context.Context) error {
-	second := demoRestaurants[1]
-	s.lines[second].Mend()
-	for _, server := range s.servers() {
-		if err := s.until(ctx, server.name+" knows of the conflict", func() (bool, string, error) {
-			found, text, err := s.conflicts(ctx, server)
-			return len(found) == 1, text, err
-		}); err != nil {
-			return err
-		}
-	}
-	if err := s.untilCause(ctx, s.hub, second, "conflict"); err != nil {
-		return err
-	}
-	return s.show(ctx, []int{codeNotLevel}, "status", "--db", s.hub.db)
-}
-
-func (s *demoStory) showConflict(ctx context.Context) error {
-	found, text, err := s.conflicts(ctx, s.hub)
-	if err != nil {
-		return err
-	}
-	if len(found) != 1 || found[0].Kind != "edit_edit" || found[0].Document.Table != "orders" ||
-		!slices.Equal(slices.Sorted(slices.Values(found[0].Sites)), demoRestaurants) {
-		return fmt.Errorf("one edit_edit conflict of an order between %s was due, the office has: %s", strings.Join(demoRestaurants, " and "), text)
-	}
-	s.conflict = found[0].ID
-	return s.show(ctx, nil, "conflict", "show", s.conflict, "--db", s.hub.db)
-}
-
-func (s *demoStory) resolve(ctx context.Context) error {
-	return s.show(ctx, nil, "conflict", "resolve", s.conflict, "--take", "guests="+demoRestaurants[0],
-		"--take", "note="+demoRestaurants[1], "--note", "twelve, and the terrace", "--db", s.hub.db)
 }
 
 func (s *demoStory) server(name string) *demoServer {
@@ -299,9 +244,12 @@ func (s *demoStory) short(path string) string {
 	return strings.ReplaceAll(path, s.dir+string(filepath.Separator), "")
 }
 
-func (s *demoStory) sayCommand(args ...string) {
-	s.say("$ ravno %s", s.short(strings.Join(demoShown(args), " ")))
+// commandText is a command's arguments as one would type them in the demonstration's directory.
+func (s *demoStory) commandText(args ...string) string {
+	return s.short(strings.Join(demoShown(args), " "))
 }
+
+func (s *demoStory) sayCommand(args ...string) { s.say("$ ravno %s", s.commandText(args...)) }
 
 // show runs a command and shows it with what it prints.
 func (s *demoStory) show(ctx context.Context, fine []int, args ...string) error {

@@ -10,13 +10,20 @@ CREATE TABLE product(
   on_menu  INTEGER NOT NULL DEFAULT 1 CHECK(on_menu IN (0, 1))
 );
 
--- What each restaurant has in its own store room. Two restaurants never count the same crate.
+-- What the central kitchen has ready. Both restaurants sell out of it, so on_hand is a counter:
+-- what each has taken adds up, whoever took it first.
 CREATE TABLE stock(
-  place      TEXT    NOT NULL,
-  product_id INTEGER NOT NULL REFERENCES product(id),
-  on_hand    INTEGER NOT NULL,                  -- portions; below zero: sold before it was counted
-  PRIMARY KEY(place, product_id)
+  product_id INTEGER PRIMARY KEY NOT NULL REFERENCES product(id),
+  on_hand    INTEGER NOT NULL                   -- portions; below zero: sold before it was cooked
 ) WITHOUT ROWID;
+
+-- Regular guests. The cards lie ready in every restaurant, each with its code on it.
+CREATE TABLE guest(
+  id    TEXT PRIMARY KEY NOT NULL,              -- drawn at random by the till
+  name  TEXT NOT NULL,
+  card  TEXT NOT NULL UNIQUE,
+  since TEXT NOT NULL
+);
 
 CREATE TABLE dining_table(
   id     INTEGER PRIMARY KEY,
@@ -26,9 +33,10 @@ CREATE TABLE dining_table(
   UNIQUE(place, number)
 );
 
--- An order with its lines and payments is one document: they go when it goes.
+-- An order with its lines and payments is one document: they go when it goes. Its number is
+-- the one SQLite gives, so two restaurants without a line both come to the same one.
 CREATE TABLE orders(
-  id        TEXT PRIMARY KEY NOT NULL,          -- UUID, made by the till
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,
   place     TEXT    NOT NULL,                   -- where it was taken
   table_id  INTEGER REFERENCES dining_table(id),
   guests    INTEGER NOT NULL CHECK(guests > 0),
@@ -42,7 +50,7 @@ CREATE INDEX orders_open ON orders(place, opened_at) WHERE state = 'open';
 
 CREATE TABLE order_line(
   id         TEXT PRIMARY KEY NOT NULL,         -- UUID
-  order_id   TEXT    NOT NULL REFERENCES orders(id) ON DELETE CASCADE,
+  order_id   INTEGER NOT NULL REFERENCES orders(id) ON DELETE CASCADE,
   product_id INTEGER NOT NULL REFERENCES product(id),
   quantity   INTEGER NOT NULL CHECK(quantity > 0),
   price      INTEGER NOT NULL,                  -- cents each, as on the menu when it was ordered
@@ -52,7 +60,7 @@ CREATE INDEX order_line_order ON order_line(order_id);
 
 CREATE TABLE payment(
   id       TEXT PRIMARY KEY NOT NULL,           -- UUID
-  order_id TEXT    NOT NULL REFERENCES orders(id) ON DELETE CASCADE,
+  order_id INTEGER NOT NULL REFERENCES orders(id) ON DELETE CASCADE,
   amount   INTEGER NOT NULL,                    -- cents
   method   TEXT    NOT NULL CHECK(method IN ('cash', 'card')),
   paid_at  TEXT    NOT NULL
