@@ -42,6 +42,9 @@ func (tx *transaction) displace(m *merging) error {
 		for _, number := range m.t.numbers {
 			consider(crdt.Column(number))
 		}
+		if b := m.row.Birth; m.t.registers() == 0 && b.Stamp.Site == tx.state.site && b.Position > tx.state.hubHave && m.row.Live() {
+			own, lost.Seen = true, b.Seen // a row that is all key is nothing but its birth
+		}
 		lost.Whole = len(lost.Registers) == m.t.registers()
 		if !lost.Whole { // of an incomplete row only what is ours is ours to send
 			lost.Registers = slices.DeleteFunc(lost.Registers, func(r crdt.Register) bool { return r.Stamp.Site != tx.state.site })
