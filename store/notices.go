@@ -21,11 +21,11 @@ func (s *Store) Notices() (notices []string, err error) {
 			return err
 		}
 		if held > 0 {
-			notices = append(notices, fmt.Sprintf("%d rows are held: a unique value of theirs is taken by an older row, or a constraint does not allow them; they come back by themselves", held))
+			notices = append(notices, fmt.Sprintf("held rows: %d. A unique value of theirs is taken by an older row, or a constraint does not allow them; they come back by themselves", held))
 		}
 		partial, err := c.Int("SELECT count(*) FROM ravno_image WHERE state='partial'")
 		if partial > 0 {
-			notices = append(notices, fmt.Sprintf("%d rows wait for values that were deleted here and edited elsewhere", partial))
+			notices = append(notices, fmt.Sprintf("rows that wait for values that were deleted here and edited elsewhere: %d", partial))
 		}
 		return err
 	})

@@ -104,3 +104,17 @@ func TestManyOrdersOfManyServersOffline(t *testing.T) {
 	c.expect("c", "SELECT count(*) FROM orders o JOIN line l ON l.ord=o.id AND l.dish=o.guest", "240")
 	c.expect("c", "SELECT count(*) FROM orders o JOIN seat s ON s.ord=o.id AND s.who=o.guest", "240")
 }
+
+func TestTheRowsOfOneMigrationRunAtEveryServerAreNotRenumbered(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id TEXT PRIMARY KEY)", nil, "a", "b")
+	for _, site := range []string{"a", "hub", "b"} {
+		c.migrate(site, "CREATE TABLE rate(id INTEGER PRIMARY KEY, name TEXT, percent INT); INSERT INTO rate(name,percent) VALUES('low',9),('high',20)")
+	}
+	c.level()
+	c.at("b", "UPDATE rate SET percent=21 WHERE name='high'")
+	c.level()
+	c.expectAll("SELECT id, name, percent FROM rate ORDER BY id", "1|low|9\n2|high|21")
+	if all, err := c.hub.Conflicts(true); err != nil || len(all) != 0 {
+		t.Errorf("%+v %v", all, err)
+	}
+}

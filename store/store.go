@@ -17,6 +17,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/schema"
 	"ravno/store/internal/sqlite"
@@ -336,8 +337,8 @@ func (tx *transaction) install() (*catalog, error) {
 			return nil, err
 		}
 		if t.fresh && !t.own && !tx.enrolling {
-			// What a migration put into its new table before our triggers were there.
-			if err := tx.logAll(t); err != nil {
+			tx.cat = cat
+			if err := tx.seed(t); err != nil {
 				return nil, err
 			}
 		}
@@ -353,6 +354,43 @@ func (tx *transaction) install() (*catalog, error) {
 		return nil, err
 	}
 	return cat, cat.versions(tx.c)
+}
+
+// seed gives births to what a migration put into its new table before our triggers were
+// there. They all have the time before all others: the same migration puts the same rows into
+// the table at every server, and they are not two rows of one key.
+func (tx *transaction) seed(t *table) error {
+	var keys []crdt.Key
+	err := tx.c.Rows("SELECT "+sqlite.QuoteAll("+", t.keyNames())+" FROM "+sqlite.Quote(t.Name), nil, func(stored []crdt.Value) error {
+		if key, err := t.CanonicalKey(stored); err == nil { // a row without a key does not sync
+			keys = append(keys, key)
+		}
+		return nil
+	})
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	birth := crdt.Version{Stamp: hlc.Stamp{Time: firstSeed, Site: tx.state.site}, Position: tx.position(), Seen: tx.state.seen}
+	if tx.state.isHub() {
+		birth.Seen = causal.Seen(tx.state.position)
+	} else if !tx.state.hasFloor {
+		tx.state.floor, tx.state.hasFloor = tx.state.seen, true
+	}
+	for _, key := range keys {
+		row, _, _, err := tx.readShadow(t, key)
+		if err != nil {
+			return err
+		}
+		row.Birth, row.Base = birth, birth
+		document, err := tx.root(t, key, nil)
+		if err != nil {
+			return err
+		}
+		if err := tx.writeShadow(t, key, row, document, tx.position()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // logBackfill logs the values a new column was given before our triggers knew it: adding a
