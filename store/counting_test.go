@@ -110,3 +110,19 @@ func TestACountBeforeADeletionCountsIfTheRowLivesOn(t *testing.T) {
 	c.level()
 	c.expectAll("SELECT stock FROM product WHERE id=1", "97")
 }
+
+func TestARowEditedAndDeletedInOneGoComesBackWithoutTheEdit(t *testing.T) {
+	for _, first := range []string{"a", "b"} {
+		c := newChain(t, stock, stockCounters, "a", "b")
+		c.at("a", "UPDATE product SET name='pot' WHERE id=1")
+		_, err := c.nodes["a"].Fold() // not sent, and then never sent
+		c.must(err)
+		c.at("a", "UPDATE product SET name='mug' WHERE id=1; DELETE FROM product WHERE id=1")
+		c.at("hub", "UPDATE product SET stock=stock-2 WHERE id=1")
+		if first == "b" {
+			c.down("a")
+		}
+		c.level()
+		c.expectAll("SELECT name, stock FROM product WHERE id=1", "cup|98")
+	}
+}

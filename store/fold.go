@@ -290,7 +290,7 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 		}
 	}
 	at := f.lastAt
-	if remains != nil && !f.born && f.overwrote(tx, row) {
+	if remains != nil && f.overwrote(tx, row, remains) {
 		at = tx.state.clock.Tick(0) // later than what was written
 	}
 	for _, column := range f.t.counters { // what was counted before counts, should the row live on
@@ -309,20 +309,40 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 	return true, nil
 }
 
-// overwrote stamps what was written of a row before it was deleted in the same fold: should
-// it come back, it comes with those values. It reports whether there was anything.
-func (f *folding) overwrote(tx *transaction, row *crdt.Row) bool {
-	if f.replaced {
-		row.Base, row.Columns = tx.version(f, f.lastAt), nil
+// overwrote stamps, at the hub, what was written of a row before it was deleted in the same
+// fold: should the row come back, the hub brings it back with those values. A node does not
+// send what the hub has not got of a deleted row, so there it is forgotten, and whatever comes
+// is news. It reports whether there is anything newer.
+func (f *folding) overwrote(tx *transaction, row *crdt.Row, remains image) bool {
+	any := false
+	note := func(column crdt.Column, at hlc.Time) {
+		switch {
+		case f.t.isCounter(column):
+		case tx.state.isHub():
+			row.Set(column, tx.version(f, at))
+			any = true
+		default:
+			delete(remains, column)
+			row.Set(column, row.Birth)
+		}
+	}
+	for _, number := range f.t.numbers {
+		version := row.Version(crdt.Column(number))
+		if !tx.state.isHub() && f.t.isRegister(crdt.Column(number)) && version.Stamp.Site == tx.state.site && version.Position > tx.state.hubHave {
+			note(crdt.Column(number), 0)
+		}
+	}
+	for _, number := range f.t.numbers {
+		if column := crdt.Column(number); f.replaced && f.t.isRegister(column) {
+			note(column, f.lastAt)
+		}
 	}
 	for _, set := range f.sets {
 		for number := range set.columns.All() {
-			if !f.t.isCounter(crdt.Column(number)) {
-				row.Set(crdt.Column(number), tx.version(f, set.at))
-			}
+			note(crdt.Column(number), set.at)
 		}
 	}
-	return f.replaced || len(f.sets) > 0
+	return any
 }
 
 // version is a version written here and now.

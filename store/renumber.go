@@ -237,7 +237,11 @@ func (tx *transaction) collision(t *table, change crdt.Change, author causal.Sit
 	other := row.Birth
 	// Its own row the author knows by that key, unless it is one that has got the key here.
 	known := other.Stamp.Site == author && !tx.renames.fresh[t.reference(change.Key)] || other.Position <= seen
-	if known || other.Stamp == change.Birth || other.Stamp.Time == firstSeed && change.Birth.Time == firstSeed {
+	// A birth the hub has not heard of comes with the whole row. Without it, this is the work of
+	// one who did not know that the hub's row has taken the place of the one it is about; unless
+	// that is deleted again and newer, and would take the other one with it.
+	fresh := change.Whole || !change.Death.IsZero() && change.Birth.After(other.Stamp)
+	if known || !fresh || other.Stamp == change.Birth || other.Stamp.Time == firstSeed && change.Birth.Time == firstSeed {
 		return c, false, nil
 	}
 	return collision{t: t, old: old, birth: change.Birth, other: other.Stamp.Site}, true, nil
