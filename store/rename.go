@@ -8,18 +8,8 @@ import (
 	"ravno/crdt"
 	"ravno/crdt/hlc"
 	"ravno/store/internal/capture"
-	"ravno/store/internal/shadow"
 	"ravno/store/internal/sqlite"
 )
-
-// CrossingError says that a delta and this site's own work have crossed on the way: the
-// hub did not know of work here that the delta cannot be applied beside. Nothing was
-// applied. Once the hub has that work, what it sends next has both.
-type CrossingError struct{ Table string }
-
-func (e *CrossingError) Error() string {
-	return fmt.Sprintf("table %s: what came from the hub and what was written here have crossed; it comes again once the hub has both", e.Table)
-}
 
 // followRenames gives rows made here the fresh keys the hub has given them, and makes
 // everything that refers to them follow, in the tables, in the shadows and in what is kept
@@ -310,111 +300,4 @@ func (tx *transaction) renameDisplaced(moved *renames) error {
 		}
 	}
 	return nil
-}
-
-// stepAside gives a fresh key to a row the application has just made under the key of a
-// row that is held: it could not know that the key is taken. It reports whether the log has
-// to be read again.
-func (tx *transaction) stepAside(order []*folding) (again bool, err error) {
-	if !tx.holding {
-		return false, nil
-	}
-	for _, f := range order {
-		if !f.born || !f.t.renumbers {
-			continue
-		}
-		exists, err := tx.exists(f.t, f.key)
-		if err != nil {
-			return again, err
-		}
-		if held, err := tx.readHeld(f.t, f.key); err != nil || !held || !exists {
-			if err != nil {
-				return again, err
-			}
-			continue
-		}
-		new, err := tx.freshKey(f.t, 0)
-		if err != nil {
-			return again, err
-		}
-		values, err := f.key.Values()
-		if err != nil {
-			return again, err
-		}
-		for _, d := range f.t.domain {
-			if err := tx.moveWritten(d, values[0].Int(), new); err != nil {
-				return again, err
-			}
-		}
-		again = true
-	}
-	return again, nil
-}
-
-// moveWritten renames a key in a column, in the tables, and logs what changed: nothing of
-// it is folded yet.
-func (tx *transaction) moveWritten(d domainColumn, old, new int64) error {
-	keys, err := tx.keysWith(d, old)
-	if err != nil {
-		return err
-	}
-	name := sqlite.Quote(d.t.Columns[d.column].Name)
-	if err := tx.put(d.t, "UPDATE "+sqlite.Quote(d.t.Name)+" SET "+name+"=? WHERE "+name+"=?", integer(new), integer(old)); err != nil {
-		return err
-	}
-	at := slices.Index(d.t.Key, d.column)
-	for _, key := range keys {
-		if at < 0 {
-			err = tx.log(d.t, key, capture.Update, []string{d.t.Columns[d.column].Name})
-		} else {
-			values, problem := key.Values()
-			if problem != nil {
-				return problem
-			}
-			values[at] = integer(new)
-			err = tx.log(d.t, crdt.NewKey(values...), capture.Insert, nil)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// unsent reports whether a row has work of this site that the sender of the delta which is
-// being applied did not have.
-func (tx *transaction) unsent(row crdt.Row) bool {
-	own := func(v crdt.Version) bool {
-		return v.Stamp.Site == tx.state.site && v.Position > tx.span.Seen
-	}
-	return own(row.Birth) || own(row.Death) || own(row.Base) ||
-		slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return own(c.Version) })
-}
-
-// unsentDocuments are the documents in which this site has work that the sender did not
-// have, among tables of which a row may be part of another's document.
-func (tx *transaction) unsentDocuments() (map[reference]bool, error) {
-	found := map[reference]bool{}
-	for _, t := range tx.cat.tables {
-		if t.own || t.class != Synced || t.alone && len(t.up)+len(t.down) == 0 {
-			continue
-		}
-		err := tx.c.Rows("SELECT key, row, document FROM "+t.shadow+" WHERE position>?", []crdt.Value{integer(tx.span.Seen)},
-			func(values []crdt.Value) error {
-				row, err := shadow.Decode(values[1].Bytes())
-				if err != nil || !tx.unsent(row) {
-					return err
-				}
-				document, ok := decodeReference(values[2])
-				if !ok {
-					document = t.reference(t.keyOf(values[0]))
-				}
-				found[document] = true
-				return nil
-			})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
 }

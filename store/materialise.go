@@ -1,0 +1,99 @@
+package store
+
+import (
+	"ravno/crdt"
+)
+
+// materialise makes the table show the merged row.
+func (tx *transaction) materialise(m *merging) error {
+	t, key := m.t, m.change.Key
+	if !m.out.Row.Live() {
+		return tx.materialiseDead(m)
+	}
+	if m.out.Outlived {
+		return nil
+	}
+	m2, written := m.values()
+	whole, err := t.complete(key, m2)
+	whole = whole || m.change.Whole // what a whole row lacks, its author's table lacks: the default is its value
+	switch {
+	case err != nil:
+		return err
+	case len(written) == 0 && m.state == imageTable:
+		return nil
+	case !whole:
+		if m.state == imageTable {
+			if err := tx.remove(t, key); err != nil {
+				return err
+			}
+		}
+		return tx.keepImage(t, key, imagePartial, m2)
+	case m.state == imageHeld: // tried again at the end
+		tx.tryHeld = true
+		return tx.keepHeld(t, key, m2)
+	case m.state == imageTable:
+		tx.arrives(t, key)
+		err = tx.updateImage(t, key, written, m2)
+	default:
+		if err = tx.insertImage(t, m2); err == nil {
+			tx.arrives(t, key)
+			if m.state == imagePartial { // whole again: whoever lacks it gets it whole
+				m.out.Row.Revived, m.out.Changed = tx.position(), true
+			}
+			return tx.dropImage(t, key)
+		}
+	}
+	if !isConstraint(err) {
+		return err
+	}
+	return tx.hold(t, key, m2)
+}
+
+// values are the merged row's values and which columns they change.
+func (m *merging) values() (image, []crdt.Column) {
+	merged := image{}
+	if !m.out.Reborn {
+		for column, v := range m.was {
+			merged[column] = v
+		}
+	}
+	var written []crdt.Column
+	for _, i := range m.out.Won {
+		reg := m.change.Registers[i]
+		if reg.Counter {
+			continue // what it says is the sum, not its base
+		}
+		merged[reg.Column] = reg.Value
+		written = append(written, reg.Column)
+	}
+	for _, reg := range m.change.Registers {
+		// A value whose version we have, but which was lost with a deleted row.
+		if _, known := merged[reg.Column]; !known && !reg.Counter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
+			merged[reg.Column] = reg.Value
+			written = append(written, reg.Column)
+		}
+	}
+	return merged, append(written, m.counted(merged)...)
+}
+
+// materialiseDead takes a deleted row out of its table and keeps its values: whatever the
+// shadow knows a version of, some image has the value of.
+func (tx *transaction) materialiseDead(m *merging) error {
+	if m.out.Outlived || !m.out.Changed {
+		return nil
+	}
+	if m.state == imageTable {
+		if err := tx.remove(m.t, m.change.Key); err != nil {
+			return err
+		}
+		tx.tryHeld = true // what it occupied is free
+	}
+	if m.state == imageHeld {
+		tx.heldChanged = true
+	}
+	merged, _ := m.values()
+	if len(merged) == 0 {
+		return tx.dropImage(m.t, m.change.Key)
+	}
+	return tx.keepImage(m.t, m.change.Key, imageRemains, merged)
+}

@@ -1,0 +1,127 @@
+package store
+
+import (
+	"maps"
+	"slices"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+)
+
+// merged is one row that a delta has changed.
+type merged struct {
+	t        *table
+	key      crdt.Key
+	document reference
+	was      image           // of a row that died
+	seen     causal.Position // what the author had seen of this site
+}
+
+// arrival is a row that a delta has brought or changed.
+type arrival struct {
+	reference
+	seen causal.Position
+}
+
+// unseen asks for work in a table above a position.
+type unseen struct {
+	t     *table
+	above causal.Position
+}
+
+// news is what a delta has done to rows that refer to others or are referred to, as far as
+// it can have left one without the other.
+type news struct {
+	died     []merged
+	moved    []merged // their values that others refer to have changed; was: what they were
+	arrived  []arrival
+	unsent   map[reference]bool // at a node: the documents with work the sender did not have
+	relevant map[unseen]bool    // there is work in the table that the author had not seen
+}
+
+// note remembers what merging a change may have left to mend.
+func (tx *transaction) note(m *merging, document reference) error {
+	t := m.t
+	if t.own || len(t.up)+len(t.down) == 0 || !m.out.Changed {
+		return nil
+	}
+	if tx.news == nil {
+		tx.news = &news{relevant: map[unseen]bool{}}
+		if m.author == 0 {
+			var err error
+			if tx.news.unsent, err = tx.unsentDocuments(); err != nil {
+				return err
+			}
+		}
+	}
+	n := tx.news
+	if m.author == 0 && len(n.unsent) == 0 {
+		return nil // nothing here that the hub did not know of
+	}
+	// What the author of a node's change had seen, and of the hub's, the hub itself.
+	seen := tx.span.Seen
+	if m.author != 0 {
+		seen = causal.Position(m.change.Seen)
+	}
+	deleted := m.change.Death.After(m.row.Death.Stamp)
+	if m.out.Died || deleted && m.present {
+		n.died = append(n.died, merged{t: t, key: m.change.Key, document: document, was: m.was, seen: seen})
+	}
+	if !m.out.Row.Live() {
+		return nil
+	}
+	if was := m.formerReferences(); was != nil && m.author != 0 {
+		n.moved = append(n.moved, merged{t: t, key: m.change.Key, was: was, seen: seen})
+	}
+	for _, l := range t.up {
+		known, err := tx.unknownWork(l.parent, seen)
+		if err != nil {
+			return err
+		}
+		if known {
+			n.arrived = append(n.arrived, arrival{t.reference(m.change.Key), seen})
+			return nil
+		}
+	}
+	return nil
+}
+
+// formerReferences are the values of a row by which others may refer to it, where merging has
+// replaced them or has not let them in; nil if there are none.
+func (m *merging) formerReferences() image {
+	replaced := func(indexes []int, of func(crdt.Register) (crdt.Value, bool)) image {
+		former := maps.Clone(m.was)
+		any := false
+		for _, i := range indexes {
+			reg := m.change.Registers[i]
+			referred := slices.ContainsFunc(m.t.down, func(l *link) bool {
+				return !l.byKey() && slices.Contains(l.refers, m.t.byNum[reg.Column])
+			})
+			if v, ok := of(reg); referred && ok && former != nil {
+				former[reg.Column], any = v, true
+			}
+		}
+		if !any {
+			return nil
+		}
+		return former
+	}
+	if lost := replaced(m.out.Lost, func(r crdt.Register) (crdt.Value, bool) { return r.Value, true }); lost != nil {
+		return lost
+	}
+	return replaced(m.out.Won, func(r crdt.Register) (crdt.Value, bool) {
+		v, known := m.was[r.Column]
+		return v, known
+	})
+}
+
+// unknownWork reports whether a table has rows changed above a position of this site.
+func (tx *transaction) unknownWork(t *table, above causal.Position) (bool, error) {
+	n, asked := tx.news, unseen{t, above}
+	if any, known := n.relevant[asked]; known {
+		return any, nil
+	}
+	count, err := tx.c.Int("SELECT EXISTS(SELECT 1 FROM "+t.shadow+" WHERE position>?)", integer(above))
+	n.relevant[asked] = count != 0
+	return count != 0, err
+}
