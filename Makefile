@@ -21,6 +21,8 @@ SOAK         ?= 1h
 SOAK_SAVES   ?= $(CURDIR)/testdata/scenario
 # Arguments of the demo, for example ARGS=--once, or which mutants to plant.
 ARGS         ?=
+# Arguments of the benchmark, for example BENCH="-quick -only capture,fold".
+BENCH        ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test race fuzz sim soak mutants bench lint clean
@@ -62,8 +64,8 @@ soak: ## the same for SOAK (1h); what fails is shrunk and saved in testdata/scen
 mutants: ## plants known bugs and sees whether the tests find them; ARGS=NAME for one
 	$(GO) run ./testdata/mutants $(ARGS)
 
-bench: ## every benchmark
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## what ravno costs against plain SQLite, into bench.json; BENCH="-quick -only fold"
+	$(GO) run ./testdata/bench $(BENCH)
 
 lint: ## gofmt and go vet
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"net"
+	"os"
+	"time"
+)
+
+const (
+	// floorTries is how often the floor is measured for one median.
+	floorTries = 100
+	// commitBytes is what a commit of one row appends to a -wal file: a page or two.
+	commitBytes = 8 << 10
+	// datagram is the size of a full QUIC packet.
+	datagram = 1200
+)
+
+// syncTime is the median time of a small durable append.
+func (b *bench) syncTime(path string) time.Duration {
+	file, err := os.Create(path)
+	b.must(err)
+	defer file.Close()
+	var took []float64
+	page := make([]byte, commitBytes)
+	for range floorTries {
+		took = append(took, float64(timed(func() {
+			_, err := file.Write(page)
+			b.must(err)
+			b.must(file.Sync())
+		})))
+	}
+	return time.Duration(median(took))
+}
+
+// loopTime is the median time of a datagram to another socket of this machine and back.
+func (b *bench) loopTime() time.Duration {
+	far, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	b.must(err)
+	defer far.Close()
+	go func() {
+		packet := make([]byte, datagram)
+		for {
+			n, from, err := far.ReadFromUDP(packet)
+			if err != nil {
+				return
+			}
+			far.WriteToUDP(packet[:n], from) // a lost one ends the wait below
+		}
+	}()
+	near, err := net.DialUDP("udp", nil, far.LocalAddr().(*net.UDPAddr))
+	b.must(err)
+	defer near.Close()
+	var took []float64
+	packet := make([]byte, datagram)
+	for range floorTries {
+		took = append(took, float64(timed(func() {
+			b.must(near.SetDeadline(time.Now().Add(time.Second)))
+			_, err := near.Write(packet)
+			b.must(err)
+			_, err = near.Read(packet)
+			b.must(err)
+		})))
+	}
+	return time.Duration(median(took))
+}

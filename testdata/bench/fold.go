@@ -1,0 +1,55 @@
+package main
+
+import (
+	"database/sql/driver"
+	"path/filepath"
+	"time"
+)
+
+// foldLine is turning captured rows into registers, against writing as many rows.
+func foldLine(b *bench) {
+	for _, s := range []shape{textShape, intShape} {
+		rows := s.sales(0, b.rows)
+		b.compare(comparison{what: "fold inserted rows, " + s.key() + " key", against: "plain insert of as many rows", units: b.rows, target: 1,
+			plain: b.plainInsert(s, rows, fixture{s, 0}),
+			ours:  b.folding(fixture{s, 0}, nodeFile, func(p *plain) { b.insertAll(p, s, rows) })})
+		keys := s.keys(b.rows)
+		b.compare(comparison{what: "fold updates of one column, " + s.key() + " key", against: "plain update by key", units: b.rows,
+			plain: b.plainUpdate(keys, fixture{s, b.rows}),
+			ours:  b.folding(fixture{s, b.rows}, nodeFile, func(p *plain) { b.updateAll(p, keys) })})
+	}
+}
+
+// folding measures the fold of what the application has written before.
+func (b *bench) folding(f fixture, file string, work func(p *plain)) func() time.Duration {
+	return func() time.Duration {
+		dir, done := b.copied(f, file)
+		defer done()
+		path := filepath.Join(dir, file)
+		p := b.open(path, "NORMAL")
+		defer p.close()
+		work(p)
+		s := b.openStore(path)
+		defer s.Close()
+		return timed(func() { b.foldAll(s) })
+	}
+}
+
+// plainInsert measures inserting rows into a bare file, as durably as the store writes.
+func (b *bench) plainInsert(s shape, rows [][]driver.Value, f fixture) func() time.Duration {
+	return b.plainly(f, func(p *plain) { b.insertAll(p, s, rows) })
+}
+
+func (b *bench) plainUpdate(keys []driver.Value, f fixture) func() time.Duration {
+	return b.plainly(f, func(p *plain) { b.updateAll(p, keys) })
+}
+
+func (b *bench) plainly(f fixture, work func(p *plain)) func() time.Duration {
+	return func() time.Duration {
+		dir, done := b.copied(f, bareFile)
+		defer done()
+		p := b.openLikeStore(filepath.Join(dir, bareFile))
+		defer p.close()
+		return timed(func() { work(p) })
+	}
+}
