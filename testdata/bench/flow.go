@@ -1,0 +1,193 @@
+package main
+
+import (
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	sqlite3 "github.com/mattn/go-sqlite3"
+)
+
+// backlogLine is an outage's work on its way: written at one node while its daemon was
+// down, until the other node has it.
+func backlogLine(b *bench) {
+	rows := textShape.sales(0, 2*b.rows)
+	pairs := b.pairs
+	b.pairs = min(pairs, 3) // each takes a chain of its own
+	defer func() { b.pairs = pairs }()
+	b.compare(comparison{what: fmt.Sprintf("%d rows from node to node", len(rows)), against: "plain inserts into three files", units: len(rows), target: 3,
+		note: "real daemons on the loopback, start of the daemon included",
+		plain: func() time.Duration {
+			dir, done := b.fresh()
+			defer done()
+			var took time.Duration
+			for i := range 3 {
+				p := b.openLikeStore(filepath.Join(dir, fmt.Sprintf("plain%d.db", i)))
+				p.run(textShape.schema())
+				took += timed(func() { b.insertAll(p, textShape, rows) })
+				p.close()
+			}
+			return took
+		},
+		ours: func() time.Duration {
+			c, done := b.newChain(textShape, 2)
+			defer done()
+			return c.backlog(rows)
+		}})
+}
+
+// backlog writes rows at the first node while its daemon is down, and returns how long they
+// take to the second from its start.
+func (c *chain) backlog(rows [][]driver.Value) time.Duration {
+	c.node[0].stop()
+	p := c.node[0].app()
+	c.b.insertAll(p, textShape, rows)
+	p.close()
+	return timed(func() {
+		c.node[0].start()
+		c.node[1].await(len(rows))
+	})
+}
+
+const (
+	// pace is how often the application of the line latency writes a row.
+	pace = time.Second / 50
+	// peek is how often its reader looks: a small part of what it measures.
+	peek = 300 * time.Microsecond
+	// durableCommits and roundTrips are what is on the road of a row from node to node at the
+	// least: fold, apply at the hub, apply at the node; each link once there and back.
+	durableCommits = 3
+	roundTrips     = 2
+)
+
+// latencyLine is the time from a commit at one node until a reader at the other sees it.
+func latencyLine(b *bench) {
+	writes := b.rows / 100
+	c, done := b.newChain(intShape, 2)
+	defer done()
+	before := b.floorTime(c.dir)
+	took := c.trickle(writes)
+	floor := (before + b.floorTime(c.dir)) / 2
+	note := fmt.Sprintf("%d rows, one every %s; floor: %d durable writes and %d round trips", len(took), pace, durableCommits, roundTrips)
+	for _, q := range []struct {
+		name          string
+		share, target float64
+	}{{"p50", 0.5, 2}, {"p99", 0.99, 5}} {
+		measured := quantile(took, q.share)
+		b.add(result{What: "commit at a node to visible at another, " + q.name, Unit: "ms", Measured: measured, Baseline: milliseconds(floor),
+			Against: "floor", Ratio: measured / milliseconds(floor), Target: q.target, HasGoal: true, Note: note})
+	}
+}
+
+func (b *bench) floorTime(dir string) time.Duration {
+	return durableCommits*b.syncTime(filepath.Join(dir, "sync")) + roundTrips*b.loopTime()
+}
+
+// trickle writes one row after the other at the first node, and returns how many
+// milliseconds each took to the second.
+func (c *chain) trickle(writes int) (took []float64) {
+	app, reader := c.node[0].app(), c.node[1].app()
+	defer app.close()
+	defer reader.close()
+	committed := make([]time.Time, writes)
+	var mutex sync.Mutex
+	var writing sync.WaitGroup
+	var failed any
+	writing.Go(func() {
+		defer func() { failed = recover() }()
+		ticker := time.NewTicker(pace)
+		defer ticker.Stop()
+		for i := range writes {
+			<-ticker.C
+			app.do(intShape.insert(), intShape.sale(i)...)
+			mutex.Lock()
+			committed[i] = time.Now()
+			mutex.Unlock()
+		}
+	})
+	deadline := time.Now().Add(patience)
+	for len(took) < writes && time.Now().Before(deadline) {
+		seen, now := int(reader.number("SELECT max(id) FROM sale")), time.Now()
+		for len(took) < seen {
+			mutex.Lock()
+			at := committed[len(took)]
+			mutex.Unlock()
+			took = append(took, max(0, milliseconds(now.Sub(at))))
+		}
+		time.Sleep(peek)
+	}
+	writing.Wait()
+	if failed != nil {
+		panic(failed)
+	}
+	if len(took) < writes {
+		c.b.must(fmt.Errorf("%d of %d rows came within %s", len(took), writes, patience))
+	}
+	return took
+}
+
+const (
+	// tillPause is the time between two rows of the till.
+	tillPause = 10 * time.Millisecond
+	// tillKeys is where the till's own keys begin.
+	tillKeys = 1_000_000_000
+	// quietSales is how many rows the till writes with nothing else going on, to compare with.
+	quietSales = 200
+)
+
+// tillLine is what an application at a node waits for while the node catches up.
+func tillLine(b *bench) {
+	backlog := 5 * b.rows
+	c, done := b.newChain(intShape, 1)
+	defer done()
+	c.node[0].stop()
+	p := c.hub.app()
+	b.insertAll(p, intShape, intShape.sales(0, backlog))
+	p.close()
+	till := c.node[0].app()
+	defer till.close()
+	c.node[0].start()
+	var during []float64
+	busy, sold := 0, 0
+	began := time.Now()
+	for time.Since(began) < patience {
+		if len(during)%20 == 0 && till.number("SELECT max(id) FROM sale WHERE id<?", int64(tillKeys)) >= int64(backlog) &&
+			till.number("SELECT count(*) FROM sale WHERE id<?", int64(tillKeys)) >= int64(backlog) {
+			break
+		}
+		during = append(during, b.sell(till, &sold, &busy))
+	}
+	lasted := time.Since(began)
+	var quiet []float64
+	for range quietSales {
+		quiet = append(quiet, b.sell(till, &sold, new(int)))
+	}
+	note := fmt.Sprintf("%d rows applied in %.1f s, %d rows sold meanwhile", backlog, lasted.Seconds(), len(during))
+	for _, q := range []struct {
+		name          string
+		share, target float64
+	}{{"p50", 0.5, 0}, {"p99", 0.99, 60}, {"longest", 1, 0}} {
+		b.add(result{What: "a row at the till during catch-up, " + q.name, Unit: "ms", Measured: quantile(during, q.share), Baseline: quantile(quiet, q.share),
+			Against: "the same when level", Target: q.target, HasGoal: q.target > 0, Note: note})
+	}
+	b.add(result{What: "SQLITE_BUSY at the till, busy timeout 1 s", Measured: float64(busy), HasGoal: true, Note: note})
+}
+
+// sell writes one row and returns how many milliseconds it took.
+func (b *bench) sell(till *plain, sold, busy *int) float64 {
+	row := intShape.sale(tillKeys + *sold)
+	*sold++
+	time.Sleep(tillPause)
+	var err error
+	took := timed(func() { err = till.try(intShape.insert(), row...) })
+	var refused sqlite3.Error
+	if errors.As(err, &refused) && refused.Code == sqlite3.ErrBusy {
+		*busy++
+	} else {
+		b.must(err)
+	}
+	return milliseconds(took)
+}
