@@ -52,7 +52,7 @@ func (b *bench) applied(what string, f fixture, at string, target float64, again
 	if at == hubFile {
 		where = "at the hub"
 	}
-	return b.compare(comparison{what: fmt.Sprintf("%s, %s, %s key", what, where, f.key()), against: against, units: len(x.keys), target: target,
+	return b.compare(comparison{what: fmt.Sprintf("%s, %s, %s key", what, where, f.key()), against: against, units: len(x.keys), target: target, pairs: few,
 		plain: b.plainly(f, again(x.keys)),
 		ours: func() time.Duration {
 			dir, done := b.copied(f, at)

@@ -165,7 +165,7 @@ func (s *server) await(rows int) {
 // usage is what the system says about a process.
 type usage struct {
 	cpu      time.Duration
-	switches int64   // times any thread was put to sleep or waited its turn: its wake-ups
+	switches int64   // times any thread went to sleep, and was woken again
 	memory   float64 // MiB resident
 	peak     float64 // MiB resident at most
 }

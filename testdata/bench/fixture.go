@@ -40,7 +40,12 @@ func (b *bench) template(f fixture) string {
 	bare := filepath.Join(dir, bareFile)
 	p := b.open(bare, "OFF")
 	p.run(f.schema())
-	b.insertAll(p, f.shape, f.sales(0, f.rows))
+	insert := f.insert()
+	p.atomically(func() {
+		for i := range f.rows { // one by one: the largest would not fit in memory comfortably
+			p.do(insert, f.sale(i)...)
+		}
+	})
 	p.run("PRAGMA wal_checkpoint(TRUNCATE)")
 	p.close()
 	hub := filepath.Join(dir, hubFile)

@@ -15,10 +15,7 @@ import (
 // down, until the other node has it.
 func backlogLine(b *bench) {
 	rows := textShape.sales(0, 2*b.rows)
-	pairs := b.pairs
-	b.pairs = min(pairs, 3) // each takes a chain of its own
-	defer func() { b.pairs = pairs }()
-	b.compare(comparison{what: fmt.Sprintf("%d rows from node to node", len(rows)), against: "plain inserts into three files", units: len(rows), target: 3,
+	b.compare(comparison{what: fmt.Sprintf("%d rows from node to node", len(rows)), against: "plain inserts into three files", units: len(rows), target: 3, pairs: few,
 		note: "real daemons on the loopback, start of the daemon included",
 		plain: func() time.Duration {
 			dir, done := b.fresh()

@@ -10,11 +10,11 @@ import (
 func foldLine(b *bench) {
 	for _, s := range []shape{textShape, intShape} {
 		rows := s.sales(0, b.rows)
-		b.compare(comparison{what: "fold inserted rows, " + s.key() + " key", against: "plain insert of as many rows", units: b.rows, target: 1,
+		b.compare(comparison{what: "fold inserted rows, " + s.key() + " key", against: "plain insert of as many rows", units: b.rows, target: 1, pairs: few,
 			plain: b.plainInsert(s, rows, fixture{s, 0}),
 			ours:  b.folding(fixture{s, 0}, nodeFile, func(p *plain) { b.insertAll(p, s, rows) })})
 		keys := s.keys(b.rows)
-		b.compare(comparison{what: "fold updates of one column, " + s.key() + " key", against: "plain update by key", units: b.rows,
+		b.compare(comparison{what: "fold updates of one column, " + s.key() + " key", against: "plain update by key", units: b.rows, pairs: few,
 			plain: b.plainUpdate(keys, fixture{s, b.rows}),
 			ours:  b.folding(fixture{s, b.rows}, nodeFile, func(p *plain) { b.updateAll(p, keys) })})
 	}

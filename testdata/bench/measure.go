@@ -71,16 +71,24 @@ type comparison struct {
 	target        float64 // of the ratio; 0: none
 	note          string
 	units         int // of work in one go; the figures are per unit
+	pairs         int // 0: as many as usual, after one that does not count
 	plain, ours   func() time.Duration
 }
 
-// compare takes alternating pairs of the two sides, after one that does not count.
+// few is how many pairs are taken of what takes many seconds; nothing warms up for those.
+const few = 3
+
+// compare takes alternating pairs of the two sides.
 func (b *bench) compare(c comparison) result {
 	if c.units == 0 {
 		c.units = 1
 	}
+	warm, pairs := 1, b.pairs
+	if c.pairs > 0 {
+		warm, pairs = 0, min(b.pairs, c.pairs)
+	}
 	var plain, ours, ratios []float64
-	for i := range b.pairs + 1 {
+	for i := range warm + pairs {
 		var p, o time.Duration
 		if i%2 == 0 {
 			p = c.plain()
@@ -89,7 +97,7 @@ func (b *bench) compare(c comparison) result {
 			o = c.ours()
 			p = c.plain()
 		}
-		if i == 0 {
+		if i < warm {
 			continue
 		}
 		plain = append(plain, microseconds(p)/float64(c.units))

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ravno/crdt/causal"
+	"ravno/net/identity"
+	"ravno/net/node"
+	"ravno/net/quiclink"
+	"ravno/store"
+)
+
+// crowd is a hub as a process of its own, and many nodes in this one.
+type crowd struct {
+	*chain
+	nodes []*member
+	rows  int // in the table
+}
+
+// member is one node of a crowd.
+type member struct {
+	store    *store.Store
+	endpoint *quiclink.Endpoint
+	cancel   context.CancelFunc
+	over     chan struct{}
+	node     *node.Node
+}
+
+// crowdLine is a hub with many nodes: what it takes, and how long news takes to all.
+func crowdLine(b *bench) {
+	c, done := b.newCrowd(b.nodes)
+	defer done()
+	linked := c.level()
+	memory := c.hub.usage()
+	what := fmt.Sprintf("%d nodes: ", b.nodes)
+	b.add(result{What: what + "memory of the hub", Unit: "MiB", Measured: memory.memory, Target: 600, HasGoal: true,
+		Note: fmt.Sprintf("at most %.0f MiB; all nodes in one other process of this machine", memory.peak)})
+	b.add(result{What: what + "all linked and level at first", Unit: "s", Measured: linked.Seconds()})
+	before := c.hub.usage()
+	var took []float64
+	for range b.pairs {
+		took = append(took, c.change().Seconds())
+	}
+	spent := c.hub.usage().cpu - before.cpu
+	b.add(result{What: what + "one change of the hub to all of them", Unit: "s", Measured: median(took), Target: 2, HasGoal: true,
+		Note: fmt.Sprintf("longest of %d: %s s; processor time of the hub: %.0f ms each", b.pairs, number(quantile(took, 1)), milliseconds(spent)/float64(b.pairs))})
+	again := c.restart()
+	b.add(result{What: what + "level again after the hub restarted with a change", Unit: "s", Measured: again.Seconds(), Target: 60, HasGoal: true})
+}
+
+// newCrowd enrols nodes without a network, and starts everything.
+func (b *bench) newCrowd(n int) (c *crowd, done func()) {
+	hub, stop := b.newChain(intShape, 0)
+	c = &crowd{chain: hub}
+	done = func() {
+		for _, m := range c.nodes {
+			m.cancel()
+			m.endpoint.Close()
+			<-m.over
+			m.store.Close()
+		}
+		stop()
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			done()
+			panic(r)
+		}
+	}()
+	c.hub.stop()
+	enrolled := b.enrolAll(c, n)
+	c.hub.start()
+	for _, dir := range enrolled {
+		c.nodes = append(c.nodes, b.run(dir))
+	}
+	return c, done
+}
+
+// enrolled is the home of a node and who it is.
+type enrolled struct {
+	dir, db     string
+	site        causal.Site
+	incarnation causal.Incarnation
+}
+
+func (b *bench) enrolAll(c *crowd, n int) []enrolled {
+	authority, err := identity.LoadAuthority(c.hub.db + ".ravno")
+	b.must(err)
+	hub := b.openStore(c.hub.db)
+	defer hub.Close()
+	all := make([]enrolled, n)
+	for i := range all {
+		name := fmt.Sprintf("shop%d", i+1)
+		e := enrolled{dir: filepath.Join(c.dir, name), db: filepath.Join(c.dir, name, "shop.db")}
+		var hash [32]byte
+		rand.Read(e.incarnation[:])
+		rand.Read(hash[:])
+		b.must(os.Mkdir(e.dir, 0o700))
+		key, err := identity.NewKey(e.dir)
+		b.must(err)
+		request, err := identity.Request(key, name)
+		b.must(err)
+		b.must(hub.AddToken(name, hash, time.Now().Add(time.Hour)))
+		e.site, _, err = hub.Enrol(hash, e.incarnation, func(site causal.Site, _ string) (string, error) {
+			issued, err := authority.Issue(request, site, identity.RoleNode, time.Now())
+			if err != nil {
+				return "", err
+			}
+			_, err = identity.Install(e.dir, authority.Fingerprint(), authority.PEM(), issued.PEM)
+			return issued.Serial, err
+		})
+		b.must(err)
+		all[i] = e
+	}
+	load := filepath.Join(c.dir, "load")
+	_, err = hub.WriteLoad(load)
+	b.must(err)
+	for _, e := range all {
+		own := filepath.Join(e.dir, "load") // it becomes the node's file
+		b.copyFile(load, own)
+		_, _, err := store.InstallLoad(own, e.db, store.NodeOptions{Site: e.site, Incarnation: e.incarnation, Addresses: []string{c.hub.listen}}, store.RefuseLocal, time.Now)
+		b.must(err)
+	}
+	return all
+}
+
+// run starts a node in this process.
+func (b *bench) run(e enrolled) *member {
+	own, err := identity.Load(e.dir)
+	b.must(err)
+	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	b.must(err)
+	m := &member{store: b.openStore(e.db), endpoint: quiclink.NewEndpoint(socket), over: make(chan struct{})}
+	m.node = node.New(node.Config{Store: m.store, Identity: own, Endpoint: m.endpoint, Version: "bench", SpoolDir: e.dir, Clock: time.Now,
+		Resolve: func(_ context.Context, address string) (net.Addr, error) {
+			at, err := netip.ParseAddrPort(address)
+			return net.UDPAddrFromAddrPort(at), err
+		},
+		Random: func() float64 { return float64(e.site%97) / 97 }, // spread, and the same each time
+		Wake:   make(chan struct{}), Log: zerolog.Nop()})
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	go func() {
+		defer close(m.over)
+		m.node.Run(ctx) // ends with ctx; a node that fails before shows as one that never gets level
+	}()
+	return m
+}
+
+// level waits until every node is.
+func (c *crowd) level() time.Duration {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var waiting sync.WaitGroup
+	failed := make(chan error, len(c.nodes))
+	for _, m := range c.nodes {
+		waiting.Go(func() {
+			if err := m.node.Wait(ctx); err != nil {
+				failed <- err
+			}
+		})
+	}
+	waiting.Wait()
+	select {
+	case err := <-failed:
+		c.b.must(fmt.Errorf("not every node got level: %w", err))
+	default:
+	}
+	return time.Since(began)
+}
+
+// change writes a row at the hub and waits until every node has it.
+func (c *crowd) change() time.Duration {
+	c.write()
+	return timed(c.arrived)
+}
+
+// restart ends the hub, writes a row there, and waits from its next start until every node
+// has it.
+func (c *crowd) restart() time.Duration {
+	c.hub.stop()
+	c.write()
+	return timed(func() {
+		c.hub.start()
+		c.arrived()
+	})
+}
+
+func (c *crowd) write() {
+	app := c.hub.app()
+	defer app.close()
+	app.do(intShape.insert(), intShape.sale(c.rows)...)
+	c.rows++
+}
+
+// arrived waits until every node has all rows.
+func (c *crowd) arrived() {
+	deadline := time.Now().Add(patience)
+	for _, m := range c.nodes { // the last to get it is the one waited for, whatever the order
+		for {
+			digests, _, err := m.store.Digests("sale")
+			c.b.must(err)
+			if digests[0].Rows == uint64(c.rows) {
+				break
+			}
+			if time.Now().After(deadline) {
+				c.b.must(fmt.Errorf("a node has %d of %d rows after %s", digests[0].Rows, c.rows, patience))
+			}
+			time.Sleep(glance)
+		}
+	}
+}

@@ -1,4 +1,0 @@
-package main
-
-func crowdLine(b *bench)  {}
-func growthLine(b *bench) {}
