@@ -169,6 +169,11 @@ func number(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
+// progress says on standard error how far long work is.
+func (b *bench) progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "bench: %s: "+format+"\n", append([]any{b.line}, args...)...)
+}
+
 func (b *bench) printEnd() {
 	b.report.LoadAfter = loadAverage()
 	goals, met := 0, 0
