@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,12 +37,23 @@ func backlogLine(b *bench) {
 		}})
 }
 
+// ordinary is how many rows a transaction of an application has, at most: what is one
+// transaction at its origin is one everywhere, so a larger one would forbid slices.
+const ordinary = 100
+
+// insertOften inserts rows as an application does, in transactions of ordinary size.
+func (b *bench) insertOften(p *plain, s shape, rows [][]driver.Value) {
+	for some := range slices.Chunk(rows, ordinary) {
+		b.insertAll(p, s, some)
+	}
+}
+
 // backlog writes rows at the first node while its daemon is down, and returns how long they
 // take to the second from its start.
 func (c *chain) backlog(rows [][]driver.Value) time.Duration {
 	c.node[0].stop()
 	p := c.node[0].app()
-	c.b.insertAll(p, textShape, rows)
+	c.b.insertOften(p, textShape, rows)
 	p.close()
 	return timed(func() {
 		c.node[0].start()
@@ -142,7 +154,7 @@ func tillLine(b *bench) {
 	defer done()
 	c.node[0].stop()
 	p := c.hub.app()
-	b.insertAll(p, intShape, intShape.sales(0, backlog))
+	b.insertOften(p, intShape, intShape.sales(0, backlog))
 	p.close()
 	till := c.node[0].app()
 	defer till.close()
@@ -162,7 +174,7 @@ func tillLine(b *bench) {
 	for range quietSales {
 		quiet = append(quiet, b.sell(till, &sold, new(int)))
 	}
-	note := fmt.Sprintf("%d rows applied in %.1f s, %d rows sold meanwhile", backlog, lasted.Seconds(), len(during))
+	note := fmt.Sprintf("%d rows of transactions of %d applied in %.1f s, %d rows sold meanwhile", backlog, ordinary, lasted.Seconds(), len(during))
 	for _, q := range []struct {
 		name          string
 		share, target float64
