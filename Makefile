@@ -69,7 +69,7 @@ bench: ## what ravno costs against plain SQLite, into bench.json; BENCH="-quick 
 
 lint: ## gofmt and go vet
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet ./...
+	$(GO) vet ./... ./testdata/bench
 
 clean: ## removes what was built
 	rm -rf bin
