@@ -45,8 +45,14 @@ func (tx *transaction) recordHeld() error {
 			return err
 		}
 		ref := row.t.reference(row.key)
-		if _, known := open[ref]; known || len(blockers) == 0 {
+		if id, known := open[ref]; known || len(blockers) == 0 {
 			delete(open, ref)
+			if known {
+				err = tx.refreshUnique(id, row, held)
+			}
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		if err := tx.recordUnique(row, blockers, held); err != nil {
@@ -59,6 +65,32 @@ func (tx *transaction) recordHeld() error {
 		}
 	}
 	return nil
+}
+
+// refreshUnique takes what was written of a held row, or came to belong to it, since it was
+// recorded into the record: it is nowhere else to be seen.
+func (tx *transaction) refreshUnique(id string, row heldRow, held []heldRow) error {
+	stored, err := tx.c.Text("SELECT detail FROM ravno_conflict WHERE id=?", text(id))
+	if err != nil {
+		return err
+	}
+	var det detail
+	if err := json.Unmarshal([]byte(stored), &det); err != nil {
+		return err
+	}
+	followers, err := tx.followers(row, held)
+	if err != nil {
+		return err
+	}
+	site := owner(row.claim)
+	for _, r := range append([]heldRow{row}, followers...) {
+		det.Sides = merge(det.Sides, r.t.wholeSide(site, r.key, r.image), false)
+	}
+	encoded, err := json.Marshal(det)
+	if err != nil || string(encoded) == stored {
+		return err
+	}
+	return tx.changeOwn("ravno_conflict", crdt.NewKey(text(id)), map[string]crdt.Value{"detail": text(string(encoded))})
 }
 
 // openUnique are the open conflicts of kind unique, by the row that is held.

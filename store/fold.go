@@ -210,7 +210,7 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 
 // touchBoth touches the document a row belongs to and, if it was moved, the one it left.
 func (tx *transaction) touchBoth(document reference, f *folding, parents map[reference][]crdt.Value, dead bool) error {
-	before, err := tx.gone(f.t, f.key) // what others may refer to, if it changed
+	before, err := tx.gone(f.t, f.key, false) // what others may refer to, if it changed
 	if err != nil {
 		return err
 	}
@@ -269,12 +269,9 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 	if found && !row.Live() || !found && f.first == capture.Insert {
 		return false, nil // gone before, or it came and went between two folds: nobody ever saw it
 	}
-	remains, err := tx.gone(f.t, f.key)
+	remains, err := tx.gone(f.t, f.key, f.born)
 	if err != nil {
 		return false, err
-	}
-	if f.born {
-		remains = nil // of a row that nobody else ever saw, in the place of the one that is gone
 	}
 	if found {
 		m, state, err := tx.readImage(f.t, f.key)

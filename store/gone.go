@@ -45,15 +45,16 @@ func (tx *transaction) installGone(t *table) error {
 	return nil
 }
 
-// gone is the values of a row the application here deleted since the last fold; nil where
-// they were not kept. Of several deletions under one key the last counts.
-func (tx *transaction) gone(t *table, key crdt.Key) (image, error) {
+// gone is the values of a row the application here deleted or replaced since the last fold;
+// nil where they were not kept. Of several under one key reborn asks for the first, which was
+// the row that others knew: what came and went after it nobody else ever saw.
+func (tx *transaction) gone(t *table, key crdt.Key, reborn bool) (image, error) {
 	if t.gone == "" {
 		return nil, nil
 	}
 	rows, ok := tx.deleted[t]
 	if !ok {
-		rows = map[crdt.Key]image{}
+		rows = map[crdt.Key]goneRow{}
 		err := tx.c.Rows("SELECT "+strings.Join(t.goneColumns(), ", ")+" FROM "+t.gone+" ORDER BY rowid", nil, func(values []crdt.Value) error {
 			m, stored := make(image, len(values)), make([]crdt.Value, len(t.Key))
 			for i, v := range values {
@@ -63,7 +64,12 @@ func (tx *transaction) gone(t *table, key crdt.Key) (image, error) {
 				stored[i] = values[k]
 			}
 			if key, err := t.CanonicalKey(stored); err == nil {
-				rows[key] = m
+				kept := rows[key]
+				if kept.first == nil {
+					kept.first = m
+				}
+				kept.last = m
+				rows[key] = kept
 			}
 			return nil
 		})
@@ -71,12 +77,18 @@ func (tx *transaction) gone(t *table, key crdt.Key) (image, error) {
 			return nil, err
 		}
 		if tx.deleted == nil {
-			tx.deleted = map[*table]map[crdt.Key]image{}
+			tx.deleted = map[*table]map[crdt.Key]goneRow{}
 		}
 		tx.deleted[t] = rows
 	}
-	return rows[key], nil
+	if reborn {
+		return rows[key].first, nil
+	}
+	return rows[key].last, nil
 }
+
+// goneRow is what a key held when it was first and last deleted since the last fold.
+type goneRow struct{ first, last image }
 
 // forgetGone empties what gone has read.
 func (tx *transaction) forgetGone() error {

@@ -210,12 +210,12 @@ type transaction struct {
 	span       Span
 	renames    renames
 	collisions []collision
-	mending    bool                          // the fold is of what was mended
-	decided    map[reference]string          // documents whose conflict two sites have resolved at once, with its identifier
-	news       *news                         // what the delta did to rows that refer, or are referred to
-	clashed    []reference                   // documents that one side deleted and another edited
-	superseded []reference                   // rows with fresh keys that are gone at their maker
-	deleted    map[*table]map[crdt.Key]image // rows the application deleted since the last fold
+	mending    bool                            // the fold is of what was mended
+	decided    map[reference]string            // documents whose conflict two sites have resolved at once, with its identifier
+	news       *news                           // what the delta did to rows that refer, or are referred to
+	clashed    []reference                     // documents that one side deleted and another edited
+	superseded []reference                     // rows with fresh keys that are gone at their maker
+	deleted    map[*table]map[crdt.Key]goneRow // rows the application deleted since the last fold
 	// What placing the held rows has to look at again.
 	holding     bool        // some row is held
 	heldChanged bool        // some row became held, or is held no more
