@@ -57,7 +57,9 @@ type Hub struct {
 	changed  exchange.Signal // there may be something to send
 	progress exchange.Signal // something was sent, applied or linked
 	look     chan struct{}   // to look at removed nodes and the status now
-	loads    sync.Mutex      // one first load is written at a time
+	// tellAfter is when the status is told again at the earliest; only oversee uses it.
+	tellAfter time.Time
+	loads     sync.Mutex // one first load is written at a time
 
 	background sync.WaitGroup
 

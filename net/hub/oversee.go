@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"time"
@@ -62,12 +61,21 @@ func (h *Hub) cutRemoved() error {
 	return nil
 }
 
+// toldBytesPerSecond bounds what the status of all servers, told to all of them, takes of the
+// hub: it grows with the square of their number. A few servers hear at once; a thousand, whose
+// status is some 300 KB, about once a minute.
+const toldBytesPerSecond = 4 << 20
+
+// longestSilence is how long the status of a chain of any size may go untold.
+const longestSilence = 2 * time.Minute
+
 // tell sends the status to every node whose last one says something else.
 func (h *Hub) tell() error {
 	h.mutex.Lock()
 	nobody := len(h.live) == 0
 	h.mutex.Unlock()
-	if nobody {
+	// A wait longer than there is means that the clock was set back.
+	if wait := h.tellAfter.Sub(h.Clock()); nobody || wait > 0 && wait < longestSilence {
 		return nil
 	}
 	snapshot, err := h.Status()
@@ -85,11 +93,14 @@ func (h *Hub) tell() error {
 	}
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
+	told := 0
 	for _, l := range h.live {
-		if l.told != string(content) && l.line.Offer(wire.Status{JSON: bytes.Clone(message)}) {
+		if l.told != string(content) && l.line.Offer(wire.Status{JSON: message}) { // nobody writes to it
 			l.told = string(content)
+			told += len(message)
 		}
 	}
+	h.tellAfter = h.Clock().Add(time.Duration(told) * time.Second / toldBytesPerSecond)
 	return nil
 }
 
