@@ -70,6 +70,10 @@ type parent struct {
 // statements are the SQL texts of one table, written once.
 type statements struct {
 	keyWhere, exists, image, insert, remove, readShadow, writeShadow string
+	// or is the clause our own writes to the table need: one that its schema declares, REPLACE
+	// say, must not act on them. Elsewhere there is none, because it would override the clauses
+	// of statements inside triggers.
+	or string
 }
 
 // catalog is the set of tables as of one state of the schema and the settings.
@@ -257,23 +261,16 @@ func (t *table) write(isHub bool) {
 	if isHub && t.class == Journal {
 		t.kept = sqlite.Quote(fmt.Sprintf("ravno_kept_%d", t.number))
 	}
+	if strings.Contains(strings.ToUpper(t.SQL), "CONFLICT") {
+		t.sql.or = "OR ABORT "
+	}
 	t.sql.keyWhere = strings.Join(where, " AND ")
 	t.sql.exists = "SELECT 1 FROM " + name + " WHERE " + t.sql.keyWhere
 	t.sql.image = "SELECT " + strings.Join(all, ", ") + " FROM " + name + " WHERE " + t.sql.keyWhere
-	t.sql.insert = "INSERT " + t.or() + "INTO " + name + "(" + sqlite.QuoteAll("", t.columnNames()) + ") VALUES(" + strings.Join(marks, ",") + ")"
+	t.sql.insert = "INSERT " + t.sql.or + "INTO " + name + "(" + sqlite.QuoteAll("", t.columnNames()) + ") VALUES(" + strings.Join(marks, ",") + ")"
 	t.sql.remove = "DELETE FROM " + name + " WHERE " + t.sql.keyWhere
 	t.sql.readShadow = "SELECT row, document, position FROM " + t.shadow + " WHERE key=?"
 	t.sql.writeShadow = "INSERT OR REPLACE INTO " + t.shadow + "(key, position, row, document) VALUES(?,?,?,?)"
-}
-
-// or is the clause our own writes to the table need: one that its schema declares, REPLACE
-// say, must not act on them. Elsewhere there is none, because it would override the clauses of
-// statements inside triggers.
-func (t *table) or() string {
-	if strings.Contains(strings.ToUpper(t.SQL), "CONFLICT") {
-		return "OR ABORT "
-	}
-	return ""
 }
 
 // readAll is the text that reads every row: its key, then its columns.

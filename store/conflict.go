@@ -191,36 +191,18 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 	if err != nil {
 		return false, err
 	}
-	var det detail
-	sites := []causal.Site{m.author}
-	if row != nil {
-		if err := json.Unmarshal([]byte(row[3].Bytes()), &det); err != nil {
-			return false, fmt.Errorf("conflict %s: %w", row[0].Bytes(), err)
-		}
-		sites = append(sites, parseSites(row[2].Bytes())...)
-		if old := crdt.ConflictKind(row[1].Bytes()); old != crdt.EditEdit {
-			kind = old
-		}
-	}
-	det.Sides = merge(det.Sides, mine, false)
+	more, sites := detail{Sides: append([]side{mine}, others...), Before: before}, []causal.Site{m.author}
 	for _, other := range others {
 		sites = append(sites, other.Site)
-		det.Sides = merge(det.Sides, other, false)
 	}
-	for _, b := range before {
-		det.Before = merge(det.Before, b, true)
+	if row != nil {
+		return true, tx.extendRecord(row, kind, sites, more, decided)
 	}
+	var det detail
+	det.take(more)
 	encoded, err := json.Marshal(det)
 	if err != nil {
 		return false, err
-	}
-	if row != nil {
-		values := map[string]crdt.Value{"kind": text(string(kind)), "sites": text(formatSites(sites)), "detail": text(string(encoded)),
-			"revision": integer(row[4].Int() + 1)}
-		if decided {
-			values["resolved"] = values["revision"]
-		}
-		return true, tx.changeOwn("ravno_conflict", crdt.NewKey(row[0]), values)
 	}
 	document := crdt.Document{Table: root.Name, Key: d.key}
 	id := crdt.ConflictID(document, m.claim(), claims)
@@ -236,18 +218,58 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 	return true, tx.record(journal.Found(tx.siteName(m.author), string(kind), root.Name, id))
 }
 
+// take takes in more of the same: what is written later counts, what was before stays.
+func (d *detail) take(more detail) {
+	for _, s := range more.Sides {
+		d.Sides = merge(d.Sides, s, false)
+	}
+	for _, b := range more.Before {
+		d.Before = merge(d.Before, b, true)
+	}
+}
+
+// extendRecord takes more into a record as recordOf found it. One that both sides have decided
+// stays resolved.
+func (tx *transaction) extendRecord(row []crdt.Value, kind crdt.ConflictKind, sites []causal.Site, more detail, decided bool) error {
+	var det detail
+	if err := json.Unmarshal([]byte(row[3].Bytes()), &det); err != nil {
+		return fmt.Errorf("conflict %s: %w", row[0].Bytes(), err)
+	}
+	det.take(more)
+	if old := crdt.ConflictKind(row[1].Bytes()); old != crdt.EditEdit {
+		kind = old
+	}
+	encoded, err := json.Marshal(det)
+	if err != nil {
+		return err
+	}
+	values := map[string]crdt.Value{"kind": text(string(kind)), "sites": text(formatSites(append(sites, parseSites(row[2].Bytes())...))),
+		"detail": text(string(encoded)), "revision": integer(row[4].Int() + 1)}
+	if decided {
+		values["resolved"] = values["revision"]
+	}
+	return tx.changeOwn("ravno_conflict", crdt.NewKey(row[0]), values)
+}
+
 // recordOf finds the record that a conflict of a document goes into: the open one, or the one
 // which two sites have just resolved without knowing of each other. Then the conflict is
 // between their decisions, the newer of which is in force, and needs no third.
 func (tx *transaction) recordOf(root *table, d reference) (row []crdt.Value, decided bool, err error) {
-	const columns = "SELECT id, kind, sites, detail, revision FROM ravno_conflict "
 	if id, ok := tx.decided[d]; ok {
-		row, err = tx.c.Row(columns+"WHERE id=?", text(id))
+		row, err = tx.c.Row(readRecord+"WHERE id=?", text(id))
 		return row, row != nil, err
 	}
-	row, err = tx.c.Row(columns+`WHERE document_tab=? AND document_key=? AND revision>resolved AND kind<>'unique'
-		ORDER BY found_at, id LIMIT 1`, text(root.Name), blob(d.key))
+	row, err = tx.openRecord(root, d)
 	return row, false, err
+}
+
+const readRecord = "SELECT id, kind, sites, detail, revision FROM ravno_conflict "
+
+// openRecord is the open record of a document, nil if it has none. Those of held rows are
+// their own: they close by themselves.
+func (tx *transaction) openRecord(root *table, d reference) ([]crdt.Value, error) {
+	return tx.c.Row(readRecord+`WHERE document_tab=? AND document_key=? AND revision>resolved AND kind<>'unique'
+		ORDER BY found_at, id LIMIT 1`, text(root.Name), blob(d.key))
 }
 
 // noteDecision remembers that a node has resolved a conflict which another site had resolved

@@ -242,33 +242,3 @@ func (tx *transaction) writeConflict(x newConflict) error {
 	}
 	return tx.record(journal.Found(tx.siteName(x.sites[len(x.sites)-1]), string(x.kind), root.Name, x.id))
 }
-
-// extendOpen takes more into the open record of a document, if there is one, and returns its
-// identifier, empty if there is none.
-func (tx *transaction) extendOpen(document reference, kind crdt.ConflictKind, sites []causal.Site, more detail) (id string, err error) {
-	root := tx.cat.byNumber[document.tab]
-	row, err := tx.c.Row(`SELECT id, kind, sites, detail, revision FROM ravno_conflict
-		WHERE document_tab=? AND document_key=? AND revision>resolved AND kind<>'unique' ORDER BY found_at, id LIMIT 1`, text(root.Name), blob(document.key))
-	if err != nil || row == nil {
-		return "", err
-	}
-	var det detail
-	if err := json.Unmarshal([]byte(row[3].Bytes()), &det); err != nil {
-		return "", err
-	}
-	for _, s := range more.Sides {
-		det.Sides = merge(det.Sides, s, false)
-	}
-	for _, b := range more.Before {
-		det.Before = merge(det.Before, b, true)
-	}
-	if old := crdt.ConflictKind(row[1].Bytes()); old != crdt.EditEdit {
-		kind = old
-	}
-	encoded, err := json.Marshal(det)
-	if err != nil {
-		return "", err
-	}
-	return row[0].Bytes(), tx.changeOwn("ravno_conflict", crdt.NewKey(row[0]), map[string]crdt.Value{"kind": text(string(kind)),
-		"sites": text(formatSites(append(sites, parseSites(row[2].Bytes())...))), "detail": text(string(encoded)), "revision": integer(row[4].Int() + 1)})
-}

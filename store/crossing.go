@@ -80,11 +80,11 @@ func (tx *transaction) crossing() error {
 			return err
 		}
 		for _, parent := range missing {
-			if row, _, _, err := tx.readShadow(parent.t, parent.key); err != nil || tx.unsent(row) {
+			if row, _, _, err := tx.readShadow(parent.l.parent, parent.key); err != nil || tx.unsent(row) {
 				if err != nil {
 					return err
 				}
-				return &CrossingError{Table: parent.t.Name}
+				return &CrossingError{Table: parent.l.parent.Name}
 			}
 		}
 	}

@@ -169,7 +169,10 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 	changed := false
 	f.seen = tx.seenBy(row)
 	if exists {
-		before := row.Clone()
+		var before crdt.Row
+		if len(f.t.counters) > 0 {
+			before = row.Clone()
+		}
 		if changed = tx.foldLive(f, &row, found); changed && len(f.t.counters) > 0 {
 			differ, err := tx.foldCounters(f, &row, before)
 			if err != nil {

@@ -19,10 +19,9 @@ func (x *mending) followMoved(m merged) error {
 		if l.byKey() || !ok {
 			continue
 		}
-		if _, found, err := x.tx.parentOf(l, reference); err != nil || found {
-			if err != nil {
-				return err
-			}
+		if dangles, err := x.tx.dangles(l, reference); err != nil {
+			return err
+		} else if !dangles {
 			continue
 		}
 		children, err := x.tx.childrenOf(l, reference)
@@ -51,10 +50,9 @@ func (x *mending) followUnseen(ref arrival) error {
 		if l.byKey() || !ok {
 			continue
 		}
-		if _, found, err := x.tx.parentOf(l, reference); err != nil || found {
-			if err != nil {
-				return err
-			}
+		if dangles, err := x.tx.dangles(l, reference); err != nil {
+			return err
+		} else if !dangles {
 			continue
 		}
 		parent, err := x.formerly(l, reference, x.author, ref.seen)

@@ -56,8 +56,8 @@ func (tx *transaction) heldParent(l *link, row heldRow, held []heldRow) (int, er
 		if referred, ok := l.referred(other.image); !ok || !l.sameReference(reference, referred) {
 			continue
 		}
-		_, found, err := tx.parentOf(l, reference)
-		if err != nil || found {
+		dangles, err := tx.dangles(l, reference)
+		if err != nil || !dangles {
 			return -1, err
 		}
 		exists, err := tx.readHeld(other.t, other.key)
@@ -129,7 +129,7 @@ func (tx *transaction) holdChildren(l *link, row heldRow) (any bool, err error) 
 	if !ok {
 		return false, nil
 	}
-	if _, found, err := tx.parentOf(l, reference); err != nil || found {
+	if dangles, err := tx.dangles(l, reference); err != nil || !dangles {
 		return false, err
 	}
 	children, err := tx.childrenOf(l, reference)

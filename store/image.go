@@ -144,7 +144,7 @@ func (tx *transaction) insertImage(t *table, m image) error {
 			names, values = append(names, t.Columns[i].Name), append(values, v)
 		}
 	}
-	return tx.put(t, "INSERT "+t.or()+"INTO "+sqlite.Quote(t.Name)+"("+sqlite.QuoteAll("", names)+") VALUES("+
+	return tx.put(t, "INSERT "+t.sql.or+"INTO "+sqlite.Quote(t.Name)+"("+sqlite.QuoteAll("", names)+") VALUES("+
 		strings.TrimSuffix(strings.Repeat("?,", len(names)), ",")+")", values...)
 }
 
@@ -183,7 +183,7 @@ func (t *table) update(names []string) string {
 		}
 		set += sqlite.Quote(name) + "=?"
 	}
-	return "UPDATE " + t.or() + sqlite.Quote(t.Name) + " SET " + set + " WHERE " + t.sql.keyWhere
+	return "UPDATE " + t.sql.or + sqlite.Quote(t.Name) + " SET " + set + " WHERE " + t.sql.keyWhere
 }
 
 func (tx *transaction) remove(t *table, key crdt.Key) error {

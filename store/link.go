@@ -13,9 +13,9 @@ type link struct {
 	child, parent   *table
 	columns, refers []int // indexes into the Columns of child and parent
 	document        bool  // it is the way to the next row up in the document
-	// findParent and findChildren are SQL texts: the key of the row referred to, and the keys
-	// of the rows that refer, each by the values of the reference.
-	findParent, findChildren string
+	// hasParent and findChildren are SQL texts: whether there is a row referred to, and the
+	// keys of the rows that refer, each by the values of the reference.
+	hasParent, findChildren string
 }
 
 // link lays the foreign keys between the tables.
@@ -59,10 +59,8 @@ func (l *link) write() {
 		}
 		child = append(child, sqlite.Quote(down.Name)+"=?"+collate)
 	}
-	find := func(t *table, where []string) string {
-		return "SELECT " + sqlite.QuoteAll("+", t.keyNames()) + " FROM " + sqlite.Quote(t.Name) + " WHERE " + strings.Join(where, " AND ")
-	}
-	l.findParent, l.findChildren = find(l.parent, parent), find(l.child, child)
+	l.hasParent = "SELECT 1 FROM " + sqlite.Quote(l.parent.Name) + " WHERE " + strings.Join(parent, " AND ")
+	l.findChildren = "SELECT " + sqlite.QuoteAll("+", l.child.keyNames()) + " FROM " + sqlite.Quote(l.child.Name) + " WHERE " + strings.Join(child, " AND ")
 }
 
 func (t *table) reaches(target *table, visited map[*table]bool) bool {
@@ -118,14 +116,10 @@ func pick(m image, t *table, columns []int) ([]crdt.Value, bool) {
 	return values, true
 }
 
-// parentOf finds the row in the parent's table that a reference refers to.
-func (tx *transaction) parentOf(l *link, reference []crdt.Value) (key crdt.Key, found bool, err error) {
-	stored, err := tx.c.Row(l.findParent, reference...)
-	if err != nil || stored == nil {
-		return "", false, err
-	}
-	key, err = l.parent.CanonicalKey(stored)
-	return key, err == nil, err
+// dangles reports whether there is no row in the parent's table that a reference is to.
+func (tx *transaction) dangles(l *link, reference []crdt.Value) (bool, error) {
+	row, err := tx.c.Row(l.hasParent, reference...)
+	return row == nil && err == nil, err
 }
 
 // childrenOf finds the rows in the child's table with a reference.

@@ -101,7 +101,7 @@ func (x *mending) references(n *news) error {
 			if err != nil {
 				return err
 			}
-			if err := x.refer(g.l, ref.key, row, g.t, g.key); err != nil {
+			if err := x.refer(g.l, ref.key, row, g.l.parent, g.key); err != nil {
 				return err
 			}
 		}
@@ -162,10 +162,9 @@ func (x *mending) bringBack(t *table, key crdt.Key) (ok bool, err error) {
 		if !any {
 			continue
 		}
-		if _, there, err := tx.parentOf(l, reference); err != nil || there {
-			if err != nil {
-				return false, err
-			}
+		if dangles, err := tx.dangles(l, reference); err != nil {
+			return false, err
+		} else if !dangles {
 			continue
 		}
 		parent, _, gone, err := tx.deletedParent(l, reference)

@@ -29,8 +29,7 @@ func (x *mending) recordKilled(document reference, root crdt.Row, parts []refere
 		sites = append(sites, site)
 		det.Sides = append(det.Sides, t.wholeSide(site, ref.key, m))
 	}
-	id, err := x.tx.extendOpen(document, crdt.EditDelete, sites, det)
-	if err != nil || id != "" {
+	if known, err := x.tx.extendOpen(document, crdt.EditDelete, sites, det); err != nil || known {
 		return err
 	}
 	t := x.tx.cat.byNumber[document.tab]
@@ -73,10 +72,18 @@ func (x *mending) recordReference(l *link, child crdt.Key, row crdt.Row, t *tabl
 // its document if there is one.
 func (x *mending) recordForeignKey(t *table, key crdt.Key, document reference, det detail, a, b crdt.Claim) error {
 	sites := []causal.Site{a.Site, b.Site}
-	id, err := x.tx.extendOpen(document, crdt.ForeignKey, sites, det)
-	if err != nil || id != "" {
+	if known, err := x.tx.extendOpen(document, crdt.ForeignKey, sites, det); err != nil || known {
 		return err
 	}
 	return x.tx.writeConflict(newConflict{kind: crdt.ForeignKey, row: t.reference(key), document: document, sites: sites, detail: det,
 		id: conflictID(crdt.ForeignKey, t.reference(key), t, a, b)})
+}
+
+// extendOpen takes more into the open record of a document; known is false if it has none.
+func (tx *transaction) extendOpen(document reference, kind crdt.ConflictKind, sites []causal.Site, more detail) (known bool, err error) {
+	row, err := tx.openRecord(tx.cat.byNumber[document.tab], document)
+	if err != nil || row == nil {
+		return false, err
+	}
+	return true, tx.extendRecord(row, kind, sites, more, false)
 }

@@ -89,6 +89,9 @@ func (tx *transaction) note(m *merging, document reference) error {
 // formerReferences are the values of a row by which others may refer to it, where merging has
 // replaced them or has not let them in; nil if there are none.
 func (m *merging) formerReferences() image {
+	if !slices.ContainsFunc(m.t.down, func(l *link) bool { return !l.byKey() }) {
+		return nil
+	}
 	replaced := func(indexes []int, of func(crdt.Register) (crdt.Value, bool)) image {
 		former := maps.Clone(m.was)
 		any := false

@@ -27,10 +27,9 @@ func (tx *transaction) orphansOf(m merged, unknown func(crdt.Row) bool) (orphans
 		if !ok {
 			continue
 		}
-		if _, found, err := tx.parentOf(l, reference); err != nil || found {
-			if err != nil {
-				return nil, err
-			}
+		if dangles, err := tx.dangles(l, reference); err != nil {
+			return nil, err
+		} else if !dangles {
 			continue // it is there after all, or another row is
 		}
 		children, err := tx.childrenOf(l, reference)
@@ -50,10 +49,9 @@ func (tx *transaction) orphansOf(m merged, unknown func(crdt.Row) bool) (orphans
 	return orphans, nil
 }
 
-// missing is a row that another refers to and that is gone.
+// missing is a row of the link's parent table that another refers to and that is gone.
 type missing struct {
 	l   *link
-	t   *table
 	key crdt.Key
 	row crdt.Row
 }
@@ -70,10 +68,9 @@ func (tx *transaction) missingParents(ref reference) (gone []missing, err error)
 		if !ok {
 			continue
 		}
-		if _, found, err := tx.parentOf(l, reference); err != nil || found {
-			if err != nil {
-				return nil, err
-			}
+		if dangles, err := tx.dangles(l, reference); err != nil {
+			return nil, err
+		} else if !dangles {
 			continue
 		}
 		key, row, found, err := tx.deletedParent(l, reference)
@@ -81,7 +78,7 @@ func (tx *transaction) missingParents(ref reference) (gone []missing, err error)
 			return nil, err
 		}
 		if found {
-			gone = append(gone, missing{l: l, t: l.parent, key: key, row: row})
+			gone = append(gone, missing{l: l, key: key, row: row})
 		}
 	}
 	return gone, nil

@@ -280,7 +280,7 @@ func (tx *transaction) uniqueValues(row heldRow) (values [][]crdt.Value, err err
 	if err := tx.stopMirrors(t, "a trial"); err != nil { // goes back with the savepoint
 		return nil, err
 	}
-	force := strings.Replace(t.sql.insert, "INSERT "+row.t.or(), "INSERT OR REPLACE ", 1)
+	force := strings.Replace(t.sql.insert, "INSERT "+row.t.sql.or, "INSERT OR REPLACE ", 1)
 	if err := tx.c.Exec(force, t.ordered(row.image)...); err != nil {
 		if isConstraint(err) {
 			return nil, nil

@@ -81,22 +81,26 @@ func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
 		if err := tx.record(journal.Resolved(tx.siteName(tx.state.site), x.ID, r.By)); err != nil {
 			return err
 		}
-		if _, err := tx.fold(); err != nil {
-			return err
-		}
-		if err := d.check(); err != nil {
-			return err
-		}
-		if writes, err = d.writes(); err != nil {
-			return err
-		}
-		if r.DryRun {
-			return errDryRun
-		}
-		return nil
+		writes, err = d.conclude(r.DryRun)
+		return err
 	})
 	if errors.Is(err, errDryRun) {
 		err = nil
+	}
+	return writes, err
+}
+
+// conclude folds what was written and says what it came to; a dry run ends in errDryRun, which
+// takes everything back.
+func (d *decision) conclude(dryRun bool) (writes []Write, err error) {
+	if _, err := d.tx.fold(); err != nil {
+		return nil, err
+	}
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if writes, err = d.writes(); err == nil && dryRun {
+		err = errDryRun
 	}
 	return writes, err
 }

@@ -161,19 +161,8 @@ func (s *Store) Undo(id string, how Taking) (writes []Write, err error) {
 		if err := tx.reopen(&x, how); err != nil {
 			return err
 		}
-		if _, err := tx.fold(); err != nil {
-			return err
-		}
-		if err := d.check(); err != nil {
-			return err
-		}
-		if writes, err = d.writes(); err != nil {
-			return err
-		}
-		if how.DryRun {
-			return errDryRun
-		}
-		return nil
+		writes, err = d.conclude(how.DryRun)
+		return err
 	})
 	if errors.Is(err, errDryRun) {
 		err = nil
