@@ -11,8 +11,9 @@ import (
 // link is one foreign key between two tables that sync.
 type link struct {
 	child, parent   *table
-	columns, refers []int // indexes into the Columns of child and parent
-	document        bool  // it is the way to the next row up in the document
+	columns, refers []int  // indexes into the Columns of child and parent
+	document        bool   // it is the way to the next row up in the document
+	onDelete        string // CASCADE, SET NULL and so on, in capitals
 	// hasParent and findChildren are SQL texts: whether there is a row referred to, and the
 	// keys of the rows that refer, each by the values of the reference.
 	hasParent, findChildren string
@@ -29,7 +30,7 @@ func (cat *catalog) link() {
 			if up == nil || up.class != Synced || len(fk.Columns) != len(fk.ParentColumns) {
 				continue
 			}
-			l := &link{child: t, parent: up, document: t.parent != nil && t.parent.table == up && slices.Equal(t.parent.names, fk.Columns)}
+			l := &link{child: t, parent: up, onDelete: strings.ToUpper(fk.OnDelete), document: t.parent != nil && t.parent.table == up && slices.Equal(t.parent.names, fk.Columns)}
 			for i := range fk.Columns {
 				l.columns = append(l.columns, t.Column(fk.Columns[i]))
 				l.refers = append(l.refers, up.Column(fk.ParentColumns[i]))
