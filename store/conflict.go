@@ -98,7 +98,7 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		return document, nil
 	}
 	documents := []reference{document}
-	if m.t.parent != nil && m.state == imageTable {
+	if m.t.parent != nil && (m.state == imageTable || m.deathUnseen()) {
 		before, err := tx.root(m.t, m.change.Key, nil)
 		if err != nil {
 			return document, err
@@ -139,6 +139,13 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		}
 	}
 	return document, nil
+}
+
+// deathUnseen reports whether the row was deleted without its author's knowledge: then the
+// document it was deleted from is in it too, wherever the author has moved the row.
+func (m *merging) deathUnseen() bool {
+	death := m.row.Death
+	return m.present && !m.row.Live() && causal.Concurrent(m.author, death.Stamp.Site, m.change.Seen, death.Position)
 }
 
 // touchWith records the change as a touch, with the values it replaces: they are the
