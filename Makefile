@@ -13,6 +13,12 @@ TEST_TIMEOUT ?= 10m
 RACE_TIMEOUT ?= 20m
 # How long each fuzz target runs.
 FUZZ_TIME    ?= 30s
+# What is random in the tests is drawn from this seed, so that a change is judged by itself and
+# not by its luck; 0 draws anew. The simulation and the soak always draw anew.
+RAPID_SEED   ?= 1
+export RAPID_SEED
+# How many cases of each law the soak goes through before it plays.
+SOAK_LAWS    ?= 300
 # The simulation plays so many random schedules, and goes on for so long.
 SIM_CHECKS   ?= 2000
 SIM_FOR      ?= 0s
@@ -53,12 +59,13 @@ fuzz: ## every fuzz target, for FUZZ_TIME each (30s)
 
 sim: ## the chain over a simulated network, in SIM_CHECKS random schedules (2000)
 	@figures=$$(mktemp); $(GO) test ./net/sim -count=1 -timeout 0 -run 'TestSchedules|TestEveryScenario' \
-		-schedules=$(SIM_CHECKS) -schedules.for=$(SIM_FOR) -schedules.figures=$$figures; \
+		-schedules.seed=0 -schedules=$(SIM_CHECKS) -schedules.for=$(SIM_FOR) -schedules.figures=$$figures; \
 	outcome=$$?; cat $$figures; rm -f $$figures; exit $$outcome
 
-soak: ## the same for SOAK (1h); what fails is shrunk and saved in testdata/scenario
+soak: ## more cases of the laws, then schedules for SOAK (1h); what fails is shrunk and saved
+	RAPID_SEED=0 RAPID_CHECKS=$(SOAK_LAWS) $(GO) test ./crdt/... ./store/... -count=1 -timeout 0
 	@figures=$$(mktemp); $(GO) test ./net/sim -count=1 -timeout 0 -run TestSchedules \
-		-schedules=0 -schedules.for=$(SOAK) -schedules.save=$(SOAK_SAVES) -schedules.figures=$$figures; \
+		-schedules.seed=0 -schedules=0 -schedules.for=$(SOAK) -schedules.save=$(SOAK_SAVES) -schedules.figures=$$figures; \
 	outcome=$$?; cat $$figures; rm -f $$figures; exit $$outcome
 
 mutants: ## plants known bugs and sees whether the tests find them; ARGS=NAME for one

@@ -35,24 +35,36 @@ func (tx *transaction) unsentDocuments() (map[reference]bool, error) {
 		if t.own || t.class != Synced || t.alone && len(t.up)+len(t.down) == 0 {
 			continue
 		}
-		err := tx.c.Rows("SELECT key, row, document FROM "+t.shadow+" WHERE position>?", []crdt.Value{integer(tx.span.Seen)},
-			func(values []crdt.Value) error {
-				row, err := shadow.Decode(values[1].Bytes())
-				if err != nil || !tx.unsent(row) {
-					return err
-				}
-				document, ok := decodeReference(values[2])
-				if !ok {
-					document = t.reference(t.keyOf(values[0]))
-				}
-				found[document] = true
-				return nil
-			})
+		err := tx.eachUnsent(t, func(key, document crdt.Value) {
+			ref, ok := decodeReference(document)
+			if !ok {
+				ref = t.reference(t.keyOf(key))
+			}
+			found[ref] = true
+		})
 		if err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
+}
+
+// unsentIn reports whether this site has work in a table that the sender did not have.
+func (tx *transaction) unsentIn(t *table) (any bool, err error) {
+	err = tx.eachUnsent(t, func(crdt.Value, crdt.Value) { any = true })
+	return any, err
+}
+
+// eachUnsent goes through the rows of a table with work that the sender did not have.
+func (tx *transaction) eachUnsent(t *table, each func(key, document crdt.Value)) error {
+	return tx.c.Rows("SELECT key, row, document FROM "+t.shadow+" WHERE position>?", []crdt.Value{integer(tx.span.Seen)},
+		func(values []crdt.Value) error {
+			row, err := shadow.Decode(values[1].Bytes())
+			if err == nil && tx.unsent(row) {
+				each(values[0], values[2])
+			}
+			return err
+		})
 }
 
 // crossing refuses, at a node, a delta that cannot be applied beside own work which the hub
@@ -66,6 +78,8 @@ func (tx *transaction) crossing() error {
 		if n.unsent[m.document] && (!m.t.alone || m.document != m.t.reference(m.key)) {
 			return &CrossingError{Table: m.t.Name}
 		}
+	}
+	for _, m := range slices.Concat(n.died, n.moved) {
 		orphans, err := tx.orphansOf(m, tx.unsent)
 		if err != nil {
 			return err
@@ -75,17 +89,47 @@ func (tx *transaction) crossing() error {
 		}
 	}
 	for _, ref := range n.arrived {
-		missing, err := tx.missingParents(ref.reference)
-		if err != nil {
+		if err := tx.crossingParents(ref); err != nil {
 			return err
 		}
-		for _, parent := range missing {
-			if row, _, _, err := tx.readShadow(parent.l.parent, parent.key); err != nil || tx.unsent(row) {
-				if err != nil {
-					return err
-				}
-				return &CrossingError{Table: parent.l.parent.Name}
-			}
+	}
+	return nil
+}
+
+// crossingParents refuses a delta with a row that refers to nothing, where own work which the
+// hub did not know of can be the reason: a row that is deleted here, or, of a reference by a
+// unique value, one that has another value here.
+func (tx *transaction) crossingParents(arrived arrival) error {
+	missing, err := tx.missingParents(arrived.reference)
+	if err != nil {
+		return err
+	}
+	for _, parent := range missing {
+		if row, _, _, err := tx.readShadow(parent.l.parent, parent.key); err != nil {
+			return err
+		} else if tx.unsent(row) {
+			return &CrossingError{Table: parent.l.parent.Name}
+		}
+	}
+	t := tx.cat.byNumber[arrived.tab]
+	m, err := tx.tableImage(t, arrived.key)
+	if err != nil || m == nil {
+		return err
+	}
+	for _, l := range t.up {
+		reference, ok := l.reference(m)
+		if !ok || l.byKey() {
+			continue
+		}
+		if dangles, err := tx.dangles(l, reference); err != nil {
+			return err
+		} else if !dangles {
+			continue
+		}
+		if unsent, err := tx.unsentIn(l.parent); err != nil {
+			return err
+		} else if unsent {
+			return &CrossingError{Table: l.parent.Name}
 		}
 	}
 	return nil

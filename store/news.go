@@ -33,7 +33,7 @@ type unseen struct {
 // it can have left one without the other.
 type news struct {
 	died     []merged
-	moved    []merged // their values that others refer to have changed; was: what they were
+	moved    []merged // live rows: their values that others refer to have changed; was: what they were
 	arrived  []arrival
 	unsent   map[reference]bool // at a node: the documents with work the sender did not have
 	relevant map[unseen]bool    // there is work in the table that the author had not seen
@@ -70,7 +70,7 @@ func (tx *transaction) note(m *merging, document reference) error {
 	if !m.out.Row.Live() {
 		return nil
 	}
-	if was := m.formerReferences(); was != nil && m.author != 0 {
+	if was := m.formerReferences(); was != nil {
 		n.moved = append(n.moved, merged{t: t, key: m.change.Key, was: was, seen: seen})
 	}
 	for _, l := range t.up {
@@ -87,7 +87,7 @@ func (tx *transaction) note(m *merging, document reference) error {
 }
 
 // formerReferences are the values of a row by which others may refer to it, where merging has
-// replaced them or has not let them in; nil if there are none.
+// replaced them or, at the hub, has not let them in; nil if there are none.
 func (m *merging) formerReferences() image {
 	if !slices.ContainsFunc(m.t.down, func(l *link) bool { return !l.byKey() }) {
 		return nil
@@ -109,8 +109,10 @@ func (m *merging) formerReferences() image {
 		}
 		return former
 	}
-	if lost := replaced(m.out.Lost, func(r crdt.Register) (crdt.Value, bool) { return r.Value, true }); lost != nil {
-		return lost
+	if m.author != 0 {
+		if lost := replaced(m.out.Lost, func(r crdt.Register) (crdt.Value, bool) { return r.Value, true }); lost != nil {
+			return lost
+		}
 	}
 	return replaced(m.out.Won, func(r crdt.Register) (crdt.Value, bool) {
 		v, known := m.was[r.Column]

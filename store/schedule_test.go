@@ -21,12 +21,12 @@ import (
 )
 
 // schedules is how many cases of each law an ordinary test run goes through, unless
-// -rapid.checks says otherwise: enough to find what breaks often, in a few seconds.
+// -rapid.checks or RAPID_CHECKS says otherwise: enough to find what breaks often, in a few seconds.
 const schedules = "15"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	chosen := false
+	_, chosen := os.LookupEnv("RAPID_CHECKS")
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
 	if !chosen {
 		if err := flag.Set("rapid.checks", schedules); err != nil {

@@ -424,16 +424,3 @@ func TestAConstraintThatReplacesByItselfReplacesNothingWhileApplying(t *testing.
 		t.Errorf("%+v", open)
 	}
 }
-
-func TestADecisionSeesReferencesAsTheParentsColumnCompares(t *testing.T) {
-	c := newChain(t, `CREATE TABLE g(id TEXT PRIMARY KEY, code TEXT UNIQUE COLLATE NOCASE);
-		CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT REFERENCES g(code)); INSERT INTO g VALUES('1','a')`, nil, "a", "b")
-	c.at("hub", "INSERT INTO u VALUES('1','A')") // refers to a
-	c.at("b", "DELETE FROM g")
-	c.settle()
-	c.expectAll("SELECT count(*) FROM g", "1")
-	c.resolve("hub", c.open("hub")[0].ID, Resolution{Keep: "b", By: "admin"}) // the row is to be gone
-	c.settle()
-	c.level()
-	c.expectAll("SELECT (SELECT count(*) FROM g) + (SELECT count(*) FROM u)", "0")
-}
