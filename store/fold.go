@@ -220,6 +220,9 @@ func (tx *transaction) touchBoth(document reference, f *folding, parents map[ref
 	if err := tx.touch(document, f.t, f.key, tx.state.site, dead, before); err != nil {
 		return err
 	}
+	if err := tx.renamedHere(f.t, f.key); err != nil {
+		return err
+	}
 	former := parents[f.t.reference(f.key)]
 	if f.t.parent == nil || former == nil || dead {
 		return nil
@@ -276,18 +279,16 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 	if err != nil {
 		return false, err
 	}
-	if found {
-		m, state, err := tx.readImage(f.t, f.key)
-		switch {
-		case err != nil:
-			return false, err
-		case state == imageHeld && f.first == capture.Delete: // a resolution gives it up
-			remains, tx.heldChanged, tx.tryHeld = m, true, true
-		case state == imageHeld || state == imagePartial:
-			return false, nil // it was not in the table to begin with
-		case state == imageRemains: // ravno deleted it
-			remains = m
-		}
+	m, state, err := tx.readImage(f.t, f.key) // of a row nobody has changed before, too
+	switch {
+	case err != nil:
+		return false, err
+	case state == imageHeld && f.first == capture.Delete: // a resolution gives it up
+		remains, tx.heldChanged, tx.tryHeld = m, true, true
+	case state == imageHeld || state == imagePartial:
+		return false, nil // it was not in the table to begin with
+	case state == imageRemains: // ravno deleted it
+		remains = m
 	}
 	at := f.lastAt
 	if remains != nil && f.overwrote(tx, row, remains) {

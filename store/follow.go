@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 
 	"ravno/crdt"
-	"ravno/crdt/causal"
 	"ravno/store/internal/capture"
 )
 
@@ -55,15 +54,30 @@ func (x *mending) followUnseen(ref arrival) error {
 		} else if !dangles {
 			continue
 		}
-		parent, err := x.formerly(l, reference, x.author, ref.seen)
+		parent, err := x.tx.formerly(l, reference, x.author, ref.seen)
 		if err != nil {
 			return err
 		}
 		if parent == "" {
 			continue
 		}
+		row, _, _, err := x.tx.readShadow(l.parent, parent)
+		if err != nil {
+			return err
+		}
+		if !row.Live() && (row.Death.Stamp.Site == x.author || row.Death.Position <= ref.seen) {
+			continue // its author knew: an application without foreign keys may do so
+		}
 		if err := x.follow(l, ref.key, parent); err != nil {
 			return err
+		}
+		if !row.Live() {
+			if row, _, _, err = x.tx.readShadow(t, ref.key); err != nil {
+				return err
+			}
+			if err := x.refer(l, ref.key, row, l.parent, parent); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -75,39 +89,28 @@ func (x *mending) followOrKill(l *link, child crdt.Key, reference []crdt.Value) 
 	if l.byKey() {
 		return x.kill(l.child, child)
 	}
-	parent, err := x.formerly(l, reference, 0, 0)
+	parent, err := x.tx.formerly(l, reference, 0, 0)
 	if err != nil {
 		return err
 	}
 	if parent == "" {
 		return x.kill(l.child, child)
 	}
-	return x.follow(l, child, parent)
+	if err := x.follow(l, child, parent); err != nil {
+		return err
+	}
+	if ok, err := x.bringBack(l.parent, parent); err != nil || ok {
+		return err
+	}
+	return x.kill(l.child, child)
 }
 
-// formerly finds the row that had the values of a reference before somebody, and not a given
-// site, changed them after a position; empty if there is none.
-func (x *mending) formerly(l *link, reference []crdt.Value, not causal.Site, seen causal.Position) (key crdt.Key, err error) {
-	err = x.tx.c.Rows("SELECT key, before FROM ravno_touch WHERE tab=? AND site<>? AND position>?",
-		[]crdt.Value{integer(l.parent.number), integer(not), integer(seen)}, func(row []crdt.Value) error {
-			before, err := decodeImage(row[1])
-			if err != nil {
-				return err
-			}
-			if was, ok := l.referred(before); ok && l.sameReference(reference, was) {
-				key = crdt.Key(row[0].Bytes())
-			}
-			return nil
-		})
-	return key, err
-}
-
-// follow puts a row's current values into a reference to it.
+// follow puts a row's current values into a reference to it, or, if it is deleted, its last.
 func (x *mending) follow(l *link, child, parent crdt.Key) error {
 	tx := x.tx
-	now, state, err := tx.values(l.parent, parent)
-	if err != nil || state == imageRemains || now == nil {
-		return err // deleted: it comes back, or it does not
+	now, _, err := tx.values(l.parent, parent)
+	if err != nil || now == nil {
+		return err
 	}
 	row, _, _, err := tx.readShadow(l.child, child)
 	if err != nil {
@@ -127,6 +130,11 @@ func (x *mending) follow(l *link, child, parent crdt.Key) error {
 		values[number], columns, names = v, append(columns, number), append(names, column.Name)
 	}
 	x.wrote = true
+	if l.child.referredOtherwise() {
+		if err := tx.renamed(l.child, child, before, tx.state.site); err != nil {
+			return err
+		}
+	}
 	if fits {
 		err = tx.updateImage(l.child, child, columns, values)
 		if err == nil {

@@ -65,6 +65,11 @@ CREATE TABLE ravno_touch(document BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB 
   PRIMARY KEY(document, tab, key, site)) WITHOUT ROWID;
 CREATE INDEX ravno_touch_position ON ravno_touch(position);
 
+-- At the hub: the unique values by which rows could be referred to before somebody changed them.
+CREATE TABLE ravno_former(id INTEGER PRIMARY KEY, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
+  position INTEGER NOT NULL, names BLOB NOT NULL);
+CREATE INDEX ravno_former_position ON ravno_former(position);
+
 -- Rows whose values are known but which are not in their table: held (a constraint keeps them
 -- out), partial (some values are still to come) or remains (deleted, kept in case an edit was newer).
 CREATE TABLE ravno_image(tab INTEGER NOT NULL, key BLOB NOT NULL, state TEXT NOT NULL, image BLOB NOT NULL,

@@ -197,3 +197,52 @@ func TestARowThatIsAllKeyIsKeptWhereADeletionKeepsItOut(t *testing.T) {
 	c.level()
 	c.expectAll("SELECT * FROM tag", "4|odd")
 }
+
+const priced = `CREATE TABLE product(id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, name TEXT);
+	CREATE TABLE price(id TEXT PRIMARY KEY, product TEXT REFERENCES product(code) ON UPDATE CASCADE ON DELETE SET NULL, note TEXT);
+	INSERT INTO product VALUES('1','tea','tea'),('2','salt','salt'); INSERT INTO price VALUES('old','salt','old')`
+
+func TestAReferenceFollowsARowThatIsWrittenAgainAfterItGotAnotherName(t *testing.T) {
+	for _, writer := range []string{"hub", "b"} {
+		for _, then := range []string{"UPDATE product SET name='fine oil' WHERE id='2'", "UPDATE product SET code='fat' WHERE id='2'",
+			"UPDATE product SET code='fat' WHERE id='2'; UPDATE product SET code='oil' WHERE id='2'"} {
+			c := newChain(t, priced, nil, "a", "b")
+			c.at(writer, "UPDATE product SET code='oil' WHERE code='salt'")
+			c.up("b")
+			c.down("b")
+			c.at(writer, then)
+			c.up("b")
+			c.at("a", "INSERT INTO price VALUES('new','salt','new')")
+			c.settle()
+			c.level()
+			c.expectAll("SELECT count(*), count(DISTINCT product) FROM price JOIN product ON product.code=price.product AND product.id='2'", "2|1")
+		}
+	}
+}
+
+func TestAReferenceFollowsARowThatOneSideRenamesAndAnotherDeletes(t *testing.T) {
+	for _, order := range [][]string{{"a", "b"}, {"b", "a"}} {
+		c := newChain(t, priced, nil, "a", "b")
+		c.at("b", "DELETE FROM product WHERE code='salt'")
+		c.at("a", "UPDATE product SET code='oil' WHERE code='salt'")
+		c.at("hub", "INSERT INTO price VALUES('new','salt','new')")
+		for _, node := range order {
+			c.up(node)
+		}
+		c.settle()
+		c.level()
+		c.expectAll("SELECT count(*) FROM price JOIN product ON product.code=price.product WHERE price.id='new' AND product.id='2'", "1")
+	}
+}
+
+func TestANameThatWasNeverInForceAtTheHubIsFollowedToo(t *testing.T) {
+	c := newChain(t, priced, nil, "a", "b")
+	c.at("a", "UPDATE product SET code='oil' WHERE id='2'")
+	c.at("b", "UPDATE product SET code='fat' WHERE id='2'") // later: fat it is
+	c.up("b")
+	c.up("a")
+	c.at("a", "INSERT INTO price VALUES('new','oil','new')") // it has not heard yet
+	c.settle()
+	c.level()
+	c.expectAll("SELECT DISTINCT product FROM price", "fat")
+}

@@ -42,7 +42,8 @@ type news struct {
 // note remembers what merging a change may have left to mend.
 func (tx *transaction) note(m *merging, document reference) error {
 	t := m.t
-	if t.own || len(t.up)+len(t.down) == 0 || !m.out.Changed {
+	lost := m.author != 0 && len(m.out.Lost) > 0 && t.referredOtherwise() // a name that was never in force
+	if t.own || len(t.up)+len(t.down) == 0 || !m.out.Changed && !lost {
 		return nil
 	}
 	if tx.news == nil {
@@ -70,7 +71,16 @@ func (tx *transaction) note(m *merging, document reference) error {
 	if !m.out.Row.Live() {
 		return nil
 	}
-	if was := m.formerReferences(); was != nil {
+	if was, lost := m.formerReferences(); was != nil {
+		if m.author != 0 {
+			by := m.author
+			if lost {
+				by = 0
+			}
+			if err := tx.renamed(t, m.change.Key, was, by); err != nil {
+				return err
+			}
+		}
 		n.moved = append(n.moved, merged{t: t, key: m.change.Key, was: was, seen: seen})
 	}
 	for _, l := range t.up {
@@ -88,9 +98,9 @@ func (tx *transaction) note(m *merging, document reference) error {
 
 // formerReferences are the values of a row by which others may refer to it, where merging has
 // replaced them or, at the hub, has not let them in; nil if there are none.
-func (m *merging) formerReferences() image {
-	if !slices.ContainsFunc(m.t.down, func(l *link) bool { return !l.byKey() }) {
-		return nil
+func (m *merging) formerReferences() (former image, lost bool) {
+	if !m.t.referredOtherwise() {
+		return nil, false
 	}
 	replaced := func(indexes []int, of func(crdt.Register) (crdt.Value, bool)) image {
 		former := maps.Clone(m.was)
@@ -111,13 +121,13 @@ func (m *merging) formerReferences() image {
 	}
 	if m.author != 0 {
 		if lost := replaced(m.out.Lost, func(r crdt.Register) (crdt.Value, bool) { return r.Value, true }); lost != nil {
-			return lost
+			return lost, true
 		}
 	}
 	return replaced(m.out.Won, func(r crdt.Register) (crdt.Value, bool) {
 		v, known := m.was[r.Column]
 		return v, known
-	})
+	}), false
 }
 
 // unknownWork reports whether a table has rows changed above a position of this site.

@@ -153,3 +153,17 @@ func TestADecisionSeesReferencesAsTheParentsColumnCompares(t *testing.T) {
 	c.level()
 	c.expectAll("SELECT (SELECT count(*) FROM g) + (SELECT count(*) FROM u)", "0")
 }
+
+func TestARowThatIsHeldWithTheOneGivenUpGoesWithIt(t *testing.T) {
+	c := newChain(t, `CREATE TABLE g(id TEXT PRIMARY KEY, code TEXT UNIQUE);
+		CREATE TABLE u(id TEXT PRIMARY KEY, g TEXT REFERENCES g(id) ON DELETE CASCADE);
+		INSERT INTO g VALUES('2','b'); INSERT INTO u VALUES('1','2')`, nil, "a", "b") // u: nobody ever changes it
+	c.at("hub", "INSERT INTO g VALUES('3','c')")
+	c.at("b", "UPDATE g SET code='c' WHERE id='2'")
+	c.settle()
+	c.expectAll("SELECT count(*) FROM u", "0")
+	c.resolve("hub", c.open("hub")[0].ID, Resolution{Keep: "hub", By: "admin"})
+	c.settle()
+	c.level()
+	c.expectAll("SELECT (SELECT count(*) FROM g) || (SELECT count(*) FROM u)", "10")
+}

@@ -10,10 +10,13 @@ import (
 // They only create and add: renaming and dropping would make SQLite look at the
 // application's views, which may call functions that only the application has.
 var upgrades = []string{
-	// 2: fresh keys for colliding rows, resolutions that can be taken back.
+	// 2: references that follow, fresh keys for colliding rows, resolutions that can be taken back.
 	`CREATE TABLE ravno_rename(id INTEGER PRIMARY KEY, site INTEGER NOT NULL, tab TEXT NOT NULL, old INTEGER NOT NULL, birth INTEGER NOT NULL,
 	  new INTEGER NOT NULL, position INTEGER NOT NULL);
 	CREATE INDEX ravno_rename_site ON ravno_rename(site, position);
+	CREATE TABLE ravno_former(id INTEGER PRIMARY KEY, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
+	  position INTEGER NOT NULL, names BLOB NOT NULL);
+	CREATE INDEX ravno_former_position ON ravno_former(position);
 	CREATE INDEX ravno_image_held ON ravno_image(tab) WHERE state='held';
 	CREATE TABLE ravno_counting(tab INTEGER NOT NULL, col INTEGER NOT NULL, PRIMARY KEY(tab, col));
 	CREATE INDEX ravno_conflict_open ON ravno_conflict(kind) WHERE revision>resolved;
