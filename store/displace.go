@@ -45,8 +45,11 @@ func (tx *transaction) displace(m *merging) error {
 		if b := m.row.Birth; m.t.registers() == 0 && b.Stamp.Site == tx.state.site && b.Position > tx.state.hubHave && m.row.Live() {
 			own, lost.Seen = true, b.Seen // a row that is all key is nothing but its birth
 		}
-		lost.Whole = len(lost.Registers) == m.t.registers()
-		if !lost.Whole { // of an incomplete row only what is ours is ours to send
+		// Whole says that the hub has not had the row yet. What is an edit of a row it knows must
+		// not look like the birth of one it has to find a place for.
+		unheard := m.row.Birth.Stamp.Site == tx.state.site && m.row.Birth.Position > tx.state.hubHave || m.row.Revived > tx.state.hubHave
+		lost.Whole = unheard && len(lost.Registers) == m.t.registers()
+		if !lost.Whole { // of any other row only what is ours is ours to send
 			lost.Registers = slices.DeleteFunc(lost.Registers, func(r crdt.Register) bool { return r.Stamp.Site != tx.state.site })
 		}
 	} else {

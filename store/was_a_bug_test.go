@@ -424,3 +424,19 @@ func TestAConstraintThatReplacesByItselfReplacesNothingWhileApplying(t *testing.
 		t.Errorf("%+v", open)
 	}
 }
+
+func TestAnEditThatCrossesADeletionAndAnotherRowOfThatKeyIsNoBirth(t *testing.T) {
+	c := newChain(t, "CREATE TABLE item(id INTEGER PRIMARY KEY, a TEXT, b TEXT)", nil, "a", "b")
+	c.at("a", "INSERT INTO item VALUES(5,'x','y')")
+	c.settle()
+	c.at("hub", "DELETE FROM item; INSERT INTO item VALUES(5,'new','new')")
+	c.at("a", "UPDATE item SET a='edited' WHERE id=5")
+	c.down("a") // before the hub has the edit
+	c.settle()
+	c.level()
+	c.expectAll("SELECT a, b FROM item", "new|new")
+	x := c.open("hub")[0]
+	if v := x.Columns[0].Values["a"]; len(c.open("hub")) != 1 || x.Kind != crdt.EditDelete || v == nil || v.Bytes() != "edited" {
+		t.Errorf("%s %v", x.Kind, x.Columns)
+	}
+}
