@@ -287,6 +287,7 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	}
 	m.readCounters()
 	m.out = crdt.Merge(m.row, m.present, m.change, tx.position())
+	m.ignoreBases()
 	// Whatever is written here from now on is newer than what it could see.
 	tx.state.clock.Observe(newestTime(m.change))
 	position := sent.position

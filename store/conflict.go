@@ -313,7 +313,7 @@ func (m *merging) authorSide() side {
 	s := side{Site: m.author, Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)), Whole: m.change.Whole,
 		Deleted: m.change.Death.After(m.row.Death.Stamp), Values: map[string]string{}}
 	for _, reg := range m.change.Registers {
-		if reg.Stamp.Site == m.author || m.change.Whole {
+		if (reg.Stamp.Site == m.author || m.change.Whole) && !m.isBase(reg) {
 			s.Values[m.t.Columns[m.t.byNum[reg.Column]].Name] = encodeValue(reg.Value)
 		}
 	}

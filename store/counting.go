@@ -124,6 +124,16 @@ func (f *folding) onlyCounts() bool {
 	return true
 }
 
+// onlyCounters reports whether values are of counters alone.
+func (t *table) onlyCounters(m image) bool {
+	for column := range m {
+		if !t.isCounter(column) {
+			return false
+		}
+	}
+	return true
+}
+
 // countersOf puts what the counters of a row say into its values.
 func (t *table) countersOf(row crdt.Row, m image) {
 	for _, column := range t.counters {
@@ -199,6 +209,29 @@ func (x *extraction) parts(t *table, row crdt.Row, whole bool, note func(crdt.Ve
 		}
 	}
 	return parts
+}
+
+// bases are the bases of a deleted row's counters that are news to the receiver: what was
+// counted in a row which it never had alive says nothing without them, should the row live on.
+func (x *extraction) bases(t *table, row crdt.Row) (bases []crdt.Register) {
+	for i, number := range t.numbers {
+		column := crdt.Column(number)
+		if c, known := row.Counter(column); known && t.isCounter(column) && x.news(row.Version(column)) {
+			bases = append(bases, crdt.Register{Column: crdt.Column(i), Stamp: row.Version(column).Stamp, Value: c.Base})
+		}
+	}
+	return bases
+}
+
+// isBase reports whether a register is only the base of a deleted row's counter, and no edit.
+func (m *merging) isBase(reg crdt.Register) bool {
+	return reg.Counter && !m.change.Whole && m.change.Death.After(reg.Stamp)
+}
+
+// ignoreBases takes bases of a deleted row's counters out of what a change has set.
+func (m *merging) ignoreBases() {
+	base := func(i int) bool { return m.isBase(m.change.Registers[i]) }
+	m.out.Won, m.out.Lost = slices.DeleteFunc(m.out.Won, base), slices.DeleteFunc(m.out.Lost, base)
 }
 
 // ownParts holds a node to its own parts of counters.

@@ -170,6 +170,7 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row) (change crdt.C
 		note(row.Death)
 	}
 	if !row.Live() {
+		change.Registers = x.bases(t, row)
 		change.Parts = x.parts(t, row, false, note)
 		return change, any && t.class != Journal, nil
 	}

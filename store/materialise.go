@@ -1,6 +1,8 @@
 package store
 
 import (
+	"errors"
+
 	"ravno/crdt"
 )
 
@@ -94,6 +96,11 @@ func (tx *transaction) materialiseDead(m *merging) error {
 	merged, _ := m.values()
 	if len(merged) == 0 {
 		return tx.dropImage(m.t, m.change.Key)
+	}
+	if m.t.onlyCounters(merged) { // which the shadow has: they are remains only if they are the row
+		if whole, err := m.t.complete(m.change.Key, merged); err != nil || !whole {
+			return errors.Join(err, tx.dropImage(m.t, m.change.Key))
+		}
 	}
 	return tx.keepImage(m.t, m.change.Key, imageRemains, merged)
 }

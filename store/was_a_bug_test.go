@@ -440,3 +440,54 @@ func TestAnEditThatCrossesADeletionAndAnotherRowOfThatKeyIsNoBirth(t *testing.T)
 		t.Errorf("%s %v", x.Kind, x.Columns)
 	}
 }
+
+// deletedUnsent is a chain in which b has made row 1 of a table anew and deletes it, having
+// written something in it, before the hub has heard of it; a has only the former row 1.
+func deletedUnsent(t *testing.T, schema string, counters Setting, anew, written, table string) *chain {
+	c := newChain(t, schema, []Setting{counters}, "a", "b")
+	c.at("b", "DELETE FROM "+table+" WHERE id=1; "+anew)
+	_, err := c.nodes["b"].Fold()
+	c.must(err)
+	c.at("b", written+"; DELETE FROM "+table+" WHERE id=1")
+	return c
+}
+
+func TestARowMadeCountedAndDeletedUnsentComesBackWithWhatItWasCountedFrom(t *testing.T) {
+	const anew, sold = "INSERT INTO product VALUES(1,'jug',100,1)", "UPDATE product SET stock=stock-3 WHERE id=1"
+	c := deletedUnsent(t, stock, stockCounters[0], anew, sold, "product")
+	c.at("a", "UPDATE product SET name='mug' WHERE id=1")
+	c.level()
+	_, err := c.hub.Resolve(c.open("hub")[0].ID, Resolution{Keep: "a", By: "admin"})
+	c.must(err)
+	c.level()
+	c.expectAll("SELECT name, stock, weight FROM product WHERE id=1", "mug|97|1")
+}
+
+func TestTwoWhoOnlyDeletedHaveNoConflictOverWhatOneHadMadeAnew(t *testing.T) {
+	for _, first := range []string{"a", "b"} {
+		c := deletedUnsent(t, stock, stockCounters[0], "INSERT INTO product VALUES(1,'jug',100,1)", "SELECT 1", "product")
+		c.at("a", "DELETE FROM product WHERE id=1")
+		c.up(first)
+		c.level()
+		if kinds := c.kinds("hub"); kinds != "" {
+			t.Errorf("%s first: %q", first, kinds)
+		}
+	}
+}
+
+func TestCountersAloneAreNotTheRemainsOfARowThatOthersReferTo(t *testing.T) {
+	const schema = `CREATE TABLE ord(id INTEGER PRIMARY KEY, note TEXT, total INT); INSERT INTO ord VALUES(1,'one',10);
+		CREATE TABLE line(id TEXT PRIMARY KEY, ord INT NOT NULL REFERENCES ord(id) ON DELETE CASCADE)`
+	for _, written := range []string{"SELECT 1", "UPDATE ord SET total=total+5 WHERE id=1"} {
+		for _, first := range []string{"a", "b"} {
+			c := deletedUnsent(t, schema, Setting{Table: "ord", Class: Synced, Counters: []string{"total"}}, "INSERT INTO ord VALUES(1,'again',20)", written, "ord")
+			c.at("a", "INSERT INTO line VALUES('x',1)")
+			c.up(first)
+			c.level()
+			c.expectAll("PRAGMA foreign_key_check", "")
+			if kinds := c.kinds("hub"); kinds != "edit_delete " {
+				t.Errorf("%s first: %q", first, kinds)
+			}
+		}
+	}
+}
