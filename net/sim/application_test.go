@@ -174,6 +174,7 @@ func statements(text string) []string {
 type column struct {
 	name    string
 	key     bool
+	nocase  bool // of the key: who differs only in upper and lower case is the same row
 	counter bool
 }
 
@@ -225,6 +226,14 @@ func (c *connection) relations(settings []store.Setting) (all []*relation, err e
 			return nil, err
 		}
 		r.rowidKey = r.rowidKey && keys == 1
+		err = c.rows("SELECT x.name FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x WHERE l.origin='pk' AND x.key AND upper(x.coll)='NOCASE'", func(row []driver.Value) {
+			for i := range r.columns {
+				r.columns[i].nocase = r.columns[i].nocase || r.columns[i].name == row[0].(string)
+			}
+		}, name)
+		if err != nil {
+			return nil, err
+		}
 		referring, err := c.number(`SELECT count(*) FROM pragma_foreign_key_list(?1) f JOIN pragma_table_xinfo(?1) x ON lower(f."from")=lower(x.name) WHERE x.pk>0`, name)
 		if err != nil {
 			return nil, err

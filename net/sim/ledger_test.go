@@ -165,14 +165,28 @@ func (r *relation) selection() string {
 	return "(SELECT " + strings.Join(names, ", ") + " FROM " + r.quoted + ")"
 }
 
+// keyOf is which row it is, however its key is spelled: who writes before another spelling
+// has arrived writes the same row.
 func (r *relation) keyOf(row []driver.Value) string {
 	var b []byte
 	for i, col := range r.columns {
-		if col.key {
-			b = append(typed(b, row[i]), '|')
+		if !col.key {
+			continue
 		}
+		v := row[i]
+		if text, ok := v.(string); ok && col.nocase {
+			v = strings.Map(lowerASCII, text) // all that NOCASE knows
+		}
+		b = append(typed(b, v), '|')
 	}
 	return string(b)
+}
+
+func lowerASCII(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
 }
 
 // note enters into the ledger what was committed since it was last called.
