@@ -246,3 +246,15 @@ func TestANameThatWasNeverInForceAtTheHubIsFollowedToo(t *testing.T) {
 	c.level()
 	c.expectAll("SELECT DISTINCT product FROM price", "fat")
 }
+
+func TestANewNameOfARowThatIsDeletedMeanwhileIsFollowedToo(t *testing.T) {
+	c := newChain(t, priced, nil, "a", "b")
+	c.at("a", "INSERT INTO price VALUES('new','tea','new'); UPDATE product SET code='oil' WHERE code='tea'")
+	c.at("b", "UPDATE product SET code='sugar' WHERE code='tea'")
+	c.at("hub", "DELETE FROM product WHERE code='tea'")
+	c.up("b")
+	c.up("a") // it was never called oil at the hub, and it is gone
+	c.settle()
+	c.level()
+	c.expectAll("SELECT count(*) FROM price JOIN product ON product.code=price.product WHERE price.id='new' AND product.id='1'", "1")
+}

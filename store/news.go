@@ -68,19 +68,20 @@ func (tx *transaction) note(m *merging, document reference) error {
 	if m.out.Died || deleted && m.present {
 		n.died = append(n.died, merged{t: t, key: m.change.Key, document: document, was: m.was, seen: seen})
 	}
+	was, never := m.formerReferences()
+	if was != nil && m.author != 0 { // of a deleted row too: what refers to it brings it back
+		by := m.author
+		if never {
+			by = 0
+		}
+		if err := tx.renamed(t, m.change.Key, was, by); err != nil {
+			return err
+		}
+	}
 	if !m.out.Row.Live() {
 		return nil
 	}
-	if was, lost := m.formerReferences(); was != nil {
-		if m.author != 0 {
-			by := m.author
-			if lost {
-				by = 0
-			}
-			if err := tx.renamed(t, m.change.Key, was, by); err != nil {
-				return err
-			}
-		}
+	if was != nil {
 		n.moved = append(n.moved, merged{t: t, key: m.change.Key, was: was, seen: seen})
 	}
 	for _, l := range t.up {
@@ -97,8 +98,8 @@ func (tx *transaction) note(m *merging, document reference) error {
 }
 
 // formerReferences are the values of a row by which others may refer to it, where merging has
-// replaced them or, at the hub, has not let them in; nil if there are none.
-func (m *merging) formerReferences() (former image, lost bool) {
+// replaced them or, at the hub, has never let them in; nil if there are none.
+func (m *merging) formerReferences() (former image, never bool) {
 	if !m.t.referredOtherwise() {
 		return nil, false
 	}
