@@ -177,8 +177,13 @@ func explain(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// Close closes the connections. The -wal file stays as it is.
+// Close closes the connections, once whoever uses one is done with it. The -wal file stays as
+// it is.
 func (s *Store) Close() error {
+	for _, mutex := range []*sync.Mutex{&s.quick.mutex, &s.bulk.mutex, &s.writing} {
+		mutex.Lock()
+		defer mutex.Unlock()
+	}
 	var first error
 	for _, c := range []*sqlite.Conn{s.quick.conn, s.bulk.conn, s.writer} {
 		if c != nil {
