@@ -91,6 +91,11 @@ type catalog struct {
 	widths        map[int64]capture.Width // of the entries in ravno_log
 }
 
+// is reports whether the catalog is there, and of these versions.
+func (cat *catalog) is(version, schemaVersion int64) bool {
+	return cat != nil && cat.version == version && cat.schemaVersion == schemaVersion
+}
+
 // ownTables are ravno's tables that travel.
 var ownTables = map[string]Class{
 	"ravno_site": Synced, "ravno_setting": Synced, "ravno_conflict": Synced, "ravno_rename": Synced, "ravno_event": Journal,
