@@ -35,11 +35,12 @@ const BusyTimeout = 10 * time.Second
 
 // register arranges once per process that every connection is configured as it opens.
 var register = sync.OnceValue(func() error {
-	if code := fts5.Register(); code != 0 {
-		return fmt.Errorf("sqlite: cannot register FTS5 (code %d)", code)
-	}
+	// First: there are settings that SQLite takes only before it is used for anything.
 	if code := C.ravno_register(); code != 0 {
 		return fmt.Errorf("sqlite: cannot register connection settings (code %d)", int(code))
+	}
+	if code := fts5.Register(); code != 0 {
+		return fmt.Errorf("sqlite: cannot register FTS5 (code %d)", code)
 	}
 	return nil
 })
