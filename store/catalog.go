@@ -119,7 +119,7 @@ func readSettings(c *sqlite.Conn) (map[string]Setting, error) {
 // readCatalog reads tables and settings, and gives numbers to tables and columns that have
 // none when assign is set (which needs a write transaction).
 func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
-	read, err := schema.Read(c)
+	read, err := schema.Read(c, ownNames...)
 	if err != nil {
 		return nil, err
 	}
@@ -127,12 +127,8 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := schema.ReadOwn(c, ownNames...)
-	if err != nil {
-		return nil, err
-	}
 	cat := &catalog{byName: map[string]*table{}, byNumber: map[int64]*table{}, widths: map[int64]capture.Width{}}
-	for _, t := range append(slices.Clone(read.Tables), own...) {
+	for _, t := range slices.Concat(read.Tables, read.Own) {
 		class := settings[strings.ToLower(t.Name)].Class
 		ownClass, isOwn := ownTables[t.Name]
 		switch {
