@@ -69,7 +69,7 @@ type parent struct {
 
 // statements are the SQL texts of one table, written once.
 type statements struct {
-	keyWhere, exists, image, insert, remove, readShadow, writeShadow string
+	keyWhere, exists, image, insert, remove, readShadow, writeShadow, changed string
 	// or is the clause our own writes to the table need: one that its schema declares, REPLACE
 	// say, must not act on them. Elsewhere there is none, because it would override the clauses
 	// of statements inside triggers.
@@ -89,6 +89,11 @@ type catalog struct {
 	unmirrored    []schema.Refusal        // what grows stale here when rows of others are applied
 	sequences     bool                    // some table that syncs counts its own ids
 	widths        map[int64]capture.Width // of the entries in ravno_log
+}
+
+// is reports whether the catalog is there, and of these versions.
+func (cat *catalog) is(version, schemaVersion int64) bool {
+	return cat != nil && cat.version == version && cat.schemaVersion == schemaVersion
 }
 
 // ownTables are ravno's tables that travel.
@@ -114,7 +119,7 @@ func readSettings(c *sqlite.Conn) (map[string]Setting, error) {
 // readCatalog reads tables and settings, and gives numbers to tables and columns that have
 // none when assign is set (which needs a write transaction).
 func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
-	read, err := schema.Read(c)
+	read, err := schema.Read(c, ownNames...)
 	if err != nil {
 		return nil, err
 	}
@@ -122,12 +127,8 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := schema.ReadOwn(c, ownNames...)
-	if err != nil {
-		return nil, err
-	}
 	cat := &catalog{byName: map[string]*table{}, byNumber: map[int64]*table{}, widths: map[int64]capture.Width{}}
-	for _, t := range append(slices.Clone(read.Tables), own...) {
+	for _, t := range slices.Concat(read.Tables, read.Own) {
 		class := settings[strings.ToLower(t.Name)].Class
 		ownClass, isOwn := ownTables[t.Name]
 		switch {
@@ -270,6 +271,11 @@ func (t *table) write(isHub bool) {
 	t.sql.insert = "INSERT " + t.sql.or + "INTO " + name + "(" + sqlite.QuoteAll("", t.columnNames()) + ") VALUES(" + strings.Join(marks, ",") + ")"
 	t.sql.remove = "DELETE FROM " + name + " WHERE " + t.sql.keyWhere
 	t.sql.readShadow = "SELECT row, document, position FROM " + t.shadow + " WHERE key=?"
+	t.sql.changed = "SELECT s.key, s.row, s.document FROM " + t.shadow + " s WHERE s.position>?"
+	if t.RowidKey { // one statement finds the rows themselves as well
+		t.sql.changed = "SELECT s.key, s.row, s.document, " + sqlite.QuoteAll("+t.", t.columnNames()) + " FROM " + t.shadow + " s LEFT JOIN " +
+			name + " t ON t." + sqlite.Quote(t.Columns[t.Key[0]].Name) + "=s.key WHERE s.position>?"
+	}
 	t.sql.writeShadow = "INSERT OR REPLACE INTO " + t.shadow + "(key, position, row, document) VALUES(?,?,?,?)"
 }
 

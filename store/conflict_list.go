@@ -377,7 +377,7 @@ func (x *Conflict) earlier(column *ConflictColumn, at cell) error {
 // OpenConflicts counts the open conflicts each site is in.
 func (s *Store) OpenConflicts() (bySite map[causal.Site]int, total int, err error) {
 	bySite = map[causal.Site]int{}
-	err = s.read(func(c *sqlite.Conn, _ *state, _ *catalog) error {
+	err = s.look(func(c *sqlite.Conn, _ *state) error {
 		return c.Rows("SELECT sites FROM ravno_conflict WHERE revision>resolved", nil, func(row []crdt.Value) error {
 			total++
 			for _, site := range parseSites(row[0].Bytes()) {

@@ -94,7 +94,7 @@ func (x *extraction) flush() error {
 		return nil
 	}
 	// Sorted, they compress better, and the receiver writes rows that lie side by side.
-	slices.SortStableFunc(x.section.Changes, func(a, b crdt.Change) int { return strings.Compare(string(a.Key), string(b.Key)) })
+	slices.SortFunc(x.section.Changes, func(a, b crdt.Change) int { return strings.Compare(string(a.Key), string(b.Key)) })
 	full := *x.section
 	full.Columns, full.Changes = usedColumns(full)
 	x.section.Changes, x.bytes = nil, 0
@@ -133,31 +133,31 @@ func usedColumns(s crdt.Section) ([]string, []crdt.Change) {
 
 func (x *extraction) table(t *table) error {
 	x.begin(t)
-	err := x.c.Rows("SELECT key, row, document FROM "+t.shadow+" WHERE position>?", []crdt.Value{integer(x.from)},
-		func(values []crdt.Value) error {
-			row, err := shadow.Decode(values[1].Bytes())
-			if err != nil {
-				return err
+	err := x.c.Rows(t.sql.changed, []crdt.Value{integer(x.from)}, func(values []crdt.Value) error {
+		row, err := shadow.Decode(values[1].Bytes())
+		if err != nil {
+			return err
+		}
+		change, any, err := x.change(t, t.keyOf(values[0]), row, values[3:])
+		if err != nil || !any {
+			return err
+		}
+		if d, ok := decodeReference(values[2]); ok {
+			if root := x.cat.byNumber[d.tab]; root != nil {
+				change.Document = &crdt.Document{Table: root.Name, Key: d.key}
 			}
-			change, any, err := x.change(t, t.keyOf(values[0]), row)
-			if err != nil || !any {
-				return err
-			}
-			if d, ok := decodeReference(values[2]); ok {
-				if root := x.cat.byNumber[d.tab]; root != nil {
-					change.Document = &crdt.Document{Table: root.Name, Key: d.key}
-				}
-			}
-			return x.add(change)
-		})
+		}
+		return x.add(change)
+	})
 	if err != nil {
 		return err
 	}
 	return x.flush()
 }
 
-// change is what of a row is news to the receiver; any is false if nothing is.
-func (x *extraction) change(t *table, key crdt.Key, row crdt.Row) (change crdt.Change, any bool, err error) {
+// change is what of a row is news to the receiver; any is false if nothing is. inTable is the
+// row in its table, if it was read already.
+func (x *extraction) change(t *table, key crdt.Key, row crdt.Row, inTable []crdt.Value) (change crdt.Change, any bool, err error) {
 	change = crdt.Change{Key: key, Birth: row.Birth.Stamp}
 	note := func(v crdt.Version) {
 		if !any || v.Seen < change.Seen {
@@ -179,23 +179,27 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row) (change crdt.C
 		change.Whole = true
 		note(row.Birth)
 	}
-	values, complete, err := x.values(t, key)
+	values, err := x.values(t, key, inTable)
 	if err != nil || values == nil {
 		return change, false, err
 	}
-	if t.own && t.Name == "ravno_rename" && causal.Site(values[crdt.Column(t.numbers[t.Column("site")])].Int()) != x.node {
-		return change, false, nil // only who made the row calls it by its old key
+	complete := values.table != nil || len(values.kept) == len(t.numbers)
+	if t.own && t.Name == "ravno_rename" {
+		if maker, _ := values.of(t, t.Column("site")); causal.Site(maker.Int()) != x.node {
+			return change, false, nil // only who made the row calls it by its old key
+		}
 	}
 	if change.Whole {
 		change.Death = row.Death.Stamp
 		if x.node == 0 && change.Death.Site != x.self {
 			change.Death = hlc.Stamp{} // the hub has it from its own author
 		}
+		change.Registers = make([]crdt.Register, 0, len(t.numbers))
 	}
 	for i, number := range t.numbers {
 		column := crdt.Column(number)
 		version := row.Version(column)
-		v, known := values[column]
+		v, known := values.of(t, i)
 		if !known || !t.Columns[i].Register {
 			continue
 		}
@@ -231,14 +235,46 @@ func (x *extraction) news(v crdt.Version) bool {
 	return v.Stamp.Site != x.node
 }
 
-// values reads a live row from its table, or from where it is held.
-func (x *extraction) values(t *table, key crdt.Key) (m image, complete bool, err error) {
-	tx := transaction{c: x.c, cat: x.cat}
-	m, _, err = tx.values(t, key)
-	if err != nil || m == nil {
-		return nil, false, err
+// rowValues are the values of a live row: all columns in the order of its table, or what is
+// kept of it elsewhere.
+type rowValues struct {
+	table []crdt.Value
+	kept  image
+}
+
+// of is the value of a column, given its index.
+func (v *rowValues) of(t *table, column int) (value crdt.Value, known bool) {
+	if v.table != nil {
+		return v.table[column], true
 	}
-	return m, len(m) == len(t.numbers), nil
+	value, known = v.kept[crdt.Column(t.numbers[column])]
+	return value, known
+}
+
+// values reads a live row from its table, or from where it is held; nil if it is in neither.
+func (x *extraction) values(t *table, key crdt.Key, inTable []crdt.Value) (*rowValues, error) {
+	if len(inTable) > 0 && inTable[t.Key[0]].Kind() != crdt.Null {
+		return &rowValues{table: inTable}, nil
+	}
+	tx := transaction{c: x.c, cat: x.cat}
+	if len(inTable) == 0 {
+		values, err := key.Values()
+		if err != nil {
+			return nil, err
+		}
+		row, err := x.c.Row(t.sql.image, values...)
+		if err != nil {
+			return nil, err
+		}
+		if row != nil {
+			return &rowValues{table: row}, nil
+		}
+	}
+	m, _, err := tx.readImage(t, key)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	return &rowValues{kept: m}, nil
 }
 
 // displaced emits own work that a newer write has replaced here before the hub had it.

@@ -35,19 +35,24 @@ const mirrorFailed journal.Kind = "mirror_failed"
 
 // mirror makes the TEMP triggers of the writing connection those that the file's triggers
 // ask for now. A trigger that cannot be mirrored stops nothing: catalog.unmirrored says why.
-func (tx *transaction) mirror(cat *catalog) (err error) {
-	cat.unmirrored, err = mirrorTriggers(tx.c, cat)
+func (tx *transaction) mirror(cat *catalog) error {
+	unmirrored, standing, err := mirrorTriggers(tx.c, cat)
 	if err != nil {
 		return fmt.Errorf("triggers that keep local tables fresh: %w", err)
+	}
+	cat.unmirrored = unmirrored
+	for _, t := range cat.tables {
+		t.mirrored = standing[strings.ToLower(t.Name)]
 	}
 	return nil
 }
 
-// mirrorTriggers does it, with the file's own triggers off.
-func mirrorTriggers(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, err error) {
+// mirrorTriggers does it, with the file's own triggers off. standing are the tables, by folded
+// name, that have mirrors now.
+func mirrorTriggers(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, standing map[string]bool, err error) {
 	plan, not, err := planMirrors(c, cat)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	have := map[string]string{}
 	err = c.Rows(`SELECT name, sql FROM temp.sqlite_master WHERE type='trigger' AND name LIKE 'ravno\_mirror\_%' ESCAPE '\'`, nil, func(row []crdt.Value) error {
@@ -55,24 +60,24 @@ func mirrorTriggers(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, err
 		return nil
 	})
 	if err != nil || len(plan)+len(have) == 0 {
-		return refuseMirrors(not), err
+		return refuseMirrors(not), nil, err
 	}
 	want := map[string]string{}
 	for _, m := range plan {
 		want[m.name] = "CREATE TRIGGER " + m.sql()
 	}
 	if err := c.Exec("CREATE TABLE IF NOT EXISTS temp." + mirrorsOff + "(tab TEXT PRIMARY KEY, schema_version INTEGER, reason TEXT)"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	standing := map[string]bool{}
+	standing = map[string]bool{}
 	same, err := allCompile(c, plan, want, have)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !same {
 		for name := range have {
 			if err := c.Exec("DROP TRIGGER temp." + sqlite.Quote(name)); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
@@ -80,7 +85,7 @@ func mirrorTriggers(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, err
 		cause := ""
 		if !same {
 			if cause, err = m.make(c); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 		if cause != "" {
@@ -89,11 +94,8 @@ func mirrorTriggers(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, err
 		}
 		standing[strings.ToLower(m.Table)] = true
 	}
-	for _, t := range cat.tables {
-		t.mirrored = standing[strings.ToLower(t.Name)]
-	}
 	failed, err := failedMirrors(c)
-	return append(refuseMirrors(not), failed...), err
+	return append(refuseMirrors(not), failed...), standing, err
 }
 
 // failedMirrors are those that failed while rows were applied. What failed under another

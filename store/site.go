@@ -62,7 +62,7 @@ func millis(ms int64) time.Time {
 
 // Self reads who this database is.
 func (s *Store) Self() (self Self, err error) {
-	err = s.read(func(c *sqlite.Conn, st *state, _ *catalog) error {
+	err = s.look(func(c *sqlite.Conn, st *state) error {
 		row, err := c.Row("SELECT organisation, addresses, listen, advertise, listening, hub_status FROM ravno_state")
 		if err != nil {
 			return err
@@ -82,7 +82,7 @@ func (s *Store) Self() (self Self, err error) {
 
 // Sites lists all servers, removed ones too, by number.
 func (s *Store) Sites() (sites []Site, err error) {
-	err = s.read(func(c *sqlite.Conn, _ *state, _ *catalog) error {
+	err = s.look(func(c *sqlite.Conn, _ *state) error {
 		sites, err = readSites(c)
 		return err
 	})
@@ -121,7 +121,7 @@ func peerOf(row []crdt.Value) Peer {
 
 // Peers lists the nodes the hub has enrolled, removed ones too.
 func (s *Store) Peers() (peers []Peer, err error) {
-	err = s.read(func(c *sqlite.Conn, _ *state, _ *catalog) error {
+	err = s.look(func(c *sqlite.Conn, _ *state) error {
 		return c.Rows(peerColumns+" ORDER BY p.site", nil, func(row []crdt.Value) error {
 			peers = append(peers, peerOf(row))
 			return nil
@@ -132,7 +132,7 @@ func (s *Store) Peers() (peers []Peer, err error) {
 
 // Peer is what the hub knows of one node; ok is false if it never enrolled.
 func (s *Store) Peer(site causal.Site) (p Peer, ok bool, err error) {
-	err = s.read(func(c *sqlite.Conn, _ *state, _ *catalog) error {
+	err = s.look(func(c *sqlite.Conn, _ *state) error {
 		row, err := c.Row(peerColumns+" WHERE p.site=?", integer(site))
 		if row != nil {
 			p, ok = peerOf(row), true

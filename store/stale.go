@@ -70,7 +70,7 @@ func tryMirrors(c *sqlite.Conn, cat *catalog) (refused []schema.Refusal, err err
 	if err := c.Exec("SAVEPOINT ravno_trial"); err != nil {
 		return nil, errors.Join(err, c.SetTriggers(true))
 	}
-	refused, err = mirrorTriggers(c, cat)
+	refused, _, err = mirrorTriggers(c, cat)
 	return refused, errors.Join(err, c.Exec("ROLLBACK TO ravno_trial"), c.Exec("RELEASE ravno_trial"), c.SetTriggers(true))
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ravno/crdt"
@@ -36,6 +37,10 @@ type Store struct {
 	// writeCatalog is the tables as last read, compared with the file's versions at the start
 	// of every transaction; each reader has its own.
 	writeCatalog *catalog
+	// committed is the tables as last read by anyone in a state of the file that is committed.
+	// Reading them takes longer than most of what is done with them, so a reader that has older
+	// ones looks here first. Nobody changes what readers use of a catalog that is here.
+	committed atomic.Pointer[catalog]
 
 	// Questions that are answered at once and work through whole tables have a connection
 	// each: a ping does not wait for the extraction of a backlog.
@@ -177,8 +182,13 @@ func explain(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// Close closes the connections. The -wal file stays as it is.
+// Close closes the connections, once whoever uses one is done with it. The -wal file stays as
+// it is.
 func (s *Store) Close() error {
+	for _, mutex := range []*sync.Mutex{&s.quick.mutex, &s.bulk.mutex, &s.writing} {
+		mutex.Lock()
+		defer mutex.Unlock()
+	}
 	var first error
 	for _, c := range []*sqlite.Conn{s.quick.conn, s.bulk.conn, s.writer} {
 		if c != nil {
@@ -258,8 +268,12 @@ func (s *Store) write(f func(tx *transaction) error) error {
 		if sqlite.FailureOf(err) != sqlite.OtherFailure && sqlite.FailureOf(err) != sqlite.Constraint {
 			return explain(s.path, err)
 		}
+		return err
 	}
-	return err
+	if s.writeCatalog != nil {
+		s.committed.Store(s.writeCatalog)
+	}
+	return nil
 }
 
 // begin reads the state and, where the schema or the settings changed, the tables, and puts
@@ -274,7 +288,7 @@ func (s *Store) begin() (*transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cat := s.writeCatalog; cat == nil || cat.version != st.catalog || cat.schemaVersion != schemaVersion {
+	if !s.writeCatalog.is(st.catalog, schemaVersion) {
 		if s.writeCatalog, err = tx.install(); err != nil {
 			return nil, err
 		}
@@ -290,15 +304,37 @@ func (s *Store) begin() (*transaction, error) {
 
 // read runs f in one read transaction: a snapshot.
 func (s *Store) read(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
-	return s.quick.read(f)
+	return s.readOn(&s.quick, f)
 }
 
 // readBulk is read for what works through whole tables.
 func (s *Store) readBulk(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
-	return s.bulk.read(f)
+	return s.readOn(&s.bulk, f)
 }
 
-func (r *reader) read(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
+func (s *Store) readOn(r *reader, f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
+	return r.look(func(c *sqlite.Conn, st *state) error {
+		schemaVersion, err := c.Int("PRAGMA schema_version")
+		if err != nil {
+			return err
+		}
+		if !r.cat.is(st.catalog, schemaVersion) {
+			r.cat = s.committed.Load()
+		}
+		if !r.cat.is(st.catalog, schemaVersion) {
+			if r.cat, err = readCatalog(c, st.isHub(), false); err != nil {
+				return err
+			}
+			s.committed.Store(r.cat)
+		}
+		return f(c, st, r.cat)
+	})
+}
+
+// look is read for what asks nothing of the tables.
+func (s *Store) look(f func(c *sqlite.Conn, st *state) error) error { return s.quick.look(f) }
+
+func (r *reader) look(f func(c *sqlite.Conn, st *state) error) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	return r.conn.Transaction("DEFERRED", func() error {
@@ -306,16 +342,7 @@ func (r *reader) read(f func(c *sqlite.Conn, st *state, cat *catalog) error) err
 		if err != nil {
 			return err
 		}
-		schemaVersion, err := r.conn.Int("PRAGMA schema_version")
-		if err != nil {
-			return err
-		}
-		if r.cat == nil || r.cat.version != st.catalog || r.cat.schemaVersion != schemaVersion {
-			if r.cat, err = readCatalog(r.conn, st.isHub(), false); err != nil {
-				return err
-			}
-		}
-		return f(r.conn, st, r.cat)
+		return f(r.conn, st)
 	})
 }
 
@@ -380,9 +407,13 @@ func (s *Store) logWaits() (waiting bool, err error) {
 	if known == nil {
 		return true, nil
 	}
-	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
+	err = s.look(func(c *sqlite.Conn, st *state) error {
+		schemaVersion, err := c.Int("PRAGMA schema_version")
+		if err != nil {
+			return err
+		}
 		last, err := c.Int("SELECT max(id) FROM ravno_log")
-		waiting = last > st.folded || cat.schemaVersion != known.schemaVersion || cat.version != known.version
+		waiting = last > st.folded || !known.is(st.catalog, schemaVersion)
 		return err
 	})
 	return waiting, err

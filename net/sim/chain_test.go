@@ -64,6 +64,9 @@ func newTemplate(t checker, dir, schema string, settings []store.Setting, names 
 		return db, db + ".ravno"
 	}
 	db, state := at(0)
+	must(os.WriteFile(db, nil, 0o600))
+	_, err := store.StaleIndexes(db, nil) // ravno opens a file first, as in a daemon: it sets SQLite up for the process
+	must(err)
 	app, err := sql.Open("sqlite3", "file:"+db)
 	must(err)
 	_, err = app.Exec(schema)

@@ -20,11 +20,10 @@ type index struct {
 // indexes reads the UNIQUE indexes of a table, that of the PRIMARY KEY among them.
 func (r *reader) indexes(t *Table, l layout) ([]index, error) {
 	var all []index
-	err := r.conn.Rows(`SELECT l.name, l.origin, coalesce(m.sql, '') FROM pragma_index_list(?, 'main') AS l
-		LEFT JOIN sqlite_master AS m ON m.type = 'index' AND m.name = l.name WHERE l."unique" ORDER BY l.name`,
+	err := r.conn.Rows(`SELECT name, origin FROM pragma_index_list(?, 'main') WHERE "unique" ORDER BY name`,
 		[]crdt.Value{crdt.TextValue(t.Name)}, func(row []crdt.Value) error {
 			i := index{UniqueIndex: UniqueIndex{Name: row[0].Bytes()}, primary: row[1].Bytes() == "pk"}
-			err := r.parts(&i, l, row[2].Bytes())
+			err := r.parts(&i, l, r.indexSQL[i.Name])
 			all = append(all, i)
 			return err
 		})

@@ -10,12 +10,19 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// Read reads the schema of the file c is open on. It writes nothing and takes no lock
-// beyond those of reading. One table that cannot be captured does not stop the others: an
-// error means that the file as a whole could not be read.
-func Read(c *sqlite.Conn) (*Schema, error) {
-	r := &reader{conn: c, schema: &Schema{}, listed: map[string]listing{}}
-	if err := r.withoutTriggers(r.all); err != nil {
+// Read reads the schema of the file c is open on, and besides, by their names, some of
+// ravno's own tables. It writes nothing and takes no lock beyond those of reading. One table
+// that cannot be captured does not stop the others: an error means that the file as a whole
+// could not be read.
+func Read(c *sqlite.Conn, own ...string) (*Schema, error) {
+	r := &reader{conn: c, schema: &Schema{}, listed: map[string]listing{}, indexSQL: map[string]string{}}
+	err := r.withoutTriggers(func() error {
+		if err := r.all(); err != nil {
+			return err
+		}
+		return r.own(own)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("schema: read %s: %w", c.Path(), err)
 	}
 	return r.schema, nil
@@ -28,6 +35,9 @@ type reader struct {
 	listed  map[string]listing // by name
 	objects []object
 	virtual []object
+	ravno   []object // ravno's own tables
+	// indexSQL is how indexes were made, by name; empty for those of constraints.
+	indexSQL map[string]string
 }
 
 // listing is what PRAGMA table_list says of a table.
@@ -100,12 +110,36 @@ func (r *reader) all() error {
 	return nil
 }
 
-// list reads the names of everything that can be selected from, sorted.
+// own reads ravno's own tables of these names. Those that do not exist are missing.
+func (r *reader) own(names []string) error {
+	for _, name := range names {
+		at := slices.IndexFunc(r.ravno, func(o object) bool { return o.name == name })
+		if at < 0 {
+			continue
+		}
+		t, err := r.table(r.ravno[at])
+		if err != nil {
+			return errors.Join(fmt.Errorf("table %s", name), err)
+		}
+		r.schema.Own = append(r.schema.Own, t)
+	}
+	return nil
+}
+
+// list reads the names of everything that can be selected from, sorted, and of the indexes.
 func (r *reader) list() error {
-	err := r.conn.Rows("SELECT name, type, coalesce(sql, '') FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name", nil,
+	err := r.conn.Rows("SELECT name, type, coalesce(sql, '') FROM sqlite_master WHERE type IN ('table', 'view', 'index') ORDER BY name", nil,
 		func(row []crdt.Value) error {
 			o := object{name: row[0].Bytes(), kind: row[1].Bytes(), sql: row[2].Bytes()}
-			if folded := foldASCII(o.name); strings.HasPrefix(folded, "sqlite_") || strings.HasPrefix(folded, "ravno_") {
+			if o.kind == "index" {
+				r.indexSQL[o.name] = o.sql
+				return nil
+			}
+			folded := foldASCII(o.name)
+			if strings.HasPrefix(folded, "ravno_") && o.kind == "table" {
+				r.ravno = append(r.ravno, o)
+			}
+			if strings.HasPrefix(folded, "sqlite_") || strings.HasPrefix(folded, "ravno_") {
 				return nil
 			}
 			r.objects = append(r.objects, o)

@@ -27,6 +27,7 @@ type Schema struct {
 	Tables  []*Table  // those that can be captured, sorted by name
 	Refused []Refusal // those that cannot, sorted by name
 	Ignored []Ignored // what is not the application's ordinary data, sorted by name
+	Own     []*Table  // those of ravno's own that were asked for, in that order
 }
 
 // Table finds a table by name as SQLite does, without regard to ASCII case; nil if there

@@ -7,6 +7,7 @@ typedef struct sqlite3 sqlite3;
 typedef struct sqlite3_context sqlite3_context;
 typedef struct sqlite3_value sqlite3_value;
 
+extern int sqlite3_config(int op, ...);
 extern int sqlite3_auto_extension(void (*entry)(void));
 extern int sqlite3_db_config(sqlite3 *, int op, ...);
 extern int sqlite3_create_function_v2(sqlite3 *, const char *name, int args, int flags, void *data,
@@ -18,6 +19,7 @@ extern void sqlite3_result_int(sqlite3_context *, int);
 extern void sqlite3_result_error_code(sqlite3_context *, int);
 
 enum {
+	CONFIG_MEMSTATUS = 9,              /* SQLITE_CONFIG_MEMSTATUS */
 	UTF8 = 1,
 	DIRECT_ONLY = 0x80000,             /* SQLITE_DIRECTONLY: never from a trigger or view of the file */
 	DBCONFIG_ENABLE_TRIGGER = 1003,    /* SQLITE_DBCONFIG_ENABLE_TRIGGER */
@@ -50,5 +52,8 @@ static int configure(sqlite3 *db, char **error, const void *api) {
 }
 
 int ravno_register(void) {
+	/* Nobody asks SQLite how much memory it uses, and to know it every allocation takes a
+	 * lock of the whole process. It is refused once SQLite is in use, which is no harm. */
+	sqlite3_config(CONFIG_MEMSTATUS, 0);
 	return sqlite3_auto_extension((void (*)(void))configure);
 }

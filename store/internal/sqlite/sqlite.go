@@ -12,6 +12,7 @@ package sqlite
 import "C"
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	driver3 "github.com/mattn/go-sqlite3"
 
@@ -33,11 +35,12 @@ const BusyTimeout = 10 * time.Second
 
 // register arranges once per process that every connection is configured as it opens.
 var register = sync.OnceValue(func() error {
-	if code := fts5.Register(); code != 0 {
-		return fmt.Errorf("sqlite: cannot register FTS5 (code %d)", code)
-	}
+	// First: there are settings that SQLite takes only before it is used for anything.
 	if code := C.ravno_register(); code != 0 {
 		return fmt.Errorf("sqlite: cannot register connection settings (code %d)", int(code))
+	}
+	if code := fts5.Register(); code != 0 {
+		return fmt.Errorf("sqlite: cannot register FTS5 (code %d)", code)
 	}
 	return nil
 })
@@ -70,8 +73,10 @@ func Open(path string, mode Mode) (*Conn, error) {
 	if err := register(); err != nil {
 		return nil, err
 	}
+	// No mutex of SQLite's own: one goroutine at a time uses a connection, and each of the many
+	// calls that a row takes would lock and unlock it.
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?mode=" + string(mode) +
-		fmt.Sprintf("&_busy_timeout=%d", BusyTimeout.Milliseconds())
+		fmt.Sprintf("&_busy_timeout=%d&_mutex=no", BusyTimeout.Milliseconds())
 	opened, err := (&driver3.SQLiteDriver{}).Open(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
@@ -171,7 +176,7 @@ func (c *Conn) Prepare(sql string) (*Stmt, error) {
 	if err != nil {
 		return nil, describe(sql, err)
 	}
-	s := &Stmt{raw: raw, sql: sql, conn: c}
+	s := &Stmt{raw: raw.(*driver3.SQLiteStmt), sql: sql, conn: c}
 	c.statements[sql] = s
 	return s, nil
 }
@@ -188,7 +193,7 @@ func (c *Conn) Forget() {
 // Transaction runs f inside BEGIN kind (DEFERRED, IMMEDIATE) and COMMIT; an error or a
 // panic rolls everything back.
 func (c *Conn) Transaction(kind string, f func() error) (err error) {
-	if err := c.Exec("BEGIN " + kind); err != nil {
+	if err := c.execKept("BEGIN " + kind); err != nil {
 		return err
 	}
 	done := false
@@ -200,11 +205,20 @@ func (c *Conn) Transaction(kind string, f func() error) (err error) {
 	if err := f(); err != nil {
 		return err
 	}
-	if err := c.Exec("COMMIT"); err != nil {
+	if err := c.execKept("COMMIT"); err != nil {
 		return err
 	}
 	done = true
 	return nil
+}
+
+// execKept is Exec for a statement without arguments that is worth keeping.
+func (c *Conn) execKept(sql string) error {
+	s, err := c.Prepare(sql)
+	if err != nil {
+		return err
+	}
+	return s.Exec()
 }
 
 // Changes is the number of rows the last statement changed.
@@ -212,19 +226,36 @@ func (c *Conn) Changes() (int64, error) { return c.Int("SELECT changes()") }
 
 // Stmt is a prepared statement of one connection.
 type Stmt struct {
-	raw  driver.Stmt
+	raw  *driver3.SQLiteStmt
 	sql  string
 	conn *Conn
-	args []driver.Value
+	args []driver.NamedValue
 	busy bool
+	// The current row, as the driver and as Rows gives it.
+	scanned []driver.Value
+	values  []crdt.Value
+}
+
+// query binds the arguments and takes the first step, in one call of the driver: Exec of the
+// driver would cross into C once for every argument.
+func (s *Stmt) query(args []crdt.Value) (driver.Rows, error) {
+	rows, err := s.raw.QueryContext(context.Background(), s.bind(args))
+	if err != nil {
+		return nil, describe(s.sql, err)
+	}
+	return rows, nil
 }
 
 // Exec runs the statement to its end.
 func (s *Stmt) Exec(args ...crdt.Value) error {
-	if _, err := s.raw.Exec(s.bind(args)); err != nil {
-		return describe(s.sql, err)
+	rows, err := s.query(args)
+	if err != nil {
+		return err
 	}
-	return nil
+	if rows.Next(nil) == io.EOF {
+		return nil // it has ended, and holds nothing
+	}
+	return rows.Close()
 }
 
 // Rows runs the statement and calls each with every row; the slice is reused.
@@ -235,30 +266,37 @@ func (s *Stmt) Rows(args []crdt.Value, each func(row []crdt.Value) error) error 
 			return describe(s.sql, err)
 		}
 		defer raw.Close()
-		inner := &Stmt{raw: raw, sql: s.sql, conn: s.conn}
+		inner := &Stmt{raw: raw.(*driver3.SQLiteStmt), sql: s.sql, conn: s.conn}
 		return inner.Rows(args, each)
 	}
 	s.busy = true
 	defer func() { s.busy = false }()
-	rows, err := s.raw.Query(s.bind(args))
+	rows, err := s.query(args)
 	if err != nil {
-		return describe(s.sql, err)
+		return err
 	}
-	defer rows.Close()
-	scanned := make([]driver.Value, len(rows.Columns()))
-	values := make([]crdt.Value, len(scanned))
+	ended := false
+	defer func() {
+		if !ended {
+			rows.Close()
+		}
+	}()
+	if n := len(rows.Columns()); n != len(s.scanned) {
+		s.scanned, s.values = make([]driver.Value, n), make([]crdt.Value, n)
+	}
 	for {
-		if err := rows.Next(scanned); errors.Is(err, io.EOF) {
+		if err := rows.Next(s.scanned); err == io.EOF {
+			ended = true // and holds nothing any more: closing would only cost another call
 			return nil
 		} else if err != nil {
 			return describe(s.sql, err)
 		}
-		for i, v := range scanned {
-			if values[i], err = fromDriver(v); err != nil {
+		for i, v := range s.scanned {
+			if s.values[i], err = fromDriver(v); err != nil {
 				return fmt.Errorf("%w (%s)", err, s.sql)
 			}
 		}
-		if err := each(values); err != nil {
+		if err := each(s.values); err != nil {
 			return err
 		}
 	}
@@ -279,15 +317,14 @@ func (s *Stmt) Row(args ...crdt.Value) ([]crdt.Value, error) {
 	return first, nil
 }
 
-func (s *Stmt) bind(args []crdt.Value) []driver.Value {
-	if cap(s.args) < len(args) {
-		s.args = make([]driver.Value, len(args))
+func (s *Stmt) bind(args []crdt.Value) []driver.NamedValue {
+	for i := len(s.args); i < len(args); i++ {
+		s.args = append(s.args, driver.NamedValue{Ordinal: i + 1})
 	}
-	s.args = s.args[:len(args)]
 	for i, v := range args {
-		s.args[i] = toDriver(v)
+		s.args[i].Value = toDriver(v)
 	}
-	return s.args
+	return s.args[:len(args)]
 }
 
 func toDriver(v crdt.Value) driver.Value {
@@ -299,7 +336,10 @@ func toDriver(v crdt.Value) driver.Value {
 	case crdt.Text:
 		return v.Bytes()
 	case crdt.Blob:
-		return append([]byte{}, v.Bytes()...) // never nil: nil would be bound as NULL
+		if v.Bytes() == "" {
+			return []byte{} // not nil: nil would be bound as NULL
+		}
+		return unsafe.Slice(unsafe.StringData(v.Bytes()), len(v.Bytes())) // the driver copies it, and writes nothing
 	}
 	return nil
 }
@@ -315,7 +355,7 @@ func fromDriver(v driver.Value) (crdt.Value, error) {
 	case string:
 		return crdt.TextValue(v), nil
 	case []byte:
-		return crdt.BlobValue(string(v)), nil
+		return crdt.BlobValue(unsafe.String(unsafe.SliceData(v), len(v))), nil // the driver made it for this row alone
 	}
 	// The driver makes times and bools of columns by their declared type. Queries for an
 	// application's columns read an expression (+column), which has none.
