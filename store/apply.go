@@ -299,6 +299,9 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		if document, err = tx.judge(m, applied); err != nil {
 			return err
 		}
+		if err := tx.recordMadeOver(m, document, applied); err != nil {
+			return err
+		}
 	} else {
 		if err := tx.displace(m); err != nil {
 			return err

@@ -17,50 +17,68 @@ func (tx *transaction) displace(m *merging) error {
 	if !m.present || !m.out.Changed || tx.state.isHub() {
 		return nil
 	}
-	everything := m.out.Reborn || m.out.Died
-	lost := crdt.Change{Key: m.change.Key, Birth: m.row.Birth.Stamp}
+	if m.out.Reborn || m.out.Died {
+		return tx.keepDisplaced(m.t, m.change.Key, m.row, m.was, m.t.numbers, true)
+	}
+	var won []int
+	for _, i := range m.out.Won {
+		won = append(won, int(m.change.Registers[i].Column))
+	}
+	return tx.keepDisplaced(m.t, m.change.Key, m.row, m.was, won, false)
+}
+
+// madeOver keeps, at a node, what the application had written to a row that is held, and the
+// hub does not have yet, when it makes a row under the same key. It cannot see the held one.
+func (tx *transaction) madeOver(f *folding, was crdt.Row) error {
+	if tx.noImages || tx.state.isHub() || f.t.own {
+		return nil
+	}
+	m, state, err := tx.readImage(f.t, f.key)
+	if err != nil || state != imageHeld {
+		return err
+	}
+	return tx.keepDisplaced(f.t, f.key, was, m, f.t.numbers, true)
+}
+
+// keepDisplaced keeps those of a row's columns that are own work which the hub does not have,
+// and, if everything is replaced of a row it has not heard of, the row.
+func (tx *transaction) keepDisplaced(t *table, key crdt.Key, row crdt.Row, was image, columns []int, everything bool) error {
+	lost := crdt.Change{Key: key, Birth: row.Birth.Stamp}
 	own := false
-	consider := func(column crdt.Column) {
-		version := m.row.Version(column)
-		v, known := m.was[column]
-		unsent := version.Stamp.Site == tx.state.site && version.Position > tx.state.hubHave
-		if !known || !unsent && !everything || !m.t.isRegister(column) {
-			return
+	for _, number := range columns {
+		column := crdt.Column(number)
+		version := row.Version(column)
+		v, known := was[column]
+		unheard := tx.unheard(version)
+		if !known || !unheard && !everything || !t.isRegister(column) {
+			continue
 		}
-		if unsent {
+		if unheard {
 			if !own || version.Seen < lost.Seen {
 				lost.Seen = version.Seen
 			}
 			own = true
 		}
-		if c, counts := m.row.Counter(column); counts {
+		if c, counts := row.Counter(column); counts {
 			v = c.Base
 		}
 		lost.Registers = append(lost.Registers, crdt.Register{Column: column, Stamp: version.Stamp, Value: v})
 	}
 	if everything {
-		for _, number := range m.t.numbers {
-			consider(crdt.Column(number))
-		}
-		if b := m.row.Birth; m.t.registers() == 0 && b.Stamp.Site == tx.state.site && b.Position > tx.state.hubHave && m.row.Live() {
+		if b := row.Birth; t.registers() == 0 && tx.unheard(b) && row.Live() {
 			own, lost.Seen = true, b.Seen // a row that is all key is nothing but its birth
 		}
 		// Whole says that the hub has not had the row yet. What is an edit of a row it knows must
 		// not look like the birth of one it has to find a place for.
-		unheard := m.row.Birth.Stamp.Site == tx.state.site && m.row.Birth.Position > tx.state.hubHave || m.row.Revived > tx.state.hubHave
-		lost.Whole = unheard && len(lost.Registers) == m.t.registers()
+		lost.Whole = (tx.unheard(row.Birth) || row.Revived > tx.state.hubHave) && len(lost.Registers) == t.registers()
 		if !lost.Whole { // of any other row only what is ours is ours to send
 			lost.Registers = slices.DeleteFunc(lost.Registers, func(r crdt.Register) bool { return r.Stamp.Site != tx.state.site })
-		}
-	} else {
-		for _, i := range m.out.Won {
-			consider(m.change.Registers[i].Column)
 		}
 	}
 	if !own {
 		return nil
 	}
-	document, err := tx.root(m.t, m.change.Key, nil)
+	document, err := tx.root(t, key, nil)
 	if err != nil {
 		return err
 	}
@@ -69,7 +87,27 @@ func (tx *transaction) displace(m *merging) error {
 		return err
 	}
 	return tx.c.Exec("INSERT INTO ravno_displaced(position, tab, change) VALUES(?,?,?)",
-		integer(tx.position()), integer(m.t.number), encoded)
+		integer(tx.position()), integer(t.number), encoded)
+}
+
+// unheard reports whether a version is this site's own work that the hub does not have yet.
+func (tx *transaction) unheard(v crdt.Version) bool {
+	return v.Stamp.Site == tx.state.site && v.Position > tx.state.hubHave
+}
+
+// recordMadeOver records, at the hub, that a node has made a row in the place of one with work
+// of its own that came along in the same delta: it was displaced there, unseen. Nobody else
+// is a side of it.
+func (tx *transaction) recordMadeOver(m *merging, document reference, applied *Applied) error {
+	came := func(v crdt.Version) bool { return v.Stamp.Site == m.author && v.Position == tx.position() }
+	if !m.out.Reborn || m.t.own || !came(m.row.Birth) && !slices.ContainsFunc(m.row.Columns, func(c crdt.ColumnVersion) bool { return came(c.Version) }) {
+		return nil
+	}
+	applied.Conflicts++
+	ref := m.t.reference(m.change.Key)
+	return tx.writeConflict(newConflict{kind: crdt.KeyCollision, row: ref, document: document, sites: []causal.Site{m.author},
+		detail: detail{Sides: []side{m.t.wholeSide(m.author, m.change.Key, m.was)}},
+		id:     conflictID(crdt.KeyCollision, ref, m.t, crdt.Claim{Site: m.author, Stamp: m.row.Newest()}, m.claim())})
 }
 
 func packDisplaced(change crdt.Change, document reference) (crdt.Value, error) {

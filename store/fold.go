@@ -166,7 +166,7 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 			return false, err
 		}
 	}
-	changed := false
+	changed, was := false, row
 	f.seen = tx.seenBy(row)
 	if exists {
 		var before crdt.Row
@@ -190,6 +190,11 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 	}
 	if inTable {
 		tx.arrives(f.t, f.key)
+		if f.born {
+			if err := tx.madeOver(f, was); err != nil {
+				return false, err
+			}
+		}
 		if err := tx.dropImage(f.t, f.key); err != nil {
 			return false, err
 		}
@@ -329,7 +334,7 @@ func (f *folding) overwrote(tx *transaction, row *crdt.Row, remains image) bool 
 	}
 	for _, number := range f.t.numbers {
 		version := row.Version(crdt.Column(number))
-		if !tx.state.isHub() && f.t.isRegister(crdt.Column(number)) && version.Stamp.Site == tx.state.site && version.Position > tx.state.hubHave {
+		if !tx.state.isHub() && f.t.isRegister(crdt.Column(number)) && tx.unheard(version) {
 			note(crdt.Column(number), 0)
 		}
 	}
@@ -360,7 +365,7 @@ func (tx *transaction) seenBy(row crdt.Row) causal.Seen {
 	}
 	seen := tx.state.seen
 	note := func(v crdt.Version) {
-		if v.Stamp.Site == tx.state.site && v.Position > tx.state.hubHave {
+		if tx.unheard(v) {
 			seen = min(seen, v.Seen)
 		}
 	}

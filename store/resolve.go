@@ -245,7 +245,8 @@ func (d *decision) keepSide(site causal.Site, name string) error {
 		if r.t.isCounter(r.t.column(c.Name)) {
 			continue // what either side counted has happened
 		}
-		if v := c.Values[name]; v != nil && r.live() && (r.where != imageTable || !c.overtaken()) {
+		alone := len(d.x.Sites) == 1 // it made a row in the place of its own: what is in force is no side
+		if v := c.Values[name]; v != nil && r.live() && (r.where != imageTable || alone || !c.overtaken()) {
 			chosen[i] = *v
 		}
 	}

@@ -491,3 +491,28 @@ func TestCountersAloneAreNotTheRemainsOfARowThatOthersReferTo(t *testing.T) {
 		}
 	}
 }
+
+func TestARowMadeUnderTheKeyOfAHeldOneDoesNotLoseWhatWasWrittenToThat(t *testing.T) {
+	c := newChain(t, "CREATE TABLE item(k TEXT PRIMARY KEY, a TEXT, code TEXT UNIQUE); INSERT INTO item VALUES('one','x',NULL),('two','x',NULL)", nil, "a", "b")
+	c.at("a", "UPDATE item SET code='red' WHERE k='one'")
+	c.at("hub", "UPDATE item SET code='red' WHERE k='two'")
+	c.at("a", "UPDATE item SET a='first' WHERE k='two'")
+	c.down("a") // one has the older claim: two is held, and to the application it is gone
+	c.expect("a", "SELECT k FROM item", "one")
+	c.at("a", "INSERT INTO item VALUES('two','second',NULL)")
+	c.settle()
+	c.level()
+	c.expectAll("SELECT a FROM item WHERE k='two'", "second")
+	for _, x := range c.open("hub") {
+		if x.Kind == crdt.KeyCollision && x.Columns[0].Values["a"].Bytes() == "first" {
+			_, err := c.store("b").Resolve(x.ID, Resolution{Keep: "a", By: "admin"})
+			c.refused(err, "UNIQUE constraint failed: item.code") // that is one's still
+			c.resolve("b", x.ID, Resolution{Take: map[string]string{"a": "a"}, By: "admin"})
+			c.settle()
+			c.level()
+			c.expectAll("SELECT a FROM item WHERE k='two'", "first")
+			return
+		}
+	}
+	t.Errorf("%+v", c.open("hub"))
+}

@@ -258,8 +258,21 @@ func (l *ledger) deleted(r *relation, old []driver.Value) {
 
 func (l *ledger) updated(r *relation, old, now []driver.Value, by lineage) {
 	if r.keyOf(old) != r.keyOf(now) { // another row, to everyone else
+		carried := map[mark]bool{} // texts that move along: nobody has written them now
+		for i, col := range r.columns {
+			if text, ok := old[i].(string); ok && !col.key && old[i] == now[i] {
+				m := mark{r.name, col.name, text}
+				_, pending := l.pending[m]
+				carried[m] = !pending
+			}
+		}
 		l.deleted(r, old)
 		l.inserted(r, now, by)
+		for m, known := range carried {
+			if known {
+				delete(l.pending, m)
+			}
+		}
 		return
 	}
 	for i, col := range r.columns {
