@@ -53,7 +53,7 @@ func (tx *transaction) materialise(m *merging) error {
 
 // values are the merged row's values and which columns they change.
 func (m *merging) values() (image, []crdt.Column) {
-	merged := image{}
+	merged := make(image, len(m.t.numbers))
 	if !m.out.Reborn {
 		for column, v := range m.was {
 			merged[column] = v

@@ -186,6 +186,9 @@ func (tx *transaction) findCollisions(delta Delta, author causal.Site) error {
 	if err != nil {
 		return err
 	}
+	if !slices.ContainsFunc(tx.cat.tables, func(t *table) bool { return t.renumbers }) {
+		return nil // to read the whole delta for nothing would cost much
+	}
 	var found []collision
 	highest := map[*table]int64{} // the node's own keys: a fresh key must be none of them
 	err = delta.each(func(section *crdt.Section) error {
