@@ -117,13 +117,18 @@ func (s *Store) touchFile() {
 // returns once it is durable: then, and not before, the node may be told.
 func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) (applied Applied, err error) {
 	err = s.write(func(tx *transaction) error {
-		have, err := tx.c.Int("SELECT have FROM ravno_peer WHERE site=?", integer(node))
+		peer, err := tx.c.Row("SELECT have, heard FROM ravno_peer WHERE site=?", integer(node))
 		if err != nil {
 			return err
 		}
-		if delta.From != causal.Position(have) {
-			return &OutOfOrderError{From: delta.From, Have: causal.Position(have)}
+		have := causal.Position(0)
+		if peer != nil {
+			have, tx.heard = causal.Position(peer[0].Int()), hlc.Time(peer[1].Int())
 		}
+		if delta.From != have {
+			return &OutOfOrderError{From: delta.From, Have: have}
+		}
+		tx.hears = tx.heard
 		if _, err := tx.fold(); err != nil {
 			return err
 		}
@@ -137,8 +142,8 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 		}
 		tx.dirty = true
 		applied.Position = tx.state.position
-		return tx.c.Exec("UPDATE ravno_peer SET have=?, floor=max(floor, ?), last_transfer=? WHERE site=?",
-			integer(delta.To), integer(floor), integer(tx.now()), integer(node))
+		return tx.c.Exec("UPDATE ravno_peer SET have=?, floor=max(floor, ?), heard=?, last_transfer=? WHERE site=?",
+			integer(delta.To), integer(floor), integer(tx.hears), integer(tx.now()), integer(node))
 	})
 	if err == nil && applied.Changes > 0 {
 		s.touchFile()
@@ -293,6 +298,7 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	position := sent.position
 	if author != 0 {
 		position = tx.position()
+		tx.hears = max(tx.hears, newestTime(m.change))
 		if err := tx.noteDecision(m); err != nil {
 			return err
 		}

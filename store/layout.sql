@@ -43,6 +43,7 @@ CREATE TABLE ravno_peer(
   have          INTEGER NOT NULL DEFAULT 0, -- node position committed here
   acked         INTEGER NOT NULL DEFAULT 0, -- hub position committed there
   floor         INTEGER NOT NULL DEFAULT 0, -- least hub position its unsent work has seen
+  heard         INTEGER NOT NULL DEFAULT 0, -- newest stamp in what it has sent: older births are known here
   serial        TEXT    NOT NULL DEFAULT '',-- of its certificate
   last_transfer INTEGER NOT NULL DEFAULT 0
 );

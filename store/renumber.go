@@ -243,7 +243,8 @@ func (tx *transaction) collision(t *table, change crdt.Change, author causal.Sit
 	// A birth the hub has not heard of comes with the whole row. Without it, this is the work of
 	// one who did not know that the hub's row has taken the place of the one it is about; unless
 	// that is deleted again and newer, and would take the other one with it.
-	fresh := change.Whole || !change.Death.IsZero() && change.Birth.After(other.Stamp)
+	// What it has heard of before comes whole where a row outlived a deletion that it made itself.
+	fresh := change.Whole && (change.Birth.Time > tx.heard || change.Birth.Time == firstSeed) || !change.Death.IsZero() && change.Birth.After(other.Stamp)
 	if known || !fresh || other.Stamp == change.Birth || other.Stamp.Time == firstSeed && change.Birth.Time == firstSeed {
 		return c, false, nil
 	}

@@ -118,3 +118,29 @@ func TestTheRowsOfOneMigrationRunAtEveryServerAreNotRenumbered(t *testing.T) {
 		t.Errorf("%+v %v", all, err)
 	}
 }
+
+func TestARowTheHubKnewIsNotBornAgainByOutlivingItsDeletion(t *testing.T) {
+	for _, downs := range [][3]bool{{true, true, false}, {true, false, true}, {true, true, true}} {
+		c := newChain(t, "CREATE TABLE item(id INTEGER PRIMARY KEY, a TEXT, stock INTEGER NOT NULL DEFAULT 100)",
+			[]Setting{{Table: "item", Class: Synced, Counters: []string{"stock"}}}, "a", "b")
+		then := func(i int) {
+			if downs[i] {
+				c.down("a")
+			}
+		}
+		c.at("a", "INSERT INTO item VALUES(4,'x',100)")
+		c.settle()
+		c.at("a", "DELETE FROM item WHERE id=4")
+		c.at("hub", "UPDATE item SET stock=stock-3 WHERE id=4") // the newer word: it lives
+		then(0)
+		c.at("a", "UPDATE item SET a='again' WHERE id=4")
+		then(1)
+		c.at("hub", "DELETE FROM item WHERE id=4")
+		then(2)
+		c.at("hub", "INSERT INTO item VALUES(4,'new',100)") // another row, made in knowledge of the first
+		c.up("a")
+		c.settle()
+		c.level()
+		c.expectAll("SELECT id, a FROM item", "4|new")
+	}
+}

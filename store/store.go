@@ -17,6 +17,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
 	"ravno/store/internal/sqlite"
 )
 
@@ -218,6 +219,8 @@ type transaction struct {
 	known     map[reference]othersTouches
 	// While a delta is applied.
 	span       Span
+	heard      hlc.Time // at the hub: the newest stamp in what the node had sent before
+	hears      hlc.Time // and with this delta
 	renames    renames
 	collisions []collision
 	mending    bool                            // the fold is of what was mended

@@ -20,6 +20,7 @@ var upgrades = []string{
 	CREATE INDEX ravno_image_held ON ravno_image(tab) WHERE state='held';
 	CREATE TABLE ravno_counting(tab INTEGER NOT NULL, col INTEGER NOT NULL, PRIMARY KEY(tab, col));
 	CREATE INDEX ravno_conflict_open ON ravno_conflict(kind) WHERE revision>resolved;
+	ALTER TABLE ravno_peer ADD COLUMN heard INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE ravno_conflict ADD COLUMN undo TEXT NOT NULL DEFAULT '';`,
 }
 
