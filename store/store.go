@@ -49,13 +49,6 @@ type Store struct {
 	bulk  reader
 }
 
-// reader is a connection for reading, and the tables as it last saw them.
-type reader struct {
-	mutex sync.Mutex // guards the rest
-	conn  *sqlite.Conn
-	cat   *catalog
-}
-
 // FileError says what is wrong with a database file and what to do.
 type FileError struct {
 	Path, Problem, Try string
@@ -303,81 +296,6 @@ func (s *Store) begin() (*transaction, error) {
 	}
 	tx.noImages, tx.holding = images[0].Int() == 0, images[1].Int() != 0
 	return tx, nil
-}
-
-// read runs f in one read transaction: a snapshot.
-func (s *Store) read(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
-	return s.readOn(&s.quick, f)
-}
-
-// readBulk is read for what works through whole tables.
-func (s *Store) readBulk(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
-	return s.readOn(&s.bulk, f)
-}
-
-func (s *Store) readOn(r *reader, f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
-	return r.look(func(c *sqlite.Conn, st *state) error {
-		schemaVersion, err := c.Int("PRAGMA schema_version")
-		if err != nil {
-			return err
-		}
-		if !r.cat.is(st.catalog, schemaVersion) {
-			r.cat = s.committed.Load()
-		}
-		if !r.cat.is(st.catalog, schemaVersion) {
-			if r.cat, err = readCatalog(c, st.isHub(), false); err != nil {
-				return err
-			}
-			s.committed.Store(r.cat)
-		}
-		return f(c, st, r.cat)
-	})
-}
-
-// look is read for what asks nothing of the tables.
-func (s *Store) look(f func(c *sqlite.Conn, st *state) error) error { return s.quick.look(f) }
-
-func (r *reader) look(f func(c *sqlite.Conn, st *state) error) error {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	return r.conn.Transaction("DEFERRED", func() error {
-		st, err := readState(r.conn)
-		if err != nil {
-			return err
-		}
-		return f(r.conn, st)
-	})
-}
-
-// foldTries bounds how often a snapshot is taken anew because the application wrote between
-// the fold and it. The gap is well under a millisecond, so one or two are the rule.
-const foldTries = 100
-
-var errUnfolded = errors.New("the application keeps writing between fold and snapshot")
-
-// readFolded is read in a snapshot in which everything is folded. In any other one, values
-// in the tables are newer than the stamps in the shadows, and of a transaction that is not
-// folded yet a delta would carry the part that touched rows which are to be sent anyway.
-func (s *Store) readFolded(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
-	for range foldTries {
-		err := s.readBulk(func(c *sqlite.Conn, st *state, cat *catalog) error {
-			last, err := c.Int("SELECT max(id) FROM ravno_log")
-			if err != nil {
-				return err
-			}
-			if last > st.folded {
-				return errUnfolded
-			}
-			return f(c, st, cat)
-		})
-		if !errors.Is(err, errUnfolded) {
-			return err
-		}
-		if _, err := s.Fold(); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%s: %w", s.path, errUnfolded)
 }
 
 // readShadow reads what is remembered of a row; found is false for a row that is settled

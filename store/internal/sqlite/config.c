@@ -24,6 +24,7 @@ enum {
 	DIRECT_ONLY = 0x80000,             /* SQLITE_DIRECTONLY: never from a trigger or view of the file */
 	DBCONFIG_ENABLE_TRIGGER = 1003,    /* SQLITE_DBCONFIG_ENABLE_TRIGGER */
 	DBCONFIG_NO_CKPT_ON_CLOSE = 1006,  /* SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE */
+	DBCONFIG_ENABLE_QPSG = 1007,       /* SQLITE_DBCONFIG_ENABLE_QPSG */
 };
 
 /* ravno_triggers(on) switches the triggers of the connection it is called on. TEMP triggers
@@ -45,6 +46,12 @@ static int configure(sqlite3 *db, char **error, const void *api) {
 	(void)error;
 	(void)api;
 	int code = sqlite3_db_config(db, DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
+	if (code != 0) {
+		return code;
+	}
+	/* Plans are made without looking at the values bound: SQLite would otherwise compile some
+	 * statements anew for every value, which takes longer than running them. */
+	code = sqlite3_db_config(db, DBCONFIG_ENABLE_QPSG, 1, (int *)0);
 	if (code != 0) {
 		return code;
 	}
