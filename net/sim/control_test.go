@@ -8,12 +8,13 @@ import (
 // control is a level chain on which the controls of the judge plant what must be found.
 const control = `sites hub varna burgas
 schema
-	CREATE TABLE item(id INTEGER PRIMARY KEY, a TEXT, b);
+	CREATE TABLE item(id INTEGER PRIMARY KEY, a TEXT, b, stock INTEGER NOT NULL DEFAULT 10);
 	CREATE TABLE receipt(id TEXT PRIMARY KEY, lines INTEGER);
 	CREATE TABLE receipt_line(id TEXT PRIMARY KEY, receipt TEXT REFERENCES receipt(id) ON DELETE CASCADE, what TEXT);
 	CREATE TABLE happening(id INTEGER PRIMARY KEY, what TEXT);
-	INSERT INTO item VALUES(1,'one',1),(2,'two',2);
+	INSERT INTO item(id, a, b) VALUES(1,'one',1),(2,'two',2);
 table happening journal
+table item counter stock
 always SELECT count(*) FROM receipt WHERE lines<>(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id) = 0
 at varna: UPDATE item SET a='by varna' WHERE id=1
 at burgas: INSERT INTO receipt VALUES('r',2); INSERT INTO receipt_line VALUES('r1','r','tea'); INSERT INTO receipt_line VALUES('r2','r','salt')
@@ -34,7 +35,7 @@ func TestTheJudgeFindsWhatIsPlanted(t *testing.T) {
 		"a row is missing at the hub": {"different", "only at burgas: item i2",
 			"tamper hub: DELETE FROM item WHERE id=2"},
 		"a row is too many at one site": {"different", "only at varna",
-			"tamper varna: INSERT INTO item VALUES(9,'astray',0)"},
+			"tamper varna: INSERT INTO item(id, a) VALUES(9,'astray')"},
 		"a committed value is gone everywhere": {"lost", "by varna < one of item.a, written at varna in step 1",
 			"tamper everywhere: UPDATE item SET a='astray' WHERE id=1"},
 		"a committed row is gone everywhere": {"lost", "salt",
@@ -49,6 +50,10 @@ func TestTheJudgeFindsWhatIsPlanted(t *testing.T) {
 			"tamper everywhere: INSERT INTO receipt_line VALUES('o','nowhere','x')"},
 		"a node is refused for ever": {"stuck", "not level 1m0s after healing",
 			"tamper burgas: UPDATE ravno_state SET incarnation=zeroblob(16)\nrestart burgas\nat hub: UPDATE item SET a='news' WHERE id=2"},
+		"a difference is counted twice": {"miscounted", "item.stock",
+			"at varna: UPDATE item SET stock=stock-2 WHERE id=1\nlevel\ntamper everywhere: UPDATE item SET stock=stock-2 WHERE id=1"},
+		"a difference is not counted": {"miscounted", "item.stock",
+			"at varna: UPDATE item SET stock=stock-2 WHERE id=1\nat hub: UPDATE item SET stock=stock-1 WHERE id=1\nlevel\ntamper everywhere: UPDATE item SET stock=8 WHERE id=1"},
 		"a journal lacks an event": {"journal", "happening",
 			"tamper hub: DELETE FROM ravno_kept_1"},
 	}
