@@ -54,6 +54,22 @@ func (m *maker) name() string {
 	return fmt.Sprintf("'%s.%d.%d'", m.site, m.step, m.serial)
 }
 
+// value is a text, an integer or a blob that nobody has written before.
+func (m *maker) value() string {
+	switch m.IntN(6) {
+	case 0:
+		return "CAST(" + m.name() + " AS BLOB)"
+	case 1:
+		m.serial++
+		number := telling + int64(m.step)*1_000_000 + int64(m.serial)*10_000 // a step is of one site
+		if m.many {
+			return fmt.Sprintf("(%d+#)", number)
+		}
+		return fmt.Sprint(number)
+	}
+	return m.name()
+}
+
 // number is one of from to to; in a step that runs many times, a different one each time.
 func (m *maker) number(from, to int) string {
 	if m.many && m.IntN(2) == 0 {
@@ -311,17 +327,17 @@ func (d *design) itemWrites(k key, names []string) {
 	tokens := func(m *maker) string {
 		var all []string
 		for range names {
-			all = append(all, m.name())
+			all = append(all, m.value())
 		}
 		return strings.Join(all, ", ")
 	}
 	d.often(6, func(m *maker) string {
-		return "UPDATE item SET " + m.one(names...) + "=" + m.name() + " WHERE " + k.where(k.values(m))
+		return "UPDATE item SET " + m.one(names...) + "=" + m.value() + " WHERE " + k.where(k.values(m))
 	})
 	d.often(2, func(m *maker) string {
 		var set []string
 		for _, name := range names {
-			set = append(set, name+"="+m.name())
+			set = append(set, name+"="+m.value())
 		}
 		return "UPDATE item SET " + strings.Join(set, ", ") + m.one("", " WHERE "+k.where(k.values(m)))
 	})

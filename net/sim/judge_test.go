@@ -190,8 +190,8 @@ func (r *trial) nothingLost() {
 	for _, table := range r.relations {
 		r.must(hub.conn.rows("SELECT * FROM "+table.selection(), func(row []driver.Value) {
 			for _, v := range row {
-				if text, ok := v.(string); ok {
-					found[text] = true
+				if token, ok := told(v); ok {
+					found[token] = true
 				}
 			}
 			if table.noColumns {
@@ -263,13 +263,21 @@ func collectKey(raw string, found map[string]bool) {
 	}
 	var key []byte
 	for _, v := range values {
+		var stored driver.Value
 		switch v.Kind() {
 		case crdt.Text:
-			found[v.Bytes()] = true
-			key = append(typed(key, v.Bytes()), '|')
+			stored = v.Bytes()
 		case crdt.Integer:
-			key = append(typed(key, v.Int()), '|')
+			stored = v.Int()
+		case crdt.Blob:
+			stored = []byte(v.Bytes())
+		default:
+			continue // of which nothing is a token
 		}
+		if token, ok := told(stored); ok {
+			found[token] = true
+		}
+		key = append(typed(key, stored), '|')
 	}
 	found[string(key)] = true
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -24,6 +25,22 @@ type ledger struct {
 
 // mark is a value in a column of a table. The row is not part of it: rows get new keys.
 type mark struct{ table, column, value string }
+
+// telling is the least integer that names its write, as every text does and every blob.
+const telling = 1_000_000_000_000_000
+
+// told is a value as it names its write; ok is false for one that may be written twice.
+func told(v driver.Value) (token string, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case []byte:
+		return "blob " + string(v), len(v) > 0
+	case int64:
+		return strconv.FormatInt(v, 10), v >= telling // the same where a column makes it a text
+	}
+	return "", false
+}
 
 // lineage says who wrote a value.
 type lineage struct {
@@ -130,14 +147,14 @@ func (r *relation) vanished(before, after map[string][]driver.Value) (gone []mar
 	there := map[mark]bool{}
 	for _, now := range after {
 		for i, col := range r.columns {
-			if text, ok := now[i].(string); ok {
+			if text, ok := told(now[i]); ok {
 				there[mark{r.name, col.name, text}] = true
 			}
 		}
 	}
 	for key, old := range before {
 		for i, col := range r.columns {
-			if text, ok := old[i].(string); ok && !there[mark{r.name, col.name, text}] {
+			if text, ok := told(old[i]); ok && !there[mark{r.name, col.name, text}] {
 				gone = append(gone, mark{r.name, col.name, text})
 			}
 		}
@@ -229,7 +246,7 @@ func (l *ledger) inserted(r *relation, now []driver.Value, by lineage) {
 		l.pending[mark{r.name, "", r.keyOf(now)}] = by
 	}
 	for i, col := range r.columns {
-		if text, ok := now[i].(string); ok && !col.key {
+		if text, ok := told(now[i]); ok && !col.key {
 			l.pending[mark{r.name, col.name, text}] = by
 		}
 		if n, ok := now[i].(int64); ok && col.counter {
@@ -247,7 +264,7 @@ func (l *ledger) deleted(r *relation, old []driver.Value) {
 		delete(l.pending, mark{r.name, "", r.keyOf(old)})
 	}
 	for i, col := range r.columns {
-		if text, ok := old[i].(string); ok && !col.key {
+		if text, ok := told(old[i]); ok && !col.key {
 			delete(l.pending, mark{r.name, col.name, text})
 		}
 		if col.counter {
@@ -260,7 +277,7 @@ func (l *ledger) updated(r *relation, old, now []driver.Value, by lineage) {
 	if r.keyOf(old) != r.keyOf(now) { // another row, to everyone else
 		carried := map[mark]bool{} // texts that move along: nobody has written them now
 		for i, col := range r.columns {
-			if text, ok := old[i].(string); ok && !col.key && old[i] == now[i] {
+			if text, ok := told(old[i]); ok && !col.key && string(typed(nil, old[i])) == string(typed(nil, now[i])) {
 				m := mark{r.name, col.name, text}
 				_, pending := l.pending[m]
 				carried[m] = !pending
@@ -285,11 +302,11 @@ func (l *ledger) updated(r *relation, old, now []driver.Value, by lineage) {
 			l.counters[mark{r.name, col.name, r.keyOf(now)}] += after - before
 			continue
 		}
-		seen, wasText := old[i].(string)
+		seen, wasText := told(old[i])
 		if wasText {
 			delete(l.pending, mark{r.name, col.name, seen})
 		}
-		if text, ok := now[i].(string); ok {
+		if text, ok := told(now[i]); ok {
 			l.pending[mark{r.name, col.name, text}] = by
 			l.over[text] = seen
 		}
