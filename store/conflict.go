@@ -250,7 +250,11 @@ func (tx *transaction) extendRecord(row []crdt.Value, kind crdt.ConflictKind, si
 	if err != nil {
 		return err
 	}
-	values := map[string]crdt.Value{"kind": text(string(kind)), "sites": text(formatSites(append(sites, parseSites(row[2].Bytes())...))),
+	among := formatSites(append(sites, parseSites(row[2].Bytes())...))
+	if string(encoded) == row[3].Bytes() && string(kind) == row[1].Bytes() && among == row[2].Bytes() && !decided {
+		return nil // it says so already
+	}
+	values := map[string]crdt.Value{"kind": text(string(kind)), "sites": text(among),
 		"detail": text(string(encoded)), "revision": integer(row[4].Int() + 1)}
 	if decided {
 		values["resolved"] = values["revision"]

@@ -267,7 +267,7 @@ func (x *Conflict) compare(c *sqlite.Conn, cat *catalog) error {
 		for name, v := range b.Values {
 			at := cell{b.Table, b.Key, name}
 			base[at] = v
-			if _, changed := values[at]; !changed && deleted[[2]string{b.Table, b.Key}] != nil {
+			if _, changed := values[at]; !changed && (b.Whole || deleted[[2]string{b.Table, b.Key}] != nil) {
 				values[at] = map[causal.Site]string{}
 			}
 		}

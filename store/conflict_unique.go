@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,9 +17,10 @@ import (
 // byItself is who closes a conflict that needs nobody.
 const byItself = "ravno"
 
-// recordHeld sees to it, at the hub, that every row which is held because another has the
-// older claim to a unique value is kept whole, with what refers to it, in an open conflict;
-// and closes the conflicts of rows that are back or gone.
+// recordHeld sees to it, at the hub, that every row which is held, because another has the
+// older claim to a unique value or because what two sites wrote does not fit together, is kept
+// whole, with what refers to it, in an open conflict; and closes the conflicts of kind unique of
+// rows that are back or gone.
 func (tx *transaction) recordHeld() error {
 	if !tx.heldChanged || !tx.state.isHub() {
 		return nil
@@ -45,17 +47,17 @@ func (tx *transaction) recordHeld() error {
 			return err
 		}
 		ref := row.t.reference(row.key)
-		if id, known := open[ref]; known || len(blockers) == 0 {
-			delete(open, ref)
-			if known {
-				err = tx.refreshUnique(id, row, held)
-			}
-			if err != nil {
-				return err
-			}
-			continue
+		id, known := open[ref]
+		delete(open, ref)
+		switch {
+		case known:
+			err = tx.refreshUnique(id, row, held)
+		case len(blockers) == 0:
+			err = tx.recordUnfit(row, held)
+		default:
+			err = tx.recordUnique(row, blockers, held)
 		}
-		if err := tx.recordUnique(row, blockers, held); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -91,6 +93,48 @@ func (tx *transaction) refreshUnique(id string, row heldRow, held []heldRow) err
 		return err
 	}
 	return tx.changeOwn("ravno_conflict", crdt.NewKey(text(id)), map[string]crdt.Value{"detail": text(string(encoded))})
+}
+
+// recordUnfit keeps a row that a CHECK or NOT NULL holds, with what refers to it, in the open
+// conflict of its document: what was there before is what neither side wrote.
+func (tx *transaction) recordUnfit(row heldRow, held []heldRow) error {
+	document, err := tx.root(row.t, row.key, nil)
+	if err != nil {
+		return err
+	}
+	followers, err := tx.followers(row, held)
+	if err != nil {
+		return err
+	}
+	stored, err := tx.openRecord(tx.cat.byNumber[document.tab], document)
+	if err != nil {
+		return err
+	}
+	site, rows := owner(row.claim), append([]heldRow{row}, followers...)
+	var det detail
+	if stored == nil {
+		for _, r := range rows {
+			det.Sides = append(det.Sides, r.t.wholeSide(site, r.key, r.image))
+		}
+		ref := row.t.reference(row.key)
+		claim := crdt.Claim{Site: site, Stamp: row.claim}
+		return tx.writeConflict(newConflict{kind: crdt.EditEdit, row: ref, document: document, sites: []causal.Site{site},
+			detail: det, id: conflictID(crdt.EditEdit, ref, row.t, claim, claim)})
+	}
+	if err := json.Unmarshal([]byte(stored[3].Bytes()), &det); err != nil {
+		return err
+	}
+	var more detail
+	for _, r := range rows {
+		before := r.t.wholeSide(0, r.key, r.image)
+		for _, s := range det.Sides {
+			if s.Table == before.Table && s.Key == before.Key {
+				maps.DeleteFunc(before.Values, func(name, _ string) bool { _, wrote := s.Values[name]; return wrote })
+			}
+		}
+		more.Before = append(more.Before, before)
+	}
+	return tx.extendRecord(stored, crdt.EditEdit, nil, more, false)
 }
 
 // openUnique are the open conflicts of kind unique, by the row that is held.

@@ -43,6 +43,14 @@ func (tx *transaction) renamedHere(t *table, key crdt.Key) error {
 	return tx.renamed(t, key, was, tx.state.site)
 }
 
+// renamed remembers what a row was called before a decision made at the hub.
+func (d *decision) renamed(r *decided) error {
+	if !d.tx.state.isHub() || !slices.ContainsFunc(r.t.down, func(l *link) bool { return !l.byKey() && r.changed(l.refers) }) {
+		return nil
+	}
+	return d.tx.renamed(r.t, r.key, r.before, d.tx.state.site)
+}
+
 // formerly finds the row that had the values of a reference until somebody, and not a given
 // site, changed them after a position; empty if there is none. Of several it is the first to
 // give them up: the one whoever had seen no more knew by them.

@@ -258,3 +258,16 @@ func TestANewNameOfARowThatIsDeletedMeanwhileIsFollowedToo(t *testing.T) {
 	c.level()
 	c.expectAll("SELECT count(*) FROM price JOIN product ON product.code=price.product WHERE price.id='new' AND product.id='1'", "1")
 }
+
+func TestAReferenceFollowsARowThatADecisionGivesItsFormerName(t *testing.T) {
+	c := newChain(t, priced, nil, "a", "b")
+	c.at("a", "UPDATE product SET name='fine' WHERE id='1'")
+	c.at("b", "UPDATE product SET code='oil' WHERE id='1'")
+	c.settle()
+	x := c.open("hub")[0]
+	c.at("a", "INSERT INTO price VALUES('new','oil','new')")
+	c.resolve("hub", x.ID, Resolution{Set: map[string]crdt.Value{"code": crdt.TextValue("tea")}, By: "admin"})
+	c.settle()
+	c.level()
+	c.expectAll("SELECT product FROM price WHERE id='new'", "tea")
+}

@@ -167,3 +167,30 @@ func TestARowThatIsHeldWithTheOneGivenUpGoesWithIt(t *testing.T) {
 	c.level()
 	c.expectAll("SELECT (SELECT count(*) FROM g) || (SELECT count(*) FROM u)", "10")
 }
+
+func TestARowThatWhatTwoSitesWroteKeepsOutOfItsTableIsWholeInTheirConflict(t *testing.T) {
+	c := newChain(t, `CREATE TABLE p(id TEXT PRIMARY KEY, name TEXT, lo INT, hi INT, CHECK(lo<=hi));
+		CREATE TABLE l(id TEXT PRIMARY KEY, p TEXT REFERENCES p(id), what TEXT);
+		INSERT INTO p VALUES('k','soup',3,9); INSERT INTO l VALUES('m','k','below')`, nil, "a", "b")
+	c.at("hub", "UPDATE p SET hi=5")
+	c.at("a", "UPDATE p SET lo=8")
+	c.settle()
+	c.level()
+	c.expectAll("SELECT count(*) FROM p", "0") // 8 is not below 5
+	x := c.open("b")[0]
+	before := map[string]string{}
+	for _, column := range x.Columns {
+		if column.Base != nil {
+			before[column.Name] = column.Base.String()
+		}
+	}
+	if x.Kind != crdt.EditEdit || before["name"] != "soup" || before["what"] != "below" {
+		t.Errorf("%s %v", x.Kind, before)
+	}
+	_, err := c.store("b").Resolve(x.ID, Resolution{Keep: "a", By: "admin"})
+	c.refused(err, "CHECK constraint failed") // of what the hub wrote it has nothing to say
+	c.resolve("b", x.ID, Resolution{Take: map[string]string{"lo": "a"}, Set: map[string]crdt.Value{"hi": number(10)}, By: "admin"})
+	c.settle()
+	c.level()
+	c.expectAll("SELECT name, lo, hi, what FROM p JOIN l ON l.p=p.id", "soup|8|10|below")
+}

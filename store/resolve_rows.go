@@ -276,6 +276,9 @@ func (d *decision) putRow(r *decided, there bool) error {
 		return errKeyChange
 	}
 	if there {
+		if err := d.renamed(r); err != nil {
+			return err
+		}
 		if err := d.tx.updateImage(r.t, r.key, r.columns, r.after); err != nil {
 			return err
 		}
