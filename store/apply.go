@@ -47,6 +47,18 @@ func (d Delta) each(f func(*crdt.Section) error) error {
 	}
 }
 
+// empty reports whether there is nothing in it but a position.
+func (d Delta) empty() (bool, error) {
+	next, err := d.Open()
+	if err != nil {
+		return false, err
+	}
+	if _, err = next(); errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
+}
+
 // Applied says what applying a delta did.
 type Applied struct {
 	Changes   int
@@ -84,22 +96,32 @@ func (e *IdentityError) Error() string {
 }
 
 // ApplyFromHub merges a delta of the hub into this node's tables, in one transaction, and
-// returns once it is durable.
+// returns once it is durable. A delta without a change is only a mark.
 func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
-	err = s.write(func(tx *transaction) error {
+	empty, err := delta.empty()
+	if err != nil {
+		return applied, err
+	}
+	apply := func(tx *transaction) error {
 		if delta.From != tx.state.seen {
 			return &OutOfOrderError{From: delta.From, Have: tx.state.seen}
 		}
 		if _, err := tx.fold(); err != nil {
 			return err
 		}
+		applied = Applied{}
 		if err := tx.applyAll(delta, 0, &applied); err != nil {
 			return err
 		}
 		tx.state.seen = delta.To
 		tx.dirty = true
 		return nil
-	})
+	}
+	if empty {
+		err = s.keepMarks(apply)
+	} else {
+		err = s.write(apply)
+	}
 	if err == nil && applied.Changes > 0 {
 		s.touchFile()
 	}

@@ -345,7 +345,7 @@ func pending(c *sqlite.Conn, st *state, cat *catalog, from causal.Position) (int
 // Acknowledged records at a node that the hub has committed its work up to a position, and
 // forgets what was only kept for it.
 func (s *Store) Acknowledged(position causal.Position) error {
-	return s.write(func(tx *transaction) error {
+	return s.keepMarks(func(tx *transaction) error {
 		if position <= tx.state.hubHave || position > tx.state.position {
 			return nil
 		}

@@ -145,7 +145,7 @@ func (s *Store) Peer(site causal.Site) (p Peer, ok bool, err error) {
 // AckedByNode records at the hub what a node has committed. transferred says that data
 // went over, not only a position.
 func (s *Store) AckedByNode(site causal.Site, position causal.Position, floor causal.Seen, transferred bool) error {
-	return s.write(func(tx *transaction) error {
+	return s.keepMarks(func(tx *transaction) error {
 		if err := tx.c.Exec(`UPDATE ravno_peer SET acked=max(acked, ?), floor=max(floor, ?),
 			last_transfer=CASE WHEN ? THEN ? ELSE last_transfer END WHERE site=?`,
 			integer(position), integer(floor), boolean(transferred), integer(tx.now()), integer(site)); err != nil {
@@ -339,7 +339,7 @@ func (s *Store) SetListening(address string) error {
 
 // SetHubStatus keeps the hub's last word on all servers, for commands and restarts.
 func (s *Store) SetHubStatus(json string) error {
-	return s.write(func(tx *transaction) error {
+	return s.keepMarks(func(tx *transaction) error {
 		return tx.c.Exec("UPDATE ravno_state SET hub_status=?", text(json))
 	})
 }

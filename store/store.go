@@ -246,6 +246,38 @@ func (tx *transaction) now() int64 { return tx.clock().UnixMilli() }
 func (s *Store) write(f func(tx *transaction) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	return s.transact(f)
+}
+
+// keepMarks is write for marks alone: what the other side has, and what was last said of it.
+// They need not survive a loss of power, because each link begins by telling them anew, and
+// the next commit of anything else makes them durable as well. So they cost no sync of the
+// disk. If it turns out that there is work to commit which others are to hear of, f is called
+// again, in a transaction that is durable.
+func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.writer.Exec("PRAGMA synchronous=NORMAL"); err != nil {
+		return err
+	}
+	err = s.transact(func(tx *transaction) error {
+		if err := f(tx); err != nil || !tx.placed {
+			return err
+		}
+		return errNotMarksAlone
+	})
+	if full := s.writer.Exec("PRAGMA synchronous=FULL"); full != nil {
+		return errors.Join(err, full)
+	}
+	if errors.Is(err, errNotMarksAlone) {
+		return s.transact(f)
+	}
+	return err
+}
+
+var errNotMarksAlone = errors.New("there is more than marks to commit")
+
+func (s *Store) transact(f func(tx *transaction) error) error {
 	err := s.writer.Transaction("IMMEDIATE", func() error {
 		tx, err := s.begin()
 		if err != nil {
