@@ -46,7 +46,7 @@ const (
 
 func newRunCommand() *cobra.Command {
 	var listen, page string
-	var verbose bool
+	var verbose, profiles bool
 	command := &cobra.Command{
 		Use:   "run --db FILE",
 		Short: "The daemon: keeps this server level, until it is stopped",
@@ -67,12 +67,13 @@ Exit codes: 0 stopped when told to; 1 failed; 2 wrong usage.`,
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			d := &daemon{path: path, dir: stateDir(path), listen: listen, page: page,
-				pageChosen: cmd.Flags().Changed("http"), log: newLog(verbose), out: cmd.OutOrStdout()}
+				pageChosen: cmd.Flags().Changed("http"), profiles: profiles, log: newLog(verbose), out: cmd.OutOrStdout()}
 			return d.run(ctx)
 		},
 	}
 	command.Flags().StringVar(&listen, "listen", "", "hub: UDP address to listen on (default: as given to init, else "+defaultListen+")")
 	command.Flags().StringVar(&page, "http", defaultHTTP, "address of the status page, or off")
+	command.Flags().BoolVar(&profiles, "profiles", false, "serve Go profiles on the status page's address, below /debug/pprof/")
 	command.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
 	return command
 }
@@ -103,6 +104,7 @@ type daemon struct {
 	path, dir    string
 	listen, page string
 	pageChosen   bool
+	profiles     bool
 	log          zerolog.Logger
 	out          interface{ Write([]byte) (int, error) }
 
@@ -285,6 +287,15 @@ func (d *daemon) serve(ctx context.Context, self store.Self) error {
 		controls.Close()
 		return err
 	}
+	if d.profiles {
+		if err := checkProfiles(page); err != nil {
+			controls.Close()
+			if page != nil {
+				page.Close()
+			}
+			return err
+		}
+	}
 	var workers sync.WaitGroup
 	serveHTTP := func(listener net.Listener, handler http.Handler) {
 		server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, BaseContext: func(net.Listener) context.Context { return ctx }}
@@ -367,6 +378,9 @@ func (d *daemon) pageHandler(listener net.Listener) http.Handler {
 	options := status.HandlerOptions{Page: status.PageOptions{Location: time.Local, Refresh: status.DefaultRefresh}}
 	if host, ok := listener.Addr().(*net.TCPAddr); ok && !host.IP.IsLoopback() {
 		options.AnyHost = true // whoever listens beyond this machine has said so
+	}
+	if d.profiles {
+		options.Profiles = profiles()
 	}
 	return status.Handler(d.server.Status, options)
 }

@@ -24,6 +24,8 @@ type HandlerOptions struct {
 	// giving its own name the address 127.0.0.1 (DNS rebinding) it gets past the same-origin rule, but its requests
 	// still carry its name.
 	AnyHost bool
+	// Profiles answers below /debug/pprof/; nil: nothing is there.
+	Profiles http.Handler
 	// Hosts are names or addresses accepted besides localhost and the loopback addresses; without port.
 	Hosts []string
 }
@@ -47,6 +49,8 @@ func Handler(source func() (Snapshot, error), o HandlerOptions) http.Handler {
 		case !o.AnyHost && !knownHost(r.Host, o.Hosts):
 			answer(w, r, http.StatusForbidden, textType, fmt.Appendf(nil, "ravno: the status page does not answer to the "+
 				"host name %q. Try: http://localhost with the same port\n", r.Host))
+		case o.Profiles != nil && strings.HasPrefix(r.URL.Path, "/debug/pprof/"):
+			o.Profiles.ServeHTTP(w, r)
 		case r.URL.Path != "/" && r.URL.Path != "/status.json":
 			answer(w, r, http.StatusNotFound, textType, []byte("ravno: nothing here. Try: / or /status.json\n"))
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:

@@ -154,3 +154,25 @@ func TestAHEADOverARealSocketTellsTheLengthOnly(t *testing.T) {
 		t.Errorf("%d, %d bytes, want %d", response.StatusCode, response.ContentLength, want)
 	}
 }
+
+func TestProfilesAreThereOnlyWhereSomebodyAskedAndForThisMachineAlone(t *testing.T) {
+	profiles := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	for _, c := range []struct {
+		options    HandlerOptions
+		host, path string
+		code       int
+	}{
+		{HandlerOptions{}, "localhost", "/debug/pprof/heap", http.StatusNotFound},
+		{HandlerOptions{Profiles: profiles}, "localhost", "/debug/pprof/heap", http.StatusTeapot},
+		{HandlerOptions{Profiles: profiles}, "localhost", "/debug/", http.StatusNotFound},
+		{HandlerOptions{Profiles: profiles}, "evil.example", "/debug/pprof/heap", http.StatusForbidden},
+	} {
+		request := httptest.NewRequest("GET", c.path, nil)
+		request.Host = c.host
+		answer := httptest.NewRecorder()
+		Handler(theChain, c.options).ServeHTTP(answer, request)
+		if answer.Code != c.code {
+			t.Errorf("%s%s: %d, want %d", c.host, c.path, answer.Code, c.code)
+		}
+	}
+}
