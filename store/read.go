@@ -59,6 +59,21 @@ func (r *reader) look(f func(c *sqlite.Conn, st *state) error) error {
 	})
 }
 
+// FileVersion is a number that differs from the one before if anyone has committed anything in
+// the file in between: this store, a command, the application. It says nothing beside another
+// Store's number. It is the cheapest question there is, because it reads no table: whoever
+// looks again and again asks this first.
+func (s *Store) FileVersion() (int64, error) {
+	s.quick.mutex.Lock()
+	defer s.quick.mutex.Unlock()
+	// Of a connection that commits nothing itself: its own commits are not counted.
+	version, err := s.quick.conn.Int("PRAGMA main.data_version")
+	if err != nil {
+		return 0, explain(s.path, err)
+	}
+	return version, nil
+}
+
 // foldTries bounds how often a snapshot is taken anew because the application wrote between
 // the fold and it. The gap is well under a millisecond, so one or two are the rule.
 const foldTries = 100

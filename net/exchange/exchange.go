@@ -60,7 +60,7 @@ type Ends struct {
 	Blocked func(text string)
 	// Acked is told what the peer has durably committed.
 	Acked func(session.Acked) error
-	// State is what to say of this server in a ping.
+	// State is what to say of this server in a ping; asked when one is due.
 	State func() wire.Ping
 	// Noticed is told what the session finds out: Linked, Measured, PeerState.
 	Noticed func(session.Action)
@@ -143,7 +143,7 @@ func (r *run) loop() {
 				r.do([]session.Action{session.Send{Message: message}})
 			}
 		case <-ticker.C:
-			r.do(r.session.Tick(r.ends.Clock(), r.ends.State()))
+			r.tick(r.ends.Clock())
 		case reason := <-r.ends.Ending:
 			r.do(r.session.Refuse(reason.Code, reason.Text, reason.Try))
 		case <-r.link.Done():
@@ -152,6 +152,14 @@ func (r *run) loop() {
 			r.end(session.Close{Code: "stopped", Text: "this server is stopping"}, r.ctx.Err())
 		}
 	}
+}
+
+func (r *run) tick(now time.Time) {
+	var ping wire.Ping
+	if r.session.PingDue(now) {
+		ping = r.ends.State()
+	}
+	r.do(r.session.Tick(now, ping))
 }
 
 func (r *run) end(c session.Close, err error) {

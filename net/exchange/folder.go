@@ -70,6 +70,8 @@ type Folder struct {
 	mutex    sync.Mutex
 	trouble  error
 	position causal.Position // at the last fold
+	folded   bool            // the last fold succeeded, and began at
+	version  int64           // this version of the file
 }
 
 // Trouble is what keeps the last fold from succeeding; nil if nothing does.
@@ -120,8 +122,13 @@ func (f *Folder) settle(ctx context.Context) bool {
 	}
 }
 
-// Fold folds now.
+// Fold folds now. In a file in which nobody has committed anything since the last fold it
+// only finds that out: most looks find nothing, and a server at rest should cost nothing.
 func (f *Folder) Fold() error {
+	version, unknown := f.Store.FileVersion()
+	if unknown == nil && f.hasFolded(version) {
+		return nil
+	}
 	var self store.Self
 	_, err := f.Store.Fold()
 	if err == nil {
@@ -133,6 +140,7 @@ func (f *Folder) Fold() error {
 	if err == nil {
 		f.position = self.Position
 	}
+	f.folded, f.version = err == nil && unknown == nil, version
 	f.mutex.Unlock()
 	if err != nil && known == nil {
 		f.Log.Error().Err(err).Msg("folding failed; it is tried again until it succeeds")
@@ -141,4 +149,12 @@ func (f *Folder) Fold() error {
 		f.Changed.Notify()
 	}
 	return err
+}
+
+// hasFolded reports whether everything in a version of the file is folded. A fold that itself
+// commits makes a newer version, which is looked at once more.
+func (f *Folder) hasFolded(version int64) bool {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.folded && f.version == version
 }

@@ -417,6 +417,12 @@ func (s *Session) askNow() []Action {
 // the batch is still the sender's to keep.
 func (s *Session) Failed(code, text, try string) []Action { return s.refuse(code, text, try) }
 
+// PingDue reports whether a Tick at this time sends its ping: what to say of ourselves need
+// not be found out for any other.
+func (s *Session) PingDue(now time.Time) bool {
+	return s.phase == running && now.Sub(s.pinged) >= PingEvery
+}
+
 // Tick is to be called every second or so. ping is what to say of ourselves.
 func (s *Session) Tick(now time.Time, ping wire.Ping) []Action {
 	switch {
@@ -434,7 +440,7 @@ func (s *Session) Tick(now time.Time, ping wire.Ping) []Action {
 		s.askAgain = time.Time{}
 		actions = append(actions, Send{wire.Ack{Position: s.have, Floor: s.floor, Left: true}})
 	}
-	if now.Sub(s.pinged) < PingEvery {
+	if !s.PingDue(now) {
 		return actions
 	}
 	s.pinged = now
