@@ -80,6 +80,7 @@ type live struct {
 	ending chan session.Close
 	over   chan struct{} // closed when its run has ended
 	told   string        // the status it was told last
+	waits  pending       // only the link's own loop uses it
 }
 
 // seen is what the hub remembers of a node while it runs.
@@ -258,7 +259,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-cha
 			h.progress.Notify()
 			return err
 		},
-		State:   func() wire.Ping { return h.ping(me.site) },
+		State:   func() wire.Ping { return h.ping(me) },
 		Noticed: func(a session.Action) { h.noticed(me, a) },
 		Handle: func(message wire.Message, send func(wire.Message)) {
 			h.handle(ctx, me, message)
@@ -290,23 +291,6 @@ func (h *Hub) handle(ctx context.Context, me *live, message wire.Message) {
 	case wire.DigestRequest, wire.RowsRequest:
 		h.background.Go(func() { exchange.AnswerDigest(ctx, h.Store, me.line, m) })
 	}
-}
-
-// ping is what the hub says of itself to a node.
-func (h *Hub) ping(site causal.Site) wire.Ping {
-	peer, _, err := h.Store.Peer(site)
-	var out int64
-	if err == nil {
-		out, err = h.Store.Pending(site, peer.Acked)
-	}
-	if err == nil {
-		err = h.folder.Trouble()
-	}
-	ping := wire.Ping{PendingOut: out}
-	if err != nil {
-		ping.Trouble, ping.TroubleText = exchange.TroubleOf(err)
-	}
-	return ping
 }
 
 // recall changes what is remembered of a node, and reports whether anything is different now.
