@@ -20,7 +20,8 @@ const MaxKeyColumns = 2000
 // Integer and Real 8 bytes big-endian, for Text and Blob an unsigned varint of the length
 // and the bytes, for Null nothing.
 func NewKey(values ...Value) Key {
-	var b []byte
+	var room [64]byte // most keys fit, and then only the key itself is allocated
+	b := room[:0]
 	for _, v := range values {
 		b = append(b, byte(v.kind))
 		switch v.kind {

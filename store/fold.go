@@ -15,23 +15,10 @@ import (
 
 var errKey = errors.New("malformed key")
 
-// folding is one row that the log says to look at.
+// folding is one row that the log says to look at, while it is looked at.
 type folding struct {
-	t        *table
-	key      crdt.Key
-	sets     []columnSet // columns set, with the time of each update
-	first    capture.Op  // the first thing that happened
-	looked   bool        // a statement may have replaced the row, and has not yet been seen to
-	replaced bool        // the row was replaced: every column was written
-	born     bool        // the row was made anew
-	bornAt   hlc.Time
-	lastAt   hlc.Time
-	seen     causal.Seen // what its author had seen
-}
-
-type columnSet struct {
-	columns capture.ColumnSet
-	at      hlc.Time
+	*loggedRow
+	seen causal.Seen // what its author had seen
 }
 
 // fold turns the log into registers: the only birthplace of stamps. It takes every entry
@@ -52,11 +39,11 @@ func (tx *transaction) fold() (rows int, err error) {
 	}
 	// In the order of their keys the rows lie side by side in the trees that are read and
 	// written, which is most of the time that the lock is held.
-	slices.SortFunc(order, func(a, b *folding) int {
+	slices.SortFunc(order, func(a, b *loggedRow) int {
 		return cmp.Or(cmp.Compare(a.t.number, b.t.number), strings.Compare(string(a.key), string(b.key)))
 	})
-	for _, f := range order {
-		changed, err := tx.foldRow(f, parents)
+	for _, w := range order {
+		changed, err := tx.foldRow(&folding{loggedRow: w}, parents)
 		if err != nil {
 			return 0, err
 		}
@@ -87,9 +74,9 @@ func (tx *transaction) fold() (rows int, err error) {
 
 // readLog gathers the entries by row, in the order of the rows' first entries, and stamps
 // them: the first later than everything before, the others not before it.
-func (tx *transaction) readLog() (order []*folding, parents map[reference][]crdt.Value, last int64, err error) {
+func (tx *transaction) readLog() (order []*loggedRow, parents map[reference][]crdt.Value, last int64, err error) {
 	last = tx.state.folded
-	rows := map[reference]*folding{}
+	rows := newGathered()
 	parents = map[reference][]crdt.Value{}
 	started := false
 	err = capture.Read(tx.c, tx.state.folded, tx.cat.widths, func(e capture.Entry) error {
@@ -109,44 +96,13 @@ func (tx *transaction) readLog() (order []*folding, parents map[reference][]crdt
 		} else {
 			at = tx.state.clock.Follow(millis)
 		}
-		ref := t.reference(key)
-		f := rows[ref]
-		if f == nil {
-			f = &folding{t: t, key: key, first: e.Op}
-			rows[ref] = f
-			order = append(order, f)
-		}
-		f.add(e, at)
+		rows.row(t, key, e.Op).add(e, at)
 		if len(e.Parent) > 0 {
-			parents[ref] = append([]crdt.Value{}, e.Parent...)
+			parents[t.reference(key)] = append([]crdt.Value{}, e.Parent...)
 		}
 		return nil
 	})
-	return order, parents, last, err
-}
-
-// add takes in one entry. An insert after a look is a REPLACE of the row that was there:
-// the same row, written whole. An insert without one made a new row.
-func (f *folding) add(e capture.Entry, at hlc.Time) {
-	switch e.Op {
-	case capture.Look:
-		f.looked = true
-	case capture.Insert:
-		if f.looked {
-			f.replaced, f.looked = true, false
-		} else {
-			f.born, f.bornAt = true, at
-		}
-		f.lastAt = at
-	case capture.Update:
-		f.sets = append(f.sets, columnSet{columns: e.Columns, at: at})
-		f.lastAt = at
-	case capture.Delete:
-		f.lastAt = at
-	}
-	if f.lastAt == 0 {
-		f.lastAt = at
-	}
+	return rows.order, parents, last, err
 }
 
 // foldRow compares what the log says with what is in the table and in the shadow.

@@ -11,7 +11,7 @@ import (
 // stepAside gives a fresh key to a row the application has just made under the key of a
 // row that is held: it could not know that the key is taken. It reports whether the log has
 // to be read again.
-func (tx *transaction) stepAside(order []*folding) (again bool, err error) {
+func (tx *transaction) stepAside(order []*loggedRow) (again bool, err error) {
 	if !tx.holding {
 		return false, nil
 	}

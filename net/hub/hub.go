@@ -57,8 +57,11 @@ type Hub struct {
 	changed  exchange.Signal // there may be something to send
 	progress exchange.Signal // something was sent, applied or linked
 	look     chan struct{}   // to look at removed nodes and the status now
-	// tellAfter is when the status is told again at the earliest; only oversee uses it.
+	// tellAfter is when the status is told again at the earliest, overseen what was the case when
+	// everybody was told, until lookAfter; only oversee uses them.
 	tellAfter time.Time
+	overseen  view
+	lookAfter time.Time
 	loads     sync.Mutex // one first load is written at a time
 
 	background sync.WaitGroup
@@ -66,6 +69,8 @@ type Hub struct {
 	mutex sync.Mutex
 	live  map[causal.Site]*live
 	seen  map[causal.Site]*seen
+	// revision counts the changes of live and seen.
+	revision uint64
 }
 
 // live is a node with a link.
@@ -75,6 +80,7 @@ type live struct {
 	ending chan session.Close
 	over   chan struct{} // closed when its run has ended
 	told   string        // the status it was told last
+	waits  pending       // only the link's own loop uses it
 }
 
 // seen is what the hub remembers of a node while it runs.
@@ -203,6 +209,7 @@ func (h *Hub) enter(site causal.Site, link *quiclink.Link) (me, former *live) {
 	defer h.mutex.Unlock()
 	former = h.live[site]
 	h.live[site] = me
+	h.revision++
 	return me, former
 }
 
@@ -252,7 +259,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-cha
 			h.progress.Notify()
 			return err
 		},
-		State:   func() wire.Ping { return h.ping(me.site) },
+		State:   func() wire.Ping { return h.ping(me) },
 		Noticed: func(a session.Action) { h.noticed(me, a) },
 		Handle: func(message wire.Message, send func(wire.Message)) {
 			h.handle(ctx, me, message)
@@ -286,35 +293,26 @@ func (h *Hub) handle(ctx context.Context, me *live, message wire.Message) {
 	}
 }
 
-// ping is what the hub says of itself to a node.
-func (h *Hub) ping(site causal.Site) wire.Ping {
-	peer, _, err := h.Store.Peer(site)
-	var out int64
-	if err == nil {
-		out, err = h.Store.Pending(site, peer.Acked)
-	}
-	if err == nil {
-		err = h.folder.Trouble()
-	}
-	ping := wire.Ping{PendingOut: out}
-	if err != nil {
-		ping.Trouble, ping.TroubleText = exchange.TroubleOf(err)
-	}
-	return ping
-}
-
-func (h *Hub) recall(site causal.Site, f func(*seen)) {
+// recall changes what is remembered of a node, and reports whether anything is different now.
+func (h *Hub) recall(site causal.Site, f func(*seen)) (changed bool) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	s := h.seen[site]
 	if s == nil {
 		s = &seen{}
 		h.seen[site] = s
+		h.revision++
 	}
-	f(s)
+	before := *s
+	if f(s); *s != before {
+		h.revision++
+		return true
+	}
+	return false
 }
 
 func (h *Hub) noticed(me *live, a session.Action) {
+	changed := true
 	switch a := a.(type) {
 	case session.Linked:
 		h.recall(me.site, func(s *seen) {
@@ -323,13 +321,15 @@ func (h *Hub) noticed(me *live, a session.Action) {
 		h.Log.Info().Uint32("node", uint32(me.site)).Str("version", a.PeerVersion).Msg("a node linked")
 		h.record(journal.Up(h.name(me.site), a.PeerVersion))
 	case session.Measured:
-		h.recall(me.site, func(s *seen) { s.clockOffset = exchange.SteadyOffset(s.clockOffset, a.ClockOffset) })
+		changed = h.recall(me.site, func(s *seen) { s.clockOffset = exchange.SteadyOffset(s.clockOffset, a.ClockOffset) })
 	case session.PeerState:
-		h.recall(me.site, func(s *seen) {
+		changed = h.recall(me.site, func(s *seen) {
 			s.pendingOut, s.trouble, s.cause = a.PendingOut, a.TroubleText, status.Cause(a.Trouble)
 		})
 	}
-	h.progress.Notify()
+	if changed { // most pings say what the one before said
+		h.progress.Notify()
+	}
 }
 
 // left notes that a node's link has ended, and why.
@@ -338,6 +338,7 @@ func (h *Hub) left(me *live, ended *exchange.Ended) {
 	current := h.live[me.site] == me
 	if current {
 		delete(h.live, me.site)
+		h.revision++
 	}
 	h.mutex.Unlock()
 	if !current {

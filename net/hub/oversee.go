@@ -34,12 +34,49 @@ func (h *Hub) oversee(ctx context.Context) {
 			}
 			pause.Stop()
 		}
-		if err := h.cutRemoved(); err != nil {
-			h.Log.Error().Err(err).Msg("looking for removed nodes failed")
+		h.overlook()
+	}
+}
+
+// lookAnewEvery is how often the hub looks although neither its file nor what it knows of the
+// nodes has changed. Nothing else goes into the status but what the store keeps in memory of
+// triggers it cannot mirror, and that moves with a commit or a failed one.
+const lookAnewEvery = 15 * time.Second
+
+// view is what the hub's word to its nodes is made of.
+type view struct {
+	file    int64  // the version of the database
+	nodes   uint64 // the revision of live and seen
+	folding string // what keeps the folds here from succeeding
+}
+
+// overlook looks, unless it would see what it saw last.
+func (h *Hub) overlook() {
+	var now view
+	var err error
+	if now.file, err = h.Store.FileVersion(); err == nil {
+		if trouble := h.folder.Trouble(); trouble != nil {
+			now.folding = trouble.Error()
 		}
-		if err := h.tell(); err != nil {
-			h.Log.Error().Err(err).Msg("the status could not be told to the nodes")
+		h.mutex.Lock()
+		now.nodes = h.revision
+		h.mutex.Unlock()
+		// A wait longer than there is means that the clock was set back.
+		if wait := h.lookAfter.Sub(h.Clock()); h.overseen == now && wait > 0 && wait <= lookAnewEvery {
+			return
 		}
+	}
+	h.lookAfter = time.Time{}
+	if gone := h.cutRemoved(); gone != nil {
+		err = gone
+		h.Log.Error().Err(gone).Msg("looking for removed nodes failed")
+	}
+	complete, untold := h.tell()
+	if untold != nil {
+		h.Log.Error().Err(untold).Msg("the status could not be told to the nodes")
+	}
+	if complete && err == nil && untold == nil {
+		h.overseen, h.lookAfter = now, h.Clock().Add(lookAnewEvery)
 	}
 }
 
@@ -69,39 +106,46 @@ const toldBytesPerSecond = 4 << 20
 // longestSilence is how long the status of a chain of any size may go untold.
 const longestSilence = 2 * time.Minute
 
-// tell sends the status to every node whose last one says something else.
-func (h *Hub) tell() error {
+// tell sends the status to every node whose last one says something else. complete is false
+// if there is somebody who has yet to hear it.
+func (h *Hub) tell() (complete bool, err error) {
 	h.mutex.Lock()
 	nobody := len(h.live) == 0
 	h.mutex.Unlock()
 	// A wait longer than there is means that the clock was set back.
 	if wait := h.tellAfter.Sub(h.Clock()); nobody || wait > 0 && wait < longestSilence {
-		return nil
+		return nobody, nil
 	}
 	snapshot, err := h.Status()
 	if err != nil {
-		return err
+		return false, err
 	}
 	message, err := json.Marshal(snapshot)
 	if err != nil {
-		return err
+		return false, err
 	}
 	snapshot.At = time.Time{}
 	content, err := json.Marshal(snapshot)
 	if err != nil {
-		return err
+		return false, err
 	}
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	told := 0
+	complete = true
 	for _, l := range h.live {
-		if l.told != string(content) && l.line.Offer(wire.Status{JSON: message}) { // nobody writes to it
-			l.told = string(content)
-			told += len(message)
+		if l.told == string(content) {
+			continue
 		}
+		if !l.line.Offer(wire.Status{JSON: message}) { // nobody writes to it
+			complete = false
+			continue
+		}
+		l.told = string(content)
+		told += len(message)
 	}
 	h.tellAfter = h.Clock().Add(time.Duration(told) * time.Second / toldBytesPerSecond)
-	return nil
+	return complete, nil
 }
 
 // Status is the status of all servers as the hub sees it now.

@@ -53,6 +53,16 @@ func (s ColumnSet) Empty() bool {
 	return s.first == 0 && !slices.ContainsFunc(s.more, func(g uint64) bool { return g != 0 })
 }
 
+// Equal reports whether the two hold the same numbers.
+func (s ColumnSet) Equal(o ColumnSet) bool {
+	for g := range max(len(s.more), len(o.more)) + 1 {
+		if s.group(g) != o.group(g) {
+			return false
+		}
+	}
+	return true
+}
+
 // All are the numbers, ascending.
 func (s ColumnSet) All() iter.Seq[int] {
 	return func(yield func(int) bool) {
