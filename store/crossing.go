@@ -49,12 +49,6 @@ func (tx *transaction) unsentDocuments() (map[reference]bool, error) {
 	return found, nil
 }
 
-// unsentIn reports whether this site has work in a table that the sender did not have.
-func (tx *transaction) unsentIn(t *table) (any bool, err error) {
-	err = tx.eachUnsent(t, func(crdt.Value, crdt.Value) { any = true })
-	return any, err
-}
-
 // eachUnsent goes through the rows of a table with work that the sender did not have.
 func (tx *transaction) eachUnsent(t *table, each func(key, document crdt.Value)) error {
 	return tx.c.Rows("SELECT key, row, document FROM "+t.shadow+" WHERE position>?", []crdt.Value{integer(tx.span.Seen)},
@@ -126,11 +120,26 @@ func (tx *transaction) crossingParents(arrived arrival) error {
 		} else if !dangles {
 			continue
 		}
-		if unsent, err := tx.unsentIn(l.parent); err != nil {
+		if unsent, err := tx.unsentNames(l); err != nil {
 			return err
 		} else if unsent {
 			return &CrossingError{Table: l.parent.Name}
 		}
 	}
 	return nil
+}
+
+// unsentNames reports whether work that the sender did not have can have changed by what values
+// rows of a link's parent are referred to. What was written to other columns cannot.
+func (tx *transaction) unsentNames(l *link) (any bool, err error) {
+	own := func(v crdt.Version) bool { return v.Stamp.Site == tx.state.site && v.Position > tx.span.Seen }
+	err = tx.c.Rows("SELECT row FROM "+l.parent.shadow+" WHERE position>?", []crdt.Value{integer(tx.span.Seen)},
+		func(values []crdt.Value) error {
+			row, err := shadow.Decode(values[0].Bytes())
+			any = any || err == nil && (own(row.Birth) || own(row.Death) || slices.ContainsFunc(l.refers, func(i int) bool {
+				return own(row.Version(crdt.Column(l.parent.numbers[i])))
+			}))
+			return err
+		})
+	return any, err
 }

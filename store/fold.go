@@ -168,6 +168,10 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 		if err != nil {
 			return false, err
 		}
+	} else if born && tx.state.isHub() && !f.t.own && !tx.mending {
+		if err := tx.renamedHere(f.t, f.key); err != nil { // made anew in the place of one that was called otherwise
+			return false, err
+		}
 	}
 	return true, tx.writeShadow(f.t, f.key, row, document, tx.position())
 }
