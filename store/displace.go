@@ -27,15 +27,29 @@ func (tx *transaction) displace(m *merging) error {
 	return tx.keepDisplaced(m.t, m.change.Key, m.row, m.was, won, false)
 }
 
-// madeOver keeps, at a node, what the application had written to a row that is held, and the
-// hub does not have yet, when it makes a row under the same key. It cannot see the held one.
+// madeOver sees to a row that is held when the application makes another under the same key:
+// it cannot see the held one. The hub records it. A node keeps what was written to it here and
+// the hub does not have yet.
 func (tx *transaction) madeOver(f *folding, was crdt.Row) error {
-	if tx.noImages || tx.state.isHub() || f.t.own {
+	if tx.noImages || f.t.own {
 		return nil
 	}
 	m, state, err := tx.readImage(f.t, f.key)
 	if err != nil || state != imageHeld {
 		return err
+	}
+	tx.heldChanged = true
+	if tx.state.isHub() {
+		document, err := tx.root(f.t, f.key, nil)
+		if err != nil {
+			return err
+		}
+		made, err := tx.tableImage(f.t, f.key)
+		if err != nil {
+			return err
+		}
+		self := tx.state.site
+		return tx.keepMadeOver(f.t, f.key, was, m, document, crdt.Claim{Site: self, Stamp: hlc.Stamp{Site: self, Time: f.bornAt}}, f.t.wholeSide(self, f.key, made))
 	}
 	return tx.keepDisplaced(f.t, f.key, was, m, f.t.numbers, true)
 }
@@ -95,19 +109,28 @@ func (tx *transaction) unheard(v crdt.Version) bool {
 	return v.Stamp.Site == tx.state.site && v.Position > tx.state.hubHave
 }
 
-// recordMadeOver records, at the hub, that a node has made a row in the place of one with work
-// of its own that came along in the same delta: it was displaced there, unseen. Nobody else
-// is a side of it.
+// recordMadeOver records, at the hub, that a row was made in the place of one that its maker
+// could not see: one that is held, or one with work of the maker's own that was displaced there,
+// unseen, and came along in the same delta.
 func (tx *transaction) recordMadeOver(m *merging, document reference, applied *Applied) error {
 	came := func(v crdt.Version) bool { return v.Stamp.Site == m.author && v.Position == tx.position() }
-	if !m.out.Reborn || m.t.own || !came(m.row.Birth) && !slices.ContainsFunc(m.row.Columns, func(c crdt.ColumnVersion) bool { return came(c.Version) }) {
+	if !m.out.Reborn || m.t.own || m.state != imageHeld && !came(m.row.Birth) && !slices.ContainsFunc(m.row.Columns, func(c crdt.ColumnVersion) bool { return came(c.Version) }) {
 		return nil
 	}
 	applied.Conflicts++
-	ref := m.t.reference(m.change.Key)
-	return tx.writeConflict(newConflict{kind: crdt.KeyCollision, row: ref, document: document, sites: []causal.Site{m.author},
-		detail: detail{Sides: []side{m.t.wholeSide(m.author, m.change.Key, m.was)}},
-		id:     conflictID(crdt.KeyCollision, ref, m.t, crdt.Claim{Site: m.author, Stamp: m.row.Newest()}, m.claim())})
+	return tx.keepMadeOver(m.t, m.change.Key, m.row, m.was, document, m.claim(), m.authorSide())
+}
+
+// keepMadeOver keeps such a row whole in a conflict of its own, beside what was made of it if
+// that is another site's.
+func (tx *transaction) keepMadeOver(t *table, key crdt.Key, row crdt.Row, was image, document reference, maker crdt.Claim, made side) error {
+	ref, former := t.reference(key), crdt.Claim{Site: owner(row.Newest()), Stamp: row.Newest()}
+	sides := []side{t.wholeSide(former.Site, key, was)}
+	if former.Site != maker.Site {
+		sides = append(sides, made)
+	}
+	return tx.writeConflict(newConflict{kind: crdt.KeyCollision, row: ref, document: document, sites: []causal.Site{former.Site, maker.Site},
+		detail: detail{Sides: sides}, id: conflictID(crdt.KeyCollision, ref, t, former, maker)})
 }
 
 func packDisplaced(change crdt.Change, document reference) (crdt.Value, error) {

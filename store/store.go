@@ -33,8 +33,9 @@ type Store struct {
 	path  string
 	clock Clock
 
-	writing sync.Mutex // guards writer and writeCatalog
+	writing sync.Mutex // guards writer, lax and writeCatalog
 	writer  *sqlite.Conn
+	lax     bool // the writer's commits may not be durable
 	// writeCatalog is the tables as last read, compared with the file's versions at the start
 	// of every transaction; each reader has its own.
 	writeCatalog *catalog
@@ -246,7 +247,22 @@ func (tx *transaction) now() int64 { return tx.clock().UnixMilli() }
 func (s *Store) write(f func(tx *transaction) error) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if err := s.beDurable(); err != nil {
+		return err
+	}
 	return s.transact(f)
+}
+
+// beDurable makes the next commits durable, where that has been switched off.
+func (s *Store) beDurable() error {
+	if !s.lax {
+		return nil
+	}
+	if err := s.writer.Exec("PRAGMA synchronous=FULL"); err != nil {
+		return explain(s.path, err)
+	}
+	s.lax = false
+	return nil
 }
 
 // keepMarks is write for marks alone: what the other side has, and what was last said of it.
@@ -257,6 +273,7 @@ func (s *Store) write(f func(tx *transaction) error) error {
 func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	s.lax = true // first: whatever becomes of this, the next write begins by being durable
 	if err := s.writer.Exec("PRAGMA synchronous=NORMAL"); err != nil {
 		return err
 	}
@@ -266,7 +283,7 @@ func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
 		}
 		return errNotMarksAlone
 	})
-	if full := s.writer.Exec("PRAGMA synchronous=FULL"); full != nil {
+	if full := s.beDurable(); full != nil {
 		return errors.Join(err, full)
 	}
 	if errors.Is(err, errNotMarksAlone) {

@@ -516,3 +516,27 @@ func TestARowMadeUnderTheKeyOfAHeldOneDoesNotLoseWhatWasWrittenToThat(t *testing
 	}
 	t.Errorf("%+v", c.open("hub"))
 }
+
+func TestARowMadeOverOneThatIsHeldLeavesThatWholeInAnOpenConflict(t *testing.T) {
+	for _, maker := range []string{"hub", "a", "b"} {
+		c := newChain(t, "CREATE TABLE item(k TEXT PRIMARY KEY, name TEXT, code TEXT UNIQUE)", nil, "a", "b")
+		c.at("b", "INSERT INTO item VALUES('x','first','red')")
+		c.at("a", "INSERT INTO item VALUES('y','held','red')")
+		c.settle()
+		c.expectAll("SELECT k FROM item", "x")
+		c.at(maker, "INSERT INTO item VALUES('y','made',NULL)") // it cannot see the other
+		c.settle()
+		c.level()
+		c.expectAll("SELECT name FROM item WHERE k='y'", "made")
+		kept := false
+		for _, x := range c.open("b") {
+			for _, column := range x.Columns {
+				v := column.Values["a"]
+				kept = kept || x.Kind == crdt.KeyCollision && column.Name == "name" && v != nil && v.Bytes() == "held"
+			}
+		}
+		if !kept {
+			t.Errorf("made at %s: %+v", maker, c.open("b"))
+		}
+	}
+}
