@@ -18,6 +18,7 @@ var errKey = errors.New("malformed key")
 // folding is one row that the log says to look at, while it is looked at.
 type folding struct {
 	*loggedRow
+	sets []columnSet // columns set, with the time of each update
 	seen causal.Seen // what its author had seen
 }
 
@@ -43,7 +44,7 @@ func (tx *transaction) fold() (rows int, err error) {
 		return cmp.Or(cmp.Compare(a.t.number, b.t.number), strings.Compare(string(a.key), string(b.key)))
 	})
 	for _, w := range order {
-		changed, err := tx.foldRow(&folding{loggedRow: w}, parents)
+		changed, err := tx.foldRow(&folding{loggedRow: w, sets: w.sets()}, parents)
 		if err != nil {
 			return 0, err
 		}
@@ -102,7 +103,7 @@ func (tx *transaction) readLog() (order []*loggedRow, parents map[reference][]cr
 		}
 		return nil
 	})
-	return rows.order, parents, last, err
+	return rows.order(), parents, last, err
 }
 
 // foldRow compares what the log says with what is in the table and in the shadow.

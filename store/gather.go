@@ -2,6 +2,8 @@ package store
 
 import (
 	"hash/maphash"
+	"slices"
+	"strings"
 
 	"ravno/crdt"
 	"ravno/crdt/hlc"
@@ -13,7 +15,7 @@ import (
 type loggedRow struct {
 	t        *table
 	key      crdt.Key
-	sets     []columnSet // columns set, with the time of each update
+	last     *columnSet // the last update; the one before it hangs on it
 	bornAt   hlc.Time
 	lastAt   hlc.Time
 	first    capture.Op // the first thing that happened
@@ -22,9 +24,11 @@ type loggedRow struct {
 	born     bool       // the row was made anew
 }
 
+// columnSet is columns that were set, and when.
 type columnSet struct {
 	columns capture.ColumnSet
 	at      hlc.Time
+	before  *columnSet
 }
 
 // add takes in one entry. An insert after a look is a REPLACE of the row that was there:
@@ -41,7 +45,7 @@ func (w *loggedRow) add(e capture.Entry, at hlc.Time) {
 		}
 		w.lastAt = at
 	case capture.Update:
-		w.set(columnSet{columns: e.Columns, at: at})
+		w.set(e.Columns, at)
 		w.lastAt = at
 	case capture.Delete:
 		w.lastAt = at
@@ -53,18 +57,29 @@ func (w *loggedRow) add(e capture.Entry, at hlc.Time) {
 
 // set adds an update. Of updates one after another that set the same columns only the last
 // tells the columns' time: a row that is written all day long, such as a stock, is one.
-func (w *loggedRow) set(s columnSet) {
-	if last := len(w.sets) - 1; last >= 0 && w.sets[last].columns.Equal(s.columns) {
-		w.sets[last].at = s.at
+func (w *loggedRow) set(columns capture.ColumnSet, at hlc.Time) {
+	if w.last != nil && w.last.columns.Equal(columns) {
+		w.last.at = at
 		return
 	}
-	w.sets = append(w.sets, s)
+	w.last = &columnSet{columns: columns, at: at, before: w.last}
+}
+
+// sets are the updates, the first of them first.
+func (w *loggedRow) sets() (sets []columnSet) {
+	for s := w.last; s != nil; s = s.before {
+		sets = append(sets, *s)
+	}
+	slices.Reverse(sets)
+	return sets
 }
 
 const (
 	// chunkRows is how many rows are allocated at once: they stay where they are, and a size
 	// that is not one of the allocator's wastes nothing.
 	chunkRows = 256
+	// chunkKeys is how many bytes of keys are, for the same reason.
+	chunkKeys = 16 << 10
 	// leastSlots is how large an index begins: 4 KiB, enough for most folds.
 	leastSlots = 1024
 )
@@ -73,52 +88,77 @@ const (
 // The index is open addressing with linear probing (Knuth, The Art of Computer Programming,
 // volume 3, 6.4): about 8 bytes for each row, a sixth of what a map by reference takes.
 type gathered struct {
-	order []*loggedRow
-	chunk []loggedRow // the one being filled
-	seed  maphash.Seed
-	slots []uint32 // place in order + 1; 0 is free. A power of two, at most three quarters in use
+	chunks [][]loggedRow // of chunkRows each, the last one of as many as there are
+	count  int
+	keys   strings.Builder // the keys of the last rows, one after the other
+	seed   maphash.Seed
+	slots  []uint32 // a row's place + 1; 0 is free. A power of two, at most three quarters in use
 }
 
 func newGathered() *gathered {
 	return &gathered{seed: maphash.MakeSeed(), slots: make([]uint32, leastSlots)}
 }
 
+// at is the row at a place.
+func (g *gathered) at(place int) *loggedRow { return &g.chunks[place/chunkRows][place%chunkRows] }
+
+// order is the rows in the order of their first entries.
+func (g *gathered) order() []*loggedRow {
+	rows := make([]*loggedRow, g.count)
+	for place := range rows {
+		rows[place] = g.at(place)
+	}
+	return rows
+}
+
 // row finds a row, or adds it with what happened to it first.
 func (g *gathered) row(t *table, key crdt.Key, first capture.Op) *loggedRow {
 	slot := g.slot(t, key)
-	if place := g.slots[slot]; place != 0 {
-		return g.order[place-1]
+	if found := g.slots[slot]; found != 0 {
+		return g.at(int(found - 1))
 	}
-	if len(g.chunk) == cap(g.chunk) {
-		g.chunk = make([]loggedRow, 0, chunkRows)
+	if g.count%chunkRows == 0 {
+		g.chunks = append(g.chunks, make([]loggedRow, 0, chunkRows))
 	}
-	g.chunk = append(g.chunk, loggedRow{t: t, key: key, first: first})
-	w := &g.chunk[len(g.chunk)-1]
-	g.order = append(g.order, w)
-	g.slots[slot] = uint32(len(g.order))
-	if len(g.order) > len(g.slots)/4*3 {
+	last := &g.chunks[len(g.chunks)-1]
+	*last = append(*last, loggedRow{t: t, key: g.keep(key), first: first})
+	g.count++
+	g.slots[slot] = uint32(g.count)
+	if g.count > len(g.slots)/4*3 {
 		g.grow()
 	}
-	return w
+	return g.at(g.count - 1)
+}
+
+// keep copies a key to where it takes its own length and no more.
+func (g *gathered) keep(key crdt.Key) crdt.Key {
+	if g.keys.Cap()-g.keys.Len() < len(key) {
+		g.keys = strings.Builder{}
+		g.keys.Grow(max(chunkKeys, len(key)))
+	}
+	from := g.keys.Len()
+	g.keys.WriteString(string(key))
+	return crdt.Key(g.keys.String()[from:])
 }
 
 // slot is where a row is in the index, or the free one where it belongs.
 func (g *gathered) slot(t *table, key crdt.Key) uint64 {
 	mask := uint64(len(g.slots) - 1)
-	for at := maphash.Comparable(g.seed, t.reference(key)) & mask; ; at = (at + 1) & mask {
-		place := g.slots[at]
-		if place == 0 {
-			return at
+	for slot := maphash.Comparable(g.seed, t.reference(key)) & mask; ; slot = (slot + 1) & mask {
+		found := g.slots[slot]
+		if found == 0 {
+			return slot
 		}
-		if w := g.order[place-1]; w.key == key && w.t == t {
-			return at
+		if w := g.at(int(found - 1)); w.key == key && w.t == t {
+			return slot
 		}
 	}
 }
 
 func (g *gathered) grow() {
 	g.slots = make([]uint32, 2*len(g.slots))
-	for i, w := range g.order {
-		g.slots[g.slot(w.t, w.key)] = uint32(i + 1)
+	for place := range g.count {
+		w := g.at(place)
+		g.slots[g.slot(w.t, w.key)] = uint32(place + 1)
 	}
 }

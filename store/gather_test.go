@@ -32,9 +32,9 @@ func TestRowsOfALogAreFoundByTableAndKeyInTheOrderOfTheirFirstEntries(t *testing
 				t.Fatalf("row %v was found as %v", ref, row.t.reference(row.key))
 			}
 		}
-		got := make([]reference, len(rows.order))
-		for i, row := range rows.order {
-			got[i] = row.t.reference(row.key)
+		var got []reference
+		for _, row := range rows.order() {
+			got = append(got, row.t.reference(row.key))
 		}
 		if !slices.Equal(got, order) {
 			t.Fatalf("rows in the order %v, want %v", got, order)
@@ -48,7 +48,7 @@ func TestOfUpdatesInARowOfTheSameColumnsOnlyTheLastIsKept(t *testing.T) {
 		row.add(capture.Entry{Op: capture.Update, Columns: capture.Columns(columns...)}, hlc.Time(i+1))
 	}
 	var at []hlc.Time
-	for _, set := range row.sets {
+	for _, set := range row.sets() {
 		at = append(at, set.at)
 	}
 	if want := []hlc.Time{2, 4, 5, 6}; !slices.Equal(at, want) {
