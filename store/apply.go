@@ -316,11 +316,12 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	m.out = crdt.Merge(m.row, m.present, m.change, tx.position())
 	m.ignoreBases()
 	// Whatever is written here from now on is newer than what it could see.
-	tx.state.clock.Observe(newestTime(m.change))
+	newest := newestTime(m.change)
+	tx.state.clock.Observe(newest)
 	position := sent.position
 	if author != 0 {
 		position = tx.position()
-		tx.hears = max(tx.hears, newestTime(m.change))
+		tx.hears = max(tx.hears, newest)
 		if err := tx.noteDecision(m); err != nil {
 			return err
 		}

@@ -20,11 +20,12 @@ func (e *CrossingError) Error() string {
 // unsent reports whether a row has work of this site that the sender of the delta which is
 // being applied did not have.
 func (tx *transaction) unsent(row crdt.Row) bool {
-	own := func(v crdt.Version) bool {
-		return v.Stamp.Site == tx.state.site && v.Position > tx.span.Seen
-	}
-	return own(row.Birth) || own(row.Death) || own(row.Base) ||
-		slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return own(c.Version) })
+	return tx.unsentVersion(row.Birth) || tx.unsentVersion(row.Death) || tx.unsentVersion(row.Base) ||
+		slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return tx.unsentVersion(c.Version) })
+}
+
+func (tx *transaction) unsentVersion(v crdt.Version) bool {
+	return v.Stamp.Site == tx.state.site && v.Position > tx.span.Seen
 }
 
 // unsentDocuments are the documents in which this site has work that the sender did not
@@ -35,7 +36,7 @@ func (tx *transaction) unsentDocuments() (map[reference]bool, error) {
 		if t.own || t.class != Synced || t.alone && len(t.up)+len(t.down) == 0 {
 			continue
 		}
-		err := tx.eachUnsent(t, func(key, document crdt.Value) {
+		err := tx.eachUnsent(t, func(_ crdt.Row, key, document crdt.Value) {
 			ref, ok := decodeReference(document)
 			if !ok {
 				ref = t.reference(t.keyOf(key))
@@ -50,12 +51,12 @@ func (tx *transaction) unsentDocuments() (map[reference]bool, error) {
 }
 
 // eachUnsent goes through the rows of a table with work that the sender did not have.
-func (tx *transaction) eachUnsent(t *table, each func(key, document crdt.Value)) error {
+func (tx *transaction) eachUnsent(t *table, each func(row crdt.Row, key, document crdt.Value)) error {
 	return tx.c.Rows("SELECT key, row, document FROM "+t.shadow+" WHERE position>?", []crdt.Value{integer(tx.span.Seen)},
 		func(values []crdt.Value) error {
 			row, err := shadow.Decode(values[1].Bytes())
 			if err == nil && tx.unsent(row) {
-				each(values[0], values[2])
+				each(row, values[0], values[2])
 			}
 			return err
 		})
@@ -94,52 +95,34 @@ func (tx *transaction) crossing() error {
 // hub did not know of can be the reason: a row that is deleted here, or, of a reference by a
 // unique value, one that has another value here.
 func (tx *transaction) crossingParents(arrived arrival) error {
-	missing, err := tx.missingParents(arrived.reference)
-	if err != nil {
-		return err
-	}
-	for _, parent := range missing {
-		if row, _, _, err := tx.readShadow(parent.l.parent, parent.key); err != nil {
-			return err
-		} else if tx.unsent(row) {
-			return &CrossingError{Table: parent.l.parent.Name}
-		}
-	}
 	t := tx.cat.byNumber[arrived.tab]
 	m, err := tx.tableImage(t, arrived.key)
 	if err != nil || m == nil {
 		return err
 	}
-	for _, l := range t.up {
-		reference, ok := l.reference(m)
-		if !ok || l.byKey() {
-			continue
-		}
-		if dangles, err := tx.dangles(l, reference); err != nil {
+	return tx.eachDangling(t, m, func(l *link, reference []crdt.Value) error {
+		_, row, deleted, err := tx.deletedParent(l, reference)
+		if err != nil {
 			return err
-		} else if !dangles {
-			continue
 		}
-		if unsent, err := tx.unsentNames(l); err != nil {
-			return err
-		} else if unsent {
-			return &CrossingError{Table: l.parent.Name}
+		crossed := deleted && tx.unsent(row)
+		if !crossed && !l.byKey() {
+			crossed, err = tx.unsentNames(l)
 		}
-	}
-	return nil
+		if crossed && err == nil {
+			err = &CrossingError{Table: l.parent.Name}
+		}
+		return err
+	})
 }
 
 // unsentNames reports whether work that the sender did not have can have changed by what values
 // rows of a link's parent are referred to. What was written to other columns cannot.
 func (tx *transaction) unsentNames(l *link) (any bool, err error) {
-	own := func(v crdt.Version) bool { return v.Stamp.Site == tx.state.site && v.Position > tx.span.Seen }
-	err = tx.c.Rows("SELECT row FROM "+l.parent.shadow+" WHERE position>?", []crdt.Value{integer(tx.span.Seen)},
-		func(values []crdt.Value) error {
-			row, err := shadow.Decode(values[0].Bytes())
-			any = any || err == nil && (own(row.Birth) || own(row.Death) || slices.ContainsFunc(l.refers, func(i int) bool {
-				return own(row.Version(crdt.Column(l.parent.numbers[i])))
-			}))
-			return err
+	err = tx.eachUnsent(l.parent, func(row crdt.Row, _, _ crdt.Value) {
+		any = any || tx.unsentVersion(row.Birth) || tx.unsentVersion(row.Death) || slices.ContainsFunc(l.refers, func(i int) bool {
+			return tx.unsentVersion(row.Version(crdt.Column(l.parent.numbers[i])))
 		})
+	})
 	return any, err
 }

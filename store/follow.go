@@ -44,43 +44,29 @@ func (x *mending) followUnseen(ref arrival) error {
 	if err != nil || m == nil {
 		return err
 	}
-	for _, l := range t.up {
-		reference, ok := l.reference(m)
-		if l.byKey() || !ok {
-			continue
-		}
-		if dangles, err := x.tx.dangles(l, reference); err != nil {
-			return err
-		} else if !dangles {
-			continue
+	return x.tx.eachDangling(t, m, func(l *link, reference []crdt.Value) error {
+		if l.byKey() {
+			return nil
 		}
 		parent, err := x.tx.formerly(l, reference, x.author, ref.seen)
-		if err != nil {
+		if err != nil || parent == "" {
 			return err
-		}
-		if parent == "" {
-			continue
 		}
 		row, _, _, err := x.tx.readShadow(l.parent, parent)
 		if err != nil {
 			return err
 		}
 		if !row.Live() && (row.Death.Stamp.Site == x.author || row.Death.Position <= ref.seen) {
-			continue // its author knew: an application without foreign keys may do so
+			return nil // its author knew: an application without foreign keys may do so
 		}
-		if err := x.follow(l, ref.key, parent); err != nil {
+		if err := x.follow(l, ref.key, parent); err != nil || row.Live() {
 			return err
 		}
-		if !row.Live() {
-			if row, _, _, err = x.tx.readShadow(t, ref.key); err != nil {
-				return err
-			}
-			if err := x.refer(l, ref.key, row, l.parent, parent); err != nil {
-				return err
-			}
+		if row, _, _, err = x.tx.readShadow(t, ref.key); err != nil {
+			return err
 		}
-	}
-	return nil
+		return x.refer(l, ref.key, row, l.parent, parent)
+	})
 }
 
 // followOrKill makes a row that is back follow the row it referred to, or takes it out again if
@@ -130,10 +116,8 @@ func (x *mending) follow(l *link, child, parent crdt.Key) error {
 		values[number], columns, names = v, append(columns, number), append(names, column.Name)
 	}
 	x.wrote = true
-	if l.child.referredOtherwise() {
-		if err := tx.renamed(l.child, child, before, tx.state.site); err != nil {
-			return err
-		}
+	if err := tx.renamed(l.child, child, before, tx.state.site); err != nil {
+		return err
 	}
 	if fits {
 		err = tx.updateImage(l.child, child, columns, values)

@@ -18,7 +18,8 @@ func (t *table) referredOtherwise() bool {
 }
 
 // renamed remembers at the hub what a row was called until now; by is who called it otherwise,
-// 0 if it was never called so in force.
+// 0 if it was never called so in force. Of rows that are only referred to by their keys there
+// is nothing to remember.
 func (tx *transaction) renamed(t *table, key crdt.Key, was image, by causal.Site) error {
 	names := image{}
 	for _, name := range t.referredNames() {
@@ -26,6 +27,9 @@ func (tx *transaction) renamed(t *table, key crdt.Key, was image, by causal.Site
 		if v, known := was[number]; known {
 			names[number] = v
 		}
+	}
+	if len(names) == 0 {
+		return nil
 	}
 	return tx.c.Exec("INSERT INTO ravno_former(tab, key, site, position, names) VALUES(?,?,?,?,?)",
 		integer(t.number), blob(key), integer(by), integer(tx.position()), names.encode())

@@ -123,6 +123,26 @@ func (tx *transaction) dangles(l *link, reference []crdt.Value) (bool, error) {
 	return row == nil && err == nil, err
 }
 
+// eachDangling goes through the links over which a row with these values refers to a row that
+// is not in its table. Each is asked about when its turn comes: what was done about the ones
+// before may have mended it.
+func (tx *transaction) eachDangling(t *table, m image, each func(l *link, reference []crdt.Value) error) error {
+	for _, l := range t.up {
+		reference, ok := l.reference(m)
+		if !ok {
+			continue
+		}
+		dangles, err := tx.dangles(l, reference)
+		if err == nil && dangles {
+			err = each(l, reference)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // childrenOf finds the rows in the child's table with a reference.
 func (tx *transaction) childrenOf(l *link, reference []crdt.Value) (keys []crdt.Key, err error) {
 	err = tx.c.Rows(l.findChildren, reference, func(stored []crdt.Value) error {

@@ -157,29 +157,19 @@ func (x *mending) bringBack(t *table, key crdt.Key) (ok bool, err error) {
 	if err := tx.putBack(t, key, m); err != nil {
 		return false, err
 	}
-	for _, l := range t.up {
-		reference, any := l.reference(m)
-		if !any {
-			continue
-		}
-		if dangles, err := tx.dangles(l, reference); err != nil {
-			return false, err
-		} else if !dangles {
-			continue
-		}
+	err = tx.eachDangling(t, m, func(l *link, reference []crdt.Value) error {
 		parent, _, gone, err := tx.deletedParent(l, reference)
-		if err != nil {
-			return false, err
-		}
 		switch {
+		case err != nil:
 		case gone:
 			_, err = x.bringBack(l.parent, parent)
 		default: // what it refers to is called otherwise by now
 			err = x.followOrKill(l, key, reference)
 		}
-		if err != nil {
-			return false, err
-		}
+		return err
+	})
+	if err != nil {
+		return false, err
 	}
 	if document == (reference{}) {
 		document = ref

@@ -63,25 +63,14 @@ func (tx *transaction) missingParents(ref reference) (gone []missing, err error)
 	if err != nil || m == nil {
 		return nil, err
 	}
-	for _, l := range t.up {
-		reference, ok := l.reference(m)
-		if !ok {
-			continue
-		}
-		if dangles, err := tx.dangles(l, reference); err != nil {
-			return nil, err
-		} else if !dangles {
-			continue
-		}
+	err = tx.eachDangling(t, m, func(l *link, reference []crdt.Value) error {
 		key, row, found, err := tx.deletedParent(l, reference)
-		if err != nil {
-			return nil, err
-		}
 		if found {
 			gone = append(gone, missing{l: l, key: key, row: row})
 		}
-	}
-	return gone, nil
+		return err
+	})
+	return gone, err
 }
 
 // deletedParent finds the deleted row a reference is to: by its key, or among the remains.
