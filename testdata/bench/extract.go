@@ -134,14 +134,8 @@ func wireLine(b *bench) {
 
 // sent is the bytes of one batch, per row. There is nothing random in it: one measurement.
 func (b *bench) sent(what string, f fixture, target, perRow float64, work func(p *plain)) {
-	dir, done := b.copied(f, nodeFile)
+	node, done := b.unfolded(f, nodeFile, work)
 	defer done()
-	path := filepath.Join(dir, nodeFile)
-	p := b.open(path, "NORMAL")
-	defer p.close()
-	work(p)
-	node := b.openStore(path)
-	defer node.Close()
 	b.foldAll(node)
 	self, err := node.Self()
 	b.must(err)

@@ -20,14 +20,19 @@ func (b *bench) syncTime(path string) time.Duration {
 	file, err := os.Create(path)
 	b.must(err)
 	defer file.Close()
-	var took []float64
 	page := make([]byte, commitBytes)
+	return typically(func() {
+		_, err := file.Write(page)
+		b.must(err)
+		b.must(file.Sync())
+	})
+}
+
+// typically is the median time of what is done floorTries times.
+func typically(f func()) time.Duration {
+	var took []float64
 	for range floorTries {
-		took = append(took, float64(timed(func() {
-			_, err := file.Write(page)
-			b.must(err)
-			b.must(file.Sync())
-		})))
+		took = append(took, float64(timed(f)))
 	}
 	return time.Duration(median(took))
 }
@@ -50,16 +55,12 @@ func (b *bench) loopTime() time.Duration {
 	near, err := net.DialUDP("udp", nil, far.LocalAddr().(*net.UDPAddr))
 	b.must(err)
 	defer near.Close()
-	var took []float64
 	packet := make([]byte, datagram)
-	for range floorTries {
-		took = append(took, float64(timed(func() {
-			b.must(near.SetDeadline(time.Now().Add(time.Second)))
-			_, err := near.Write(packet)
-			b.must(err)
-			_, err = near.Read(packet)
-			b.must(err)
-		})))
-	}
-	return time.Duration(median(took))
+	return typically(func() {
+		b.must(near.SetDeadline(time.Now().Add(time.Second)))
+		_, err := near.Write(packet)
+		b.must(err)
+		_, err = near.Read(packet)
+		b.must(err)
+	})
 }

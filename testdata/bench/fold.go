@@ -4,6 +4,8 @@ import (
 	"database/sql/driver"
 	"path/filepath"
 	"time"
+
+	"ravno/store"
 )
 
 // foldLine is turning captured rows into registers, against writing as many rows.
@@ -23,15 +25,24 @@ func foldLine(b *bench) {
 // folding measures the fold of what the application has written before.
 func (b *bench) folding(f fixture, file string, work func(p *plain)) func() time.Duration {
 	return func() time.Duration {
-		dir, done := b.copied(f, file)
+		s, done := b.unfolded(f, file, work)
 		defer done()
-		path := filepath.Join(dir, file)
-		p := b.open(path, "NORMAL")
-		defer p.close()
-		work(p)
-		s := b.openStore(path)
-		defer s.Close()
 		return timed(func() { b.foldAll(s) })
+	}
+}
+
+// unfolded is the store of a file in which the application has written something that is not
+// folded yet, and how to be rid of it.
+func (b *bench) unfolded(f fixture, file string, work func(p *plain)) (s *store.Store, done func()) {
+	dir, remove := b.copied(f, file)
+	path := filepath.Join(dir, file)
+	p := b.open(path, "NORMAL")
+	work(p)
+	s = b.openStore(path)
+	return s, func() {
+		s.Close()
+		p.close()
+		remove()
 	}
 }
 
