@@ -17,7 +17,16 @@ import (
 // Span says of a delta what it covers: the sender's work above From up to To. Seen is the
 // receiver's position that the sender had applied when it extracted the delta, so what the
 // receiver has done above it the sender did not know.
-type Span struct{ From, To, Seen causal.Position }
+type Span struct {
+	From, To, Seen causal.Position
+	// Highest are the highest keys of the rows that come in this slice of a delta and in those
+	// after it, by the names of tables whose rows may get fresh keys. Of a node's work only; nil,
+	// as Newest is zero, if the delta is one slice.
+	Highest map[string]int64
+	// Newest is the time of the newest birth up to To: a slice may have newer ones, too, because
+	// it has documents whole.
+	Newest hlc.Time
+}
 
 // Delta is everything of one site above a position, on its way in.
 type Delta struct {
@@ -99,6 +108,9 @@ func (e *IdentityError) Error() string {
 // returns once it is durable. A delta without a change is only a mark.
 func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
 	empty, err := delta.empty()
+	if err == nil {
+		_, err = s.Fold() // in slices; what comes after it is little, and folded with the delta
+	}
 	if err != nil {
 		return applied, err
 	}
@@ -138,6 +150,9 @@ func (s *Store) touchFile() {
 // ApplyFromNode merges a node's own changes into the hub's tables, in one transaction, and
 // returns once it is durable: then, and not before, the node may be told.
 func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) (applied Applied, err error) {
+	if _, err := s.Fold(); err != nil { // as in ApplyFromHub
+		return applied, err
+	}
 	err = s.write(func(tx *transaction) error {
 		peer, err := tx.c.Row("SELECT have, heard FROM ravno_peer WHERE site=?", integer(node))
 		if err != nil {
@@ -163,6 +178,9 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 			}
 		}
 		tx.dirty = true
+		if delta.Newest > 0 {
+			tx.hears = max(tx.heard, delta.Newest)
+		}
 		applied.Position = tx.state.position
 		return tx.c.Exec("UPDATE ravno_peer SET have=?, floor=max(floor, ?), heard=?, last_transfer=? WHERE site=?",
 			integer(delta.To), integer(floor), integer(tx.hears), integer(tx.now()), integer(node))
@@ -325,8 +343,17 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		if err := tx.noteDecision(m); err != nil {
 			return err
 		}
+		former := document
 		if document, err = tx.judge(m, applied); err != nil {
 			return err
+		}
+		if m.out.Changed && sent.found && t.parent != nil {
+			if former == (reference{}) {
+				former = t.reference(change.Key)
+			}
+			if err := tx.moves(former, document); err != nil {
+				return err
+			}
 		}
 		if err := tx.recordMadeOver(m, document, applied); err != nil {
 			return err

@@ -69,7 +69,7 @@ type parent struct {
 
 // statements are the SQL texts of one table, written once.
 type statements struct {
-	keyWhere, exists, image, insert, remove, readShadow, writeShadow, changed string
+	keyWhere, exists, image, insert, remove, readShadow, writeShadow, changed, changedRow string
 	// or is the clause our own writes to the table need: one that its schema declares, REPLACE
 	// say, must not act on them. Elsewhere there is none, because it would override the clauses
 	// of statements inside triggers.
@@ -271,11 +271,12 @@ func (t *table) write(isHub bool) {
 	t.sql.insert = "INSERT " + t.sql.or + "INTO " + name + "(" + sqlite.QuoteAll("", t.columnNames()) + ") VALUES(" + strings.Join(marks, ",") + ")"
 	t.sql.remove = "DELETE FROM " + name + " WHERE " + t.sql.keyWhere
 	t.sql.readShadow = "SELECT row, document, position FROM " + t.shadow + " WHERE key=?"
-	t.sql.changed = "SELECT s.key, s.row, s.document FROM " + t.shadow + " s WHERE s.position>?"
+	t.sql.changed = "SELECT s.key, s.row, s.document, s.position FROM " + t.shadow + " s WHERE "
 	if t.RowidKey { // one statement finds the rows themselves as well
-		t.sql.changed = "SELECT s.key, s.row, s.document, " + sqlite.QuoteAll("+t.", t.columnNames()) + " FROM " + t.shadow + " s LEFT JOIN " +
-			name + " t ON t." + sqlite.Quote(t.Columns[t.Key[0]].Name) + "=s.key WHERE s.position>?"
+		t.sql.changed = "SELECT s.key, s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", t.columnNames()) + " FROM " + t.shadow + " s LEFT JOIN " +
+			name + " t ON t." + sqlite.Quote(t.Columns[t.Key[0]].Name) + "=s.key WHERE "
 	}
+	t.sql.changed, t.sql.changedRow = t.sql.changed+"s.position>? AND s.position<=?", t.sql.changed+"s.key=?"
 	t.sql.writeShadow = "INSERT OR REPLACE INTO " + t.shadow + "(key, position, row, document) VALUES(?,?,?,?)"
 }
 

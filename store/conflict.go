@@ -105,6 +105,9 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		}
 		if before != document {
 			documents = append(documents, before)
+			if err := tx.moves(before, document); err != nil {
+				return document, err
+			}
 		}
 	}
 	for _, d := range documents {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -19,10 +20,12 @@ const (
 )
 
 // Outgoing emits everything a receiver may not have, above a position of this site, read in
-// one snapshot, and returns what it covers, which emit is told too. At a node the receiver
-// is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
+// one snapshot, and returns what it covers. Much of it comes in slices, each the work from where
+// the one before ended: emit is told which slice a section belongs to. A slice in which there is
+// nothing for the receiver is not emitted; the next one begins where it did. At a node the
+// receiver is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
 // everyone else's. It is state, not history: a row changed a thousand times travels once.
-func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(span Span, section *crdt.Section) error) (span Span, changes int, err error) {
+func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(slice Span, section *crdt.Section) error) (span Span, changes int, err error) {
 	err = s.readFolded(func(c *sqlite.Conn, st *state, cat *catalog) error {
 		span = Span{From: from, To: st.position, Seen: causal.Position(st.seen)}
 		if st.isHub() {
@@ -32,29 +35,88 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(span 
 			}
 			span.Seen = causal.Position(have)
 		}
-		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from,
-			emit: func(section *crdt.Section) error { return emit(span, section) }}
-		if !st.isHub() {
-			// First, because it is older than what the tables hold: the hub judges it against
-			// its rows as they were, in the documents they belonged to.
-			if err := x.displaced(); err != nil {
+		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from}
+		err := x.delta(span, s.sliceRows, emit)
+		changes = x.changes
+		return err
+	})
+	return span, changes, err
+}
+
+// errSlices says that a delta is more than one slice.
+var errSlices = errors.New("more than one slice")
+
+// delta emits a delta: at once if it is no more than a slice, which is known when all of it
+// has been read, and in slices otherwise.
+func (x *extraction) delta(span Span, limit int, emit func(Span, *crdt.Section) error) error {
+	var whole []*crdt.Section
+	x.limit, x.emit = limit, func(section *crdt.Section) error {
+		whole = append(whole, section)
+		return nil
+	}
+	err := x.slice(x.from, span.To)
+	if err == nil {
+		for _, section := range whole {
+			if err := emit(span, section); err != nil {
 				return err
 			}
 		}
-		// ravno's own first: settings, fresh keys and resolutions say how to take the rest.
-		for _, own := range []bool{true, false} {
-			for _, t := range cat.tables {
-				if t.own == own && (t.class == Synced || t.class == Journal && !st.isHub()) {
-					if err := x.table(t); err != nil {
-						return err
-					}
+		return nil
+	}
+	if !errors.Is(err, errSlices) {
+		return err
+	}
+	if x.plan, err = x.makePlan(span.To, limit); err != nil {
+		return err
+	}
+	x.limit, x.changes, x.held = 0, 0, 0
+	done, next := x.from, x.from
+	x.emit = func(section *crdt.Section) error {
+		done = next
+		return emit(span, section)
+	}
+	span.Highest = x.plan.highest
+	above := x.from
+	for _, planned := range x.plan.slices {
+		next = planned.to
+		span.From, span.To = done, next
+		if x.node == 0 {
+			span.Newest = planned.newest
+		}
+		if err := x.slice(above, next); err != nil {
+			return err
+		}
+		above = next
+	}
+	return nil
+}
+
+// slice emits what belongs to the positions above one, up to another.
+func (x *extraction) slice(above, upTo causal.Position) error {
+	x.above, x.upTo = above, upTo
+	if x.node == 0 && above == x.from {
+		// First, because it is older than what the tables hold: the hub judges it against
+		// its rows as they were, in the documents they belonged to.
+		if err := x.displaced(); err != nil {
+			return err
+		}
+	}
+	// ravno's own first: settings, fresh keys and resolutions say how to take the rest.
+	for _, own := range []bool{true, false} {
+		for _, t := range x.cat.tables {
+			if t.own == own && x.sends(t) {
+				if err := x.table(t); err != nil {
+					return err
 				}
 			}
 		}
-		changes = x.changes
-		return nil
-	})
-	return span, changes, err
+	}
+	return nil
+}
+
+// sends reports whether the rows of a table go to the receiver.
+func (x *extraction) sends(t *table) bool {
+	return t.class == Synced || t.class == Journal && x.node == 0
 }
 
 // extraction is one delta on its way out.
@@ -68,6 +130,11 @@ type extraction struct {
 	section *crdt.Section
 	bytes   int
 	changes int
+	limit   int // of changes; 0: none
+	held    int // bytes of them
+	// The slice that is being made, of a large delta.
+	plan        *plan
+	above, upTo causal.Position
 }
 
 func (x *extraction) begin(t *table) {
@@ -78,11 +145,15 @@ func (x *extraction) begin(t *table) {
 func (x *extraction) add(change crdt.Change) error {
 	x.section.Changes = append(x.section.Changes, change)
 	x.changes++
-	x.bytes += len(change.Key) + 16
+	size := len(change.Key) + 16 + 16*len(change.Parts)
 	for _, reg := range change.Registers {
-		x.bytes += len(reg.Value.Bytes()) + 9
+		size += len(reg.Value.Bytes()) + 9
 	}
-	x.bytes += 16 * len(change.Parts)
+	x.bytes += size
+	x.held += size
+	if x.limit > 0 && (x.changes > x.limit || x.held > SliceBytes) {
+		return errSlices
+	}
 	if len(x.section.Changes) >= SectionChanges || x.bytes >= SectionBytes {
 		return x.flush()
 	}
@@ -131,28 +202,50 @@ func usedColumns(s crdt.Section) ([]string, []crdt.Change) {
 	return names, s.Changes
 }
 
+// table emits the rows of a table that belong to the slice.
 func (x *extraction) table(t *table) error {
 	x.begin(t)
-	err := x.c.Rows(t.sql.changed, []crdt.Value{integer(x.from)}, func(values []crdt.Value) error {
-		row, err := shadow.Decode(values[1].Bytes())
-		if err != nil {
-			return err
-		}
-		change, any, err := x.change(t, t.keyOf(values[0]), row, values[3:])
-		if err != nil || !any {
-			return err
-		}
-		if d, ok := decodeReference(values[2]); ok {
-			if root := x.cat.byNumber[d.tab]; root != nil {
-				change.Document = &crdt.Document{Table: root.Name, Key: d.key}
-			}
-		}
-		return x.add(change)
+	err := x.c.Rows(t.sql.changed, []crdt.Value{integer(x.above), integer(x.upTo)}, func(values []crdt.Value) error {
+		return x.row(t, values, false)
 	})
 	if err != nil {
 		return err
 	}
+	for x.plan != nil && len(x.plan.strays[t]) > 0 && x.plan.strays[t][0].first <= x.upTo {
+		values, err := x.c.Row(t.sql.changedRow, x.plan.strays[t][0].key)
+		if err == nil {
+			err = x.row(t, values, true)
+		}
+		if err != nil {
+			return err
+		}
+		x.plan.strays[t] = x.plan.strays[t][1:]
+	}
 	return x.flush()
+}
+
+// row emits what of a row is news, given its shadow and maybe the row. What the plan has
+// elsewhere is emitted there.
+func (x *extraction) row(t *table, values []crdt.Value, stray bool) error {
+	row, err := shadow.Decode(values[1].Bytes())
+	if err != nil {
+		return err
+	}
+	if x.plan != nil && !stray {
+		if oldest, any := x.oldest(row); !any || x.plan.firstOf(t, values[0], values[2], oldest) < causal.Position(values[3].Int()) {
+			return nil
+		}
+	}
+	change, any, err := x.change(t, t.keyOf(values[0]), row, values[4:])
+	if err != nil || !any {
+		return err
+	}
+	if d, ok := decodeReference(values[2]); ok {
+		if root := x.cat.byNumber[d.tab]; root != nil {
+			change.Document = &crdt.Document{Table: root.Name, Key: d.key}
+		}
+	}
+	return x.add(change)
 }
 
 // change is what of a row is news to the receiver; any is false if nothing is. inTable is the
@@ -359,6 +452,11 @@ func (s *Store) Acknowledged(position causal.Position) error {
 		if left == 0 {
 			tx.state.hasFloor = false
 		}
-		return tx.c.Exec("DELETE FROM ravno_displaced WHERE position<=?", integer(position))
+		for _, table := range []string{"ravno_displaced", "ravno_moved"} {
+			if err := tx.c.Exec("DELETE FROM "+table+" WHERE position<=?", integer(position)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

@@ -114,6 +114,14 @@ func (tx *transaction) touch(document reference, t *table, key crdt.Key, site ca
 		document.encode(), integer(t.number), blob(key), integer(site), integer(tx.position()), boolean(dead), before.encode())
 }
 
+// moves remembers that a row has left a document for another.
+func (tx *transaction) moves(former, document reference) error {
+	if former == document {
+		return nil
+	}
+	return tx.c.Exec("INSERT INTO ravno_moved(position, former, document) VALUES(?,?,?)", integer(tx.position()), former.encode(), document.encode())
+}
+
 // touchCounted records at the hub that a site counted in a row. It stands beside what the
 // site has written of the row otherwise, under the site's number below zero.
 func (tx *transaction) touchCounted(document reference, t *table, key crdt.Key, site causal.Site) error {
@@ -169,7 +177,7 @@ func (tx *transaction) readTouches(document reference, author causal.Site, after
 func (tx *transaction) trimTouches() error {
 	seen, err := tx.c.Int(`SELECT coalesce(min(min(p.floor, p.acked)), ?) FROM ravno_peer p JOIN ravno_site s ON s.site = p.site
 		WHERE NOT s.removed`, integer(tx.state.position))
-	for _, table := range []string{"ravno_touch", "ravno_former"} {
+	for _, table := range []string{"ravno_touch", "ravno_former", "ravno_moved"} {
 		if err == nil {
 			err = tx.c.Exec("DELETE FROM "+table+" WHERE position <= ?", integer(seen))
 		}

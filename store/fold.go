@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -27,17 +28,43 @@ type folding struct {
 // apply folds first, inside its own transaction, whatever is still in the log afterwards
 // was written by someone who had seen what was applied.
 func (tx *transaction) fold() (rows int, err error) {
-	order, parents, last, err := tx.readLog()
-	if err != nil || last == tx.state.folded {
-		return 0, err
+	rows, _, err = tx.foldSlice(math.MaxInt)
+	return rows, err
+}
+
+// foldSlice folds the first entries of a log that is longer than one wants to hold the lock
+// for, and reports whether there are more. Nothing is extracted before all of them are folded
+// (readFolded), so nobody else sees the state in between.
+func (tx *transaction) foldSlice(limit int) (rows int, more bool, err error) {
+	upTo, more, err := capture.Slice(tx.c, tx.state.folded, limit)
+	if err != nil || upTo <= tx.state.folded {
+		return 0, false, err
+	}
+	tx.folded, tx.unread = true, more
+	order, parents, err := tx.readLog(upTo)
+	if err != nil {
+		return 0, false, err
 	}
 	if again, err := tx.stepAside(order); err != nil {
-		return 0, err
+		return 0, false, err
 	} else if again {
-		if order, parents, last, err = tx.readLog(); err != nil {
-			return 0, err
+		if !more { // what that wrote itself is in the log now
+			if upTo, more, err = capture.Slice(tx.c, tx.state.folded, limit); err != nil {
+				return 0, false, err
+			}
+			tx.unread = more
+		}
+		if order, parents, err = tx.readLog(upTo); err != nil {
+			return 0, false, err
 		}
 	}
+	rows, err = tx.foldRows(order, parents, upTo)
+	tx.unread = false
+	return rows, more, err
+}
+
+// foldRows folds what the log says of rows, up to an entry.
+func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt.Value, upTo int64) (rows int, err error) {
 	// In the order of their keys the rows lie side by side in the trees that are read and
 	// written, which is most of the time that the lock is held.
 	slices.SortFunc(order, func(a, b *loggedRow) int {
@@ -58,7 +85,7 @@ func (tx *transaction) fold() (rows int, err error) {
 	if rows > 0 && !tx.state.isHub() && !tx.state.hasFloor {
 		tx.state.floor, tx.state.hasFloor = tx.state.seen, true
 	}
-	tx.state.folded = last
+	tx.state.folded = upTo
 	tx.dirty = true
 	restore, err := tx.ownSequences()
 	if err != nil {
@@ -70,18 +97,17 @@ func (tx *transaction) fold() (rows int, err error) {
 	if err := restore(); err != nil {
 		return 0, err
 	}
-	return rows, capture.Trim(tx.c, last)
+	return rows, capture.Trim(tx.c, upTo)
 }
 
-// readLog gathers the entries by row, in the order of the rows' first entries, and stamps
-// them: the first later than everything before, the others not before it.
-func (tx *transaction) readLog() (order []*loggedRow, parents map[reference][]crdt.Value, last int64, err error) {
-	last = tx.state.folded
+// readLog gathers the entries up to one of them by row, in the order of the rows' first
+// entries, and stamps them: the first later than everything before, the others not before it.
+func (tx *transaction) readLog(upTo int64) (order []*loggedRow, parents map[reference][]crdt.Value, err error) {
 	rows := newGathered()
 	parents = map[reference][]crdt.Value{}
 	started := false
-	err = capture.Read(tx.c, tx.state.folded, tx.cat.widths, func(e capture.Entry) error {
-		last = e.ID
+	tx.mayBeGone = map[*table][]crdt.Key{}
+	err = capture.Read(tx.c, tx.state.folded, upTo, tx.cat.widths, func(e capture.Entry) error {
 		t := tx.cat.byNumber[e.Table]
 		if t == nil {
 			return nil // a table that was dropped, or is local by now
@@ -98,12 +124,15 @@ func (tx *transaction) readLog() (order []*loggedRow, parents map[reference][]cr
 			at = tx.state.clock.Follow(millis)
 		}
 		rows.row(t, key, e.Op).add(e, at)
+		if t.gone != "" && e.Op != capture.Insert {
+			tx.mayBeGone[t] = append(tx.mayBeGone[t], key)
+		}
 		if len(e.Parent) > 0 {
 			parents[t.reference(key)] = append([]crdt.Value{}, e.Parent...)
 		}
 		return nil
 	})
-	return rows.order(), parents, last, err
+	return rows.order(), parents, err
 }
 
 // foldRow compares what the log says with what is in the table and in the shadow.
@@ -112,8 +141,16 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 	if err != nil {
 		return false, err
 	}
+	if tx.unread {
+		switch {
+		case exists && f.end == capture.Delete:
+			exists = false // what is still in the log has made it anew
+		case !exists && (f.end == capture.Insert || f.end == capture.Update):
+			return false, nil // what is still in the log has deleted it
+		}
+	}
 	inTable := exists
-	row, _, found, err := tx.readShadow(f.t, f.key)
+	row, former, found, err := tx.readShadow(f.t, f.key)
 	if err != nil {
 		return false, err
 	}
@@ -157,6 +194,9 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 		}
 	}
 	document, err := tx.root(f.t, f.key, parents)
+	if err == nil {
+		err = tx.leaves(f, former, found, document, parents)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -175,6 +215,29 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 		}
 	}
 	return true, tx.writeShadow(f.t, f.key, row, document, tx.position())
+}
+
+// leaves sees to a row that belongs to another document than before.
+func (tx *transaction) leaves(f *folding, former reference, found bool, document reference, parents map[reference][]crdt.Value) error {
+	if f.t.parent == nil {
+		return nil
+	}
+	if !found { // settled: the log says where it was
+		before := parents[f.t.reference(f.key)]
+		if before == nil {
+			return nil
+		}
+		up, ok, err := tx.parentKey(f.t, before)
+		if err != nil || !ok {
+			return err
+		}
+		if former, err = tx.root(f.t.parent.table, up, parents); err != nil {
+			return err
+		}
+	} else if former == (reference{}) {
+		former = f.t.reference(f.key)
+	}
+	return tx.moves(former, document)
 }
 
 // touchBoth touches the document a row belongs to and, if it was moved, the one it left.

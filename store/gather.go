@@ -22,6 +22,7 @@ type loggedRow struct {
 	looked   bool       // a statement may have replaced the row, and has not yet been seen to
 	replaced bool       // the row was replaced: every column was written
 	born     bool       // the row was made anew
+	end      capture.Op // the last thing that happened
 }
 
 // columnSet is columns that were set, and when.
@@ -34,6 +35,7 @@ type columnSet struct {
 // add takes in one entry. An insert after a look is a REPLACE of the row that was there:
 // the same row, written whole. An insert without one made a new row.
 func (w *loggedRow) add(e capture.Entry, at hlc.Time) {
+	w.end = e.Op
 	switch e.Op {
 	case capture.Look:
 		w.looked = true

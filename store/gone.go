@@ -52,49 +52,79 @@ func (tx *transaction) gone(t *table, key crdt.Key, reborn bool) (image, error) 
 	if t.gone == "" {
 		return nil, nil
 	}
-	rows, ok := tx.deleted[t]
+	taken, ok := tx.deleted[t]
 	if !ok {
-		rows = map[crdt.Key]goneRow{}
-		err := tx.c.Rows("SELECT "+strings.Join(t.goneColumns(), ", ")+" FROM "+t.gone+" ORDER BY rowid", nil, func(values []crdt.Value) error {
-			m, stored := make(image, len(values)), make([]crdt.Value, len(t.Key))
-			for i, v := range values {
-				m[crdt.Column(t.numbers[i])] = v
-			}
-			for i, k := range t.Key {
-				stored[i] = values[k]
-			}
-			if key, err := t.CanonicalKey(stored); err == nil {
-				kept := rows[key]
-				if kept.first == nil {
-					kept.first = m
-				}
-				kept.last = m
-				rows[key] = kept
-			}
-			return nil
-		})
-		if err != nil {
+		var err error
+		if taken, err = tx.readGone(t); err != nil {
 			return nil, err
 		}
 		if tx.deleted == nil {
-			tx.deleted = map[*table]map[crdt.Key]goneRow{}
+			tx.deleted = map[*table]*goneRows{}
 		}
-		tx.deleted[t] = rows
+		tx.deleted[t] = taken
 	}
 	if reborn {
-		return rows[key].first, nil
+		return taken.rows[key].first, nil
 	}
-	return rows[key].last, nil
+	return taken.rows[key].last, nil
+}
+
+// readGone reads the deleted rows, or, of a log that is not being folded to its end, those that
+// belong to the entries which are: they were kept in the order of the entries, at most one for
+// each.
+func (tx *transaction) readGone(t *table) (*goneRows, error) {
+	taken, asked, limit := &goneRows{rows: map[crdt.Key]goneRow{}}, map[crdt.Key]int{}, -1
+	if tx.unread {
+		limit = len(tx.mayBeGone[t])
+		for _, key := range tx.mayBeGone[t] {
+			asked[key]++
+		}
+	}
+	err := tx.c.Rows("SELECT rowid, "+strings.Join(t.goneColumns(), ", ")+" FROM "+t.gone+" ORDER BY rowid LIMIT ?", []crdt.Value{integer(limit)}, func(values []crdt.Value) error {
+		rowid, values := values[0].Int(), values[1:]
+		m, stored := make(image, len(values)), make([]crdt.Value, len(t.Key))
+		for i, v := range values {
+			m[crdt.Column(t.numbers[i])] = v
+		}
+		for i, k := range t.Key {
+			stored[i] = values[k]
+		}
+		key, err := t.CanonicalKey(stored)
+		if err != nil || tx.unread && asked[key] == 0 {
+			return nil
+		}
+		asked[key]--
+		kept := taken.rows[key]
+		if kept.first == nil {
+			kept.first = m
+		}
+		kept.last = m
+		taken.rows[key], taken.ids = kept, append(taken.ids, rowid)
+		return nil
+	})
+	return taken, err
+}
+
+// goneRows are deleted rows by their keys, and where they were found.
+type goneRows struct {
+	rows map[crdt.Key]goneRow
+	ids  []int64
 }
 
 // goneRow is what a key held when it was first and last deleted since the last fold.
 type goneRow struct{ first, last image }
 
-// forgetGone empties what gone has read.
+// forgetGone removes what gone has read.
 func (tx *transaction) forgetGone() error {
-	for t, rows := range tx.deleted {
-		if len(rows) > 0 {
+	for t, taken := range tx.deleted {
+		if !tx.unread && len(taken.ids) > 0 {
 			if err := tx.c.Exec("DELETE FROM " + t.gone); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, id := range taken.ids {
+			if err := tx.c.Exec("DELETE FROM "+t.gone+" WHERE rowid=?", integer(id)); err != nil {
 				return err
 			}
 		}

@@ -60,6 +60,11 @@ CREATE TABLE ravno_token(
 CREATE TABLE ravno_displaced(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, tab INTEGER NOT NULL,
   change BLOB NOT NULL);
 
+-- Rows that were moved from one document to another, or deleted from one and made anew in
+-- another under the same key: others show both documents changed, or none.
+CREATE TABLE ravno_moved(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, former BLOB NOT NULL, document BLOB NOT NULL);
+CREATE INDEX ravno_moved_position ON ravno_moved(position);
+
 -- At the hub: who last changed which row of a document, and where in the hub's history.
 CREATE TABLE ravno_touch(document BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
   position INTEGER NOT NULL, dead INTEGER NOT NULL, before BLOB NOT NULL, -- values before, where known

@@ -191,6 +191,11 @@ func (tx *transaction) findCollisions(delta Delta, author causal.Site) error {
 	}
 	var found []collision
 	highest := map[*table]int64{} // the node's own keys: a fresh key must be none of them
+	for name, key := range delta.Highest {
+		if t := tx.cat.byName[strings.ToLower(name)]; t != nil && key < maxFreshKey {
+			highest[t] = key
+		}
+	}
 	err = delta.each(func(section *crdt.Section) error {
 		t := tx.cat.byName[strings.ToLower(section.Table)]
 		if t == nil || !t.renumbers || section.Journal {

@@ -30,12 +30,14 @@ type Clock func() time.Time
 // Store is one enrolled database file. Its methods are safe for concurrent use: writes take
 // turns on one connection, reads on another, each read in one snapshot.
 type Store struct {
-	path  string
-	clock Clock
+	path      string
+	clock     Clock
+	sliceRows int
 
-	writing sync.Mutex // guards writer, lax and writeCatalog
+	writing sync.Mutex // guards writer, lax, turn and writeCatalog
 	writer  *sqlite.Conn
 	lax     bool // the writer's commits may not be durable
+	turn    turn
 	// writeCatalog is the tables as last read, compared with the file's versions at the start
 	// of every transaction; each reader has its own.
 	writeCatalog *catalog
@@ -81,7 +83,7 @@ func Open(path string, clock Clock) (*Store, error) {
 	if err := checkFile(path, false); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, clock: clock}
+	s := &Store{path: path, clock: clock, sliceRows: SliceRows}
 	var err error
 	if s.writer, err = openWriter(path); err != nil {
 		return nil, explain(path, err)
@@ -217,12 +219,16 @@ type transaction struct {
 	hears      hlc.Time // and with this delta
 	renames    renames
 	collisions []collision
-	mending    bool                            // the fold is of what was mended
-	decided    map[reference]string            // documents whose conflict two sites have resolved at once, with its identifier
-	news       *news                           // what the delta did to rows that refer, or are referred to
-	clashed    []reference                     // documents that one side deleted and another edited
-	superseded []reference                     // rows with fresh keys that are gone at their maker
-	deleted    map[*table]map[crdt.Key]goneRow // rows the application deleted since the last fold
+	mending    bool                 // the fold is of what was mended
+	decided    map[reference]string // documents whose conflict two sites have resolved at once, with its identifier
+	news       *news                // what the delta did to rows that refer, or are referred to
+	clashed    []reference          // documents that one side deleted and another edited
+	superseded []reference          // rows with fresh keys that are gone at their maker
+	// While the log is folded.
+	folded    bool                  // there was something in it
+	unread    bool                  // it is not being folded to its end
+	mayBeGone map[*table][]crdt.Key // the keys of entries that may have taken a row away, in their order
+	deleted   map[*table]*goneRows  // rows the application deleted, as far as they were asked for
 	// What placing the held rows has to look at again.
 	holding     bool        // some row is held
 	heldChanged bool        // some row became held, or is held no more
@@ -295,7 +301,12 @@ func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
 var errNotMarksAlone = errors.New("there is more than marks to commit")
 
 func (s *Store) transact(f func(tx *transaction) error) error {
+	if wait := s.turn.wait(s.clock()); wait > 0 {
+		time.Sleep(wait)
+	}
+	var locked time.Time
 	err := s.writer.Transaction("IMMEDIATE", func() error {
+		locked = s.clock()
 		tx, err := s.begin()
 		if err != nil {
 			return err
@@ -303,11 +314,17 @@ func (s *Store) transact(f func(tx *transaction) error) error {
 		if err := f(tx); err != nil {
 			return err
 		}
+		if tx.folded {
+			s.turn.written = locked
+		}
 		if !tx.dirty {
 			return nil
 		}
 		return tx.state.write(tx.c)
 	})
+	if !locked.IsZero() {
+		s.turn.took(locked, s.clock())
+	}
 	if err != nil {
 		s.writeCatalog = nil // what was read in a transaction that is undone proves nothing
 		if sqlite.FailureOf(err) != sqlite.OtherFailure && sqlite.FailureOf(err) != sqlite.Constraint {
@@ -354,17 +371,18 @@ func (tx *transaction) readShadow(t *table, key crdt.Key) (row crdt.Row, documen
 	return row, document, sent.found, err
 }
 
-// Fold folds what the application has written since the last fold. It returns the number
-// of rows that changed, and touches nothing if there are none.
+// Fold folds what the application has written since the last fold, in slices if it is much. It
+// returns the number of rows that changed, and touches nothing if there are none.
 func (s *Store) Fold() (rows int, err error) {
 	waiting, err := s.logWaits()
-	if err != nil || !waiting {
-		return 0, err
+	for more := waiting; err == nil && more; {
+		err = s.write(func(tx *transaction) error {
+			var some int
+			some, more, err = tx.foldSlice(s.sliceRows)
+			rows += some
+			return err
+		})
 	}
-	err = s.write(func(tx *transaction) error {
-		rows, err = tx.fold()
-		return err
-	})
 	return rows, err
 }
 

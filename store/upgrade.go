@@ -22,6 +22,9 @@ var upgrades = []string{
 	CREATE INDEX ravno_conflict_open ON ravno_conflict(kind) WHERE revision>resolved;
 	ALTER TABLE ravno_peer ADD COLUMN heard INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE ravno_conflict ADD COLUMN undo TEXT NOT NULL DEFAULT '';`,
+	// 3: slices.
+	`CREATE TABLE ravno_moved(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, former BLOB NOT NULL, document BLOB NOT NULL);
+	CREATE INDEX ravno_moved_position ON ravno_moved(position);`,
 }
 
 // upgrade brings an older file's own tables up to this program's format, in one

@@ -42,7 +42,7 @@ func TestDatabasesOfFormat1AreOpenedForEver(t *testing.T) {
 	c.at("hub", "INSERT INTO sale VALUES('s4','new'); INSERT INTO line(sale,product,qty) VALUES('s4','p1',1)")
 	c.level()
 	c.expect("shop", "SELECT count(*), count(DISTINCT sale) FROM line", "3|3")
-	c.expect("hub", "SELECT format FROM ravno_state", "2")
+	c.expect("hub", "SELECT format FROM ravno_state", "3")
 	if all, err := c.hub.Conflicts(true); err != nil || all[len(all)-1].Kind != crdt.KeyCollision {
 		t.Errorf("%+v %v", all, err)
 	}

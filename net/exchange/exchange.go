@@ -6,7 +6,6 @@ package exchange
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -49,8 +48,8 @@ const CodeNoLink = "no_link"
 // Extract, Apply and Acked, which run beside the rest.
 type Ends struct {
 	Incarnation causal.Incarnation
-	// Extract emits everything the peer may not have above a position.
-	Extract func(from causal.Position, emit func(span store.Span, section *crdt.Section) error) (span store.Span, changes int, err error)
+	// Extract emits everything the peer may not have above a position, as store.Outgoing does.
+	Extract func(from causal.Position, emit func(slice store.Span, section *crdt.Section) error) (span store.Span, changes int, err error)
 	// SendsPositions: a batch without changes is worth sending, for its position.
 	SendsPositions bool
 	// Apply merges a delta; when it returns, it is durable. floor is as in session.Applied.
@@ -106,6 +105,9 @@ func Run(ctx context.Context, link *quiclink.Link, s *session.Session, first wir
 		if r.arrived != nil {
 			r.arrived.Close()
 		}
+		for _, b := range r.backlogs {
+			b.spool.Close()
+		}
 	}()
 	r.workers.Go(r.readControl)
 	r.workers.Go(r.readBatches)
@@ -126,7 +128,10 @@ type run struct {
 	events  chan func() []session.Action // from the workers; run in the loop
 	workers sync.WaitGroup
 	arrived *spool // the batch that arrived last
-	ended   *Ended
+	// backlogs are what was extracted and not sent yet: the last of them, if it is not out of
+	// date, and those whose workers have yet to end.
+	backlogs []*backlog
+	ended    *Ended
 }
 
 func (r *run) loop() {
@@ -187,7 +192,7 @@ func (r *run) do(actions []session.Action) {
 		case session.Send:
 			r.send(a.Message)
 		case session.Transmit:
-			r.workers.Go(func() { r.transmit(a.From) })
+			r.transmit(a)
 		case session.Apply:
 			batch := r.arrived
 			r.arrived = nil
@@ -330,11 +335,7 @@ func receive(stream io.Reader, batch *spool) (wire.BatchHeader, error) {
 	if _, err := io.Copy(batch, stream); err != nil {
 		return wire.BatchHeader{}, err
 	}
-	reader, err := batch.Reader()
-	if err != nil {
-		return wire.BatchHeader{}, err
-	}
-	return wire.NewBatchReader(reader).Header()
+	return wire.NewBatchReader(batch.reader()).Header()
 }
 
 func (r *run) apply(batch *spool, header wire.BatchHeader) {
@@ -364,13 +365,9 @@ func (r *run) apply(batch *spool, header wire.BatchHeader) {
 }
 
 func (r *run) applySpooled(batch *spool, header wire.BatchHeader) (causal.Seen, error) {
-	return r.ends.Apply(store.Delta{Span: store.Span{From: header.From, To: header.To, Seen: header.Seen},
+	return r.ends.Apply(store.Delta{Span: store.Span{From: header.From, To: header.To, Seen: header.Seen, Highest: header.Highest, Newest: header.Newest},
 		Open: func() (func() (*crdt.Section, error), error) {
-			reader, err := batch.Reader()
-			if err != nil {
-				return nil, err
-			}
-			sections := wire.NewBatchReader(reader)
+			sections := wire.NewBatchReader(batch.reader())
 			if _, err := sections.Header(); err != nil {
 				return nil, err
 			}
@@ -379,73 +376,4 @@ func (r *run) applySpooled(batch *spool, header wire.BatchHeader) (causal.Seen, 
 				return (*crdt.Section)(section), err
 			}, nil
 		}})
-}
-
-// transmit extracts everything above a position into a spool, so that the snapshot is
-// released at once, and then sends that.
-func (r *run) transmit(from causal.Position) {
-	batch := &spool{dir: r.ends.SpoolDir}
-	defer batch.Close()
-	span, changes, err := r.extract(batch, from)
-	to := span.To
-	send := changes > 0 || r.ends.SendsPositions && to > from
-	if err == nil {
-		// The session hears of it before the peer does: the answer may be quick.
-		if !r.post(func() []session.Action { return r.session.Transmitting(to, changes, send) }) || !send {
-			return
-		}
-		err = r.copyOut(batch)
-	}
-	if err == nil {
-		return
-	}
-	r.post(func() []session.Action {
-		code, text := TroubleOf(err)
-		if _, broken := errors.AsType[*quiclink.LinkError](err); broken {
-			r.cut(err)
-		}
-		r.end(session.Close{Code: code, Text: "sending a batch: " + text}, err)
-		return nil
-	})
-}
-
-func (r *run) extract(batch *spool, from causal.Position) (store.Span, int, error) {
-	writer := wire.NewBatchWriter(batch)
-	begun := false
-	begin := func(span store.Span) error {
-		if begun {
-			return nil
-		}
-		begun = true
-		return writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen, Incarnation: r.ends.Incarnation})
-	}
-	span, changes, err := r.ends.Extract(from, func(span store.Span, section *crdt.Section) error {
-		if err := begin(span); err != nil {
-			return err
-		}
-		return writer.Section((*wire.Section)(section))
-	})
-	if err == nil {
-		err = begin(span)
-	}
-	if err != nil {
-		return store.Span{}, 0, fmt.Errorf("extracting changes above position %d: %w", from, err)
-	}
-	return span, changes, writer.End()
-}
-
-func (r *run) copyOut(batch *spool) error {
-	reader, err := batch.Reader()
-	if err != nil {
-		return err
-	}
-	stream, err := r.link.OpenBatch(r.ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(stream, reader); err != nil {
-		stream.Cancel(1)
-		return err
-	}
-	return stream.Close()
 }

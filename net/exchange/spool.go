@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 )
 
 const (
@@ -19,13 +20,16 @@ const (
 
 var errSpoolLimit = errors.New("batch larger than 64 GiB")
 
-// spool holds one encoded batch between the network and the database: a database must not
-// be locked, nor a snapshot of it held, for as long as a slow line takes.
+// spool holds encoded batches between the network and the database: a database must not be
+// locked, nor a snapshot of it held, for as long as a slow line takes. What has been written may
+// be read while more is written; there is one writer.
 type spool struct {
-	dir    string
+	dir  string
+	size int64 // only its writer uses it
+
+	mutex  sync.Mutex // guards the fields, not the bytes: those never change
 	memory bytes.Buffer
 	file   *os.File
-	size   int64
 }
 
 // Write appends to the spool.
@@ -33,6 +37,8 @@ func (s *spool) Write(b []byte) (int, error) {
 	if s.size += int64(len(b)); s.size > spoolLimit {
 		return 0, errSpoolLimit
 	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
 	if s.file == nil && s.memory.Len()+len(b) <= spoolMemory {
 		return s.memory.Write(b)
 	}
@@ -55,19 +61,25 @@ func (s *spool) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Reader reads the spool from its beginning.
-func (s *spool) Reader() (io.Reader, error) {
-	if s.file == nil {
-		return bytes.NewReader(s.memory.Bytes()), nil
+// reader reads the spool from its beginning.
+func (s *spool) reader() io.Reader { return s.part(0, s.size) }
+
+// part reads some bytes that have been written, beginning at one of them.
+func (s *spool) part(from, size int64) io.Reader {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	kept := int64(s.memory.Len())
+	inMemory := s.memory.Bytes()[min(from, kept):min(from+size, kept)]
+	if from+size <= kept {
+		return bytes.NewReader(inMemory)
 	}
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("reading a spooled batch: %w", err)
-	}
-	return io.MultiReader(bytes.NewReader(s.memory.Bytes()), s.file), nil
+	return io.MultiReader(bytes.NewReader(inMemory), io.NewSectionReader(s.file, max(from-kept, 0), size-int64(len(inMemory))))
 }
 
 // Close gives the space back.
 func (s *spool) Close() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
 	if s.file != nil {
 		s.file.Close() // it has no name any more; there is nothing to lose
 	}

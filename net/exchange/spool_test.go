@@ -40,12 +40,18 @@ func TestABatchMovesToAFileAtTheBorderAndReadsBackWhole(t *testing.T) {
 				t.Errorf("on disk: %t, want %t", onDisk, c.onDisk)
 			}
 			for range 2 { // a header is read first, then the whole
-				reader, err := s.Reader()
-				must(t, err)
-				read, err := io.ReadAll(reader)
+				read, err := io.ReadAll(s.reader())
 				must(t, err)
 				if !bytes.Equal(read, written.Bytes()) {
 					t.Errorf("read %d bytes, wrote %d, or others", len(read), written.Len())
+				}
+			}
+			for from := 0; from <= written.Len(); from += spoolMemory / 3 { // a batch in the middle
+				size := min(spoolMemory/2, written.Len()-from)
+				read, err := io.ReadAll(s.part(int64(from), int64(size)))
+				must(t, err)
+				if !bytes.Equal(read, written.Bytes()[from:from+size]) {
+					t.Errorf("%d bytes from byte %d are others", size, from)
 				}
 			}
 			s.Close()

@@ -153,17 +153,28 @@ func (l *link) commit(e *end, batch *delivery) {
 func (l *link) transmit(e *end) {
 	from := *e.extracting
 	e.extracting = nil
-	batch := delivery{header: wire.BatchHeader{From: from, To: e.db.position}}
+	upTo := causal.Position(rapid.Uint64Range(uint64(from), uint64(e.db.position)).Draw(l.t, "slice up to"))
+	batch := delivery{header: wire.BatchHeader{From: from, To: upTo}}
+	more := false
 	for _, p := range e.db.work {
-		if p > from {
+		if p > from && p <= upTo {
 			batch.changes = append(batch.changes, p)
 		}
+		more = more || p > upTo
 	}
-	some := len(batch.changes) > 0 || e.sendsEmpty && batch.header.To > from
-	l.do(e, e.session.Transmitting(batch.header.To, len(batch.changes), some))
-	if !some {
+	if len(batch.changes) == 0 { // such a slice is not made: what it says the next one does, or the last
+		batch.header.To, more = e.db.position, false
+		for _, p := range e.db.work {
+			if p > from {
+				batch.changes = append(batch.changes, p)
+			}
+		}
+	}
+	if len(batch.changes) == 0 && (!e.sendsEmpty || batch.header.To == from) {
+		l.do(e, e.session.NothingToSend())
 		return
 	}
+	l.do(e, e.session.Transmitting(batch.header.To, len(batch.changes), more || e.sendsEmpty && batch.header.To < e.db.position))
 	peer := l.other(e)
 	if len(peer.batches) > 0 || peer.arrived != nil || peer.applying != nil {
 		l.t.Fatalf("%s has two batches under way", e.name)

@@ -74,9 +74,13 @@ type Action interface{ action() }
 // Send wants a message written to the control stream.
 type Send struct{ Message wire.Message }
 
-// Transmit wants everything above From extracted, Transmitting called, and then the batch
-// sent if there is one.
-type Transmit struct{ From causal.Position }
+// Transmit wants what is above From: Transmitting called, and then one batch sent if there is
+// one. Much is extracted at once and sent in several batches, one for each Transmit; Anew says
+// that what was extracted before is out of date.
+type Transmit struct {
+	From causal.Position
+	Anew bool
+}
 
 // Apply wants the batch that arrived last merged; then Applied or Failed is to be called.
 type Apply struct{ Header wire.BatchHeader }
@@ -172,9 +176,11 @@ type Session struct {
 	// Outgoing: what the peer has of us, and the one batch under way.
 	peerHas  causal.Position
 	changed  bool // there may be more to send
+	anew     bool // and it has to be extracted anew: the last batch was not taken as it was
 	inFlight bool
 	sentTo   causal.Position
 	sentN    int
+	more     bool // may follow it
 	repeats  int
 	repeated time.Time // when a batch was last not taken
 
@@ -183,6 +189,7 @@ type Session struct {
 	applying *wire.BatchHeader
 	askAgain time.Time         // when to ask for a batch again that could not be placed; zero: never
 	crossed  bool              // a batch was left until the peer has what is ours
+	told     bool              // and since then the peer has got some of it
 	early    *wire.BatchHeader // arrived before the greeting was over
 	floor    causal.Seen
 }
@@ -305,8 +312,9 @@ func (s *Session) next() []Action {
 	if s.phase != running || !s.changed || s.inFlight {
 		return nil
 	}
-	s.changed, s.inFlight = false, true
-	return []Action{Transmit{From: s.peerHas}}
+	transmit := Transmit{From: s.peerHas, Anew: s.anew}
+	s.changed, s.anew, s.inFlight = false, false, true
+	return []Action{transmit}
 }
 
 // LocalChanged says that there may be something new to send.
@@ -315,15 +323,21 @@ func (s *Session) LocalChanged() []Action {
 	return s.next()
 }
 
-// Transmitting says that a batch up to a position is about to be sent, or that there is
-// nothing to send (some false).
-func (s *Session) Transmitting(to causal.Position, changes int, some bool) []Action {
-	if !some {
-		s.inFlight = false
-		return s.next()
-	}
-	s.sentTo, s.sentN = to, changes
+// Transmitting says that a batch up to a position is about to be sent, and whether there may be
+// more after it.
+func (s *Session) Transmitting(to causal.Position, changes int, more bool) []Action {
+	s.sentTo, s.sentN, s.more = to, changes, more
+	s.changed = s.changed || more
 	return nil
+}
+
+// NothingToSend says that there was nothing to send.
+func (s *Session) NothingToSend() []Action {
+	s.inFlight, s.more = false, false
+	if s.told {
+		return s.askNow()
+	}
+	return s.next()
 }
 
 func (s *Session) acked(now time.Time, m wire.Ack) []Action {
@@ -334,10 +348,10 @@ func (s *Session) acked(now time.Time, m wire.Ack) []Action {
 	case m.Position == s.sentTo:
 		changes, s.repeats = s.sentN, 0
 	case m.Left && m.Position == s.peerHas:
-		s.changed = true // it was left on purpose, and is asked for again
+		s.changed, s.anew = true, true // it was left on purpose, and is asked for again
 	default:
 		// It began where the peer's knowledge does not end: go on from where it does.
-		s.changed = true
+		s.changed, s.anew = true, true
 		if now.Sub(s.repeated) > AskAgainAfter/2 {
 			s.repeats = 0 // asked for again, not refused again
 		}
@@ -347,7 +361,8 @@ func (s *Session) acked(now time.Time, m wire.Ack) []Action {
 		}
 	}
 	s.peerHas, s.inFlight, s.sentTo, s.sentN = m.Position, false, 0, 0
-	if s.crossed && changes > 0 {
+	s.told = s.told || s.crossed && changes > 0
+	if s.told && !s.more { // with more of ours to come it would only cross again
 		return append([]Action{Acked{Position: m.Position, Floor: m.Floor, Changes: changes}}, s.askNow()...)
 	}
 	return append([]Action{Acked{Position: m.Position, Floor: m.Floor, Changes: changes}}, s.next()...)
@@ -409,7 +424,7 @@ func (s *Session) Crossed(now time.Time) []Action {
 
 // askNow asks for the batch that was left.
 func (s *Session) askNow() []Action {
-	s.crossed, s.askAgain = false, time.Time{}
+	s.crossed, s.told, s.askAgain = false, false, time.Time{}
 	return append([]Action{Send{wire.Ack{Position: s.have, Floor: s.floor, Left: true}}}, s.next()...)
 }
 

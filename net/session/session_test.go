@@ -51,14 +51,14 @@ func welcome() wire.Welcome {
 func linkedHub() *session.Session {
 	s := hubEnd()
 	s.Receive(start, hello())
-	s.Transmitting(0, 0, false)
+	s.NothingToSend()
 	return s
 }
 
 func linkedNode() *session.Session {
 	s := nodeEnd()
 	s.Receive(start, welcome())
-	s.Transmitting(0, 0, false)
+	s.NothingToSend()
 	return s
 }
 
@@ -158,29 +158,41 @@ func TestOneBatchAtATimeGoesOut(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome()) // wants everything above 5
 	want(t, node.LocalChanged())   // being extracted
-	node.Transmitting(7, 2, true)
+	node.Transmitting(7, 2, false)
 	want(t, node.LocalChanged()) // under way
 	want(t, node.Receive(start, wire.Ack{Position: 7, Floor: 3}),
 		session.Acked{Position: 7, Floor: 3, Changes: 2},
 		session.Transmit{From: 7}) // what changed meanwhile
-	want(t, node.Transmitting(0, 0, false)) // nothing after all
+	want(t, node.NothingToSend()) // nothing after all
 	want(t, node.LocalChanged(), session.Transmit{From: 7})
+}
+
+func TestABacklogGoesOutInOneBatchAfterAnother(t *testing.T) {
+	node := nodeEnd()
+	node.Receive(start, welcome()) // wants everything above 5
+	node.Transmitting(7, 2, true)
+	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 2}, session.Transmit{From: 7})
+	node.Transmitting(9, 1, true)
+	// The peer left it where it is: what follows was extracted without what the peer waits for.
+	want(t, node.Receive(start, wire.Ack{Position: 7, Left: true}), session.Acked{Position: 7}, session.Transmit{From: 7, Anew: true})
+	node.Transmitting(9, 1, false)
+	want(t, node.Receive(start, wire.Ack{Position: 9}), session.Acked{Position: 9, Changes: 1})
 }
 
 func TestAChangeDuringAnExtractionThatFoundNothingIsNotForgotten(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome())
 	want(t, node.LocalChanged())
-	want(t, node.Transmitting(0, 0, false), session.Transmit{From: 5})
-	want(t, node.Transmitting(0, 0, false))
+	want(t, node.NothingToSend(), session.Transmit{From: 5})
+	want(t, node.NothingToSend())
 }
 
 func TestAnAckOfAnotherPositionMakesTheSenderGoOnFromThere(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome())
-	node.Transmitting(7, 2, true)
-	want(t, node.Receive(start, wire.Ack{Position: 6}), session.Acked{Position: 6}, session.Transmit{From: 6})
-	node.Transmitting(7, 1, true)
+	node.Transmitting(7, 2, false)
+	want(t, node.Receive(start, wire.Ack{Position: 6}), session.Acked{Position: 6}, session.Transmit{From: 6, Anew: true})
+	node.Transmitting(7, 1, false)
 	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 1})
 }
 
@@ -188,19 +200,19 @@ func TestEndsThatKeepDisagreeingGiveTheLinkUp(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome())
 	for range 3 {
-		node.Transmitting(7, 2, true)
-		want(t, node.Receive(start, wire.Ack{Position: 5}), session.Acked{Position: 5}, session.Transmit{From: 5})
+		node.Transmitting(7, 2, false)
+		want(t, node.Receive(start, wire.Ack{Position: 5}), session.Acked{Position: 5}, session.Transmit{From: 5, Anew: true})
 	}
-	node.Transmitting(7, 2, true)
+	node.Transmitting(7, 2, false)
 	wantRefusal(t, node.Receive(start, wire.Ack{Position: 5}), session.CodeProtocol, "sent up to position 7, the peer says 5")
 
 	// An agreement in between begins the count anew.
 	node = nodeEnd()
 	node.Receive(start, welcome())
 	for position := causal.Position(6); position < 20; position++ {
-		node.Transmitting(position, 1, true)
+		node.Transmitting(position, 1, false)
 		node.Receive(start, wire.Ack{Position: 5})
-		node.Transmitting(position, 1, true)
+		node.Transmitting(position, 1, false)
 		node.Receive(start, wire.Ack{Position: position})
 		node.LocalChanged()
 	}
@@ -214,7 +226,7 @@ func TestAnAckThatAnswersNothingDoesNoHarm(t *testing.T) {
 	want(t, node.Receive(start, wire.Ack{Position: 2})) // nothing is under way
 	want(t, node.LocalChanged(), session.Transmit{From: 5})
 	want(t, node.Receive(start, wire.Ack{Position: 3})) // extracted, not sent yet
-	node.Transmitting(7, 2, true)
+	node.Transmitting(7, 2, false)
 	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 2})
 	want(t, node.Receive(start, wire.Ack{Position: 7})) // twice
 	want(t, node.LocalChanged(), session.Transmit{From: 7})
@@ -236,7 +248,7 @@ func TestPingsGoOutEveryTwoSecondsAndNotBeforeTheGreeting(t *testing.T) {
 	node := nodeEnd()
 	want(t, node.Tick(after(3*time.Second), wire.Ping{}))
 	node.Receive(after(3*time.Second), welcome())
-	node.Transmitting(0, 0, false)
+	node.NothingToSend()
 	var at []time.Duration
 	for d := 3 * time.Second; d <= 10*time.Second; d += time.Second / 2 {
 		for _, a := range node.Tick(after(d), wire.Ping{PendingOut: 7}) {
@@ -296,7 +308,7 @@ func TestNothingIsSaidAfterTheEnd(t *testing.T) {
 		"refused while a batch is sent": func() *session.Session {
 			s := linkedHub()
 			s.LocalChanged()
-			s.Transmitting(60, 1, true)
+			s.Transmitting(60, 1, false)
 			s.Refuse(session.CodeRevoked, "removed", "")
 			return s
 		},
@@ -310,7 +322,7 @@ func TestNothingIsSaidAfterTheEnd(t *testing.T) {
 		"applied":        func(s *session.Session) []session.Action { return s.Applied(0) },
 		"outdated":       func(s *session.Session) []session.Action { return s.Outdated(6) },
 		"failed":         func(s *session.Session) []session.Action { return s.Failed("error", "x", "") },
-		"nothing to say": func(s *session.Session) []session.Action { return s.Transmitting(0, 0, false) },
+		"nothing to say": func(s *session.Session) []session.Action { return s.NothingToSend() },
 		"refused again":  func(s *session.Session) []session.Action { return s.Refuse("error", "x", "") },
 	}
 	for how, end := range ended {
@@ -346,18 +358,18 @@ func TestCodesKeepTheirMeaningAsNumbers(t *testing.T) {
 func TestABatchThatCrossedIsAskedForAgainOnceThePeerHasOurs(t *testing.T) {
 	node := linkedNode()
 	node.LocalChanged()
-	node.Transmitting(7, 2, true)
+	node.Transmitting(7, 2, false)
 	header := wire.BatchHeader{From: 40, To: 43}
 	want(t, node.BatchArrived(header), session.Apply{Header: header})
 	want(t, node.Crossed(start)) // ours is under way
 	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 2},
 		session.Send{Message: wire.Ack{Position: 40, Floor: 38, Left: true}}, session.Transmit{From: 7})
-	node.Transmitting(0, 0, false)
+	node.NothingToSend()
 	want(t, node.BatchArrived(header), session.Apply{Header: header})
 
 	// With nothing of ours under way, it is asked for again a little later.
 	want(t, node.Crossed(start), session.Transmit{From: 7})
-	want(t, node.Transmitting(0, 0, false))
+	want(t, node.NothingToSend())
 	want(t, node.Tick(start.Add(time.Second), wire.Ping{}), session.Send{Message: wire.Ack{Position: 40, Floor: 38, Left: true}})
 }
 
@@ -365,7 +377,7 @@ func TestABatchLeftOnPurposeIsNoDisagreement(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome())
 	for range 10 {
-		node.Transmitting(7, 2, true)
-		want(t, node.Receive(start, wire.Ack{Position: 5, Left: true}), session.Acked{Position: 5}, session.Transmit{From: 5})
+		node.Transmitting(7, 2, false)
+		want(t, node.Receive(start, wire.Ack{Position: 5, Left: true}), session.Acked{Position: 5}, session.Transmit{From: 5, Anew: true})
 	}
 }

@@ -119,6 +119,7 @@ type chain struct {
 	net    *simlink.Network
 	sites  []*site // the hub first
 	strays []stray // batches that were copied on their way
+	slices int     // how many rows are folded and sent at a time; 0: as many as usual
 }
 
 type site struct {
@@ -216,6 +217,9 @@ func (c *chain) run(s *site) {
 	c.must(err)
 	db, err := store.Open(s.db, c.clock(s))
 	c.must(err)
+	if c.slices > 0 {
+		db.SetSliceRows(c.slices)
+	}
 	own, err := identity.Load(s.db + ".ravno")
 	c.must(err)
 	endpoint := quiclink.NewEndpoint(socket)

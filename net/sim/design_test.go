@@ -142,8 +142,8 @@ func (d *design) receipts(m *maker) {
 func (d *design) receiptsAreWhole() {
 	d.sql("CREATE INDEX receipt_line_receipt ON receipt_line(receipt);")
 	d.always = append(d.always,
-		question{"SELECT count(*) FROM receipt WHERE lines<>(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id)", "0"},
-		question{"SELECT count(*) FROM receipt_line WHERE receipt NOT IN (SELECT id FROM receipt)", "0"})
+		question{"SELECT count(*) FROM receipt WHERE lines<>(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id)", "0", false},
+		question{"SELECT count(*) FROM receipt_line WHERE receipt NOT IN (SELECT id FROM receipt)", "0", false})
 }
 
 // receiptsShrink take lines from a receipt, and whole receipts away.
@@ -200,7 +200,7 @@ func (d *design) tills(m *maker) {
 	for _, site := range siteNames {
 		d.sql("INSERT INTO till VALUES('%s',500); INSERT INTO %s VALUES('%s b',500);", site, second, site)
 	}
-	d.always = append(d.always, question{"SELECT (SELECT sum(cash) FROM till)+coalesce((SELECT sum(cash) FROM safe), 0)", fmt.Sprint(1000 * len(siteNames))})
+	d.always = append(d.always, question{"SELECT (SELECT sum(cash) FROM till)+coalesce((SELECT sum(cash) FROM safe), 0)", fmt.Sprint(1000 * len(siteNames)), true})
 	d.often(4, func(m *maker) string {
 		sum := 1 + m.IntN(9)
 		return fmt.Sprintf("UPDATE till SET cash=cash-%d WHERE id='%s'; UPDATE %s SET cash=cash+%d WHERE id='%s b'", sum, m.site, second, sum, m.site)

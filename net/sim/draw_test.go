@@ -12,6 +12,12 @@ func drawScenario(d *design, seed uint64) scenario {
 	rng := rand.New(rand.NewPCG(seed, seed))
 	sc := scenario{about: []string{fmt.Sprintf("Drawn with seed %d.", seed)}, sites: siteNames[:3+rng.IntN(2)],
 		schema: d.schema, settings: d.settings, always: d.always}
+	if rng.IntN(3) == 0 {
+		// What is more than a slice comes in several, each of whole documents; a transaction over
+		// several documents may be cut in two.
+		sc.slices = 1 + rng.IntN(12)
+		sc.always = slices.DeleteFunc(slices.Clone(sc.always), func(q question) bool { return q.overDocuments })
+	}
 	c := &course{Rand: rng, design: d, sites: slices.Clone(sc.sites), cut: map[string]bool{}}
 	for _, site := range sc.sites[1:] {
 		if rng.IntN(4) == 0 {

@@ -52,7 +52,8 @@ func TestWhatAScenarioSaysIsReadBackTheSame(t *testing.T) {
 			schema: []string{"CREATE TABLE a(b);", "\tINSERT INTO a VALUES('# no comment');"},
 			settings: []store.Setting{{Table: "a", Class: store.Synced, Document: "b", Counters: []string{"c", "d"}},
 				{Table: "h", Class: store.Journal}},
-			always: []question{{"SELECT a = b FROM c", "0"}},
+			always: []question{{"SELECT a = b FROM c", "0", false}},
+			slices: rapid.IntRange(0, 9).Draw(t, "slices"),
 			steps:  rapid.SliceOf(anyStep(sites)).Draw(t, "steps")}
 		if len(want.steps) == 0 {
 			want.steps = nil

@@ -19,11 +19,15 @@ type scenario struct {
 	schema   []string // SQL, line by line
 	settings []store.Setting
 	always   []question // what every reader at every site must find at any moment
+	slices   int        // how many rows are folded and sent at a time; 0: as many as usual
 	steps    []step
 }
 
 // question is a query and its answer: columns joined by "|", rows by ", ".
-type question struct{ sql, answer string }
+type question struct {
+	sql, answer   string
+	overDocuments bool // it is about more than one document; only where it is drawn
+}
 
 // step is one thing that happens. Which fields count depends on do; see stepForms.
 type step struct {
@@ -108,6 +112,9 @@ func (sc scenario) String() string {
 	for _, q := range sc.always {
 		fmt.Fprintf(&b, "always %s = %s\n", q.sql, q.answer)
 	}
+	if sc.slices > 0 {
+		fmt.Fprintln(&b, "slices", sc.slices)
+	}
 	for _, s := range sc.steps {
 		fmt.Fprintln(&b, s)
 	}
@@ -155,7 +162,7 @@ func parseScenario(text string) (sc scenario, err error) {
 	return sc, sc.check()
 }
 
-func (sc *scenario) parseLine(line string) error {
+func (sc *scenario) parseLine(line string) (err error) {
 	word, rest, _ := strings.Cut(line, " ")
 	switch {
 	case line == "":
@@ -172,12 +179,15 @@ func (sc *scenario) parseLine(line string) error {
 		s, err := parseSetting(strings.Fields(rest))
 		sc.settings = append(sc.settings, s)
 		return err
+	case word == "slices":
+		sc.slices, err = strconv.Atoi(rest)
+		return err
 	case word == "always":
 		sql, answer, ok := cutLast(rest, " = ")
 		if !ok {
 			return fmt.Errorf(`want: always QUERY = ANSWER`)
 		}
-		sc.always = append(sc.always, question{sql, answer})
+		sc.always = append(sc.always, question{sql: sql, answer: answer})
 		return nil
 	}
 	s, err := parseStep(word, rest)

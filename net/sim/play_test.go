@@ -128,6 +128,7 @@ func play(t *testing.T, tpl *template, sc scenario) (f figures, v *verdict) {
 // begin starts the chain; the clocks that the first steps set are wrong from the start.
 func (r *trial) begin(tpl *template) {
 	r.chain = tpl.copy(r, r.dir, len(r.scenario.sites))
+	r.slices = r.scenario.slices
 	for i, s := range r.sites {
 		r.equip(s)
 		if i == 0 {

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
+	"slices"
 
 	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
 )
 
 // BatchHeader opens a batch: what it brings the receiver from, and to.
@@ -17,6 +20,13 @@ type BatchHeader struct {
 	// Seen is the receiver's position which the sender had applied when it extracted the
 	// batch: what it says of any row, it says knowing the receiver's work up to there.
 	Seen causal.Position
+	// Highest are the highest keys, by table, of the rows that this batch and those after it
+	// bring, where an integer is the key: one that the receiver is to make must be none of them.
+	// It is nil, and Newest zero, in a batch that is everything there was.
+	Highest map[string]int64
+	// Newest is the time of the newest birth at the sender up to To. Without it, it is the newest
+	// time in the batch; but one of several has a document whole, with what is newer of it.
+	Newest hlc.Time
 }
 
 // batchEnd closes a batch and lets the receiver know that it has all of it.
@@ -66,11 +76,24 @@ func (b *BatchWriter) Header(h BatchHeader) error {
 		return err
 	}
 	b.enc.begin(MaxControl)
-	b.enc.array(4)
+	several := len(h.Highest) > 0 || h.Newest > 0
+	fields := 4
+	if several {
+		fields += 2
+	}
+	b.enc.array(fields)
 	b.enc.uint(uint64(h.From))
 	b.enc.uint(uint64(h.To))
 	b.enc.bytes(h.Incarnation[:])
 	b.enc.uint(uint64(h.Seen))
+	if several {
+		b.enc.array(2 * len(h.Highest))
+		for _, table := range slices.Sorted(maps.Keys(h.Highest)) {
+			b.enc.text(table)
+			b.enc.int(h.Highest[table])
+		}
+		b.enc.uint(uint64(h.Newest))
+	}
 	frame, err := b.enc.finish(KindBatchHeader)
 	if err != nil {
 		return fmt.Errorf("writing the header of a batch: %w", err)
@@ -215,6 +238,10 @@ func (b *BatchReader) readHeader() error {
 		To:          b.dec.position("to"),
 		Incarnation: b.dec.incarnation("incarnation"),
 		Seen:        b.dec.position("seen"),
+	}
+	if more >= 2 {
+		h.Highest, h.Newest = b.dec.highest(), hlc.Time(b.dec.uint("newest"))
+		more -= 2
 	}
 	b.dec.rest(more)
 	if err := b.dec.finish(); err != nil {

@@ -320,6 +320,27 @@ func (d *decoder) runs(what string, n int, run func(from, to int)) {
 	}
 }
 
+// highest reads pairs of a table and a key.
+func (d *decoder) highest() map[string]int64 {
+	const what = "highest"
+	n := d.array(what, 2*MaxTables)
+	if d.err == nil && n%2 != 0 {
+		d.fail(what, "%d elements are no pairs", n)
+	}
+	var keys map[string]int64
+	for i := 0; i < n && d.err == nil; i += 2 {
+		table, key := d.text("table"), d.int("key")
+		if _, twice := keys[table]; d.err == nil && (table == "" || twice) {
+			d.fail(what, "table %q is there twice, or has no name", table)
+		}
+		if keys == nil {
+			keys = map[string]int64{}
+		}
+		keys[table] = key
+	}
+	return keys
+}
+
 // names reads an array of distinct, non-empty names.
 func (d *decoder) names(what string, least int) []string {
 	n := d.array(what, MaxColumns)

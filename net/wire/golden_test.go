@@ -77,8 +77,8 @@ func expectBatch(t *testing.T, stream []byte, header BatchHeader, sections []*Se
 	if err != io.EOF {
 		t.Fatalf("the batch ends with %v", err)
 	}
-	if h != header {
-		t.Errorf("header %+v instead of %+v", h, header)
+	if diff := cmp.Diff(header, h); diff != "" {
+		t.Errorf("the header reads differently (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(sections, got, exactly); diff != "" {
 		t.Errorf("the batch reads differently (-want +got):\n%s", diff)

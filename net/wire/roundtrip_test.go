@@ -128,7 +128,9 @@ func TestABatchReadIsTheBatchWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		header := BatchHeader{
 			From: anyPosition.Draw(t, "from"), To: anyPosition.Draw(t, "to"), Incarnation: incarnation(rapid.Byte().Draw(t, "incarnation")),
-			Seen: anyPosition.Draw(t, "seen by the sender"),
+			Seen:    anyPosition.Draw(t, "seen by the sender"),
+			Highest: rapid.OneOf(rapid.Just[map[string]int64](nil), rapid.MapOfN(rapid.StringN(1, 9, -1), rapid.Int64(), 1, 3)).Draw(t, "highest"),
+			Newest:  hlc.Time(rapid.SampledFrom([]uint64{0, 0, 7, 1 << 62}).Draw(t, "newest")),
 		}
 		var stream bytes.Buffer
 		writer.Reset(&stream)
@@ -143,7 +145,7 @@ func TestABatchReadIsTheBatchWritten(t *testing.T) {
 		reader.Reset(&stream)
 		got, err := reader.Header()
 		must(t, err)
-		if got != header {
+		if !cmp.Equal(got, header) {
 			t.Fatalf("header %+v instead of %+v", got, header)
 		}
 		for _, want := range sections {

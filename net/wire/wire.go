@@ -41,6 +41,9 @@ const (
 	// of memory: a row with a hundred counters, in each of which a thousand sites have
 	// counted, is still far below it.
 	MaxSectionParts = 1 << 18
+	// MaxTables bounds the tables of which a batch says something beside its sections: more than
+	// any schema has.
+	MaxTables = 10_000
 	// MaxColumns bounds the columns of a section: SQLite's default limit for a table.
 	MaxColumns = 2000
 	// MaxData is the largest Data a snapshot is cut into, in bytes; it leaves room for

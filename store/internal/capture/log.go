@@ -116,10 +116,40 @@ func ensureLog(c *sqlite.Conn, need Width) error {
 	return nil
 }
 
-// Read calls each with every entry whose id is above after, in order. widths are those of
-// the captured tables by number; an entry of any other table comes with all its columns.
-// An error from each ends the reading and is returned.
-func Read(c *sqlite.Conn, after int64, widths map[int64]Width, each func(Entry) error) error {
+// Slice says up to which entry to read if one reads no more than limit of those above after: an
+// id, and whether there are more above it. A slice ends where the clock moved most between two
+// entries, among the last half of the limit, because that is where a transaction is least
+// likely to be cut in two; never between looking for the rows a statement replaces and what it
+// put in their place.
+func Slice(c *sqlite.Conn, after int64, limit int) (upTo int64, more bool, err error) {
+	last, err := c.Int("SELECT max(id) FROM main." + logTable)
+	if err != nil || last-after <= int64(limit) {
+		return last, false, err
+	}
+	read, before, widest := 0, Entry{}, int64(-1)
+	err = c.Rows("SELECT id, m, ms FROM main."+logTable+" WHERE id > ? ORDER BY id LIMIT ?",
+		[]crdt.Value{crdt.IntegerValue(after), crdt.IntegerValue(int64(limit) + 1)}, func(row []crdt.Value) error {
+			e := Entry{ID: row[0].Int(), Millis: row[2].Int()}
+			if err := e.meaning(row[1]); err != nil {
+				return fmt.Errorf("capture: %s, log entry %d: %w", c.Path(), e.ID, err)
+			}
+			if gap := max(e.Millis-before.Millis, 0); read > limit/2 && before.Op != Look && gap >= widest {
+				upTo, widest = before.ID, gap
+			}
+			read++
+			before = e
+			return nil
+		})
+	if err != nil || read <= limit || upTo == 0 {
+		return last, false, err // few, or one statement that replaces more rows than that
+	}
+	return upTo, true, nil
+}
+
+// Read calls each with every entry whose id is above after and not above upTo, in order.
+// widths are those of the captured tables by number; an entry of any other table comes with
+// all its columns. An error from each ends the reading and is returned.
+func Read(c *sqlite.Conn, after, upTo int64, widths map[int64]Width, each func(Entry) error) error {
 	wide, err := logWidth(c)
 	if err != nil {
 		return err
@@ -130,8 +160,8 @@ func Read(c *sqlite.Conn, after int64, widths map[int64]Width, each func(Entry) 
 		}
 	}
 	const fixed = 4 // id, t, m, ms
-	return c.Rows("SELECT id, t, m, ms"+wide.columns("")+" FROM main."+logTable+" WHERE id > ? ORDER BY id",
-		[]crdt.Value{crdt.IntegerValue(after)}, func(row []crdt.Value) error {
+	return c.Rows("SELECT id, t, m, ms"+wide.columns("")+" FROM main."+logTable+" WHERE id > ? AND id <= ? ORDER BY id",
+		[]crdt.Value{crdt.IntegerValue(after), crdt.IntegerValue(upTo)}, func(row []crdt.Value) error {
 			e := Entry{ID: row[0].Int(), Table: row[1].Int(), Millis: row[3].Int()}
 			if err := e.meaning(row[2]); err != nil {
 				return fmt.Errorf("capture: %s, log entry %d: %w", c.Path(), e.ID, err)

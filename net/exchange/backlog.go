@@ -1,0 +1,216 @@
+package exchange
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/net/quiclink"
+	"ravno/net/session"
+	"ravno/net/wire"
+	"ravno/store"
+)
+
+// backlog is what one extraction yields: batches, one after the other in one spool, so that the
+// snapshot they are read in is released as soon as they are read. They are sent one by one, the
+// first while the others are being extracted. Only its fields spool and left are shared with the
+// worker that extracts.
+type backlog struct {
+	spool *spool
+	left  atomic.Bool // it is out of date: nobody wants the rest
+
+	next    causal.Position // where the batch begins that is to be sent next
+	ready   []outgoing
+	several bool // it is more than one batch: what has changed since it was begun is not in it
+	wanted  bool // the session waits for one
+	workers int  // that use the spool
+}
+
+// outgoing is one batch in a spool.
+type outgoing struct {
+	span    store.Span
+	changes int
+	last    bool  // of its backlog
+	from    int64 // in the spool, in bytes
+	size    int64
+}
+
+var errLeft = errors.New("this backlog is out of date")
+
+// transmit sends the next batch of the backlog there is, or else extracts one.
+func (r *run) transmit(want session.Transmit) {
+	b := r.backlog()
+	if b != nil && (want.Anew || b.next != want.From) {
+		b.left.Store(true)
+		b.ready = nil
+		r.release(b)
+		b = nil
+	}
+	if b == nil {
+		b = &backlog{spool: &spool{dir: r.ends.SpoolDir}, next: want.From, workers: 1}
+		r.backlogs = append(r.backlogs, b)
+		r.workers.Go(func() { r.extract(b, want.From) })
+	}
+	b.wanted = true
+	r.sendNext(b)
+}
+
+// backlog is the one that is being sent; nil if there is none.
+func (r *run) backlog() *backlog {
+	if last := len(r.backlogs) - 1; last >= 0 && !r.backlogs[last].left.Load() {
+		return r.backlogs[last]
+	}
+	return nil
+}
+
+// sendNext sends the next batch if there is one and it is wanted.
+func (r *run) sendNext(b *backlog) {
+	if !b.wanted || len(b.ready) == 0 {
+		return
+	}
+	batch := b.ready[0]
+	b.ready, b.wanted, b.next = b.ready[1:], false, batch.span.To
+	if batch.last {
+		b.left.Store(true) // whatever is wanted next is newer
+	}
+	if batch.changes == 0 && (!r.ends.SendsPositions || batch.span.To == batch.span.From) {
+		r.release(b)
+		r.do(r.session.NothingToSend())
+		return
+	}
+	// The session hears of it before the peer does: the answer may be quick.
+	r.do(r.session.Transmitting(batch.span.To, batch.changes, b.several))
+	b.workers++
+	r.workers.Go(func() {
+		err := r.copyOut(b.spool, batch)
+		r.post(func() []session.Action {
+			if b.workers--; err != nil {
+				r.unsent(err)
+			}
+			r.release(b)
+			return nil
+		})
+	})
+}
+
+// release gives the space of a backlog back that nobody uses any more.
+func (r *run) release(b *backlog) {
+	if !b.left.Load() || b.workers > 0 {
+		return
+	}
+	b.spool.Close()
+	for i, other := range r.backlogs {
+		if other == b {
+			r.backlogs = append(r.backlogs[:i:i], r.backlogs[i+1:]...)
+			return
+		}
+	}
+}
+
+// unsent ends the link because a batch could not be extracted or sent.
+func (r *run) unsent(err error) {
+	code, text := TroubleOf(err)
+	if _, broken := errors.AsType[*quiclink.LinkError](err); broken {
+		r.cut(err)
+	}
+	r.end(session.Close{Code: code, Text: "sending a batch: " + text}, err)
+}
+
+// extract fills a backlog, and hands on each batch as soon as it is whole.
+func (r *run) extract(b *backlog, from causal.Position) {
+	w := &batches{run: r, backlog: b, writer: wire.NewBatchWriter(b.spool)}
+	span, _, err := r.ends.Extract(from, w.section)
+	if err == nil {
+		err = w.end(span)
+	}
+	r.post(func() []session.Action {
+		if b.workers--; err != nil && !errors.Is(err, errLeft) {
+			r.unsent(fmt.Errorf("extracting changes above position %d: %w", from, err))
+		}
+		r.release(b)
+		return nil
+	})
+}
+
+// batches writes an extraction's slices as batches.
+type batches struct {
+	*run
+	backlog *backlog
+	writer  *wire.BatchWriter
+	batch   outgoing
+	begun   bool
+}
+
+func (w *batches) begin(span store.Span) error {
+	w.batch, w.begun = outgoing{span: span, from: w.backlog.spool.size}, true
+	w.writer.Reset(w.backlog.spool)
+	return w.writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen, Incarnation: w.ends.Incarnation, Highest: span.Highest, Newest: span.Newest})
+}
+
+func (w *batches) section(slice store.Span, section *crdt.Section) error {
+	if w.backlog.left.Load() || w.ctx.Err() != nil {
+		return errLeft
+	}
+	if w.begun && slice.From != w.batch.span.From {
+		if err := w.finish(); err != nil {
+			return err
+		}
+	}
+	if !w.begun {
+		if err := w.begin(slice); err != nil {
+			return err
+		}
+	}
+	w.batch.changes += len(section.Changes)
+	return w.writer.Section((*wire.Section)(section))
+}
+
+// end finishes the last batch, which covers everything up to the end of the extraction.
+func (w *batches) end(span store.Span) error {
+	if w.begun && w.batch.span.To < span.To && w.ends.SendsPositions { // the last slices were empty
+		span.From = w.batch.span.To
+		if err := w.finish(); err != nil {
+			return err
+		}
+	}
+	if !w.begun {
+		if err := w.begin(span); err != nil {
+			return err
+		}
+	}
+	w.batch.last = true
+	return w.finish()
+}
+
+func (w *batches) finish() error {
+	if err := w.writer.End(); err != nil {
+		return err
+	}
+	w.batch.size, w.begun = w.backlog.spool.size-w.batch.from, false
+	b, batch := w.backlog, w.batch
+	if !w.post(func() []session.Action {
+		if !b.left.Load() {
+			b.ready, b.several = append(b.ready, batch), b.several || !batch.last
+			w.sendNext(b)
+		}
+		return nil
+	}) {
+		return errLeft
+	}
+	return nil
+}
+
+func (r *run) copyOut(s *spool, batch outgoing) error {
+	stream, err := r.link.OpenBatch(r.ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(stream, s.part(batch.from, batch.size)); err != nil {
+		stream.Cancel(1)
+		return err
+	}
+	return stream.Close()
+}

@@ -1,0 +1,217 @@
+package store
+
+import (
+	"cmp"
+	"hash/maphash"
+	"maps"
+	"slices"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
+	"ravno/store/internal/shadow"
+)
+
+// plan says in which slice which row of a large delta is sent. Slices are cut between positions,
+// and each has everything that has a version up to its end: so its receiver can truly say to
+// have seen all of that. A row, or a document, goes whole with its oldest version.
+type plan struct {
+	slices []planned
+	strays map[*table][]stray // by first
+	// highest are the highest keys of what is sent, by table, where the receiver may give fresh ones.
+	highest map[string]int64
+
+	seed maphash.Seed
+	// first is the oldest version's position, of the documents with several rows, by their hash:
+	// two that collide go together, which is no harm.
+	first map[uint64]causal.Position
+}
+
+// planned is one slice: where it ends, and the time of the newest birth up to there.
+type planned struct {
+	to     causal.Position
+	newest hlc.Time
+}
+
+// stray is a row that is sent in an earlier slice than its newest version belongs to.
+type stray struct {
+	first causal.Position
+	key   crdt.Value // as the shadow table stores it
+}
+
+// pending is a row that has something for the receiver.
+type pendingRow struct {
+	key, document    crdt.Value // as the shadow table stores them
+	oldest, position causal.Position
+	birth            crdt.Version
+}
+
+func (p *plan) document(t *table, key, document crdt.Value) uint64 {
+	if document.Kind() == crdt.Null {
+		document = t.reference(t.keyOf(key)).encode()
+	}
+	return maphash.String(p.seed, document.Bytes())
+}
+
+// firstOf is the position of the slice that a row goes in, given its own oldest version's.
+func (p *plan) firstOf(t *table, key, document crdt.Value, oldest causal.Position) causal.Position {
+	if t.alone {
+		return oldest
+	}
+	return min(oldest, p.first[p.document(t, key, document)])
+}
+
+// makePlan goes through everything there is to send and plans the slices.
+func (x *extraction) makePlan(to causal.Position, limit int) (*plan, error) {
+	p := &plan{seed: maphash.MakeSeed(), first: map[uint64]causal.Position{}, strays: map[*table][]stray{}, highest: map[string]int64{}}
+	err := x.eachPending(func(t *table) bool { return !t.alone }, func(t *table, row pendingRow) {
+		d := p.document(t, row.key, row.document)
+		if known, ok := p.first[d]; !ok || row.oldest < known {
+			p.first[d] = row.oldest
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := x.joinMoved(p); err != nil {
+		return nil, err
+	}
+	at := map[causal.Position]content{}
+	err = x.eachPending(func(*table) bool { return true }, func(t *table, row pendingRow) {
+		first := p.firstOf(t, row.key, row.document, row.oldest)
+		c := at[first]
+		c.rows++
+		at[first] = c
+		if first < row.position {
+			p.strays[t] = append(p.strays[t], stray{first: first, key: row.key})
+		}
+		if x.node != 0 {
+			return
+		}
+		if t.renumbers && row.key.Int() < maxFreshKey {
+			p.highest[t.Name] = max(p.highest[t.Name], row.key.Int())
+		}
+		if x.news(row.birth) {
+			c := at[row.birth.Position]
+			c.newest = max(c.newest, row.birth.Stamp.Time)
+			at[row.birth.Position] = c
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, strays := range p.strays {
+		slices.SortFunc(strays, func(a, b stray) int { return cmp.Compare(a.first, b.first) })
+	}
+	// Fresh keys come no later than the rows that have the keys now in whose place they were given.
+	renamed, err := x.c.Int("SELECT max(s.position) FROM "+x.cat.byName["ravno_rename"].shadow+" s JOIN ravno_rename r ON r.id=s.key WHERE r.site=?", integer(x.node))
+	p.cut(at, causal.Position(renamed), to, limit)
+	return p, err
+}
+
+// joinMoved lets documents that have exchanged rows go together.
+func (x *extraction) joinMoved(p *plan) error {
+	leader := map[uint64]uint64{} // of the documents that go together (union-find, Tarjan 1975)
+	find := func(d uint64) uint64 {
+		for up, ok := leader[d]; ok; up, ok = leader[d] {
+			d = up
+		}
+		return d
+	}
+	err := x.c.Rows("SELECT former, document FROM ravno_moved WHERE position>?", []crdt.Value{integer(x.from)}, func(row []crdt.Value) error {
+		if a, b := find(maphash.String(p.seed, row[0].Bytes())), find(maphash.String(p.seed, row[1].Bytes())); a != b {
+			leader[a] = b
+		}
+		return nil
+	})
+	least := func(a, b uint64) {
+		if first, ok := p.first[a]; ok {
+			if known, ok := p.first[b]; !ok || first < known {
+				p.first[b] = first
+			}
+		}
+	}
+	for d := range leader {
+		least(d, find(d))
+	}
+	for d := range leader {
+		least(find(d), d)
+	}
+	return err
+}
+
+// content is what belongs to one position: how many rows go with it, and the time of the newest
+// birth at it.
+type content struct {
+	rows   int
+	newest hlc.Time
+}
+
+// cut ends a slice wherever it would have more rows than wanted with the next position, but
+// not before one.
+func (p *plan) cut(at map[causal.Position]content, before, to causal.Position, limit int) {
+	rows, s := 0, planned{newest: firstSeed}
+	for _, position := range slices.Sorted(maps.Keys(at)) {
+		if rows > 0 && rows+at[position].rows > limit && position > before {
+			p.slices = append(p.slices, s)
+			rows = 0
+		}
+		rows += at[position].rows
+		s = planned{to: position, newest: max(s.newest, at[position].newest)}
+	}
+	s.to = to
+	p.slices = append(p.slices, s)
+}
+
+// eachPending goes through the rows of the tables asked for that have something for the receiver.
+func (x *extraction) eachPending(of func(*table) bool, each func(*table, pendingRow)) error {
+	for _, t := range x.cat.tables {
+		if !x.sends(t) || !of(t) {
+			continue
+		}
+		err := x.c.Rows("SELECT key, row, document, position FROM "+t.shadow+" WHERE position>?", []crdt.Value{integer(x.from)}, func(values []crdt.Value) error {
+			row, err := shadow.Decode(values[1].Bytes())
+			if err != nil {
+				return err
+			}
+			if oldest, any := x.oldest(row); any {
+				each(t, pendingRow{key: values[0], document: values[2], oldest: oldest, position: causal.Position(values[3].Int()), birth: row.Birth})
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oldest is the least position of what of a row is news to the receiver.
+func (x *extraction) oldest(row crdt.Row) (oldest causal.Position, any bool) {
+	note := func(at causal.Position) {
+		if !any || at < oldest {
+			oldest, any = at, true
+		}
+	}
+	for _, v := range [...]crdt.Version{row.Birth, row.Death, row.Base} {
+		if x.news(v) {
+			note(v.Position)
+		}
+	}
+	for _, c := range row.Columns {
+		if x.news(c.Version) {
+			note(c.Position)
+		}
+	}
+	for _, c := range row.Counters {
+		for _, part := range c.Parts {
+			if x.news(part.Version) {
+				note(part.Position)
+			}
+		}
+	}
+	if row.Revived > x.from {
+		note(row.Revived)
+	}
+	return oldest, any
+}
