@@ -52,8 +52,23 @@ func (t *turn) wait(now time.Time) time.Duration {
 	case t.held < limit:
 		return 0
 	}
-	t.held = 0
 	return applicationTurn - since
+}
+
+// takeTurn locks writing, once the application has had its turn.
+func (s *Store) takeTurn() {
+	s.writing.Lock()
+	for waited := time.Duration(0); waited < applicationTurn; {
+		wait := s.turn.wait(s.clock())
+		if wait == 0 {
+			return
+		}
+		s.writing.Unlock()
+		time.Sleep(wait)
+		waited += wait
+		s.writing.Lock()
+	}
+	s.turn.held = 0 // whatever the clock says
 }
 
 // took notes that the lock was held.

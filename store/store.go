@@ -251,7 +251,7 @@ func (tx *transaction) now() int64 { return tx.clock().UnixMilli() }
 // write runs f in one write transaction. What f did is durable when write returns nil, and
 // undone if it returns an error.
 func (s *Store) write(f func(tx *transaction) error) error {
-	s.writing.Lock()
+	s.takeTurn()
 	defer s.writing.Unlock()
 	if err := s.beDurable(); err != nil {
 		return err
@@ -277,7 +277,7 @@ func (s *Store) beDurable() error {
 // disk. If it turns out that there is work to commit which others are to hear of, f is called
 // again, in a transaction that is durable.
 func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
-	s.writing.Lock()
+	s.takeTurn()
 	defer s.writing.Unlock()
 	s.lax = true // first: whatever becomes of this, the next write begins by being durable
 	if err := s.writer.Exec("PRAGMA synchronous=NORMAL"); err != nil {
@@ -301,9 +301,6 @@ func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
 var errNotMarksAlone = errors.New("there is more than marks to commit")
 
 func (s *Store) transact(f func(tx *transaction) error) error {
-	if wait := s.turn.wait(s.clock()); wait > 0 {
-		time.Sleep(wait)
-	}
 	var locked time.Time
 	err := s.writer.Transaction("IMMEDIATE", func() error {
 		locked = s.clock()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 
 	"ravno/crdt"
@@ -16,24 +17,37 @@ import (
 
 // backlog is what one extraction yields: batches, one after the other in one spool, so that the
 // snapshot they are read in is released as soon as they are read. They are sent one by one, the
-// first while the others are being extracted. Only its fields spool and left are shared with the
-// worker that extracts.
+// first while the others are being extracted.
 type backlog struct {
 	spool *spool
 	left  atomic.Bool // it is out of date: nobody wants the rest
 
+	mutex sync.Mutex // guards ready: the worker that extracts waits for nobody
+	ready []outgoing
+
+	// Only the loop uses the rest.
 	next    causal.Position // where the batch begins that is to be sent next
-	ready   []outgoing
-	several bool // it is more than one batch: what has changed since it was begun is not in it
-	wanted  bool // the session waits for one
-	workers int  // that use the spool
+	wanted  bool            // the session waits for one
+	workers int             // that use the spool
+}
+
+// take takes the batch that is to be sent next, if it is there.
+func (b *backlog) take() (batch outgoing, ok bool) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	if len(b.ready) == 0 {
+		return batch, false
+	}
+	batch, b.ready = b.ready[0], b.ready[1:]
+	return batch, true
 }
 
 // outgoing is one batch in a spool.
 type outgoing struct {
 	span    store.Span
 	changes int
-	last    bool  // of its backlog
+	first   bool  // of its backlog
+	last    bool  // what has changed since is not in it
 	from    int64 // in the spool, in bytes
 	size    int64
 }
@@ -45,7 +59,6 @@ func (r *run) transmit(want session.Transmit) {
 	b := r.backlog()
 	if b != nil && (want.Anew || b.next != want.From) {
 		b.left.Store(true)
-		b.ready = nil
 		r.release(b)
 		b = nil
 	}
@@ -68,11 +81,14 @@ func (r *run) backlog() *backlog {
 
 // sendNext sends the next batch if there is one and it is wanted.
 func (r *run) sendNext(b *backlog) {
-	if !b.wanted || len(b.ready) == 0 {
+	if b == nil || !b.wanted {
 		return
 	}
-	batch := b.ready[0]
-	b.ready, b.wanted, b.next = b.ready[1:], false, batch.span.To
+	batch, ok := b.take()
+	if !ok {
+		return
+	}
+	b.wanted, b.next = false, batch.span.To
 	if batch.last {
 		b.left.Store(true) // whatever is wanted next is newer
 	}
@@ -82,7 +98,7 @@ func (r *run) sendNext(b *backlog) {
 		return
 	}
 	// The session hears of it before the peer does: the answer may be quick.
-	r.do(r.session.Transmitting(batch.span.To, batch.changes, b.several))
+	r.do(r.session.Transmitting(batch.span.To, batch.changes, !batch.last || !batch.first))
 	b.workers++
 	r.workers.Go(func() {
 		err := r.copyOut(b.spool, batch)
@@ -145,7 +161,7 @@ type batches struct {
 }
 
 func (w *batches) begin(span store.Span) error {
-	w.batch, w.begun = outgoing{span: span, from: w.backlog.spool.size}, true
+	w.batch, w.begun = outgoing{span: span, first: w.backlog.spool.size == 0, from: w.backlog.spool.size}, true
 	w.writer.Reset(w.backlog.spool)
 	return w.writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen, Incarnation: w.ends.Incarnation, Highest: span.Highest, Newest: span.Newest})
 }
@@ -190,15 +206,12 @@ func (w *batches) finish() error {
 		return err
 	}
 	w.batch.size, w.begun = w.backlog.spool.size-w.batch.from, false
-	b, batch := w.backlog, w.batch
-	if !w.post(func() []session.Action {
-		if !b.left.Load() {
-			b.ready, b.several = append(b.ready, batch), b.several || !batch.last
-			w.sendNext(b)
-		}
-		return nil
-	}) {
-		return errLeft
+	w.backlog.mutex.Lock()
+	w.backlog.ready = append(w.backlog.ready, w.batch)
+	w.backlog.mutex.Unlock()
+	select {
+	case w.extracted <- struct{}{}:
+	default: // the loop has yet to look
 	}
 	return nil
 }

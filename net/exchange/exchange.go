@@ -97,7 +97,7 @@ func (e *Ended) Unwrap() error { return e.Err }
 // that was read from the link already, nil if none was.
 func Run(ctx context.Context, link *quiclink.Link, s *session.Session, first wire.Message, ends Ends) *Ended {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &run{ctx: ctx, link: link, session: s, ends: ends, events: make(chan func() []session.Action)}
+	r := &run{ctx: ctx, link: link, session: s, ends: ends, events: make(chan func() []session.Action), extracted: make(chan struct{}, 1)}
 	defer func() {
 		cancel()
 		link.CloseWith(session.Number(r.ended.Code), r.ended.Text)
@@ -130,8 +130,9 @@ type run struct {
 	arrived *spool // the batch that arrived last
 	// backlogs are what was extracted and not sent yet: the last of them, if it is not out of
 	// date, and those whose workers have yet to end.
-	backlogs []*backlog
-	ended    *Ended
+	backlogs  []*backlog
+	extracted chan struct{} // signalled after a batch was extracted
+	ended     *Ended
 }
 
 func (r *run) loop() {
@@ -141,6 +142,8 @@ func (r *run) loop() {
 		select {
 		case event := <-r.events:
 			r.do(event())
+		case <-r.extracted:
+			r.sendNext(r.backlog())
 		case <-r.ends.Changed:
 			r.do(r.session.LocalChanged())
 		case message := <-r.ends.Outbox:
