@@ -24,8 +24,9 @@ const (
 // the one before ended: emit is told which slice a section belongs to. A slice in which there is
 // nothing for the receiver is not emitted; the next one begins where it did. At a node the
 // receiver is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
-// everyone else's. It is state, not history: a row changed a thousand times travels once.
-func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(slice Span, section *crdt.Section) error) (span Span, changes int, err error) {
+// everyone else's. It is state, not history: a row changed a thousand times travels once. The
+// slices are small for a receiver (little) whose application writes.
+func (s *Store) Outgoing(node causal.Site, from causal.Position, little bool, emit func(slice Span, section *crdt.Section) error) (span Span, changes int, err error) {
 	err = s.readFolded(func(c *sqlite.Conn, st *state, cat *catalog) error {
 		span = Span{From: from, To: st.position, Seen: causal.Position(st.seen)}
 		if st.isHub() {
@@ -36,7 +37,11 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, emit func(slice
 			span.Seen = causal.Position(have)
 		}
 		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from}
-		err := x.delta(span, s.sliceRows, emit)
+		rows := s.largeSlice
+		if little {
+			rows = s.smallSlice
+		}
+		err := x.delta(span, rows, emit)
 		changes = x.changes
 		return err
 	})

@@ -40,7 +40,7 @@ func (tx *transaction) foldSlice(limit int) (rows int, more bool, err error) {
 	if err != nil || upTo <= tx.state.folded {
 		return 0, false, err
 	}
-	tx.folded, tx.unread = true, more
+	tx.unread = more
 	order, parents, err := tx.readLog(upTo)
 	if err != nil {
 		return 0, false, err
@@ -117,6 +117,9 @@ func (tx *transaction) readLog(upTo int64) (order []*loggedRow, parents map[refe
 			return tx.refuseRow(t, err)
 		}
 		at := tx.state.clock.Last()
+		if !t.own {
+			tx.written = e.Millis
+		}
 		millis := e.Millis + tx.state.clockOffset
 		if !started {
 			at, started = tx.state.clock.Tick(millis), true

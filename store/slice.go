@@ -5,16 +5,20 @@ import "time"
 // Much work is done in slices: folded, sent and applied some rows at a time, so that the
 // application beside us can write in between.
 const (
-	// SliceRows is how many rows a slice has, or a few more, to keep a document whole: what takes
-	// some tens of milliseconds to apply.
-	SliceRows = 2048
+	// smallSlice is how many rows a slice has where the application writes, or a few more, to keep
+	// a document whole: what takes some tens of milliseconds to apply.
+	smallSlice = 2048
+	// largeSlice is how many it has where the application has written nothing for some time. Rows
+	// that come together are written in the order of their keys, side by side; in small slices
+	// nearly every row is on a page of its own, and goes through the -wal file with it.
+	largeSlice = 16384
 	// SliceBytes is how many bytes of rows are held until it is known whether a delta is one slice.
 	SliceBytes = 4 << 20
 )
 
 // SetSliceRows changes how many rows are in a slice. It is to be called before the store is
 // used.
-func (s *Store) SetSliceRows(rows int) { s.sliceRows = max(rows, 1) }
+func (s *Store) SetSliceRows(rows int) { s.smallSlice, s.largeSlice = max(rows, 1), max(rows, 1) }
 
 const (
 	// lockTurn is how long we hold the write lock, in one transaction or several, before the
@@ -41,9 +45,9 @@ type turn struct {
 // wait is how long to leave the file alone before taking the lock.
 func (t *turn) wait(now time.Time) time.Duration {
 	since := now.Sub(t.released)
-	limit := lockTurn
-	if now.Sub(t.written) > quietAfter {
-		limit = quietLockTurn
+	limit := quietLockTurn
+	if t.busy(now) {
+		limit = lockTurn
 	}
 	switch {
 	case since >= applicationTurn || since < 0: // it has had its turn; or the clock was set back
@@ -69,6 +73,16 @@ func (s *Store) takeTurn() {
 		s.writing.Lock()
 	}
 	s.turn.held = 0 // whatever the clock says
+}
+
+// busy reports whether the application writes.
+func (t *turn) busy(now time.Time) bool { return now.Sub(t.written).Abs() <= quietAfter }
+
+// ApplicationWrites reports whether the application has lately been seen to write.
+func (s *Store) ApplicationWrites() bool {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.turn.busy(s.clock())
 }
 
 // took notes that the lock was held.

@@ -30,9 +30,9 @@ type Clock func() time.Time
 // Store is one enrolled database file. Its methods are safe for concurrent use: writes take
 // turns on one connection, reads on another, each read in one snapshot.
 type Store struct {
-	path      string
-	clock     Clock
-	sliceRows int
+	path                   string
+	clock                  Clock
+	smallSlice, largeSlice int // rows
 
 	writing sync.Mutex // guards writer, lax, turn and writeCatalog
 	writer  *sqlite.Conn
@@ -83,7 +83,7 @@ func Open(path string, clock Clock) (*Store, error) {
 	if err := checkFile(path, false); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, clock: clock, sliceRows: SliceRows}
+	s := &Store{path: path, clock: clock, smallSlice: smallSlice, largeSlice: largeSlice}
 	var err error
 	if s.writer, err = openWriter(path); err != nil {
 		return nil, explain(path, err)
@@ -225,7 +225,7 @@ type transaction struct {
 	clashed    []reference          // documents that one side deleted and another edited
 	superseded []reference          // rows with fresh keys that are gone at their maker
 	// While the log is folded.
-	folded    bool                  // there was something in it
+	written   int64                 // when its last entry was written, in Unix milliseconds; 0: it was empty
 	unread    bool                  // it is not being folded to its end
 	mayBeGone map[*table][]crdt.Key // the keys of entries that may have taken a row away, in their order
 	deleted   map[*table]*goneRows  // rows the application deleted, as far as they were asked for
@@ -311,8 +311,8 @@ func (s *Store) transact(f func(tx *transaction) error) error {
 		if err := f(tx); err != nil {
 			return err
 		}
-		if tx.folded {
-			s.turn.written = locked
+		if tx.written > 0 {
+			s.turn.written = time.UnixMilli(tx.written)
 		}
 		if !tx.dirty {
 			return nil
@@ -374,8 +374,11 @@ func (s *Store) Fold() (rows int, err error) {
 	waiting, err := s.logWaits()
 	for more := waiting; err == nil && more; {
 		err = s.write(func(tx *transaction) error {
-			var some int
-			some, more, err = tx.foldSlice(s.sliceRows)
+			slice, some := s.largeSlice, 0
+			if s.turn.busy(s.clock()) {
+				slice = s.smallSlice
+			}
+			some, more, err = tx.foldSlice(slice)
 			rows += some
 			return err
 		})

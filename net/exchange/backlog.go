@@ -21,6 +21,7 @@ import (
 type backlog struct {
 	spool *spool
 	left  atomic.Bool // it is out of date: nobody wants the rest
+	small bool        // its batches are small
 
 	mutex sync.Mutex // guards ready: the worker that extracts waits for nobody
 	ready []outgoing
@@ -57,13 +58,13 @@ var errLeft = errors.New("this backlog is out of date")
 // transmit sends the next batch of the backlog there is, or else extracts one.
 func (r *run) transmit(want session.Transmit) {
 	b := r.backlog()
-	if b != nil && (want.Anew || b.next != want.From) {
+	if b != nil && (want.Anew || b.next != want.From || want.Little && !b.small) {
 		b.left.Store(true)
 		r.release(b)
 		b = nil
 	}
 	if b == nil {
-		b = &backlog{spool: &spool{dir: r.ends.SpoolDir}, next: want.From, workers: 1}
+		b = &backlog{spool: &spool{dir: r.ends.SpoolDir}, small: want.Little, next: want.From, workers: 1}
 		r.backlogs = append(r.backlogs, b)
 		r.workers.Go(func() { r.extract(b, want.From) })
 	}
@@ -138,7 +139,7 @@ func (r *run) unsent(err error) {
 // extract fills a backlog, and hands on each batch as soon as it is whole.
 func (r *run) extract(b *backlog, from causal.Position) {
 	w := &batches{run: r, backlog: b, writer: wire.NewBatchWriter(b.spool)}
-	span, _, err := r.ends.Extract(from, w.section)
+	span, _, err := r.ends.Extract(from, b.small, w.section)
 	if err == nil {
 		err = w.end(span)
 	}

@@ -240,9 +240,10 @@ func (h *Hub) run(ctx context.Context, link *quiclink.Link, me *live, hello wire
 func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-chan struct{}) exchange.Ends {
 	return exchange.Ends{
 		Incarnation: self.Incarnation,
-		Extract: func(from causal.Position, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
-			return h.Store.Outgoing(me.site, from, emit)
+		Extract: func(from causal.Position, little bool, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
+			return h.Store.Outgoing(me.site, from, little, emit)
 		},
+		Busy:           h.Store.ApplicationWrites,
 		SendsPositions: true,
 		Apply: func(delta store.Delta) (causal.Seen, error) {
 			_, err := h.Store.ApplyFromNode(me.site, delta, 0)

@@ -78,8 +78,9 @@ type Send struct{ Message wire.Message }
 // one. Much is extracted at once and sent in several batches, one for each Transmit; Anew says
 // that what was extracted before is out of date.
 type Transmit struct {
-	From causal.Position
-	Anew bool
+	From   causal.Position
+	Anew   bool
+	Little bool // at a time: the application at the peer writes
 }
 
 // Apply wants the batch that arrived last merged; then Applied or Failed is to be called.
@@ -181,6 +182,7 @@ type Session struct {
 	sentTo   causal.Position
 	sentN    int
 	more     bool // may follow it
+	peerBusy bool // the application there writes
 	repeats  int
 	repeated time.Time // when a batch was last not taken
 
@@ -312,7 +314,7 @@ func (s *Session) next() []Action {
 	if s.phase != running || !s.changed || s.inFlight {
 		return nil
 	}
-	transmit := Transmit{From: s.peerHas, Anew: s.anew}
+	transmit := Transmit{From: s.peerHas, Anew: s.anew, Little: s.peerBusy}
 	s.changed, s.anew, s.inFlight = false, false, true
 	return []Action{transmit}
 }
@@ -342,6 +344,7 @@ func (s *Session) NothingToSend() []Action {
 
 func (s *Session) acked(now time.Time, m wire.Ack) []Action {
 	changes := 0
+	s.peerBusy = m.Busy
 	switch {
 	case !s.inFlight || s.sentTo == 0:
 		return nil // late, after the batch was given up
@@ -386,13 +389,13 @@ func (s *Session) BatchArrived(header wire.BatchHeader) []Action {
 }
 
 // Applied says that the batch is durably committed. floor is the least hub position that
-// work not yet at the hub may have seen (at a node).
-func (s *Session) Applied(floor causal.Seen) []Action {
+// work not yet at the hub may have seen (at a node), and busy that the application here writes.
+func (s *Session) Applied(floor causal.Seen, busy bool) []Action {
 	if s.applying == nil {
 		return nil
 	}
 	s.have, s.floor, s.applying = s.applying.To, floor, nil
-	return []Action{Send{wire.Ack{Position: s.have, Floor: floor}}}
+	return []Action{Send{wire.Ack{Position: s.have, Floor: floor, Busy: busy}}}
 }
 
 // Outdated says that the batch begins elsewhere than where the database is: nothing was applied.

@@ -204,15 +204,26 @@ func (d *decoder) pong() Pong {
 }
 
 func (m Ack) encode(e *encoder) {
-	e.array(3)
+	if m.Busy {
+		e.array(4)
+	} else {
+		e.array(3)
+	}
 	e.uint(uint64(m.Position))
 	e.uint(uint64(m.Floor))
 	e.bool(m.Left)
+	if m.Busy {
+		e.bool(true)
+	}
 }
 
 func (d *decoder) ack() Ack {
 	more := d.fields("ack", 3)
 	m := Ack{Position: d.position("position"), Floor: d.position("floor"), Left: d.bool("left")}
+	if more > 0 {
+		m.Busy = d.bool("busy")
+		more--
+	}
 	d.rest(more)
 	return m
 }

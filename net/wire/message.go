@@ -70,6 +70,8 @@ type Ack struct {
 	Floor    causal.Seen
 	// Left says that a batch was left with its sender on purpose, and may be sent again now.
 	Left bool
+	// Busy says that the application there writes: it is to get little at a time.
+	Busy bool
 }
 
 // Status carries the hub's view of all servers; the JSON is opaque here.

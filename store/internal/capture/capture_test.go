@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,10 +127,10 @@ func TestOurOwnEntriesReadLikeTheTriggers(t *testing.T) {
 		t.Error(got)
 	}
 	must(t, c.Exec("INSERT INTO ravno_log(t, m) VALUES(1, 'x')"))
-	if err := Read(c.Conn, 4, nil, func(Entry) error { return nil }); err == nil || !strings.Contains(err.Error(), "entry 5") {
+	if err := Read(c.Conn, 4, math.MaxInt64, nil, func(Entry) error { return nil }); err == nil || !strings.Contains(err.Error(), "entry 5") {
 		t.Errorf("nonsense was read: %v", err)
 	}
-	if err := Read(c.Conn, 0, map[int64]Width{1: {Key: 9}}, func(Entry) error { return nil }); err == nil {
+	if err := Read(c.Conn, 0, math.MaxInt64, map[int64]Width{1: {Key: 9}}, func(Entry) error { return nil }); err == nil {
 		t.Error("a log too narrow was read")
 	}
 }
