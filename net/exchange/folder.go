@@ -40,13 +40,18 @@ type Signal struct {
 // Subscribe returns a channel that is signalled after each Notify, and how to stop that.
 func (s *Signal) Subscribe() (signalled <-chan struct{}, stop func()) {
 	c := make(chan struct{}, 1)
+	return c, s.Add(c)
+}
+
+// Add is Subscribe with a channel of the caller's, with room for one.
+func (s *Signal) Add(c chan struct{}) (stop func()) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.waits == nil {
 		s.waits = map[chan struct{}]bool{}
 	}
 	s.waits[c] = true
-	return c, func() {
+	return func() {
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
 		delete(s.waits, c)
@@ -150,6 +155,14 @@ func (f *Folder) settle(ctx context.Context, burst bool) bool {
 			calm.Reset(pause)
 		}
 	}
+}
+
+// Told says that whoever listens to Changed has been told of everything up to a position
+// already: the next look does not signal it once more.
+func (f *Folder) Told(position causal.Position) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.position = max(f.position, position)
 }
 
 // found is what a look at the file has shown.

@@ -81,6 +81,7 @@ type live struct {
 	over   chan struct{} // closed when its run has ended
 	told   string        // the status it was told last
 	waits  pending       // only the link's own loop uses it
+	bare   bare
 }
 
 // seen is what the hub remembers of a node while it runs.
@@ -204,7 +205,8 @@ func (h *Hub) level(ctx context.Context, link *quiclink.Link, hello wire.Hello) 
 }
 
 func (h *Hub) enter(site causal.Site, link *quiclink.Link) (me, former *live) {
-	me = &live{site: site, line: exchange.NewLine(link.Done()), ending: make(chan session.Close, 2), over: make(chan struct{})}
+	me = &live{site: site, line: exchange.NewLine(link.Done()), ending: make(chan session.Close, 2), over: make(chan struct{}),
+		bare: bare{changed: make(chan struct{}, 1)}}
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	former = h.live[site]
@@ -229,24 +231,28 @@ func (h *Hub) run(ctx context.Context, link *quiclink.Link, me *live, hello wire
 	if err != nil {
 		return fail(err)
 	}
-	changed, stop := h.changed.Subscribe()
-	defer stop()
+	defer h.changed.Add(me.bare.changed)()
 	s := session.NewHub(session.Self{Version: h.Version, Incarnation: self.Incarnation, Position: self.Position},
 		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have})
-	return exchange.Run(ctx, link, s, hello, h.ends(ctx, self, me, changed))
+	return exchange.Run(ctx, link, s, hello, h.ends(ctx, self, me))
 }
 
 // ends connects a node's link with the database.
-func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-chan struct{}) exchange.Ends {
+func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends {
 	return exchange.Ends{
 		Incarnation: self.Incarnation,
 		Extract: func(from causal.Position, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
-			return h.Store.Outgoing(me.site, from, emit)
+			span, changes, err := h.Store.Outgoing(me.site, from, emit)
+			if err == nil && changes == 0 && span.To > from && !me.bare.due(from, h.Clock()) {
+				span.To = from
+			}
+			return span, changes, err
 		},
 		SendsPositions: true,
 		Apply: func(delta store.Delta) (causal.Seen, error) {
-			_, err := h.Store.ApplyFromNode(me.site, delta, 0)
+			applied, err := h.Store.ApplyFromNode(me.site, delta, 0)
 			if err == nil {
+				h.folder.Told(applied.Position)
 				h.recall(me.site, func(s *seen) { s.pendingOut = 0 })
 				h.changed.Notify()
 				h.progress.Notify()
@@ -264,7 +270,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-cha
 		Handle: func(message wire.Message, send func(wire.Message)) {
 			h.handle(ctx, me, message)
 		},
-		Changed:  changed,
+		Changed:  me.bare.changed,
 		Outbox:   me.line.Outbox(),
 		Ending:   me.ending,
 		SpoolDir: filepath.Join(h.StateDir, "spool"),
@@ -282,6 +288,7 @@ func (h *Hub) handle(ctx context.Context, me *live, message wire.Message) {
 			}
 			if self, err := h.Store.Self(); err == nil {
 				me.line.Send(ctx, wire.Here{ID: m.ID, Position: self.Position})
+				me.bare.ask(self.Position)
 			}
 		})
 	case wire.Digest:
