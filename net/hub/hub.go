@@ -60,6 +60,9 @@ type Hub struct {
 	// tellAfter is when the status is told again at the earliest, overseen what was the case when
 	// everybody was told, until lookAfter; only oversee uses them.
 	tellAfter time.Time
+	word      word   // being told
+	telling   bool   // to more nodes than have heard it
+	turn      uint64 // of the node that was told last
 	overseen  view
 	lookAfter time.Time
 	loads     sync.Mutex // one first load is written at a time
@@ -79,7 +82,7 @@ type live struct {
 	line   *exchange.Line
 	ending chan session.Close
 	over   chan struct{} // closed when its run has ended
-	told   string        // the status it was told last
+	told   told          // what it has heard of all servers
 	waits  pending       // only the link's own loop uses it
 	bare   bare
 }
