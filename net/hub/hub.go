@@ -246,7 +246,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends
 		Incarnation: self.Incarnation,
 		Extract: func(from causal.Position, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
 			span, changes, err := h.Store.Outgoing(me.site, from, emit)
-			if err == nil && changes == 0 && span.To > from && !me.bare.due(from, h.Clock()) {
+			if err == nil && changes == 0 && span.To > from && !h.bareDue(me, from) {
 				span.To = from
 			}
 			return span, changes, err
