@@ -50,7 +50,6 @@ type Self struct {
 	Listening      string
 	ClockOffset    time.Duration // to add to the clock here to get the hub's
 	LastTransfer   time.Time     // zero: never
-	HubStatus      string        // at a node: the hub's last status
 }
 
 func millis(ms int64) time.Time {
@@ -63,7 +62,7 @@ func millis(ms int64) time.Time {
 // Self reads who this database is.
 func (s *Store) Self() (self Self, err error) {
 	err = s.look(func(c *sqlite.Conn, st *state) error {
-		row, err := c.Row("SELECT organisation, addresses, listen, advertise, listening, hub_status FROM ravno_state")
+		row, err := c.Row("SELECT organisation, addresses, listen, advertise, listening FROM ravno_state")
 		if err != nil {
 			return err
 		}
@@ -71,13 +70,23 @@ func (s *Store) Self() (self Self, err error) {
 			Incarnation: st.incarnation, HubIncarnation: st.hubIncarnation, Position: st.position, Seen: st.seen,
 			HubHave: st.hubHave, Floor: st.seenFloor(), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
 			Advertise: row[3].Bytes(), Listening: row[4].Bytes(), ClockOffset: time.Duration(st.clockOffset) * time.Millisecond,
-			LastTransfer: millis(st.lastTransfer), HubStatus: row[5].Bytes()}
+			LastTransfer: millis(st.lastTransfer)}
 		if st.isHub() {
 			self.Role = Hub
 		}
 		return nil
 	})
 	return self, err
+}
+
+// HubStatus is, at a node, the hub's last word on all servers, empty before the first. It may
+// be hundreds of kilobytes.
+func (s *Store) HubStatus() (json string, err error) {
+	err = s.look(func(c *sqlite.Conn, _ *state) error {
+		json, err = c.Text("SELECT hub_status FROM ravno_state")
+		return err
+	})
+	return json, err
 }
 
 // Sites lists all servers, removed ones too, by number.

@@ -17,6 +17,13 @@ const (
 	quiet = 5 * time.Millisecond
 	// quietAtMost is when it folds although the application never pauses.
 	quietAtMost = 100 * time.Millisecond
+	// breath is what it waits instead after a write that none preceded for a quiet moment: most
+	// such writes stay alone, and if one is the first of a burst, the next shows within it.
+	breath = time.Millisecond
+	// lookAgain is how soon it looks again if a wake has shown nothing: a file is written before
+	// the commit is durable and seen, and the end of a commit wakes nobody. Then it takes twice as
+	// long each time, until it polls as ever.
+	lookAgain = 2 * time.Millisecond
 	// pollEvery is how often it looks without being woken: notices of file changes can be
 	// missing (network mounts, limits), and only cost time then.
 	pollEvery = time.Second
@@ -33,13 +40,18 @@ type Signal struct {
 // Subscribe returns a channel that is signalled after each Notify, and how to stop that.
 func (s *Signal) Subscribe() (signalled <-chan struct{}, stop func()) {
 	c := make(chan struct{}, 1)
+	return c, s.Add(c)
+}
+
+// Add is Subscribe with a channel of the caller's, with room for one.
+func (s *Signal) Add(c chan struct{}) (stop func()) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.waits == nil {
 		s.waits = map[chan struct{}]bool{}
 	}
 	s.waits[c] = true
-	return c, func() {
+	return func() {
 		s.mutex.Lock()
 		defer s.mutex.Unlock()
 		delete(s.waits, c)
@@ -83,54 +95,99 @@ func (f *Folder) Trouble() error {
 
 // Run folds until ctx ends.
 func (f *Folder) Run(ctx context.Context) {
+	next := pollEvery
 	poll := time.NewTimer(0)
 	defer poll.Stop()
+	var wrote time.Time // when the last fold that found work of the application was over
 	for {
+		woken := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-poll.C:
 		case <-f.Wake:
-			if !f.settle(ctx) {
+			woken = true
+			// How long, not when: by the runtime's clock, which no wrong wall clock moves.
+			if !f.settle(ctx, time.Since(wrote) < quiet) {
 				return
 			}
 		}
-		next := pollEvery
-		if f.Fold() != nil {
+		found, err := f.fold()
+		if found == work {
+			wrote = time.Now()
+		}
+		switch {
+		case err != nil:
 			next = troubleEvery
+		case found != nothing:
+			next = pollEvery
+		case woken:
+			next = lookAgain
+		default:
+			next = min(2*next, pollEvery)
 		}
 		poll.Reset(next)
 	}
 }
 
-// settle waits for a quiet moment.
-func (f *Folder) settle(ctx context.Context) bool {
-	pause, limit := time.NewTimer(quiet), time.NewTimer(quietAtMost)
-	defer pause.Stop()
+// settle waits for a quiet moment, and for a breath only if the application has just begun.
+func (f *Folder) settle(ctx context.Context, burst bool) bool {
+	pause := breath
+	if burst {
+		pause = quiet
+	}
+	begun := time.Now()
+	calm, limit := time.NewTimer(pause), time.NewTimer(quietAtMost)
+	defer calm.Stop()
 	defer limit.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-pause.C:
+		case <-calm.C:
 			return true
 		case <-limit.C:
 			return true
-		case <-f.Wake:
-			pause.Reset(quiet)
+		case <-f.Wake: // one commit may wake several times, but not for a breath
+			if time.Since(begun) >= breath {
+				pause = quiet
+			}
+			calm.Reset(pause)
 		}
 	}
 }
 
+// Told says that whoever listens to Changed has been told of everything up to a position
+// already: the next look does not signal it once more.
+func (f *Folder) Told(position causal.Position) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.position = max(f.position, position)
+}
+
+// found is what a look at the file has shown.
+type found int
+
+const (
+	nothing found = iota // nobody has committed anything
+	commits              // somebody has, and there was nothing to fold
+	work                 // of the application
+)
+
 // Fold folds now. In a file in which nobody has committed anything since the last fold it
 // only finds that out: most looks find nothing, and a server at rest should cost nothing.
 func (f *Folder) Fold() error {
+	_, err := f.fold()
+	return err
+}
+
+func (f *Folder) fold() (found, error) {
 	version, unknown := f.Store.FileVersion()
 	if unknown == nil && f.hasFolded(version) {
-		return nil
+		return nothing, nil
 	}
 	var self store.Self
-	_, err := f.Store.Fold()
+	rows, err := f.Store.Fold()
 	if err == nil {
 		self, err = f.Store.Self()
 	}
@@ -148,7 +205,10 @@ func (f *Folder) Fold() error {
 	if moved { // by this fold or by another one: a command, an apply
 		f.Changed.Notify()
 	}
-	return err
+	if rows > 0 {
+		return work, err
+	}
+	return commits, err
 }
 
 // hasFolded reports whether everything in a version of the file is folded. A fold that itself

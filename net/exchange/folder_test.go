@@ -80,19 +80,23 @@ func (f *folding) position() causal.Position {
 	return self.Position
 }
 
-func TestAWriteIsFoldedAMomentAfterTheWake(t *testing.T) {
+func TestALoneWriteIsFoldedABreathAfterTheWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
-		before := f.position()
-		f.write("UPDATE item SET name='two'")
-		f.wakeUp()
-		f.after(quiet - time.Millisecond)
-		if f.position() != before {
-			t.Error("folded without waiting for a quiet moment")
-		}
-		f.after(time.Millisecond)
-		if f.position() == before || !f.drain() {
-			t.Errorf("not folded %s after the wake", quiet)
+		for range 3 {
+			f.after(2 * quiet)
+			before := f.position()
+			f.write("UPDATE item SET name=name||'x'")
+			f.wakeUp()
+			f.after(breath - time.Microsecond)
+			if f.position() != before {
+				t.Error("folded before there was time for a second write")
+			}
+			f.after(time.Microsecond)
+			if f.position() == before || !f.drain() {
+				t.Errorf("not folded %s after the wake", breath)
+			}
+			f.wakeUp() // by the fold's own commit
 		}
 	})
 }
@@ -101,10 +105,10 @@ func TestABurstIsFoldedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		before := f.position()
-		for range 10 {
+		for range 100 {
 			f.write("UPDATE item SET name=name||'x'")
 			f.wakeUp()
-			f.after(quiet - time.Millisecond)
+			f.after(breath / 2)
 			if f.position() != before || f.drain() {
 				t.Fatal("folded in the middle of a burst")
 			}
@@ -116,14 +120,36 @@ func TestABurstIsFoldedOnce(t *testing.T) {
 	})
 }
 
+func TestASlowBurstIsMetOnceAndThenFoldedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startFolding(t)
+		before := f.position()
+		for range 10 {
+			f.write("UPDATE item SET name=name||'x'")
+			f.wakeUp()
+			f.after(quiet - breath)
+			if f.position() > before+1 {
+				t.Fatal("folded in the middle of a burst")
+			}
+		}
+		if f.position() != before+1 {
+			t.Fatal("its first write was not folded a breath after the wake")
+		}
+		f.after(quiet)
+		if got := f.position(); got != before+2 || !f.drain() {
+			t.Errorf("a burst moved the position from %d to %d, want two steps", before, got)
+		}
+	})
+}
+
 func TestAnApplicationThatNeverPausesIsFoldedAllTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		before, folds := f.position(), 0
-		for range 300 {
+		for range 600 {
 			f.write("UPDATE item SET name=name||'x'")
 			f.wakeUp()
-			f.after(time.Millisecond)
+			f.after(breath / 2)
 			if now := f.position(); now != before {
 				before = now
 				folds++
@@ -133,6 +159,22 @@ func TestAnApplicationThatNeverPausesIsFoldedAllTheSame(t *testing.T) {
 			t.Errorf("%d folds in 300 ms of writing, want one every %s", folds, quietAtMost)
 		}
 	})
+}
+
+func TestACommitThatIsSeenAfterItsWakeIsFoldedSoon(t *testing.T) {
+	for _, disk := range []time.Duration{2 * breath, 3 * quiet, quietAtMost} {
+		synctest.Test(t, func(t *testing.T) {
+			f := startFolding(t)
+			before := f.position()
+			f.wakeUp() // by what was written; the disk takes its time over the commit
+			f.after(disk)
+			f.write("UPDATE item SET name='two'")
+			f.after(disk + lookAgain)
+			if f.position() == before || !f.drain() {
+				t.Errorf("a commit that took %s was not folded as long after it", disk)
+			}
+		})
+	}
 }
 
 func TestAMissedWakeOnlyCostsTime(t *testing.T) {

@@ -60,6 +60,9 @@ type Hub struct {
 	// tellAfter is when the status is told again at the earliest, overseen what was the case when
 	// everybody was told, until lookAfter; only oversee uses them.
 	tellAfter time.Time
+	word      word   // being told
+	telling   bool   // to more nodes than have heard it
+	turn      uint64 // of the node that was told last
 	overseen  view
 	lookAfter time.Time
 	loads     sync.Mutex // one first load is written at a time
@@ -79,8 +82,9 @@ type live struct {
 	line   *exchange.Line
 	ending chan session.Close
 	over   chan struct{} // closed when its run has ended
-	told   string        // the status it was told last
+	told   told          // what it has heard of all servers
 	waits  pending       // only the link's own loop uses it
+	bare   bare
 }
 
 // seen is what the hub remembers of a node while it runs.
@@ -204,7 +208,8 @@ func (h *Hub) level(ctx context.Context, link *quiclink.Link, hello wire.Hello) 
 }
 
 func (h *Hub) enter(site causal.Site, link *quiclink.Link) (me, former *live) {
-	me = &live{site: site, line: exchange.NewLine(link.Done()), ending: make(chan session.Close, 2), over: make(chan struct{})}
+	me = &live{site: site, line: exchange.NewLine(link.Done()), ending: make(chan session.Close, 2), over: make(chan struct{}),
+		bare: bare{changed: make(chan struct{}, 1)}}
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	former = h.live[site]
@@ -229,25 +234,29 @@ func (h *Hub) run(ctx context.Context, link *quiclink.Link, me *live, hello wire
 	if err != nil {
 		return fail(err)
 	}
-	changed, stop := h.changed.Subscribe()
-	defer stop()
+	defer h.changed.Add(me.bare.changed)()
 	s := session.NewHub(session.Self{Version: h.Version, Incarnation: self.Incarnation, Position: self.Position},
 		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have})
-	return exchange.Run(ctx, link, s, hello, h.ends(ctx, self, me, changed))
+	return exchange.Run(ctx, link, s, hello, h.ends(ctx, self, me))
 }
 
 // ends connects a node's link with the database.
-func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-chan struct{}) exchange.Ends {
+func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends {
 	return exchange.Ends{
 		Incarnation: self.Incarnation,
 		Extract: func(from causal.Position, little bool, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
-			return h.Store.Outgoing(me.site, from, little, emit)
+			span, changes, err := h.Store.Outgoing(me.site, from, little, emit)
+			if err == nil && changes == 0 && span.To > from && !h.bareDue(me, from) {
+				span.To = from
+			}
+			return span, changes, err
 		},
 		Busy:           h.Store.ApplicationWrites,
 		SendsPositions: true,
 		Apply: func(delta store.Delta) (causal.Seen, error) {
-			_, err := h.Store.ApplyFromNode(me.site, delta, 0)
+			applied, err := h.Store.ApplyFromNode(me.site, delta, 0)
 			if err == nil {
+				h.folder.Told(applied.Position)
 				h.recall(me.site, func(s *seen) { s.pendingOut = 0 })
 				h.changed.Notify()
 				h.progress.Notify()
@@ -265,7 +274,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live, changed <-cha
 		Handle: func(message wire.Message, send func(wire.Message)) {
 			h.handle(ctx, me, message)
 		},
-		Changed:  changed,
+		Changed:  me.bare.changed,
 		Outbox:   me.line.Outbox(),
 		Ending:   me.ending,
 		SpoolDir: filepath.Join(h.StateDir, "spool"),
@@ -283,6 +292,7 @@ func (h *Hub) handle(ctx context.Context, me *live, message wire.Message) {
 			}
 			if self, err := h.Store.Self(); err == nil {
 				me.line.Send(ctx, wire.Here{ID: m.ID, Position: self.Position})
+				me.bare.ask(self.Position)
 			}
 		})
 	case wire.Digest:

@@ -2,14 +2,12 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"ravno/crdt/causal"
 	"ravno/net/exchange"
 	"ravno/net/session"
 	"ravno/net/status"
-	"ravno/net/wire"
 	"ravno/store"
 )
 
@@ -96,56 +94,6 @@ func (h *Hub) cutRemoved() error {
 		}
 	}
 	return nil
-}
-
-// toldBytesPerSecond bounds what the status of all servers, told to all of them, takes of the
-// hub: it grows with the square of their number. A few servers hear at once; a thousand, whose
-// status is some 300 KB, about once a minute.
-const toldBytesPerSecond = 4 << 20
-
-// longestSilence is how long the status of a chain of any size may go untold.
-const longestSilence = 2 * time.Minute
-
-// tell sends the status to every node whose last one says something else. complete is false
-// if there is somebody who has yet to hear it.
-func (h *Hub) tell() (complete bool, err error) {
-	h.mutex.Lock()
-	nobody := len(h.live) == 0
-	h.mutex.Unlock()
-	// A wait longer than there is means that the clock was set back.
-	if wait := h.tellAfter.Sub(h.Clock()); nobody || wait > 0 && wait < longestSilence {
-		return nobody, nil
-	}
-	snapshot, err := h.Status()
-	if err != nil {
-		return false, err
-	}
-	message, err := json.Marshal(snapshot)
-	if err != nil {
-		return false, err
-	}
-	snapshot.At = time.Time{}
-	content, err := json.Marshal(snapshot)
-	if err != nil {
-		return false, err
-	}
-	h.mutex.Lock()
-	defer h.mutex.Unlock()
-	told := 0
-	complete = true
-	for _, l := range h.live {
-		if l.told == string(content) {
-			continue
-		}
-		if !l.line.Offer(wire.Status{JSON: message}) { // nobody writes to it
-			complete = false
-			continue
-		}
-		l.told = string(content)
-		told += len(message)
-	}
-	h.tellAfter = h.Clock().Add(time.Duration(told) * time.Second / toldBytesPerSecond)
-	return complete, nil
 }
 
 // Status is the status of all servers as the hub sees it now.

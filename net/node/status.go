@@ -36,7 +36,11 @@ func Snapshot(s *store.Store, view View, version string, now time.Time) (status.
 	if err != nil {
 		return status.Snapshot{}, err
 	}
-	told := hubsWord(self.HubStatus)
+	word, err := s.HubStatus()
+	if err != nil {
+		return status.Snapshot{}, err
+	}
+	told := hubsWord(word)
 	snapshot := status.Snapshot{Site: self.Name, Role: string(store.Node), Hub: self.Hub, At: now, Daemon: view.Daemon}
 	for _, site := range sites {
 		if site.Removed && site.Number != self.Site {

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -79,7 +80,7 @@ func (c *captured) news(t fatal) []Entry {
 		widths[s.Number] = s.Width()
 	}
 	var all []Entry
-	must(t, Read(c.Conn, c.read, widths, func(e Entry) error {
+	must(t, Read(c.Conn, c.read, math.MaxInt64, widths, func(e Entry) error {
 		e.Key, e.Parent = slices.Clone(e.Key), slices.Clone(e.Parent)
 		all = append(all, e)
 		c.read = e.ID
