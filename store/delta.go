@@ -150,31 +150,51 @@ func (x *extraction) begin(t *table) {
 func (x *extraction) add(change crdt.Change) error {
 	x.section.Changes = append(x.section.Changes, change)
 	x.changes++
-	size := len(change.Key) + 16 + 16*len(change.Parts)
-	for _, reg := range change.Registers {
-		size += len(reg.Value.Bytes()) + 9
-	}
+	size := sizeOf(change)
 	x.bytes += size
 	x.held += size
 	if x.limit > 0 && (x.changes > x.limit || x.held > SliceBytes) {
 		return errSlices
 	}
-	if len(x.section.Changes) >= SectionChanges || x.bytes >= SectionBytes {
+	if len(x.section.Changes) >= largeSlice || x.bytes >= SliceBytes {
 		return x.flush()
 	}
 	return nil
 }
 
+// flush emits what was added of a table. Sorted, it compresses better, and the receiver writes
+// rows that lie side by side.
 func (x *extraction) flush() error {
 	if x.section == nil || len(x.section.Changes) == 0 {
 		return nil
 	}
-	// Sorted, they compress better, and the receiver writes rows that lie side by side.
-	slices.SortFunc(x.section.Changes, func(a, b crdt.Change) int { return strings.Compare(string(a.Key), string(b.Key)) })
-	full := *x.section
-	full.Columns, full.Changes = usedColumns(full)
+	changes := x.section.Changes
 	x.section.Changes, x.bytes = nil, 0
-	return x.emit(&full)
+	slices.SortFunc(changes, func(a, b crdt.Change) int { return strings.Compare(string(a.Key), string(b.Key)) })
+	for len(changes) > 0 {
+		n, bytes := 0, 0
+		for n < len(changes) && n < SectionChanges && bytes < SectionBytes {
+			bytes += sizeOf(changes[n])
+			n++
+		}
+		full := *x.section
+		full.Changes = changes[:n]
+		full.Columns, full.Changes = usedColumns(full)
+		if err := x.emit(&full); err != nil {
+			return err
+		}
+		changes = changes[n:]
+	}
+	return nil
+}
+
+// sizeOf is about how many bytes a change takes.
+func sizeOf(change crdt.Change) int {
+	size := len(change.Key) + 16 + 16*len(change.Parts)
+	for _, reg := range change.Registers {
+		size += len(reg.Value.Bytes()) + 9
+	}
+	return size
 }
 
 // usedColumns are the columns a section's registers name, and its changes naming them by

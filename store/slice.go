@@ -32,7 +32,7 @@ const (
 	// applicationTurn is how long we leave the file alone then.
 	applicationTurn = 20 * time.Millisecond
 	// quietAfter is for how long the application has to have written nothing.
-	quietAfter = 10 * time.Second
+	quietAfter = 3 * time.Second
 )
 
 // turn says who may write next.

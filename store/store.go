@@ -110,7 +110,7 @@ func openWriter(path string) (*sqlite.Conn, error) {
 	// the application's own commits before it durable too, since they share one -wal file.
 	// No checkpoints: they are the application's, at moments that suit it.
 	for _, sql := range []string{"PRAGMA foreign_keys=OFF", "PRAGMA synchronous=FULL", "PRAGMA recursive_triggers=OFF",
-		"PRAGMA wal_autocheckpoint=" + walPagesBeforeCheckpoint} {
+		"PRAGMA wal_autocheckpoint=" + walPagesBeforeCheckpoint, "PRAGMA cache_size=-" + cacheKiB} {
 		if err := c.Exec(sql); err != nil {
 			c.Close()
 			return nil, err
@@ -126,7 +126,12 @@ func openWriter(path string) (*sqlite.Conn, error) {
 // walPagesBeforeCheckpoint is when a commit of ours checkpoints: eight times SQLite's own
 // default of 1,000, so that an application that writes does it first, at a moment of its
 // own, and a file nobody writes but ravno still does not grow without end.
-const walPagesBeforeCheckpoint = "8000"
+const walPagesBeforeCheckpoint = "32000"
+
+// cacheKiB is how much of the file the writing connection keeps in memory: a slice of rows with
+// random keys goes all over the file's trees, and reads what it has not kept anew for each row.
+// SQLite's own default is 2,000.
+const cacheKiB = "16000"
 
 func (s *Store) checkEnrolled() error {
 	n, err := s.writer.Int("SELECT count(*) FROM sqlite_master WHERE name='ravno_state'")
