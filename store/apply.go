@@ -192,6 +192,7 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 }
 
 func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applied) error {
+	tx.applied = applied
 	tx.span = delta.Span
 	restore, err := tx.ownSequences()
 	if err != nil {

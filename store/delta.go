@@ -25,8 +25,8 @@ const (
 // nothing for the receiver is not emitted; the next one begins where it did. At a node the
 // receiver is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
 // everyone else's. It is state, not history: a row changed a thousand times travels once. The
-// slices are small for a receiver (little) whose application writes.
-func (s *Store) Outgoing(node causal.Site, from causal.Position, little bool, emit func(slice Span, section *crdt.Section) error) (span Span, changes int, err error) {
+// slices have about as many rows as asked for; 0 if the receiver has not said yet.
+func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit func(slice Span, section *crdt.Section) error) (span Span, changes int, err error) {
 	err = s.readFolded(func(c *sqlite.Conn, st *state, cat *catalog) error {
 		span = Span{From: from, To: st.position, Seen: causal.Position(st.seen)}
 		if st.isHub() {
@@ -37,9 +37,11 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, little bool, em
 			span.Seen = causal.Position(have)
 		}
 		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from}
-		rows := s.largeSlice
-		if little {
-			rows = s.smallSlice
+		if rows <= 0 {
+			rows = firstSlice
+		}
+		if s.sliceRows > 0 {
+			rows = s.sliceRows
 		}
 		err := x.delta(span, rows, emit)
 		changes = x.changes
@@ -156,7 +158,7 @@ func (x *extraction) add(change crdt.Change) error {
 	if x.limit > 0 && (x.changes > x.limit || x.held > SliceBytes) {
 		return errSlices
 	}
-	if len(x.section.Changes) >= largeSlice || x.bytes >= SliceBytes {
+	if len(x.section.Changes) >= LargeSlice || x.bytes >= SliceBytes {
 		return x.flush()
 	}
 	return nil

@@ -159,7 +159,7 @@ func (c *chain) down(name string) {
 func (c *chain) collect(from *Store, node causal.Site, above causal.Position) (Delta, int) {
 	c.t.Helper()
 	var sections []*crdt.Section
-	span, changes, err := from.Outgoing(node, above, false, func(_ Span, s *crdt.Section) error {
+	span, changes, err := from.Outgoing(node, above, 0, func(_ Span, s *crdt.Section) error {
 		sections = append(sections, s)
 		return nil
 	})

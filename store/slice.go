@@ -5,32 +5,72 @@ import "time"
 // Much work is done in slices: folded, sent and applied some rows at a time, so that the
 // application beside us can write in between.
 const (
-	// smallSlice is how many rows a slice has where the application writes, or a few more, to keep
-	// a document whole: what takes some tens of milliseconds to apply.
-	smallSlice = 2048
-	// largeSlice is how many it has where the application has written nothing for some time. Rows
-	// that come together are written in the order of their keys, side by side; in small slices
-	// nearly every row is on a page of its own, and goes through the -wal file with it.
-	largeSlice = 16384
+	// LargeSlice is the most rows in a slice, but for a document that is larger. Rows that come
+	// together are written in the order of their keys, side by side; in small slices nearly every
+	// row is on a page of its own, and goes through the -wal file with it.
+	LargeSlice = 16384
+	// leastSlice is the least: below it, the cost of a commit is more than that of its rows.
+	leastSlice = 256
+	// firstSlice is how many rows there are in a slice before anybody knows how long one takes.
+	firstSlice = 1024
 	// SliceBytes is how many bytes of rows are held until it is known whether a delta is one slice.
 	SliceBytes = 4 << 20
 )
 
-// SetSliceRows changes how many rows are in a slice. It is to be called before the store is
-// used.
-func (s *Store) SetSliceRows(rows int) { s.smallSlice, s.largeSlice = max(rows, 1), max(rows, 1) }
+// SetSliceRows fixes how many rows are in a slice. It is to be called before the store is used.
+func (s *Store) SetSliceRows(rows int) { s.sliceRows = max(rows, 1) }
 
+// pace is how long a slice took.
+type pace struct {
+	rows int
+	took time.Duration
+}
+
+// within is how many rows take so long: a power of two, so that it is not another number each time.
+func (p pace) within(d time.Duration) int {
+	if p.rows == 0 {
+		return firstSlice
+	}
+	fits := int64(p.rows) * int64(d) / max(int64(p.took), 1)
+	rows := leastSlice
+	for rows < LargeSlice && int64(2*rows) <= fits {
+		rows *= 2
+	}
+	return rows
+}
+
+// slice is how many rows should be in a slice, given how long one took: as many as are done in
+// one turn. writing is locked.
+func (s *Store) slice(p pace) int {
+	switch {
+	case s.sliceRows > 0:
+		return s.sliceRows
+	case s.turn.busy(s.clock()):
+		return p.within(lockTurn)
+	}
+	return p.within(quietLockTurn)
+}
+
+// SliceRows is how many rows there should be in a slice of a delta that is to be applied here.
+func (s *Store) SliceRows() int {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.slice(s.turn.apply)
+}
+
+// We and the application take turns. SQLite waits for a lock by asking for it again after 1, 3, 8,
+// 18, 33, 53, 78, 103, 128, 178 and 228 ms. So whoever begins to wait while we hold it for up to
+// 53 ms finds it free in a pause of 20 ms, and within 228 ms in one of 50 ms.
 const (
 	// lockTurn is how long we hold the write lock, in one transaction or several, before the
-	// application gets its turn. SQLite waits for a lock by asking again after 1, 2, 5, 10, 15, 20
-	// and 25 ms: whoever begins to wait while we hold it for up to 53 ms finds it free in a pause
-	// of applicationTurn. This leaves some of it for a slice that takes longer than most.
-	lockTurn = 40 * time.Millisecond
-	// quietLockTurn is the same while the application has written nothing for some time: whoever
-	// then begins to wait finds a pause within half a second.
-	quietLockTurn = 100 * time.Millisecond
+	// application gets its turn: 53 ms, less what a slice may take longer than the one before.
+	lockTurn = 35 * time.Millisecond
 	// applicationTurn is how long we leave the file alone then.
 	applicationTurn = 20 * time.Millisecond
+	// quietLockTurn and quietTurn are the same while the application writes nothing: only the first
+	// that it writes may have to wait so long.
+	quietLockTurn = 150 * time.Millisecond
+	quietTurn     = 50 * time.Millisecond
 	// quietAfter is for how long the application has to have written nothing.
 	quietAfter = 3 * time.Second
 )
@@ -40,29 +80,31 @@ type turn struct {
 	held     time.Duration // we have held the lock, since the application had its turn
 	released time.Time     // we last gave it back
 	written  time.Time     // the application was last seen to have written
+	// How long the last slices took that were applied and folded.
+	apply, fold pace
 }
 
 // wait is how long to leave the file alone before taking the lock.
 func (t *turn) wait(now time.Time) time.Duration {
 	since := now.Sub(t.released)
-	limit := quietLockTurn
+	limit, pause := quietLockTurn, quietTurn
 	if t.busy(now) {
-		limit = lockTurn
+		limit, pause = lockTurn, applicationTurn
 	}
 	switch {
-	case since >= applicationTurn || since < 0: // it has had its turn; or the clock was set back
+	case since >= pause || since < 0: // it has had its turn; or the clock was set back
 		t.held = 0
 		return 0
 	case t.held < limit:
 		return 0
 	}
-	return applicationTurn - since
+	return pause - since
 }
 
 // takeTurn locks writing, once the application has had its turn.
 func (s *Store) takeTurn() {
 	s.writing.Lock()
-	for waited := time.Duration(0); waited < applicationTurn; {
+	for waited := time.Duration(0); waited < quietTurn; {
 		wait := s.turn.wait(s.clock())
 		if wait == 0 {
 			return
@@ -78,15 +120,12 @@ func (s *Store) takeTurn() {
 // busy reports whether the application writes.
 func (t *turn) busy(now time.Time) bool { return now.Sub(t.written).Abs() <= quietAfter }
 
-// ApplicationWrites reports whether the application has lately been seen to write.
-func (s *Store) ApplicationWrites() bool {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	return s.turn.busy(s.clock())
-}
-
-// took notes that the lock was held.
-func (t *turn) took(from, to time.Time) {
-	t.held += max(to.Sub(from), 0)
+// took notes that the lock was held, and how many changes were applied meanwhile.
+func (t *turn) took(from, to time.Time, changes int) {
+	held := max(to.Sub(from), 0)
+	t.held += held
 	t.released = to
+	if changes >= leastSlice { // fewer say more of a commit than of a row
+		t.apply = pace{changes, held}
+	}
 }

@@ -30,9 +30,9 @@ type Clock func() time.Time
 // Store is one enrolled database file. Its methods are safe for concurrent use: writes take
 // turns on one connection, reads on another, each read in one snapshot.
 type Store struct {
-	path                   string
-	clock                  Clock
-	smallSlice, largeSlice int // rows
+	path      string
+	clock     Clock
+	sliceRows int // that a slice has; 0: as many as suit
 
 	writing sync.Mutex // guards writer, lax, turn and writeCatalog
 	writer  *sqlite.Conn
@@ -83,7 +83,7 @@ func Open(path string, clock Clock) (*Store, error) {
 	if err := checkFile(path, false); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, clock: clock, smallSlice: smallSlice, largeSlice: largeSlice}
+	s := &Store{path: path, clock: clock}
 	var err error
 	if s.writer, err = openWriter(path); err != nil {
 		return nil, explain(path, err)
@@ -219,6 +219,7 @@ type transaction struct {
 	enrolling bool
 	known     map[reference]othersTouches
 	// While a delta is applied.
+	applied    *Applied
 	span       Span
 	heard      hlc.Time // at the hub: the newest stamp in what the node had sent before
 	hears      hlc.Time // and with this delta
@@ -307,6 +308,7 @@ var errNotMarksAlone = errors.New("there is more than marks to commit")
 
 func (s *Store) transact(f func(tx *transaction) error) error {
 	var locked time.Time
+	applied := 0
 	err := s.writer.Transaction("IMMEDIATE", func() error {
 		locked = s.clock()
 		tx, err := s.begin()
@@ -315,6 +317,9 @@ func (s *Store) transact(f func(tx *transaction) error) error {
 		}
 		if err := f(tx); err != nil {
 			return err
+		}
+		if tx.applied != nil {
+			applied = tx.applied.Changes
 		}
 		if tx.written > 0 {
 			s.turn.written = time.UnixMilli(tx.written)
@@ -325,7 +330,7 @@ func (s *Store) transact(f func(tx *transaction) error) error {
 		return tx.state.write(tx.c)
 	})
 	if !locked.IsZero() {
-		s.turn.took(locked, s.clock())
+		s.turn.took(locked, s.clock(), applied)
 	}
 	if err != nil {
 		s.writeCatalog = nil // what was read in a transaction that is undone proves nothing
@@ -379,12 +384,12 @@ func (s *Store) Fold() (rows int, err error) {
 	waiting, err := s.logWaits()
 	for more := waiting; err == nil && more; {
 		err = s.write(func(tx *transaction) error {
-			slice, some := s.largeSlice, 0
-			if s.turn.busy(s.clock()) {
-				slice = s.smallSlice
+			begun, limit := s.clock(), s.slice(s.turn.fold)
+			some, rest, err := tx.foldSlice(limit)
+			rows, more = rows+some, rest
+			if rest {
+				s.turn.fold = pace{limit, s.clock().Sub(begun)}
 			}
-			some, more, err = tx.foldSlice(slice)
-			rows += some
 			return err
 		})
 	}

@@ -214,7 +214,7 @@ func TestANodeCannotRevokeAnother(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil, "a", "b")
 	key := crdt.NewKey(crdt.IntegerValue(3))
 	var birth hlc.Stamp
-	c.hub.Outgoing(3, 0, false, func(_ Span, s *crdt.Section) error {
+	c.hub.Outgoing(3, 0, 0, func(_ Span, s *crdt.Section) error {
 		for _, x := range s.Changes {
 			if s.Table == "ravno_site" && x.Key == key {
 				birth = x.Birth

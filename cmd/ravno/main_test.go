@@ -225,7 +225,7 @@ func openAt(path string) (*store.Store, error) {
 
 func collect(from *store.Store, node causal.Site, above causal.Position) (store.Delta, int, error) {
 	var sections []*crdt.Section
-	span, changes, err := from.Outgoing(node, above, false, func(_ store.Span, section *crdt.Section) error {
+	span, changes, err := from.Outgoing(node, above, 0, func(_ store.Span, section *crdt.Section) error {
 		sections = append(sections, section)
 		return nil
 	})

@@ -29,7 +29,7 @@ func TestABatchIsAcknowledgedOnlyOnceTheDatabaseHasIt(t *testing.T) {
 			must(t, writer.End())
 			tried := false
 			r := &run{ctx: t.Context(), session: hub, events: make(chan func() []session.Action), ends: Ends{
-				Clock: time.Now, Log: zerolog.Nop(), Blocked: func(string) {}, Busy: func() bool { return false },
+				Clock: time.Now, Log: zerolog.Nop(), Blocked: func(string) {}, Rows: func() int { return 0 },
 				Apply: func(delta store.Delta) (causal.Seen, error) {
 					next, err := delta.Open()
 					must(t, err)

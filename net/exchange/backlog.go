@@ -21,7 +21,7 @@ import (
 type backlog struct {
 	spool *spool
 	left  atomic.Bool // it is out of date: nobody wants the rest
-	small bool        // its batches are small
+	rows  int         // that its batches have
 
 	mutex sync.Mutex // guards ready: the worker that extracts waits for nobody
 	ready []outgoing
@@ -31,6 +31,10 @@ type backlog struct {
 	wanted  bool            // the session waits for one
 	workers int             // that use the spool
 }
+
+// suits reports whether the batches are about as large as the peer wants them now: to extract
+// them anew costs more than a few that are somewhat too large, or too small.
+func (b *backlog) suits(rows int) bool { return rows >= b.rows/2 && rows <= max(4*b.rows, 1) }
 
 // take takes the batch that is to be sent next, if it is there.
 func (b *backlog) take() (batch outgoing, ok bool) {
@@ -58,13 +62,13 @@ var errLeft = errors.New("this backlog is out of date")
 // transmit sends the next batch of the backlog there is, or else extracts one.
 func (r *run) transmit(want session.Transmit) {
 	b := r.backlog()
-	if b != nil && (want.Anew || b.next != want.From || want.Little && !b.small) {
+	if b != nil && (want.Anew || b.next != want.From || !b.suits(want.Rows)) {
 		b.left.Store(true)
 		r.release(b)
 		b = nil
 	}
 	if b == nil {
-		b = &backlog{spool: &spool{dir: r.ends.SpoolDir}, small: want.Little, next: want.From, workers: 1}
+		b = &backlog{spool: &spool{dir: r.ends.SpoolDir}, rows: want.Rows, next: want.From, workers: 1}
 		r.backlogs = append(r.backlogs, b)
 		r.workers.Go(func() { r.extract(b, want.From) })
 	}
@@ -139,7 +143,7 @@ func (r *run) unsent(err error) {
 // extract fills a backlog, and hands on each batch as soon as it is whole.
 func (r *run) extract(b *backlog, from causal.Position) {
 	w := &batches{run: r, backlog: b, writer: wire.NewBatchWriter(b.spool)}
-	span, _, err := r.ends.Extract(from, b.small, w.section)
+	span, _, err := r.ends.Extract(from, b.rows, w.section)
 	if err == nil {
 		err = w.end(span)
 	}

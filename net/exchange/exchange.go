@@ -49,13 +49,13 @@ const CodeNoLink = "no_link"
 type Ends struct {
 	Incarnation causal.Incarnation
 	// Extract emits everything the peer may not have above a position, as store.Outgoing does.
-	Extract func(from causal.Position, little bool, emit func(slice store.Span, section *crdt.Section) error) (span store.Span, changes int, err error)
+	Extract func(from causal.Position, rows int, emit func(slice store.Span, section *crdt.Section) error) (span store.Span, changes int, err error)
 	// SendsPositions: a batch without changes is worth sending, for its position.
 	SendsPositions bool
 	// Apply merges a delta; when it returns, it is durable. floor is as in session.Applied.
 	Apply func(delta store.Delta) (floor causal.Seen, err error)
-	// Busy reports whether the application here writes.
-	Busy func() bool
+	// Rows is how many rows a batch should have to be applied here, as Store.SliceRows.
+	Rows func() int
 	// Blocked is told, after each batch, what of the schema kept it from being applied; empty
 	// if nothing did.
 	Blocked func(text string)
@@ -365,7 +365,7 @@ func (r *run) apply(batch *spool, header wire.BatchHeader) {
 			return r.session.Failed(code, text, "")
 		}
 		r.ends.Blocked("")
-		return r.session.Applied(floor, r.ends.Busy())
+		return r.session.Applied(floor, r.ends.Rows())
 	})
 }
 

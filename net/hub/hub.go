@@ -244,14 +244,14 @@ func (h *Hub) run(ctx context.Context, link *quiclink.Link, me *live, hello wire
 func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends {
 	return exchange.Ends{
 		Incarnation: self.Incarnation,
-		Extract: func(from causal.Position, little bool, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
-			span, changes, err := h.Store.Outgoing(me.site, from, little, emit)
+		Extract: func(from causal.Position, rows int, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
+			span, changes, err := h.Store.Outgoing(me.site, from, rows, emit)
 			if err == nil && changes == 0 && span.To > from && !h.bareDue(me, from) {
 				span.To = from
 			}
 			return span, changes, err
 		},
-		Busy:           h.Store.ApplicationWrites,
+		Rows:           h.Store.SliceRows,
 		SendsPositions: true,
 		Apply: func(delta store.Delta) (causal.Seen, error) {
 			applied, err := h.Store.ApplyFromNode(me.site, delta, 0)

@@ -212,10 +212,10 @@ func (n *Node) dialOne(ctx context.Context, address string) (*quiclink.Link, err
 func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, changed <-chan struct{}) exchange.Ends {
 	return exchange.Ends{
 		Incarnation: self.Incarnation,
-		Extract: func(from causal.Position, little bool, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
-			return n.Store.Outgoing(0, from, little, emit)
+		Extract: func(from causal.Position, rows int, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
+			return n.Store.Outgoing(0, from, rows, emit)
 		},
-		Busy: n.Store.ApplicationWrites,
+		Rows: n.Store.SliceRows,
 		Apply: func(delta store.Delta) (causal.Seen, error) {
 			if _, err := n.Store.ApplyFromHub(delta); err != nil {
 				return 0, err

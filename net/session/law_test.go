@@ -138,7 +138,7 @@ func (l *link) apply(e *end) {
 	batch := e.applying
 	e.applying = nil
 	l.commit(e, batch)
-	l.do(e, e.session.Applied(0, false))
+	l.do(e, e.session.Applied(0, 0))
 	l.do(e, e.session.LocalChanged()) // as node and hub both do: a merge may have made work
 }
 

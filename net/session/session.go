@@ -35,6 +35,8 @@ const (
 	// peer has all of that work and they cross all the same: work that came meanwhile, and the
 	// next batch has both.
 	CrossedAgainAfter = 200 * time.Millisecond
+	// maxRows is the most rows a peer can want in a batch: so many go without asking.
+	maxRows = 1 << 20
 	// maxRepeats is how often a batch from one position may be refused in a row before the
 	// link is given up: the two ends disagree and repeating does not help.
 	maxRepeats = 3
@@ -78,9 +80,9 @@ type Send struct{ Message wire.Message }
 // one. Much is extracted at once and sent in several batches, one for each Transmit; Anew says
 // that what was extracted before is out of date.
 type Transmit struct {
-	From   causal.Position
-	Anew   bool
-	Little bool // at a time: the application at the peer writes
+	From causal.Position
+	Anew bool
+	Rows int // that the peer wants in a batch; 0: not known
 }
 
 // Apply wants the batch that arrived last merged; then Applied or Failed is to be called.
@@ -182,7 +184,7 @@ type Session struct {
 	sentTo   causal.Position
 	sentN    int
 	more     bool // may follow it
-	peerBusy bool // the application there writes
+	peerRows int  // that it wants in a batch; 0: not known
 	repeats  int
 	repeated time.Time // when a batch was last not taken
 
@@ -314,7 +316,7 @@ func (s *Session) next() []Action {
 	if s.phase != running || !s.changed || s.inFlight {
 		return nil
 	}
-	transmit := Transmit{From: s.peerHas, Anew: s.anew, Little: s.peerBusy}
+	transmit := Transmit{From: s.peerHas, Anew: s.anew, Rows: s.peerRows}
 	s.changed, s.anew, s.inFlight = false, false, true
 	return []Action{transmit}
 }
@@ -344,7 +346,7 @@ func (s *Session) NothingToSend() []Action {
 
 func (s *Session) acked(now time.Time, m wire.Ack) []Action {
 	changes := 0
-	s.peerBusy = m.Busy
+	s.peerRows = int(min(m.Rows, maxRows))
 	switch {
 	case !s.inFlight || s.sentTo == 0:
 		return nil // late, after the batch was given up
@@ -389,13 +391,13 @@ func (s *Session) BatchArrived(header wire.BatchHeader) []Action {
 }
 
 // Applied says that the batch is durably committed. floor is the least hub position that
-// work not yet at the hub may have seen (at a node), and busy that the application here writes.
-func (s *Session) Applied(floor causal.Seen, busy bool) []Action {
+// work not yet at the hub may have seen (at a node), and rows how many a batch should have.
+func (s *Session) Applied(floor causal.Seen, rows int) []Action {
 	if s.applying == nil {
 		return nil
 	}
 	s.have, s.floor, s.applying = s.applying.To, floor, nil
-	return []Action{Send{wire.Ack{Position: s.have, Floor: floor, Busy: busy}}}
+	return []Action{Send{wire.Ack{Position: s.have, Floor: floor, Rows: uint64(max(rows, 0))}}}
 }
 
 // Outdated says that the batch begins elsewhere than where the database is: nothing was applied.

@@ -103,7 +103,7 @@ func TestABatchThatOvertakesTheWelcomeIsAppliedAfterIt(t *testing.T) {
 	if last := got[len(got)-1]; !cmp.Equal(last, session.Action(session.Apply{Header: batch(40, 45)})) {
 		t.Fatalf("the early batch was not applied: %+v", got)
 	}
-	want(t, node.Applied(38, false), session.Send{Message: wire.Ack{Position: 45, Floor: 38}})
+	want(t, node.Applied(38, 0), session.Send{Message: wire.Ack{Position: 45, Floor: 38}})
 
 	// One that does not begin where the node is gets the same answer as later.
 	node = nodeEnd()
@@ -119,8 +119,8 @@ func TestTheHubDropsWhatComesBeforeTheGreeting(t *testing.T) {
 func TestABatchIsAcknowledgedOnlyAfterItIsApplied(t *testing.T) {
 	hub := linkedHub()
 	want(t, hub.BatchArrived(batch(5, 7)), session.Apply{Header: batch(5, 7)})
-	want(t, hub.Applied(0, false), ack(7))
-	want(t, hub.Applied(0, false)) // once
+	want(t, hub.Applied(0, 0), ack(7))
+	want(t, hub.Applied(0, 0)) // once
 	want(t, hub.BatchArrived(batch(7, 8)), session.Apply{Header: batch(7, 8)})
 }
 
@@ -151,7 +151,7 @@ func TestABatchThatCannotBeAppliedEndsTheSession(t *testing.T) {
 	hub := linkedHub()
 	hub.BatchArrived(batch(5, 7))
 	wantRefusal(t, hub.Failed(session.CodeSchema, "table t is not here", "create it"), session.CodeSchema, "table t is not here")
-	want(t, hub.Applied(0, false))
+	want(t, hub.Applied(0, 0))
 }
 
 func TestOneBatchAtATimeGoesOut(t *testing.T) {
@@ -173,7 +173,7 @@ func TestABacklogGoesOutInOneBatchAfterAnother(t *testing.T) {
 	node.Transmitting(7, 2, true)
 	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 2}, session.Transmit{From: 7})
 	node.Transmitting(9, 1, true)
-	want(t, node.Receive(start, wire.Ack{Position: 9, Busy: true}), session.Acked{Position: 9, Changes: 1}, session.Transmit{From: 9, Little: true})
+	want(t, node.Receive(start, wire.Ack{Position: 9, Rows: 256}), session.Acked{Position: 9, Changes: 1}, session.Transmit{From: 9, Rows: 256})
 	node.Transmitting(11, 1, true)
 	want(t, node.Receive(start, wire.Ack{Position: 11}), session.Acked{Position: 11, Changes: 1}, session.Transmit{From: 11})
 	node.Transmitting(12, 1, true)
@@ -323,7 +323,7 @@ func TestNothingIsSaidAfterTheEnd(t *testing.T) {
 		"an ack":         func(s *session.Session) []session.Action { return s.Receive(start, wire.Ack{Position: 60}) },
 		"a change":       func(s *session.Session) []session.Action { return s.LocalChanged() },
 		"a tick":         func(s *session.Session) []session.Action { return s.Tick(after(time.Hour), wire.Ping{}) },
-		"applied":        func(s *session.Session) []session.Action { return s.Applied(0, false) },
+		"applied":        func(s *session.Session) []session.Action { return s.Applied(0, 0) },
 		"outdated":       func(s *session.Session) []session.Action { return s.Outdated(6) },
 		"failed":         func(s *session.Session) []session.Action { return s.Failed("error", "x", "") },
 		"nothing to say": func(s *session.Session) []session.Action { return s.NothingToSend() },

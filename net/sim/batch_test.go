@@ -36,7 +36,7 @@ func (c *chain) copyBatch(s *site) {
 		node, above = 2, peer.Acked
 	}
 	var sections []*crdt.Section
-	span, _, err := s.daemon.store.Outgoing(node, above, false, func(_ store.Span, section *crdt.Section) error {
+	span, _, err := s.daemon.store.Outgoing(node, above, 0, func(_ store.Span, section *crdt.Section) error {
 		sections = append(sections, section)
 		return nil
 	})

@@ -204,7 +204,7 @@ func (d *decoder) pong() Pong {
 }
 
 func (m Ack) encode(e *encoder) {
-	if m.Busy {
+	if m.Rows > 0 {
 		e.array(4)
 	} else {
 		e.array(3)
@@ -212,8 +212,8 @@ func (m Ack) encode(e *encoder) {
 	e.uint(uint64(m.Position))
 	e.uint(uint64(m.Floor))
 	e.bool(m.Left)
-	if m.Busy {
-		e.bool(true)
+	if m.Rows > 0 {
+		e.uint(m.Rows)
 	}
 }
 
@@ -221,7 +221,7 @@ func (d *decoder) ack() Ack {
 	more := d.fields("ack", 3)
 	m := Ack{Position: d.position("position"), Floor: d.position("floor"), Left: d.bool("left")}
 	if more > 0 {
-		m.Busy = d.bool("busy")
+		m.Rows = d.uint("rows")
 		more--
 	}
 	d.rest(more)

@@ -70,8 +70,9 @@ type Ack struct {
 	Floor    causal.Seen
 	// Left says that a batch was left with its sender on purpose, and may be sent again now.
 	Left bool
-	// Busy says that the application there writes: it is to get little at a time.
-	Busy bool
+	// Rows is how many rows a batch should have at most: as many as can be applied there without
+	// the application's having to wait long. 0: not known yet.
+	Rows uint64
 }
 
 // Status carries the hub's view of all servers; the JSON is opaque here.

@@ -164,7 +164,7 @@ func (b *bench) extract(s *store.Store, to causal.Site, above causal.Position) *
 	out := &batch{}
 	writer := wire.NewBatchWriter(&out.bytes)
 	begun := false
-	span, _, err := s.Outgoing(to, above, false, func(span store.Span, section *crdt.Section) error {
+	span, _, err := s.Outgoing(to, above, store.LargeSlice, func(span store.Span, section *crdt.Section) error {
 		if !begun {
 			begun = true
 			if err := writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen}); err != nil {
