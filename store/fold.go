@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -61,6 +62,25 @@ func (tx *transaction) foldSlice(limit int) (rows int, more bool, err error) {
 	rows, err = tx.foldRows(order, parents, upTo)
 	tx.unread = false
 	return rows, more, err
+}
+
+// foldFor folds, slice after slice, until it has taken so long, or until the end of the log. Each
+// slice has a position of its own: what is sent is cut between them. With a fixed number of rows
+// in a slice it folds one.
+func (tx *transaction) foldFor(turn time.Duration, fixed int) (rows int, more bool, err error) {
+	limit := foldedSlice
+	if fixed > 0 {
+		limit = fixed
+	}
+	for begun := tx.clock(); ; {
+		some := 0
+		some, more, err = tx.foldSlice(limit)
+		rows += some
+		if err != nil || !more || fixed > 0 || tx.clock().Sub(begun) > turn {
+			return rows, more, err
+		}
+		tx.placed = false
+	}
 }
 
 // foldRows folds what the log says of rows, up to an entry.

@@ -9,6 +9,11 @@ const (
 	// together are written in the order of their keys, side by side; in small slices nearly every
 	// row is on a page of its own, and goes through the -wal file with it.
 	LargeSlice = 16384
+	// foldedSlice is how many entries of the log are folded at one position, and relayedSlice how
+	// many rows of a node the hub wants in a batch, which get one position there: no slice that is
+	// sent on can be smaller.
+	foldedSlice  = 2048
+	relayedSlice = 4096
 	// leastSlice is the least: below it, the cost of a commit is more than that of its rows.
 	leastSlice = 256
 	// firstSlice is how many rows there are in a slice before anybody knows how long one takes.
@@ -39,8 +44,8 @@ func (p pace) within(d time.Duration) int {
 	return rows
 }
 
-// slice is how many rows should be in a slice, given how long one took: as many as are done in
-// one turn. writing is locked.
+// slice is how many rows should be in a slice: as many as are applied in one turn, going by the
+// last. writing is locked.
 func (s *Store) slice(p pace) int {
 	switch {
 	case s.sliceRows > 0:
@@ -52,10 +57,22 @@ func (s *Store) slice(p pace) int {
 }
 
 // SliceRows is how many rows there should be in a slice of a delta that is to be applied here.
-func (s *Store) SliceRows() int {
+func (s *Store) SliceRows(hub bool) int {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.slice(s.turn.apply)
+	rows := s.slice(s.turn.apply)
+	if hub {
+		rows = min(rows, relayedSlice)
+	}
+	return rows
+}
+
+// foldTurn is how long a fold may take before the application gets its turn.
+func (s *Store) foldTurn() time.Duration {
+	if s.turn.busy(s.clock()) {
+		return lockTurn / 2 // of which the last slice may take as long again
+	}
+	return quietLockTurn
 }
 
 // We and the application take turns. SQLite waits for a lock by asking for it again after 1, 3, 8,
@@ -80,8 +97,7 @@ type turn struct {
 	held     time.Duration // we have held the lock, since the application had its turn
 	released time.Time     // we last gave it back
 	written  time.Time     // the application was last seen to have written
-	// How long the last slices took that were applied and folded.
-	apply, fold pace
+	apply    pace          // how long the last slice took that was applied
 }
 
 // wait is how long to leave the file alone before taking the lock.

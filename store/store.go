@@ -384,12 +384,9 @@ func (s *Store) Fold() (rows int, err error) {
 	waiting, err := s.logWaits()
 	for more := waiting; err == nil && more; {
 		err = s.write(func(tx *transaction) error {
-			begun, limit := s.clock(), s.slice(s.turn.fold)
-			some, rest, err := tx.foldSlice(limit)
-			rows, more = rows+some, rest
-			if rest {
-				s.turn.fold = pace{limit, s.clock().Sub(begun)}
-			}
+			folded, err := 0, error(nil)
+			folded, more, err = tx.foldFor(s.foldTurn(), s.sliceRows)
+			rows += folded
 			return err
 		})
 	}

@@ -34,7 +34,7 @@ type backlog struct {
 
 // suits reports whether the batches are about as large as the peer wants them now: to extract
 // them anew costs more than a few that are somewhat too large, or too small.
-func (b *backlog) suits(rows int) bool { return rows >= b.rows/2 && rows <= max(4*b.rows, 1) }
+func (b *backlog) suits(rows int) bool { return rows >= b.rows && rows <= max(4*b.rows, 1) }
 
 // take takes the batch that is to be sent next, if it is there.
 func (b *backlog) take() (batch outgoing, ok bool) {

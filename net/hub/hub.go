@@ -251,7 +251,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends
 			}
 			return span, changes, err
 		},
-		Rows:           h.Store.SliceRows,
+		Rows:           func() int { return h.Store.SliceRows(true) },
 		SendsPositions: true,
 		Apply: func(delta store.Delta) (causal.Seen, error) {
 			applied, err := h.Store.ApplyFromNode(me.site, delta, 0)
