@@ -20,7 +20,7 @@ func (tx *transaction) readShadowAt(t *table, key crdt.Key) (crdt.Row, reference
 	if err != nil {
 		return crdt.Row{}, reference{}, remembered{}, err
 	}
-	values, err := tx.c.Row(t.sql.readShadow, stored)
+	values, err := tx.c.First(t.sql.readShadow, stored)
 	if err != nil || values == nil {
 		return crdt.Row{}, reference{}, remembered{}, err
 	}

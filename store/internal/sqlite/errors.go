@@ -44,8 +44,8 @@ func (f *failed) Error() string {
 }
 
 // failure is the error behind a code, asked for before anything else runs on the connection.
-func (s *Stmt) failure(code int) error {
-	f := &failed{code: driver3.ErrNoExtended(code), message: C.GoString(C.ravno_message(s.conn.handle, C.int(code)))}
+func (s *Stmt) failure(code C.int) error {
+	f := &failed{code: driver3.ErrNoExtended(code), message: C.GoString(C.ravno_message(s.conn.handle, code))}
 	switch primary(f.code) {
 	case driver3.ErrCantOpen, driver3.ErrIoErr:
 		f.system = syscall.Errno(C.ravno_system_errno(s.conn.handle))

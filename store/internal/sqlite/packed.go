@@ -1,7 +1,6 @@
 package sqlite
 
 // #include <stdint.h>
-// #include <stdlib.h>
 import "C"
 
 import (
@@ -19,6 +18,8 @@ const (
 
 	// firstWords is the room for the row of a query for one: 4 KiB, more than most rows take.
 	firstWords = 512
+	// firstColumns is how many columns First has room for; rows of more are allocated.
+	firstColumns = 64
 	// aheadWords is the room for rows read ahead: 32 KiB, at which the call into C costs nothing
 	// beside the rows, and which is not much to have read in vain.
 	aheadWords = 4096
@@ -94,14 +95,6 @@ func unpack(words []uint64, values []crdt.Value) (row []crdt.Value, rest []uint6
 	return row, rest[(bytes+7)/8:]
 }
 
-// found is where a row is: in the buffer, or if it was too large for that, in C's memory.
-func found(buffer []uint64, large *C.int64_t, words C.int64_t) []uint64 {
-	if large != nil {
-		return unsafe.Slice((*uint64)(unsafe.Pointer(large)), int(words))
-	}
-	return buffer
-}
-
 // ahead are rows that have been read and not yet been delivered. A Rows inside another one's
 // iteration has its own.
 type ahead struct {
@@ -119,21 +112,3 @@ func (c *Conn) readAhead() *ahead {
 }
 
 func (c *Conn) giveBack(a *ahead) { c.ahead = append(c.ahead, a) }
-
-// deliver calls each with the rows in the buffer, and then with the large one, which it frees.
-func (a *ahead) deliver(large *C.int64_t, words C.int64_t, each func(row []crdt.Value) error) error {
-	if large != nil {
-		defer C.free(unsafe.Pointer(large))
-	}
-	for rest := a.words; rest[0] != endOfRows; {
-		a.row, rest = unpack(rest, a.row)
-		if err := each(a.row); err != nil {
-			return err
-		}
-	}
-	if large == nil {
-		return nil
-	}
-	a.row, _ = unpack(found(nil, large, words), a.row)
-	return each(a.row)
-}

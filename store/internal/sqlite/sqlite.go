@@ -69,6 +69,7 @@ type Conn struct {
 	// Buffers for what goes into C and what comes out.
 	args  []uint64
 	first []uint64
+	row   []crdt.Value
 	ahead []*ahead
 }
 
@@ -85,7 +86,8 @@ func Open(path string, mode Mode) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
 	}
-	c := &Conn{raw: opened.(*driver3.SQLiteConn), path: path, statements: map[string]*Stmt{}, first: make([]uint64, firstWords)}
+	c := &Conn{raw: opened.(*driver3.SQLiteConn), path: path, statements: map[string]*Stmt{}, 
+		first: make([]uint64, firstWords), row: make([]crdt.Value, firstColumns)}
 	if c.handle, err = handleOf(c.raw); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), c.raw.Close())
 	}
@@ -168,9 +170,18 @@ func (c *Conn) Row(sql string, args ...crdt.Value) ([]crdt.Value, error) {
 	return s.Row(args...)
 }
 
+// First is Row, but the slice is only valid until the next First, Int or Text.
+func (c *Conn) First(sql string, args ...crdt.Value) ([]crdt.Value, error) {
+	s, err := c.Prepare(sql)
+	if err != nil {
+		return nil, err
+	}
+	return s.first(args, c.row)
+}
+
 // Int runs a query for one number: 0 if there is no row or the value is no integer.
 func (c *Conn) Int(sql string, args ...crdt.Value) (int64, error) {
-	row, err := c.Row(sql, args...)
+	row, err := c.First(sql, args...)
 	if err != nil || row == nil {
 		return 0, err
 	}
@@ -179,7 +190,7 @@ func (c *Conn) Int(sql string, args ...crdt.Value) (int64, error) {
 
 // Text runs a query for one text: empty if there is no row or the value is no text.
 func (c *Conn) Text(sql string, args ...crdt.Value) (string, error) {
-	row, err := c.Row(sql, args...)
+	row, err := c.First(sql, args...)
 	if err != nil || row == nil {
 		return "", err
 	}

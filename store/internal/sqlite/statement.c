@@ -52,6 +52,13 @@ enum { INTEGER = 1, REAL = 2, TEXT = 3, BLOB = 4, NOTHING = 0 };
 
 enum { HEAD = 2, CELL = 2, END = -1 }; /* words before the values, words of each, after the last row */
 
+/* What a run has come to: ROW, DONE or what failed. A row that did not fit into the buffer is
+ * in memory of its own, of so many words, which the caller frees. */
+struct ravno_outcome {
+	int64_t *large, words;
+	int code;
+};
+
 static sqlite3 *connection(int64_t handle) { return (sqlite3 *)(intptr_t)handle; }
 
 /* ravno_prepare compiles the first statement of a text, and tells how much of the text that
@@ -177,26 +184,22 @@ static int64_t pack(sqlite3_stmt *s, int64_t *out, int64_t room) {
 	return words;
 }
 
-/* put packs the current row into what is left of a buffer and reports by ROW that it is there;
- * if it does not fit, it is in memory of its own, which the caller frees. */
-static int put(sqlite3_stmt *s, int64_t *out, int64_t room, int64_t *words, int64_t **large) {
-	*words = pack(s, out, room);
-	if (*words == 0) {
-		return NO_MEMORY;
+/* put packs the current row into what is left of a buffer, or else into memory of its own, and
+ * returns how many words of the buffer it took. */
+static int64_t put(sqlite3_stmt *s, int64_t *out, int64_t room, struct ravno_outcome *outcome) {
+	int64_t words = pack(s, out, room);
+	if (words > 0 && words <= room) {
+		return words;
 	}
-	if (*words <= room) {
-		return ROW;
-	}
-	int64_t *own = malloc((size_t)*words * sizeof *own);
-	if (!own) {
-		return NO_MEMORY;
-	}
-	if (pack(s, own, *words) != *words) {
+	int64_t *own = words > 0 ? malloc((size_t)words * sizeof *own) : 0;
+	if (!own || pack(s, own, words) != words) {
 		free(own);
-		return NO_MEMORY;
+		outcome->code = NO_MEMORY;
+		return 0;
 	}
-	*large = own;
-	return ROW;
+	outcome->large = own;
+	outcome->words = words;
+	return 0;
 }
 
 /* ravno_exec runs a statement to its end. */
@@ -211,32 +214,37 @@ int ravno_exec(sqlite3_stmt *s, const int64_t *args) {
 }
 
 /* ravno_row runs a query for its first row: ROW if there is one, DONE if there is none. */
-int ravno_row(sqlite3_stmt *s, const int64_t *args, int64_t *out, int64_t room, int64_t *words, int64_t **large) {
-	int code = bind(s, args, (destructor)0);
-	if (code == OK) {
-		code = sqlite3_step(s);
+struct ravno_outcome ravno_row(sqlite3_stmt *s, const int64_t *args, int64_t *out, int64_t room) {
+	struct ravno_outcome outcome = {0, 0, bind(s, args, (destructor)0)};
+	if (outcome.code == OK) {
+		outcome.code = sqlite3_step(s);
 	}
-	if (code == ROW) {
-		code = put(s, out, room, words, large);
+	if (outcome.code == ROW) {
+		put(s, out, room, &outcome);
 	}
-	return settle(s, code);
+	outcome.code = settle(s, outcome.code);
+	return outcome;
 }
 
 /* ravno_rows begins a query, or goes on if there are no arguments, and packs as many rows as
- * fit. ROW if there may be more, DONE if there are none; what is packed counts in any case. */
-int ravno_rows(sqlite3_stmt *s, const int64_t *args, int64_t *out, int64_t room, int64_t *words, int64_t **large) {
-	int64_t used = 0, row = 0;
-	int code = args ? bind(s, args, (destructor)-1) : OK; /* copied: the run outlasts this call */
-	if (code == OK) {
-		do {
-			code = sqlite3_step(s);
-			if (code == ROW) {
-				code = put(s, out + used, room - used, &row, large);
-				used += code == ROW && !*large ? row : 0;
-			}
-		} while (code == ROW && !*large && used < room);
+ * fit. ROW if there may be more, DONE if there are none; what is packed counts in any case.
+ * The buffer is one word larger than the room, for the end. */
+struct ravno_outcome ravno_rows(sqlite3_stmt *s, const int64_t *args, int64_t *out, int64_t room) {
+	/* The arguments are copied, because the run outlasts this call. */
+	struct ravno_outcome outcome = {0, 0, args ? bind(s, args, (destructor)-1) : OK};
+	int64_t used = 0;
+	if (outcome.code == OK) {
+		outcome.code = ROW;
 	}
-	*words = *large ? row : 0;
-	out[used] = END; /* the buffer is one word larger than the room */
-	return code == ROW ? ROW : settle(s, code);
+	while (outcome.code == ROW && !outcome.large && used < room) {
+		outcome.code = sqlite3_step(s);
+		if (outcome.code == ROW) {
+			used += put(s, out + used, room - used, &outcome);
+		}
+	}
+	out[used] = END;
+	if (outcome.code != ROW) {
+		outcome.code = settle(s, outcome.code);
+	}
+	return outcome;
 }

@@ -7,8 +7,9 @@ package sqlite
 // void ravno_finalize(sqlite3_stmt *);
 // void ravno_reset(sqlite3_stmt *);
 // int ravno_exec(sqlite3_stmt *, const int64_t *args);
-// int ravno_row(sqlite3_stmt *, const int64_t *args, int64_t *out, int64_t room, int64_t *words, int64_t **large);
-// int ravno_rows(sqlite3_stmt *, const int64_t *args, int64_t *out, int64_t room, int64_t *words, int64_t **large);
+// struct ravno_outcome { int64_t *large, words; int code; };
+// struct ravno_outcome ravno_row(sqlite3_stmt *, const int64_t *args, int64_t *out, int64_t room);
+// struct ravno_outcome ravno_rows(sqlite3_stmt *, const int64_t *args, int64_t *out, int64_t room);
 //
 // // None of them keeps an address of ours, and there is no function in Go that SQLite could call.
 // #cgo noescape ravno_prepare
@@ -58,7 +59,7 @@ func (s *Stmt) compile() error {
 	sql := C.CString(s.sql)
 	defer C.free(unsafe.Pointer(sql))
 	if code := C.ravno_prepare(s.conn.handle, sql, C.int(len(s.sql)), &s.raw, &used, &params); code != 0 {
-		return s.failure(int(code))
+		return s.failure(code)
 	}
 	if rest := strings.Trim(s.sql[used:], " \t\r\n;"); s.raw == nil || rest != "" {
 		s.close()
@@ -117,7 +118,7 @@ func (s *Stmt) Exec(args ...crdt.Value) error {
 	if err != nil {
 		return err
 	}
-	code := int(C.ravno_exec(run.raw, run.conn.pack(args)))
+	code := C.ravno_exec(run.raw, run.conn.pack(args))
 	if code != codeDone {
 		err = run.failure(code)
 	}
@@ -126,26 +127,34 @@ func (s *Stmt) Exec(args ...crdt.Value) error {
 }
 
 // Row runs the statement and returns its first row, or nil if there is none.
-func (s *Stmt) Row(args ...crdt.Value) ([]crdt.Value, error) {
+func (s *Stmt) Row(args ...crdt.Value) ([]crdt.Value, error) { return s.first(args, nil) }
+
+// first is Row into values, if there is room in them.
+func (s *Stmt) first(args, values []crdt.Value) (row []crdt.Value, err error) {
 	run, err := s.ready(len(args))
 	if err != nil {
 		return nil, err
 	}
 	c := run.conn
-	var words C.int64_t
-	var large *C.int64_t
-	code := int(C.ravno_row(run.raw, c.pack(args), address(c.first), C.int64_t(len(c.first)), &words, &large))
-	var row []crdt.Value
-	if code == codeRow {
-		row, _ = unpack(found(c.first, large, words), nil)
-	} else if code != codeDone {
-		err = run.failure(code)
+	outcome := C.ravno_row(run.raw, c.pack(args), address(c.first), C.int64_t(len(c.first)))
+	switch {
+	case outcome.code == codeRow && outcome.large == nil:
+		row, _ = unpack(c.first, values)
+	case outcome.code == codeRow:
+		row, _ = unpack(large(outcome), nil) // not into what is kept
+	case outcome.code != codeDone:
+		err = run.failure(outcome.code)
 	}
-	if large != nil {
-		C.free(unsafe.Pointer(large))
+	if outcome.large != nil {
+		C.free(unsafe.Pointer(outcome.large))
 	}
 	run.end()
 	return row, err
+}
+
+// large is a row in C's memory.
+func large(outcome C.struct_ravno_outcome) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(outcome.large)), int(outcome.words))
 }
 
 // Rows runs the statement and calls each with every row; the slice is reused. Rows are read
@@ -158,20 +167,35 @@ func (s *Stmt) Rows(args []crdt.Value, each func(row []crdt.Value) error) error 
 	defer run.end()
 	ahead := run.conn.readAhead()
 	defer run.conn.giveBack(ahead)
-	packed := run.conn.pack(args)
-	for {
-		var words C.int64_t
-		var large *C.int64_t
-		code := int(C.ravno_rows(run.raw, packed, address(ahead.words), C.int64_t(len(ahead.words)-1), &words, &large))
-		packed, run.open = nil, code == codeRow
-		if !run.open && code != codeDone {
-			err = run.failure(code) // to be asked for before anything else runs; the rows before it count
+	for packed := run.conn.pack(args); ; packed = nil {
+		outcome := C.ravno_rows(run.raw, packed, address(ahead.words), C.int64_t(len(ahead.words)-1))
+		run.open = outcome.code == codeRow
+		if !run.open && outcome.code != codeDone {
+			err = run.failure(outcome.code) // to be asked for before anything else runs; the rows before it count
 		}
-		if failed := ahead.deliver(large, words, each); failed != nil {
+		if failed := ahead.deliver(outcome, each); failed != nil {
 			return failed
 		}
 		if !run.open {
 			return err
 		}
 	}
+}
+
+// deliver calls each with the rows in the buffer, and then with the large one, which it frees.
+func (a *ahead) deliver(outcome C.struct_ravno_outcome, each func(row []crdt.Value) error) error {
+	if outcome.large != nil {
+		defer C.free(unsafe.Pointer(outcome.large))
+	}
+	for rest := a.words; rest[0] != endOfRows; {
+		a.row, rest = unpack(rest, a.row)
+		if err := each(a.row); err != nil {
+			return err
+		}
+	}
+	if outcome.large == nil {
+		return nil
+	}
+	row, _ := unpack(large(outcome), nil) // not into what is kept
+	return each(row)
 }
