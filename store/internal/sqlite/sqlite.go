@@ -86,7 +86,7 @@ func Open(path string, mode Mode) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
 	}
-	c := &Conn{raw: opened.(*driver3.SQLiteConn), path: path, statements: map[string]*Stmt{}, 
+	c := &Conn{raw: opened.(*driver3.SQLiteConn), path: path, statements: map[string]*Stmt{},
 		first: make([]uint64, firstWords), row: make([]crdt.Value, firstColumns)}
 	if c.handle, err = handleOf(c.raw); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), c.raw.Close())
