@@ -3,7 +3,9 @@
 // It refuses to know ravno's tables. It goes around database/sql on purpose: a pool may
 // close a connection or use another one, while triggers, temporary tables and transactions
 // belong to one; and mattn/go-sqlite3 turns columns declared DATE or BOOLEAN into Go times
-// and bools, which would not come back as the same bytes.
+// and bools, which would not come back as the same bytes. The driver opens and closes the
+// connection and runs scripts; statements are run here (statement.c), because through it each
+// argument and column would be a call into C and an allocation of its own.
 package sqlite
 
 // #cgo linux LDFLAGS: -Wl,--unresolved-symbols=ignore-in-object-files
