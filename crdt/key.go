@@ -37,9 +37,10 @@ func NewKey(values ...Value) Key {
 
 var errKey = errors.New("malformed key")
 
-// Values decodes a key. It fails on anything NewKey cannot have written.
+// Values decodes a key. It fails on anything NewKey cannot have written. Texts and blobs share
+// the memory of the key.
 func (k Key) Values() ([]Value, error) {
-	b := []byte(k)
+	b := []byte(k) // which copies nothing: it is only read
 	var values []Value
 	for len(b) > 0 {
 		if len(values) == MaxKeyColumns {
@@ -68,7 +69,8 @@ func (k Key) Values() ([]Value, error) {
 			if used > 1 && b[used-1] == 0 { // a second way to write a length is a second key of one row
 				return nil, fmt.Errorf("%w: length of a %s longer than needed", errKey, kind)
 			}
-			values = append(values, Value{kind: kind, data: string(b[used : used+int(n)])})
+			from := len(k) - len(b) + used
+			values = append(values, Value{kind: kind, data: string(k[from : from+int(n)])})
 			b = b[used+int(n):]
 		default:
 			return nil, fmt.Errorf("%w: storage class %d", errKey, kind)

@@ -356,7 +356,7 @@ func (x *extraction) news(v crdt.Version) bool {
 }
 
 // rowValues are the values of a live row: all columns in the order of its table, or what is
-// kept of it elsewhere.
+// kept of it elsewhere. They are good until the next row is read.
 type rowValues struct {
 	table []crdt.Value
 	kept  image
@@ -382,7 +382,7 @@ func (x *extraction) values(t *table, key crdt.Key, inTable []crdt.Value) (*rowV
 		if err != nil {
 			return nil, err
 		}
-		row, err := x.c.Row(t.sql.image, values...)
+		row, err := x.c.First(t.sql.image, values...)
 		if err != nil {
 			return nil, err
 		}

@@ -90,14 +90,20 @@ func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt
 	slices.SortFunc(order, func(a, b *loggedRow) int {
 		return cmp.Or(cmp.Compare(a.t.number, b.t.number), strings.Compare(string(a.key), string(b.key)))
 	})
-	for _, w := range order {
-		changed, err := tx.foldRow(&folding{loggedRow: w, sets: w.sets()}, parents)
-		if err != nil {
-			return 0, err
+	err = tx.gatherShadows(func() error {
+		for _, w := range order {
+			changed, err := tx.foldRow(&folding{loggedRow: w, sets: w.sets()}, parents)
+			if err != nil {
+				return err
+			}
+			if changed {
+				rows++
+			}
 		}
-		if changed {
-			rows++
-		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
 	}
 	if err := tx.forgetGone(); err != nil {
 		return 0, err

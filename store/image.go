@@ -65,7 +65,7 @@ func (tx *transaction) tableImage(t *table, key crdt.Key) (image, error) {
 	if err != nil {
 		return nil, err
 	}
-	row, err := tx.c.Row(t.sql.image, values...)
+	row, err := tx.c.First(t.sql.image, values...)
 	if err != nil || row == nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (tx *transaction) readImage(t *table, key crdt.Key) (image, imageState, err
 	if tx.noImages {
 		return nil, imageNone, nil
 	}
-	row, err := tx.c.Row("SELECT state, image FROM ravno_image WHERE tab=? AND key=?", integer(t.number), blob(key))
+	row, err := tx.c.First("SELECT state, image FROM ravno_image WHERE tab=? AND key=?", integer(t.number), blob(key))
 	if err != nil || row == nil {
 		return nil, imageNone, err
 	}
@@ -199,6 +199,6 @@ func (tx *transaction) exists(t *table, key crdt.Key) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	row, err := tx.c.Row(t.sql.exists, values...)
+	row, err := tx.c.First(t.sql.exists, values...)
 	return row != nil, err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -20,7 +21,12 @@ func (tx *transaction) readShadowAt(t *table, key crdt.Key) (crdt.Row, reference
 	if err != nil {
 		return crdt.Row{}, reference{}, remembered{}, err
 	}
-	values, err := tx.c.Row(t.sql.readShadow, stored)
+	if tx.unwritten.holds(t, stored) {
+		if err := tx.flushShadows(); err != nil {
+			return crdt.Row{}, reference{}, remembered{}, err
+		}
+	}
+	values, err := tx.c.First(t.sql.readShadow, stored)
 	if err != nil || values == nil {
 		return crdt.Row{}, reference{}, remembered{}, err
 	}
@@ -41,5 +47,65 @@ func (tx *transaction) writeShadow(t *table, key crdt.Key, row crdt.Row, documen
 	if document != (reference{}) && document != t.reference(key) {
 		root = document.encode()
 	}
-	return tx.c.Exec(t.sql.writeShadow, stored, integer(at), crdt.BlobValue(string(shadow.Encode(row))), root)
+	if !tx.unwritten.gathers {
+		return tx.c.Exec(t.sql.writeShadow, stored, integer(at), crdt.BlobValue(string(shadow.Encode(row))), root)
+	}
+	if tx.unwritten.t != t || len(tx.unwritten.values) == shadowRun*shadowColumns {
+		if err := tx.flushShadows(); err != nil {
+			return err
+		}
+	}
+	tx.unwritten.t = t
+	tx.unwritten.values = append(tx.unwritten.values, stored, integer(at), crdt.BlobValue(string(shadow.Encode(row))), root)
+	return nil
+}
+
+// shadowRun is how many shadow rows one statement writes: rows in the order of their keys go
+// into the tree side by side, which within one statement needs no way down from its root.
+// More than this gains nothing.
+const (
+	shadowRun     = 16
+	shadowColumns = 4
+)
+
+// unwritten are shadow rows of one table on their way into it.
+type unwritten struct {
+	gathers bool // else each is written at once
+	t       *table
+	values  []crdt.Value // shadowColumns for each row, its key first
+}
+
+func (u *unwritten) holds(t *table, key crdt.Value) bool {
+	if u.t != t {
+		return false
+	}
+	for i := 0; i < len(u.values); i += shadowColumns {
+		if u.values[i] == key {
+			return true
+		}
+	}
+	return false
+}
+
+// gatherShadows runs f, and lets it write shadow rows many at a time. Within f, shadows are
+// read by readShadowAt and in no other way.
+func (tx *transaction) gatherShadows(f func() error) error {
+	tx.unwritten.gathers = true
+	err := f()
+	tx.unwritten.gathers = false
+	if err != nil {
+		return err
+	}
+	return tx.flushShadows()
+}
+
+func (tx *transaction) flushShadows() error {
+	u := &tx.unwritten
+	rows := len(u.values) / shadowColumns
+	if rows == 0 {
+		return nil
+	}
+	err := tx.c.Exec(u.t.sql.writeShadow+strings.Repeat(",(?,?,?,?)", rows-1), u.values...)
+	u.values = u.values[:0]
+	return err
 }

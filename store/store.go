@@ -235,6 +235,7 @@ type transaction struct {
 	unread    bool                  // it is not being folded to its end
 	mayBeGone map[*table][]crdt.Key // the keys of entries that may have taken a row away, in their order
 	deleted   map[*table]*goneRows  // rows the application deleted, as far as they were asked for
+	unwritten unwritten             // shadow rows on their way
 	// What placing the held rows has to look at again.
 	holding     bool        // some row is held
 	heldChanged bool        // some row became held, or is held no more

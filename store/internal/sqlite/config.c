@@ -1,4 +1,4 @@
-#include <stdlib.h>
+#include <stdint.h>
 
 /* The few declarations of SQLite's C interface used here. The library itself is the
  * amalgamation compiled into github.com/mattn/go-sqlite3, so no header is needed and
@@ -16,6 +16,7 @@ extern int sqlite3_create_function_v2(sqlite3 *, const char *name, int args, int
 extern sqlite3 *sqlite3_context_db_handle(sqlite3_context *);
 extern int sqlite3_value_int(sqlite3_value *);
 extern void sqlite3_result_int(sqlite3_context *, int);
+extern void sqlite3_result_int64(sqlite3_context *, int64_t);
 extern void sqlite3_result_error_code(sqlite3_context *, int);
 
 enum {
@@ -41,6 +42,13 @@ static void set_triggers(sqlite3_context *context, int count, sqlite3_value **va
 	sqlite3_result_int(context, result);
 }
 
+/* ravno_handle() is the address of the connection it is called on, for statement.c. */
+static void tell_handle(sqlite3_context *context, int count, sqlite3_value **values) {
+	(void)count;
+	(void)values;
+	sqlite3_result_int64(context, (int64_t)(intptr_t)sqlite3_context_db_handle(context));
+}
+
 /* configure runs for every connection this process opens, before its first statement. */
 static int configure(sqlite3 *db, char **error, const void *api) {
 	(void)error;
@@ -52,6 +60,10 @@ static int configure(sqlite3 *db, char **error, const void *api) {
 	/* Plans are made without looking at the values bound: SQLite would otherwise compile some
 	 * statements anew for every value, which takes longer than running them. */
 	code = sqlite3_db_config(db, DBCONFIG_ENABLE_QPSG, 1, (int *)0);
+	if (code != 0) {
+		return code;
+	}
+	code = sqlite3_create_function_v2(db, "ravno_handle", 0, UTF8 | DIRECT_ONLY, 0, tell_handle, 0, 0, 0);
 	if (code != 0) {
 		return code;
 	}

@@ -3,25 +3,25 @@
 // It refuses to know ravno's tables. It goes around database/sql on purpose: a pool may
 // close a connection or use another one, while triggers, temporary tables and transactions
 // belong to one; and mattn/go-sqlite3 turns columns declared DATE or BOOLEAN into Go times
-// and bools, which would not come back as the same bytes.
+// and bools, which would not come back as the same bytes. The driver opens and closes the
+// connection and runs scripts; statements are run here (statement.c), because through it each
+// argument and column would be a call into C and an allocation of its own.
 package sqlite
 
 // #cgo linux LDFLAGS: -Wl,--unresolved-symbols=ignore-in-object-files
 // #cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
+// #include <stdint.h>
 // int ravno_register(void);
 import "C"
 
 import (
-	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
-	"unsafe"
 
 	driver3 "github.com/mattn/go-sqlite3"
 
@@ -63,9 +63,16 @@ const (
 
 // Conn is one connection. It is not safe for concurrent use.
 type Conn struct {
-	raw        *driver3.SQLiteConn
+	raw        *driver3.SQLiteConn // opens, closes and runs scripts
+	handle     C.int64_t           // of the same connection, for the statements; 0: closed
 	path       string
 	statements map[string]*Stmt
+	compiled   []*Stmt // which of them SQLite has compiled
+	// Buffers for what goes into C and what comes out.
+	args  []uint64
+	first []uint64
+	row   []crdt.Value
+	ahead []*ahead
 }
 
 // Open opens a connection to the database file at path.
@@ -81,7 +88,26 @@ func Open(path string, mode Mode) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
 	}
-	return &Conn{raw: opened.(*driver3.SQLiteConn), path: path, statements: map[string]*Stmt{}}, nil
+	c := &Conn{raw: opened.(*driver3.SQLiteConn), path: path, statements: map[string]*Stmt{},
+		first: make([]uint64, firstWords), row: make([]crdt.Value, firstColumns)}
+	if c.handle, err = handleOf(c.raw); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), c.raw.Close())
+	}
+	return c, nil
+}
+
+// handleOf asks SQLite for the address of a connection, which the driver keeps to itself.
+func handleOf(raw *driver3.SQLiteConn) (C.int64_t, error) {
+	rows, err := raw.Query("SELECT ravno_handle()", nil)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	row := make([]driver.Value, 1)
+	if err := rows.Next(row); err != nil {
+		return 0, err
+	}
+	return C.int64_t(row[0].(int64)), nil
 }
 
 // Path is the file the connection was opened on.
@@ -89,11 +115,9 @@ func (c *Conn) Path() string { return c.path }
 
 // Close closes the connection and its statements. The -wal and -shm files stay.
 func (c *Conn) Close() error {
-	for _, s := range c.statements {
-		s.raw.Close()
-	}
-	c.statements = nil
-	return c.raw.Close()
+	c.Forget()
+	c.handle = 0
+	return c.raw.Close() // if a query still runs, the connection goes when that has ended
 }
 
 // SetTriggers switches the file's triggers on or off for this connection.
@@ -148,9 +172,18 @@ func (c *Conn) Row(sql string, args ...crdt.Value) ([]crdt.Value, error) {
 	return s.Row(args...)
 }
 
+// First is Row, but the slice is only valid until the next First, Int or Text.
+func (c *Conn) First(sql string, args ...crdt.Value) ([]crdt.Value, error) {
+	s, err := c.Prepare(sql)
+	if err != nil {
+		return nil, err
+	}
+	return s.first(args, c.row)
+}
+
 // Int runs a query for one number: 0 if there is no row or the value is no integer.
 func (c *Conn) Int(sql string, args ...crdt.Value) (int64, error) {
-	row, err := c.Row(sql, args...)
+	row, err := c.First(sql, args...)
 	if err != nil || row == nil {
 		return 0, err
 	}
@@ -159,7 +192,7 @@ func (c *Conn) Int(sql string, args ...crdt.Value) (int64, error) {
 
 // Text runs a query for one text: empty if there is no row or the value is no text.
 func (c *Conn) Text(sql string, args ...crdt.Value) (string, error) {
-	row, err := c.Row(sql, args...)
+	row, err := c.First(sql, args...)
 	if err != nil || row == nil {
 		return "", err
 	}
@@ -172,11 +205,10 @@ func (c *Conn) Prepare(sql string) (*Stmt, error) {
 	if s, ok := c.statements[sql]; ok {
 		return s, nil
 	}
-	raw, err := c.raw.Prepare(sql)
-	if err != nil {
-		return nil, describe(sql, err)
+	s := &Stmt{conn: c, sql: sql}
+	if err := s.compile(); err != nil {
+		return nil, err
 	}
-	s := &Stmt{raw: raw.(*driver3.SQLiteStmt), sql: sql, conn: c}
 	c.statements[sql] = s
 	return s, nil
 }
@@ -184,9 +216,10 @@ func (c *Conn) Prepare(sql string) (*Stmt, error) {
 // Forget closes all kept statements: after a change of the schema the set of columns they
 // were written for may be another one.
 func (c *Conn) Forget() {
-	for _, s := range c.statements {
-		s.raw.Close()
+	for _, s := range c.compiled {
+		s.close()
 	}
+	c.compiled = nil
 	clear(c.statements)
 }
 
@@ -224,144 +257,6 @@ func (c *Conn) execKept(sql string) error {
 // Changes is the number of rows the last statement changed.
 func (c *Conn) Changes() (int64, error) { return c.Int("SELECT changes()") }
 
-// Stmt is a prepared statement of one connection.
-type Stmt struct {
-	raw  *driver3.SQLiteStmt
-	sql  string
-	conn *Conn
-	args []driver.NamedValue
-	busy bool
-	// The current row, as the driver and as Rows gives it.
-	scanned []driver.Value
-	values  []crdt.Value
-}
-
-// query binds the arguments and takes the first step, in one call of the driver: Exec of the
-// driver would cross into C once for every argument.
-func (s *Stmt) query(args []crdt.Value) (driver.Rows, error) {
-	rows, err := s.raw.QueryContext(context.Background(), s.bind(args))
-	if err != nil {
-		return nil, describe(s.sql, err)
-	}
-	return rows, nil
-}
-
-// Exec runs the statement to its end.
-func (s *Stmt) Exec(args ...crdt.Value) error {
-	rows, err := s.query(args)
-	if err != nil {
-		return err
-	}
-	if rows.Next(nil) == io.EOF {
-		return nil // it has ended, and holds nothing
-	}
-	return rows.Close()
-}
-
-// Rows runs the statement and calls each with every row; the slice is reused.
-func (s *Stmt) Rows(args []crdt.Value, each func(row []crdt.Value) error) error {
-	if s.busy { // the same query inside its own iteration: give it a statement of its own
-		raw, err := s.conn.raw.Prepare(s.sql)
-		if err != nil {
-			return describe(s.sql, err)
-		}
-		defer raw.Close()
-		inner := &Stmt{raw: raw.(*driver3.SQLiteStmt), sql: s.sql, conn: s.conn}
-		return inner.Rows(args, each)
-	}
-	s.busy = true
-	defer func() { s.busy = false }()
-	rows, err := s.query(args)
-	if err != nil {
-		return err
-	}
-	ended := false
-	defer func() {
-		if !ended {
-			rows.Close()
-		}
-	}()
-	if n := len(rows.Columns()); n != len(s.scanned) {
-		s.scanned, s.values = make([]driver.Value, n), make([]crdt.Value, n)
-	}
-	for {
-		if err := rows.Next(s.scanned); err == io.EOF {
-			ended = true // and holds nothing any more: closing would only cost another call
-			return nil
-		} else if err != nil {
-			return describe(s.sql, err)
-		}
-		for i, v := range s.scanned {
-			if s.values[i], err = fromDriver(v); err != nil {
-				return fmt.Errorf("%w (%s)", err, s.sql)
-			}
-		}
-		if err := each(s.values); err != nil {
-			return err
-		}
-	}
-}
-
-var errFirst = errors.New("first row")
-
-// Row runs the statement and returns a copy of its first row, or nil if there is none.
-func (s *Stmt) Row(args ...crdt.Value) ([]crdt.Value, error) {
-	var first []crdt.Value
-	err := s.Rows(args, func(row []crdt.Value) error {
-		first = append([]crdt.Value{}, row...)
-		return errFirst
-	})
-	if err != nil && err != errFirst {
-		return nil, err
-	}
-	return first, nil
-}
-
-func (s *Stmt) bind(args []crdt.Value) []driver.NamedValue {
-	for i := len(s.args); i < len(args); i++ {
-		s.args = append(s.args, driver.NamedValue{Ordinal: i + 1})
-	}
-	for i, v := range args {
-		s.args[i].Value = toDriver(v)
-	}
-	return s.args[:len(args)]
-}
-
-func toDriver(v crdt.Value) driver.Value {
-	switch v.Kind() {
-	case crdt.Integer:
-		return v.Int()
-	case crdt.Real:
-		return v.Float()
-	case crdt.Text:
-		return v.Bytes()
-	case crdt.Blob:
-		if v.Bytes() == "" {
-			return []byte{} // not nil: nil would be bound as NULL
-		}
-		return unsafe.Slice(unsafe.StringData(v.Bytes()), len(v.Bytes())) // the driver copies it, and writes nothing
-	}
-	return nil
-}
-
-func fromDriver(v driver.Value) (crdt.Value, error) {
-	switch v := v.(type) {
-	case nil:
-		return crdt.Value{}, nil
-	case int64:
-		return crdt.IntegerValue(v), nil
-	case float64:
-		return crdt.RealValue(v), nil
-	case string:
-		return crdt.TextValue(v), nil
-	case []byte:
-		return crdt.BlobValue(unsafe.String(unsafe.SliceData(v), len(v))), nil // the driver made it for this row alone
-	}
-	// The driver makes times and bools of columns by their declared type. Queries for an
-	// application's columns read an expression (+column), which has none.
-	return crdt.Value{}, fmt.Errorf("sqlite: a column was read by its declared type as %T", v)
-}
-
 // Quote writes a name as an SQL identifier.
 func Quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
@@ -375,11 +270,4 @@ func QuoteAll(prefix string, names []string) string {
 		quoted[i] = prefix + Quote(n)
 	}
 	return strings.Join(quoted, ", ")
-}
-
-func describe(sql string, err error) error {
-	if len(sql) > 200 {
-		sql = sql[:200] + "..."
-	}
-	return fmt.Errorf("%w (%s)", err, sql)
 }

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
+)
+
+func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
+	c := newChain(t, "CREATE TABLE a(id INTEGER PRIMARY KEY, x); CREATE TABLE b(id TEXT PRIMARY KEY, x)", nil, "n")
+	rapid.Check(t, func(t *rapid.T) {
+		type of struct {
+			table string
+			key   int
+		}
+		expected := map[of]crdt.Row{}
+		err := c.store("n").write(func(tx *transaction) error {
+			look := func(k of) {
+				table, key := shadowed(tx, k.table, k.key)
+				row, _, sent, err := tx.readShadowAt(table, key)
+				want, found := expected[k]
+				if err != nil || sent.found != found || row.Birth != want.Birth || found && sent.position != want.Birth.Position {
+					t.Fatalf("%v is %v (%v), want %v (%v): %v", k, row, sent, want, found, err)
+				}
+			}
+			for _, name := range []string{"a", "b"} { // what an earlier case left
+				if err := tx.c.Exec("DELETE FROM " + tx.cat.byName[name].shadow); err != nil {
+					return err
+				}
+			}
+			some := rapid.Custom(func(t *rapid.T) of {
+				return of{rapid.SampledFrom([]string{"a", "b", "b"}).Draw(t, "table"), rapid.IntRange(0, 40).Draw(t, "key")}
+			})
+			for range rapid.IntRange(1, 3).Draw(t, "runs") {
+				err := tx.gatherShadows(func() error {
+					for range rapid.IntRange(0, 4*shadowRun).Draw(t, "rows") {
+						k := some.Draw(t, "row")
+						if rapid.IntRange(0, 9).Draw(t, "look") == 0 {
+							look(k)
+							continue
+						}
+						at := rapid.Uint32().Draw(t, "at")
+						row := crdt.Row{Birth: crdt.Version{Stamp: hlc.Stamp{Time: hlc.Time(at), Site: 2}, Position: causal.Position(at)}}
+						table, key := shadowed(tx, k.table, k.key)
+						if err := tx.writeShadow(table, key, row, reference{}, causal.Position(at)); err != nil {
+							return err
+						}
+						expected[k] = row
+					}
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+			}
+			for _, table := range []string{"a", "b"} {
+				for key := range 41 {
+					look(of{table, key})
+				}
+				n, err := tx.c.Int("SELECT count(*) FROM " + tx.cat.byName[table].shadow)
+				for k := range expected {
+					if k.table == table {
+						n--
+					}
+				}
+				if err != nil || n != 0 {
+					t.Fatalf("table %s has %d shadow rows too many: %v", table, n, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// shadowed is a row of a table by its number.
+func shadowed(tx *transaction, name string, number int) (*table, crdt.Key) {
+	t := tx.cat.byName[name]
+	if t.RowidKey {
+		return t, crdt.NewKey(integer(number))
+	}
+	return t, crdt.NewKey(text(fmt.Sprint(number)))
+}

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/journal"
+)
+
+func (tx *transaction) applySection(section *crdt.Section, author causal.Site, applied *Applied) error {
+	t := tx.cat.byName[strings.ToLower(section.Table)]
+	if author != 0 && tx.isLocal(section.Table) {
+		// The node wrote this before it heard that the table is local now. It stays there.
+		return tx.record(journal.RowLeft(tx.siteName(author), section.Table, errLocal))
+	}
+	if author != 0 && t != nil && t.own && !mayWrite(t, section) {
+		return &IdentityError{Node: author, Claimed: causal.Hub, Table: section.Table}
+	}
+	if t == nil || section.Journal != (t.class == Journal) {
+		return &SchemaError{Table: section.Table}
+	}
+	if len(section.KeyColumns) != len(t.Key) {
+		return &SchemaError{Table: section.Table, Column: strings.Join(section.KeyColumns, ", ")}
+	}
+	columns := make([]crdt.Column, len(section.Columns))
+	for i, name := range section.Columns {
+		at, ok := t.byName[strings.ToLower(name)]
+		if !ok {
+			return &SchemaError{Table: section.Table, Column: name}
+		}
+		columns[i] = crdt.Column(t.numbers[at])
+	}
+	err := tx.gatherShadows(func() error {
+		for _, change := range section.Changes {
+			if err := tx.applyNamed(t, columns, change, author, applied); err != nil {
+				return fmt.Errorf("table %s: %w", t.Name, err)
+			}
+			applied.Changes++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case t.own && t.Name == "ravno_setting":
+		return tx.followSettings()
+	case t.own && t.Name == "ravno_rename" && author == 0:
+		return tx.followRenames()
+	}
+	return nil
+}
+
+// applyNamed applies a change whose columns are those of its section, which here are called columns.
+func (tx *transaction) applyNamed(t *table, columns []crdt.Column, change crdt.Change, author causal.Site, applied *Applied) error {
+	for i := range change.Registers {
+		change.Registers[i].Column = columns[change.Registers[i].Column]
+	}
+	slices.SortFunc(change.Registers, func(a, b crdt.Register) int { return int(a.Column) - int(b.Column) })
+	for i := range change.Parts {
+		change.Parts[i].Column = columns[change.Parts[i].Column]
+	}
+	slices.SortStableFunc(change.Parts, func(a, b crdt.ChangePart) int { return int(a.Column) - int(b.Column) })
+	if err := tx.translate(t, &change); err != nil {
+		return err
+	}
+	if t.class == Journal {
+		return tx.keepJournal(t, author, change)
+	}
+	return tx.applyChange(t, author, change, applied)
+}
+
+var errLocal = errors.New("the table is local now; what was written there meanwhile stays there")
+
+func (tx *transaction) isLocal(name string) bool {
+	return slices.ContainsFunc(tx.cat.local, func(local string) bool { return strings.EqualFold(local, name) })
+}
+
+// mayWrite reports whether a node may write what a section says of one of ravno's own
+// tables: its events, and the resolution of a conflict. Servers and settings are the hub's.
+func mayWrite(t *table, section *crdt.Section) bool {
+	if t.class == Journal {
+		return true
+	}
+	return t.Name == "ravno_conflict" && !slices.ContainsFunc(section.Columns, func(name string) bool {
+		return !slices.Contains([]string{"resolved", "resolved_by", "resolved_at", "note", "undo"}, name)
+	})
+}
+
+// followSettings makes what the hub has decided about tables hold here at once.
+func (tx *transaction) followSettings() (err error) {
+	tx.state.catalog++
+	tx.dirty = true
+	tx.cat, err = tx.install()
+	return err
+}
