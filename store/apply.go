@@ -189,7 +189,7 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 }
 
 func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applied) error {
-	tx.applied = applied
+	tx.applied, tx.began = applied, tx.state.position
 	tx.span = delta.Span
 	restore, err := tx.ownSequences()
 	if err != nil {

@@ -113,7 +113,7 @@ func (tx *transaction) unheard(v crdt.Version) bool {
 // could not see: one that is held, or one with work of the maker's own that was displaced there,
 // unseen, and came along in the same delta.
 func (tx *transaction) recordMadeOver(m *merging, document reference, applied *Applied) error {
-	came := func(v crdt.Version) bool { return v.Stamp.Site == m.author && v.Position == tx.position() }
+	came := func(v crdt.Version) bool { return v.Stamp.Site == m.author && v.Position > tx.began }
 	if !m.out.Reborn || m.t.own || m.state != imageHeld && !came(m.row.Birth) && !slices.ContainsFunc(m.row.Columns, func(c crdt.ColumnVersion) bool { return came(c.Version) }) {
 		return nil
 	}

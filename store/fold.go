@@ -64,22 +64,15 @@ func (tx *transaction) foldSlice(limit int) (rows int, more bool, err error) {
 	return rows, more, err
 }
 
-// foldFor folds, slice after slice, until it has taken so long, or until the end of the log. Each
-// slice has a position of its own: what is sent is cut between them. With a fixed number of rows
-// in a slice it folds one.
-func (tx *transaction) foldFor(turn time.Duration, fixed int) (rows int, more bool, err error) {
-	limit := foldedSlice
-	if fixed > 0 {
-		limit = fixed
-	}
+// foldFor folds, slice after slice, until it has taken so long, or until the end of the log.
+func (tx *transaction) foldFor(entries int, turn time.Duration) (rows int, more bool, err error) {
 	for begun := tx.clock(); ; {
 		some := 0
-		some, more, err = tx.foldSlice(limit)
+		some, more, err = tx.foldSlice(entries)
 		rows += some
-		if err != nil || !more || fixed > 0 || tx.clock().Sub(begun) > turn {
+		if err != nil || !more || turn == 0 || tx.clock().Sub(begun) > turn {
 			return rows, more, err
 		}
-		tx.placed = false
 	}
 }
 
@@ -98,6 +91,7 @@ func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt
 			}
 			if changed {
 				rows++
+				tx.spreads()
 			}
 		}
 		return nil

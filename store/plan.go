@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"hash/maphash"
 	"maps"
+	"math"
 	"slices"
 
 	"ravno/crdt"
@@ -27,7 +28,7 @@ type plan struct {
 	first map[uint64]causal.Position
 }
 
-// planned is one slice: where it ends, and the time of the newest birth up to there.
+// planned is one slice: where it ends, and a time up to which all births are up to there.
 type planned struct {
 	to     causal.Position
 	newest hlc.Time
@@ -39,7 +40,7 @@ type stray struct {
 	key   crdt.Value // as the shadow table stores it
 }
 
-// pending is a row that has something for the receiver.
+// pendingRow is a row that has something for the receiver.
 type pendingRow struct {
 	key, document    crdt.Value // as the shadow table stores them
 	oldest, position causal.Position
@@ -91,9 +92,11 @@ func (x *extraction) makePlan(to causal.Position, limit int) (*plan, error) {
 		if t.renumbers && row.key.Int() < maxFreshKey {
 			p.highest[t.Name] = max(p.highest[t.Name], row.key.Int())
 		}
-		if x.news(row.birth) {
+		if x.news(row.birth) && row.birth.Stamp.Time > firstSeed {
 			c := at[row.birth.Position]
-			c.newest = max(c.newest, row.birth.Stamp.Time)
+			if c.newest = max(c.newest, row.birth.Stamp.Time); c.oldest == 0 || row.birth.Stamp.Time < c.oldest {
+				c.oldest = row.birth.Stamp.Time
+			}
 			at[row.birth.Position] = c
 		}
 	})
@@ -140,18 +143,28 @@ func (x *extraction) joinMoved(p *plan) error {
 	return err
 }
 
-// content is what belongs to one position: how many rows go with it, and the time of the newest
-// birth at it.
+// content is what belongs to one position: how many rows go with it, and the times of the oldest
+// and the newest birth at it.
 type content struct {
-	rows   int
-	newest hlc.Time
+	rows           int
+	oldest, newest hlc.Time // 0: no birth
 }
 
 // cut ends a slice wherever it would have more rows than wanted with the next position, but
 // not before one.
 func (p *plan) cut(at map[causal.Position]content, before, to causal.Position, limit int) {
+	positions := slices.Sorted(maps.Keys(at))
+	later := hlc.Time(math.MaxInt64) // the oldest birth at a later position
+	for _, position := range slices.Backward(positions) {
+		c := at[position]
+		c.newest = min(c.newest, later-1)
+		at[position] = c
+		if c.oldest > 0 {
+			later = min(later, c.oldest)
+		}
+	}
 	rows, s := 0, planned{newest: firstSeed}
-	for _, position := range slices.Sorted(maps.Keys(at)) {
+	for _, position := range positions {
 		if rows > 0 && rows+at[position].rows > limit && position > before {
 			p.slices = append(p.slices, s)
 			rows = 0

@@ -40,6 +40,9 @@ func (tx *transaction) applySection(section *crdt.Section, author causal.Site, a
 				return fmt.Errorf("table %s: %w", t.Name, err)
 			}
 			applied.Changes++
+			if author != 0 {
+				tx.spreads()
+			}
 		}
 		return nil
 	})

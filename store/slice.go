@@ -9,15 +9,14 @@ const (
 	// together are written in the order of their keys, side by side; in small slices nearly every
 	// row is on a page of its own, and goes through the -wal file with it.
 	LargeSlice = 16384
-	// foldedSlice is how many entries of the log are folded at one position, and relayedSlice how
-	// many rows of a node the hub wants in a batch, which get one position there: no slice that is
-	// sent on can be smaller.
-	foldedSlice  = 2048
-	relayedSlice = 4096
-	// leastSlice is the least: below it, the cost of a commit is more than that of its rows.
-	leastSlice = 256
+	// mostWritten is the most rows in a slice where the application writes, and leastSlice the
+	// least anywhere: below it, the cost of a commit is more than that of its rows.
+	mostWritten, leastSlice = 4096, 256
 	// firstSlice is how many rows there are in a slice before anybody knows how long one takes.
 	firstSlice = 1024
+	// spread is how many rows get one position: no slice that is sent on can be smaller. They are
+	// neighbours by their keys, and so are cheap to write where the slice goes.
+	spread = 1024
 	// SliceBytes is how many bytes of rows are held until it is known whether a delta is one slice.
 	SliceBytes = 4 << 20
 )
@@ -31,53 +30,52 @@ type pace struct {
 	took time.Duration
 }
 
-// within is how many rows take so long: a power of two, so that it is not another number each time.
-func (p pace) within(d time.Duration) int {
+// within is how many rows take so long, between two numbers: the least times a power of two, so
+// that it is not another number each time.
+func (p pace) within(d time.Duration, least, most int) int {
 	if p.rows == 0 {
-		return firstSlice
+		return least
 	}
 	fits := int64(p.rows) * int64(d) / max(int64(p.took), 1)
-	rows := leastSlice
-	for rows < LargeSlice && int64(2*rows) <= fits {
+	rows := least
+	for rows < most && int64(2*rows) <= fits {
 		rows *= 2
 	}
 	return rows
 }
 
-// slice is how many rows should be in a slice: as many as are applied in one turn, going by the
-// last. writing is locked.
-func (s *Store) slice(p pace) int {
+// SliceRows is how many rows there should be in a slice of a delta that is to be applied here: as
+// many as are applied in one turn, going by the last.
+func (s *Store) SliceRows() int {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	p := s.turn.apply
 	switch {
 	case s.sliceRows > 0:
 		return s.sliceRows
 	case s.turn.busy(s.clock()):
-		return p.within(lockTurn)
+		return p.within(lockTurn, leastSlice, mostWritten)
+	case p.rows < LargeSlice/4: // of a small slice a row takes several times as long
+		return LargeSlice
 	}
-	return p.within(quietLockTurn)
+	return p.within(quietLockTurn, LargeSlice/4, LargeSlice)
 }
 
-// SliceRows is how many rows there should be in a slice of a delta that is to be applied here.
-func (s *Store) SliceRows(hub bool) int {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	rows := s.slice(s.turn.apply)
-	if hub {
-		rows = min(rows, relayedSlice)
+// foldTurn is how many entries of the log are folded at a time, and how long at least before the
+// application gets its turn.
+func (s *Store) foldTurn() (entries int, turn time.Duration) {
+	switch {
+	case s.sliceRows > 0:
+		return s.sliceRows, 0
+	case s.turn.busy(s.clock()):
+		return mostWritten, 0
 	}
-	return rows
-}
-
-// foldTurn is how long a fold may take before the application gets its turn.
-func (s *Store) foldTurn() time.Duration {
-	if s.turn.busy(s.clock()) {
-		return lockTurn / 2 // of which the last slice may take as long again
-	}
-	return quietLockTurn
+	return LargeSlice, quietLockTurn / 2
 }
 
 // We and the application take turns. SQLite waits for a lock by asking for it again after 1, 3, 8,
-// 18, 33, 53, 78, 103, 128, 178 and 228 ms. So whoever begins to wait while we hold it for up to
-// 53 ms finds it free in a pause of 20 ms, and within 228 ms in one of 50 ms.
+// 18, 33, 53, 78, 103, 128, 178 and 228 ms, and then every 100 ms. So whoever begins to wait while
+// we hold it for up to 53 ms finds it free in a pause of 20 ms; and one of 100 ms nobody misses.
 const (
 	// lockTurn is how long we hold the write lock, in one transaction or several, before the
 	// application gets its turn: 53 ms, less what a slice may take longer than the one before.
@@ -86,8 +84,8 @@ const (
 	applicationTurn = 20 * time.Millisecond
 	// quietLockTurn and quietTurn are the same while the application writes nothing: only the first
 	// that it writes may have to wait so long.
-	quietLockTurn = 150 * time.Millisecond
-	quietTurn     = 50 * time.Millisecond
+	quietLockTurn = 400 * time.Millisecond
+	quietTurn     = 100 * time.Millisecond
 	// quietAfter is for how long the application has to have written nothing.
 	quietAfter = 3 * time.Second
 )

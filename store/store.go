@@ -212,6 +212,8 @@ type transaction struct {
 	state    *state
 	cat      *catalog
 	placed   bool // this transaction has a position
+	spread   int  // how many rows get one position
+	changed  int  // rows changed at this position
 	dirty    bool // the state changed
 	tryHeld  bool // held rows may have found their place
 	noImages bool // ravno_image is empty
@@ -220,6 +222,7 @@ type transaction struct {
 	known     map[reference]othersTouches
 	// While a delta is applied.
 	applied    *Applied
+	began      causal.Position // the position before it
 	span       Span
 	heard      hlc.Time // at the hub: the newest stamp in what the node had sent before
 	hears      hlc.Time // and with this delta
@@ -250,6 +253,14 @@ func (tx *transaction) position() causal.Position {
 		tx.placed, tx.dirty = true, true
 	}
 	return tx.state.position
+}
+
+// spreads counts a row that was changed, and begins a new position after some: what is sent on
+// in slices is cut between positions, and rows that are next to each other here go together.
+func (tx *transaction) spreads() {
+	if tx.changed++; tx.changed >= tx.spread {
+		tx.placed, tx.changed = false, 0
+	}
 }
 
 // now is the physical time in Unix milliseconds.
@@ -353,7 +364,10 @@ func (s *Store) begin() (*transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	tx := &transaction{c: s.writer, clock: s.clock, state: st}
+	tx := &transaction{c: s.writer, clock: s.clock, state: st, spread: spread}
+	if s.sliceRows > 0 {
+		tx.spread = s.sliceRows
+	}
 	schemaVersion, err := s.writer.Int("PRAGMA schema_version")
 	if err != nil {
 		return nil, err
@@ -386,7 +400,7 @@ func (s *Store) Fold() (rows int, err error) {
 	for more := waiting; err == nil && more; {
 		err = s.write(func(tx *transaction) error {
 			folded, err := 0, error(nil)
-			folded, more, err = tx.foldFor(s.foldTurn(), s.sliceRows)
+			folded, more, err = tx.foldFor(s.foldTurn())
 			rows += folded
 			return err
 		})

@@ -251,7 +251,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends
 			}
 			return span, changes, err
 		},
-		Rows:           func() int { return h.Store.SliceRows(true) },
+		Rows:           h.Store.SliceRows,
 		SendsPositions: true,
 		Apply: func(delta store.Delta) (causal.Seen, error) {
 			applied, err := h.Store.ApplyFromNode(me.site, delta, 0)

@@ -215,7 +215,7 @@ func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, c
 		Extract: func(from causal.Position, rows int, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
 			return n.Store.Outgoing(0, from, rows, emit)
 		},
-		Rows: func() int { return n.Store.SliceRows(false) },
+		Rows: n.Store.SliceRows,
 		Apply: func(delta store.Delta) (causal.Seen, error) {
 			if _, err := n.Store.ApplyFromHub(delta); err != nil {
 				return 0, err
