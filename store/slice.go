@@ -79,7 +79,7 @@ func (s *Store) foldTurn() (entries int, turn time.Duration) {
 const (
 	// lockTurn is how long we hold the write lock, in one transaction or several, before the
 	// application gets its turn: 53 ms, less what a slice may take longer than the one before.
-	lockTurn = 35 * time.Millisecond
+	lockTurn = 28 * time.Millisecond
 	// applicationTurn is how long we leave the file alone then.
 	applicationTurn = 20 * time.Millisecond
 	// quietLockTurn and quietTurn are the same while the application writes nothing: only the first
