@@ -9,13 +9,12 @@ import (
 	"ravno/crdt"
 )
 
-// TestDatabasesOfFormat1AreOpenedForEver opens a hub and a node as the first format left
-// them: level but for one sale that is not sent, with two open conflicts.
-func TestDatabasesOfFormat1AreOpenedForEver(t *testing.T) {
+// older opens a hub and a node as an older format left them.
+func older(t *testing.T, format string) *chain {
 	c := emptyChain(t, t.TempDir())
 	c.now = time.Date(2026, 12, 1, 7, 0, 0, 0, time.UTC)
 	open := func(name string) *Store {
-		data, err := os.ReadFile("../testdata/older/format1-" + name + ".sqlite")
+		data, err := os.ReadFile("../testdata/older/" + format + "-" + name + ".sqlite")
 		c.must(err)
 		path := filepath.Join(c.dir, name+".db")
 		c.must(os.WriteFile(path, data, 0o600))
@@ -26,6 +25,13 @@ func TestDatabasesOfFormat1AreOpenedForEver(t *testing.T) {
 	}
 	c.hub = open("hub")
 	c.nodes["shop"] = open("shop")
+	return c
+}
+
+// TestDatabasesOfFormat1AreOpenedForEver opens a hub and a node as the first format left
+// them: level but for one sale that is not sent, with two open conflicts.
+func TestDatabasesOfFormat1AreOpenedForEver(t *testing.T) {
+	c := older(t, "format1")
 	if kinds := c.kinds("hub"); kinds != "edit_edit edit_delete " {
 		t.Fatalf("%q", kinds)
 	}
@@ -46,4 +52,26 @@ func TestDatabasesOfFormat1AreOpenedForEver(t *testing.T) {
 	if all, err := c.hub.Conflicts(true); err != nil || all[len(all)-1].Kind != crdt.KeyCollision {
 		t.Errorf("%+v %v", all, err)
 	}
+}
+
+// TestDatabasesOfFormat2AreOpenedForEver opens a hub and a node as the second format left them:
+// with a line that got a fresh number, a counter, two conflicts, and one sale that is not sent.
+func TestDatabasesOfFormat2AreOpenedForEver(t *testing.T) {
+	c := older(t, "format2")
+	if kinds := c.kinds("hub"); kinds != "edit_delete edit_edit " {
+		t.Fatalf("%q", kinds)
+	}
+	c.level()
+	c.expect("hub", "SELECT count(*) FROM sale WHERE state='not sent'", "1")
+	c.expect("shop", "SELECT stock FROM product WHERE id='p1'", "97")
+	c.expect("shop", "SELECT count(*), count(DISTINCT id) FROM line", "3|3")
+	// A line changes its sale while the other site edits that: both formats' tables are needed.
+	c.at("shop", "UPDATE line SET sale='s3' WHERE sale='s1'; UPDATE product SET stock=stock-1 WHERE id='p1'")
+	c.at("hub", "UPDATE sale SET state='closed' WHERE id='s3'; UPDATE product SET stock=stock-1 WHERE id='p1'")
+	_, err := c.store("shop").Fold()
+	c.must(err)
+	c.expect("shop", "SELECT count(*)>0 FROM ravno_moved", "1")
+	c.level()
+	c.expect("hub", "SELECT stock FROM product WHERE id='p1'", "95")
+	c.expect("hub", "SELECT format FROM ravno_state", "3")
 }
