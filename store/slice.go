@@ -54,7 +54,7 @@ func (s *Store) SliceRows() int {
 	case s.sliceRows > 0:
 		return s.sliceRows
 	case s.turn.busy(s.clock()):
-		return p.within(lockTurn, leastSlice, mostWritten)
+		return p.within(sliceTurn, leastSlice, mostWritten)
 	case p.rows < LargeSlice/4: // of a small slice a row takes several times as long
 		return LargeSlice
 	}
@@ -78,8 +78,10 @@ func (s *Store) foldTurn() (entries int, turn time.Duration) {
 // we hold it for up to 53 ms finds it free in a pause of 20 ms; and one of 100 ms nobody misses.
 const (
 	// lockTurn is how long we hold the write lock, in one transaction or several, before the
-	// application gets its turn: 53 ms, less what a slice may take longer than the one before.
-	lockTurn = 28 * time.Millisecond
+	// application gets its turn, and sliceTurn what one slice should take of it: it may take longer
+	// than the one before.
+	lockTurn  = 50 * time.Millisecond
+	sliceTurn = 28 * time.Millisecond
 	// applicationTurn is how long we leave the file alone then.
 	applicationTurn = 20 * time.Millisecond
 	// quietLockTurn and quietTurn are the same while the application writes nothing: only the first
@@ -93,6 +95,7 @@ const (
 // turn says who may write next.
 type turn struct {
 	held     time.Duration // we have held the lock, since the application had its turn
+	last     time.Duration // and the last time; another may take as long
 	released time.Time     // we last gave it back
 	written  time.Time     // the application was last seen to have written
 	apply    pace          // how long the last slice took that was applied
@@ -109,7 +112,7 @@ func (t *turn) wait(now time.Time) time.Duration {
 	case since >= pause || since < 0: // it has had its turn; or the clock was set back
 		t.held = 0
 		return 0
-	case t.held < limit:
+	case t.held+t.last <= limit:
 		return 0
 	}
 	return pause - since
@@ -138,7 +141,7 @@ func (t *turn) busy(now time.Time) bool { return now.Sub(t.written).Abs() <= qui
 func (t *turn) took(from, to time.Time, changes int) {
 	held := max(to.Sub(from), 0)
 	t.held += held
-	t.released = to
+	t.last, t.released = held, to
 	if changes >= leastSlice { // fewer say more of a commit than of a row
 		t.apply = pace{changes, held}
 	}
