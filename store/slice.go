@@ -94,8 +94,8 @@ const (
 
 // turn says who may write next.
 type turn struct {
-	held     time.Duration // we have held the lock, since the application had its turn
-	last     time.Duration // and the last time; another may take as long
+	since    time.Time     // our turn began: gaps too short for a pause are part of it
+	last     time.Duration // we held the lock the last time; the next may take as long
 	released time.Time     // we last gave it back
 	written  time.Time     // the application was last seen to have written
 	apply    pace          // how long the last slice took that was applied
@@ -103,19 +103,19 @@ type turn struct {
 
 // wait is how long to leave the file alone before taking the lock.
 func (t *turn) wait(now time.Time) time.Duration {
-	since := now.Sub(t.released)
+	free := now.Sub(t.released)
 	limit, pause := quietLockTurn, quietTurn
 	if t.busy(now) {
 		limit, pause = lockTurn, applicationTurn
 	}
 	switch {
-	case since >= pause || since < 0: // it has had its turn; or the clock was set back
-		t.held = 0
+	case free >= pause || free < 0: // it has had its turn; or the clock was set back
+		t.since = now
 		return 0
-	case t.held+t.last <= limit:
+	case now.Sub(t.since)+t.last <= limit:
 		return 0
 	}
-	return pause - since
+	return pause - free
 }
 
 // takeTurn locks writing, once the application has had its turn.
@@ -131,7 +131,7 @@ func (s *Store) takeTurn() {
 		waited += wait
 		s.writing.Lock()
 	}
-	s.turn.held = 0 // whatever the clock says
+	s.turn.since = s.clock() // whatever it says now
 }
 
 // busy reports whether the application writes.
@@ -140,7 +140,6 @@ func (t *turn) busy(now time.Time) bool { return now.Sub(t.written).Abs() <= qui
 // took notes that the lock was held, and how many changes were applied meanwhile.
 func (t *turn) took(from, to time.Time, changes int) {
 	held := max(to.Sub(from), 0)
-	t.held += held
 	t.last, t.released = held, to
 	if changes >= leastSlice { // fewer say more of a commit than of a row
 		t.apply = pace{changes, held}

@@ -126,7 +126,7 @@ func openWriter(path string) (*sqlite.Conn, error) {
 // walPagesBeforeCheckpoint is when a commit of ours checkpoints: eight times SQLite's own
 // default of 1,000, so that an application that writes does it first, at a moment of its
 // own, and a file nobody writes but ravno still does not grow without end.
-const walPagesBeforeCheckpoint = "32000"
+const walPagesBeforeCheckpoint = "8000"
 
 // cacheKiB is how much of the file the writing connection keeps in memory: a slice of rows with
 // random keys goes all over the file's trees, and reads what it has not kept anew for each row.
