@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
@@ -48,77 +47,6 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit 
 		return err
 	})
 	return span, changes, err
-}
-
-// errSlices says that a delta is more than one slice.
-var errSlices = errors.New("more than one slice")
-
-// delta emits a delta: at once if it is no more than a slice, which is known when all of it
-// has been read, and in slices otherwise.
-func (x *extraction) delta(span Span, limit int, emit func(Span, *crdt.Section) error) error {
-	var whole []*crdt.Section
-	x.limit, x.emit = limit, func(section *crdt.Section) error {
-		whole = append(whole, section)
-		return nil
-	}
-	err := x.slice(x.from, span.To)
-	if err == nil {
-		for _, section := range whole {
-			if err := emit(span, section); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if !errors.Is(err, errSlices) {
-		return err
-	}
-	if x.plan, err = x.makePlan(span.To, limit); err != nil {
-		return err
-	}
-	x.limit, x.changes, x.held = 0, 0, 0
-	done, next := x.from, x.from
-	x.emit = func(section *crdt.Section) error {
-		done = next
-		return emit(span, section)
-	}
-	span.Highest = x.plan.highest
-	above := x.from
-	for _, planned := range x.plan.slices {
-		next = planned.to
-		span.From, span.To = done, next
-		if x.node == 0 {
-			span.Newest = planned.newest
-		}
-		if err := x.slice(above, next); err != nil {
-			return err
-		}
-		above = next
-	}
-	return nil
-}
-
-// slice emits what belongs to the positions above one, up to another.
-func (x *extraction) slice(above, upTo causal.Position) error {
-	x.above, x.upTo = above, upTo
-	if x.node == 0 && above == x.from {
-		// First, because it is older than what the tables hold: the hub judges it against
-		// its rows as they were, in the documents they belonged to.
-		if err := x.displaced(); err != nil {
-			return err
-		}
-	}
-	// ravno's own first: settings, fresh keys and resolutions say how to take the rest.
-	for _, own := range []bool{true, false} {
-		for _, t := range x.cat.tables {
-			if t.own == own && x.sends(t) {
-				if err := x.table(t); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // sends reports whether the rows of a table go to the receiver.
@@ -426,64 +354,4 @@ func (x *extraction) displaced() error {
 			}
 			return x.flush()
 		})
-}
-
-// Pending counts the rows a receiver may still have to get: at a node what the hub does
-// not have (node 0), at the hub what a node at this position does not have.
-func (s *Store) Pending(node causal.Site, from causal.Position) (rows int64, err error) {
-	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
-		rows, err = pending(c, st, cat, from)
-		return err
-	})
-	return rows, err
-}
-
-func pending(c *sqlite.Conn, st *state, cat *catalog, from causal.Position) (int64, error) {
-	if st.position <= from {
-		return 0, nil
-	}
-	var parts []string
-	for _, t := range cat.tables {
-		if t.class == Synced || t.class == Journal && !st.isHub() {
-			parts = append(parts, "SELECT count(*) AS n FROM "+t.shadow+" WHERE position>?1")
-		}
-	}
-	parts = append(parts, "SELECT count(*) FROM ravno_displaced WHERE position>?1")
-	total := int64(0)
-	for len(parts) > 0 { // a compound SELECT has at most 500 terms
-		some := parts[:min(len(parts), 400)]
-		parts = parts[len(some):]
-		n, err := c.Int("SELECT sum(n) FROM ("+strings.Join(some, " UNION ALL ")+")", integer(from))
-		if err != nil {
-			return 0, err
-		}
-		total += n
-	}
-	return total, nil
-}
-
-// Acknowledged records at a node that the hub has committed its work up to a position, and
-// forgets what was only kept for it.
-func (s *Store) Acknowledged(position causal.Position) error {
-	return s.keepMarks(func(tx *transaction) error {
-		if position <= tx.state.hubHave || position > tx.state.position {
-			return nil
-		}
-		tx.state.hubHave = position
-		tx.state.lastTransfer = tx.now()
-		tx.dirty = true
-		left, err := pending(tx.c, tx.state, tx.cat, position)
-		if err != nil {
-			return err
-		}
-		if left == 0 {
-			tx.state.hasFloor = false
-		}
-		for _, table := range []string{"ravno_displaced", "ravno_moved"} {
-			if err := tx.c.Exec("DELETE FROM "+table+" WHERE position<=?", integer(position)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }

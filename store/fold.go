@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"maps"
-	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -22,58 +20,6 @@ type folding struct {
 	*loggedRow
 	sets []columnSet // columns set, with the time of each update
 	seen causal.Seen // what its author had seen
-}
-
-// fold turns the log into registers: the only birthplace of stamps. It takes every entry
-// there is, so it never covers half a transaction of the application, and because each
-// apply folds first, inside its own transaction, whatever is still in the log afterwards
-// was written by someone who had seen what was applied.
-func (tx *transaction) fold() (rows int, err error) {
-	rows, _, err = tx.foldSlice(math.MaxInt)
-	return rows, err
-}
-
-// foldSlice folds the first entries of a log that is longer than one wants to hold the lock
-// for, and reports whether there are more. Nothing is extracted before all of them are folded
-// (readFolded), so nobody else sees the state in between.
-func (tx *transaction) foldSlice(limit int) (rows int, more bool, err error) {
-	upTo, more, err := capture.Slice(tx.c, tx.state.folded, limit)
-	if err != nil || upTo <= tx.state.folded {
-		return 0, false, err
-	}
-	tx.unread = more
-	order, parents, err := tx.readLog(upTo)
-	if err != nil {
-		return 0, false, err
-	}
-	if again, err := tx.stepAside(order); err != nil {
-		return 0, false, err
-	} else if again {
-		if !more { // what that wrote itself is in the log now
-			if upTo, more, err = capture.Slice(tx.c, tx.state.folded, limit); err != nil {
-				return 0, false, err
-			}
-			tx.unread = more
-		}
-		if order, parents, err = tx.readLog(upTo); err != nil {
-			return 0, false, err
-		}
-	}
-	rows, err = tx.foldRows(order, parents, upTo)
-	tx.unread = false
-	return rows, more, err
-}
-
-// foldFor folds, slice after slice, until it has taken so long, or until the end of the log.
-func (tx *transaction) foldFor(entries int, turn time.Duration) (rows int, more bool, err error) {
-	for begun := tx.clock(); ; {
-		some := 0
-		some, more, err = tx.foldSlice(entries)
-		rows += some
-		if err != nil || !more || turn == 0 || tx.clock().Sub(begun) > turn {
-			return rows, more, err
-		}
-	}
 }
 
 // foldRows folds what the log says of rows, up to an entry.
@@ -118,44 +64,6 @@ func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt
 		return 0, err
 	}
 	return rows, capture.Trim(tx.c, upTo)
-}
-
-// readLog gathers the entries up to one of them by row, in the order of the rows' first
-// entries, and stamps them: the first later than everything before, the others not before it.
-func (tx *transaction) readLog(upTo int64) (order []*loggedRow, parents map[reference][]crdt.Value, err error) {
-	rows := newGathered()
-	parents = map[reference][]crdt.Value{}
-	started := false
-	tx.mayBeGone = map[*table][]crdt.Key{}
-	err = capture.Read(tx.c, tx.state.folded, upTo, tx.cat.widths, func(e capture.Entry) error {
-		t := tx.cat.byNumber[e.Table]
-		if t == nil {
-			return nil // a table that was dropped, or is local by now
-		}
-		key, err := t.CanonicalKey(e.Key)
-		if err != nil {
-			return tx.refuseRow(t, err)
-		}
-		at := tx.state.clock.Last()
-		if !t.own {
-			tx.written = e.Millis
-		}
-		millis := e.Millis + tx.state.clockOffset
-		if !started {
-			at, started = tx.state.clock.Tick(millis), true
-		} else {
-			at = tx.state.clock.Follow(millis)
-		}
-		rows.row(t, key, e.Op).add(e, at)
-		if t.gone != "" && e.Op != capture.Insert {
-			tx.mayBeGone[t] = append(tx.mayBeGone[t], key)
-		}
-		if len(e.Parent) > 0 {
-			parents[t.reference(key)] = append([]crdt.Value{}, e.Parent...)
-		}
-		return nil
-	})
-	return rows.order(), parents, err
 }
 
 // foldRow compares what the log says with what is in the table and in the shadow.

@@ -10,8 +10,8 @@ import (
 	"ravno/store/internal/capture"
 )
 
-// loggedRow is what the log says of one row. A fold holds one for every row that was written
-// since the last, two million after a long outage, so it holds nothing it can find out later.
+// loggedRow is what the log says of one row. A fold inside another transaction holds one for every
+// row that was written since the last, so it holds nothing it can find out later.
 type loggedRow struct {
 	t        *table
 	key      crdt.Key
@@ -163,4 +163,42 @@ func (g *gathered) grow() {
 		w := g.at(place)
 		g.slots[g.slot(w.t, w.key)] = uint32(place + 1)
 	}
+}
+
+// readLog gathers the entries up to one of them by row, in the order of the rows' first
+// entries, and stamps them: the first later than everything before, the others not before it.
+func (tx *transaction) readLog(upTo int64) (order []*loggedRow, parents map[reference][]crdt.Value, err error) {
+	rows := newGathered()
+	parents = map[reference][]crdt.Value{}
+	started := false
+	tx.mayBeGone = map[*table][]crdt.Key{}
+	err = capture.Read(tx.c, tx.state.folded, upTo, tx.cat.widths, func(e capture.Entry) error {
+		t := tx.cat.byNumber[e.Table]
+		if t == nil {
+			return nil // a table that was dropped, or is local by now
+		}
+		key, err := t.CanonicalKey(e.Key)
+		if err != nil {
+			return tx.refuseRow(t, err)
+		}
+		at := tx.state.clock.Last()
+		if !t.own {
+			tx.written = e.Millis
+		}
+		millis := e.Millis + tx.state.clockOffset
+		if !started {
+			at, started = tx.state.clock.Tick(millis), true
+		} else {
+			at = tx.state.clock.Follow(millis)
+		}
+		rows.row(t, key, e.Op).add(e, at)
+		if t.gone != "" && e.Op != capture.Insert {
+			tx.mayBeGone[t] = append(tx.mayBeGone[t], key)
+		}
+		if len(e.Parent) > 0 {
+			parents[t.reference(key)] = append([]crdt.Value{}, e.Parent...)
+		}
+		return nil
+	})
+	return rows.order(), parents, err
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"hash/maphash"
 	"maps"
 	"math"
@@ -12,6 +13,77 @@ import (
 	"ravno/crdt/hlc"
 	"ravno/store/internal/shadow"
 )
+
+// errSlices says that a delta is more than one slice.
+var errSlices = errors.New("more than one slice")
+
+// delta emits a delta: at once if it is no more than a slice, which is known when all of it
+// has been read, and in slices otherwise.
+func (x *extraction) delta(span Span, limit int, emit func(Span, *crdt.Section) error) error {
+	var whole []*crdt.Section
+	x.limit, x.emit = limit, func(section *crdt.Section) error {
+		whole = append(whole, section)
+		return nil
+	}
+	err := x.slice(x.from, span.To)
+	if err == nil {
+		for _, section := range whole {
+			if err := emit(span, section); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if !errors.Is(err, errSlices) {
+		return err
+	}
+	if x.plan, err = x.makePlan(span.To, limit); err != nil {
+		return err
+	}
+	x.limit, x.changes, x.held = 0, 0, 0
+	done, next := x.from, x.from
+	x.emit = func(section *crdt.Section) error {
+		done = next
+		return emit(span, section)
+	}
+	span.Highest = x.plan.highest
+	above := x.from
+	for _, planned := range x.plan.slices {
+		next = planned.to
+		span.From, span.To = done, next
+		if x.node == 0 {
+			span.Newest = planned.newest
+		}
+		if err := x.slice(above, next); err != nil {
+			return err
+		}
+		above = next
+	}
+	return nil
+}
+
+// slice emits what belongs to the positions above one, up to another.
+func (x *extraction) slice(above, upTo causal.Position) error {
+	x.above, x.upTo = above, upTo
+	if x.node == 0 && above == x.from {
+		// First, because it is older than what the tables hold: the hub judges it against
+		// its rows as they were, in the documents they belonged to.
+		if err := x.displaced(); err != nil {
+			return err
+		}
+	}
+	// ravno's own first: settings, fresh keys and resolutions say how to take the rest.
+	for _, own := range []bool{true, false} {
+		for _, t := range x.cat.tables {
+			if t.own == own && x.sends(t) {
+				if err := x.table(t); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
 
 // plan says in which slice which row of a large delta is sent. Slices are cut between positions,
 // and each has everything that has a version up to its end: so its receiver can truly say to

@@ -133,9 +133,9 @@ func TestTheApplicationGetsItsTurn(t *testing.T) {
 		slice  time.Duration // that we hold the lock for, again and again
 		within time.Duration
 	}{
-		"while it writes":                      {true, 27 * time.Millisecond, 53 * time.Millisecond},
-		"while a slice takes longer than most": {true, 53 * time.Millisecond, 53 * time.Millisecond},
-		"while we write in short transactions": {true, 2 * time.Millisecond, 53 * time.Millisecond},
+		"while it writes":                      {true, 16 * time.Millisecond, 33 * time.Millisecond},
+		"while a slice takes longer than most": {true, 33 * time.Millisecond, 33 * time.Millisecond},
+		"while we write in short transactions": {true, 2 * time.Millisecond, 33 * time.Millisecond},
 		"after it was quiet":                   {false, 300 * time.Millisecond, 728 * time.Millisecond},
 		"after it was quiet, in small slices":  {false, 20 * time.Millisecond, 528 * time.Millisecond},
 	} {

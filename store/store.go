@@ -392,39 +392,3 @@ func (tx *transaction) readShadow(t *table, key crdt.Key) (row crdt.Row, documen
 	row, document, sent, err := tx.readShadowAt(t, key)
 	return row, document, sent.found, err
 }
-
-// Fold folds what the application has written since the last fold, in slices if it is much. It
-// returns the number of rows that changed, and touches nothing if there are none.
-func (s *Store) Fold() (rows int, err error) {
-	waiting, err := s.logWaits()
-	for more := waiting; err == nil && more; {
-		err = s.write(func(tx *transaction) error {
-			folded, err := 0, error(nil)
-			folded, more, err = tx.foldFor(s.foldTurn())
-			rows += folded
-			return err
-		})
-	}
-	return rows, err
-}
-
-// logWaits looks, without locking anyone out, whether there is anything to do in a write
-// transaction: unfolded entries, or a schema that changed.
-func (s *Store) logWaits() (waiting bool, err error) {
-	s.writing.Lock()
-	known := s.writeCatalog
-	s.writing.Unlock()
-	if known == nil {
-		return true, nil
-	}
-	err = s.look(func(c *sqlite.Conn, st *state) error {
-		schemaVersion, err := c.Int("PRAGMA schema_version")
-		if err != nil {
-			return err
-		}
-		last, err := c.Int("SELECT max(id) FROM ravno_log")
-		waiting = last > st.folded || !known.is(st.catalog, schemaVersion)
-		return err
-	})
-	return waiting, err
-}

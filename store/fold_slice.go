@@ -1,0 +1,100 @@
+package store
+
+import (
+	"math"
+	"time"
+
+	"ravno/store/internal/capture"
+	"ravno/store/internal/sqlite"
+)
+
+// Fold folds what the application has written since the last fold, in slices if it is much. It
+// returns the number of rows that changed, and touches nothing if there are none.
+func (s *Store) Fold() (rows int, err error) {
+	waiting, err := s.logWaits()
+	for more := waiting; err == nil && more; {
+		err = s.write(func(tx *transaction) error {
+			entries, turn := s.foldTurn()
+			begun, folded := s.clock(), 0
+			folded, more, err = tx.foldFor(entries, turn)
+			if rows += folded; more && turn == 0 {
+				s.turn.fold = pace{entries, s.clock().Sub(begun)}
+			}
+			return err
+		})
+	}
+	return rows, err
+}
+
+// logWaits looks, without locking anyone out, whether there is anything to do in a write
+// transaction: unfolded entries, or a schema that changed.
+func (s *Store) logWaits() (waiting bool, err error) {
+	s.writing.Lock()
+	known := s.writeCatalog
+	s.writing.Unlock()
+	if known == nil {
+		return true, nil
+	}
+	err = s.look(func(c *sqlite.Conn, st *state) error {
+		schemaVersion, err := c.Int("PRAGMA schema_version")
+		if err != nil {
+			return err
+		}
+		last, err := c.Int("SELECT max(id) FROM ravno_log")
+		waiting = last > st.folded || !known.is(st.catalog, schemaVersion)
+		return err
+	})
+	return waiting, err
+}
+
+// fold turns the log into registers: the only birthplace of stamps. It takes every entry
+// there is, so it never covers half a transaction of the application, and because each
+// apply folds first, inside its own transaction, whatever is still in the log afterwards
+// was written by someone who had seen what was applied.
+func (tx *transaction) fold() (rows int, err error) {
+	rows, _, err = tx.foldSlice(math.MaxInt)
+	return rows, err
+}
+
+// foldSlice folds the first entries of a log that is longer than one wants to hold the lock
+// for, and reports whether there are more. Nothing is extracted before all of them are folded
+// (readFolded), so nobody else sees the state in between.
+func (tx *transaction) foldSlice(limit int) (rows int, more bool, err error) {
+	upTo, more, err := capture.Slice(tx.c, tx.state.folded, limit)
+	if err != nil || upTo <= tx.state.folded {
+		return 0, false, err
+	}
+	tx.unread = more
+	order, parents, err := tx.readLog(upTo)
+	if err != nil {
+		return 0, false, err
+	}
+	if again, err := tx.stepAside(order); err != nil {
+		return 0, false, err
+	} else if again {
+		if !more { // what that wrote itself is in the log now
+			if upTo, more, err = capture.Slice(tx.c, tx.state.folded, limit); err != nil {
+				return 0, false, err
+			}
+			tx.unread = more
+		}
+		if order, parents, err = tx.readLog(upTo); err != nil {
+			return 0, false, err
+		}
+	}
+	rows, err = tx.foldRows(order, parents, upTo)
+	tx.unread = false
+	return rows, more, err
+}
+
+// foldFor folds, slice after slice, until it has taken so long, or until the end of the log.
+func (tx *transaction) foldFor(entries int, turn time.Duration) (rows int, more bool, err error) {
+	for begun := tx.clock(); ; {
+		some := 0
+		some, more, err = tx.foldSlice(entries)
+		rows += some
+		if err != nil || !more || turn == 0 || tx.clock().Sub(begun) > turn {
+			return rows, more, err
+		}
+	}
+}

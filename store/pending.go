@@ -1,0 +1,68 @@
+package store
+
+import (
+	"strings"
+
+	"ravno/crdt/causal"
+	"ravno/store/internal/sqlite"
+)
+
+// Pending counts the rows a receiver may still have to get: at a node what the hub does
+// not have (node 0), at the hub what a node at this position does not have.
+func (s *Store) Pending(node causal.Site, from causal.Position) (rows int64, err error) {
+	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
+		rows, err = pending(c, st, cat, from)
+		return err
+	})
+	return rows, err
+}
+
+func pending(c *sqlite.Conn, st *state, cat *catalog, from causal.Position) (int64, error) {
+	if st.position <= from {
+		return 0, nil
+	}
+	var parts []string
+	for _, t := range cat.tables {
+		if t.class == Synced || t.class == Journal && !st.isHub() {
+			parts = append(parts, "SELECT count(*) AS n FROM "+t.shadow+" WHERE position>?1")
+		}
+	}
+	parts = append(parts, "SELECT count(*) FROM ravno_displaced WHERE position>?1")
+	total := int64(0)
+	for len(parts) > 0 { // a compound SELECT has at most 500 terms
+		some := parts[:min(len(parts), 400)]
+		parts = parts[len(some):]
+		n, err := c.Int("SELECT sum(n) FROM ("+strings.Join(some, " UNION ALL ")+")", integer(from))
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// Acknowledged records at a node that the hub has committed its work up to a position, and
+// forgets what was only kept for it.
+func (s *Store) Acknowledged(position causal.Position) error {
+	return s.keepMarks(func(tx *transaction) error {
+		if position <= tx.state.hubHave || position > tx.state.position {
+			return nil
+		}
+		tx.state.hubHave = position
+		tx.state.lastTransfer = tx.now()
+		tx.dirty = true
+		left, err := pending(tx.c, tx.state, tx.cat, position)
+		if err != nil {
+			return err
+		}
+		if left == 0 {
+			tx.state.hasFloor = false
+		}
+		for _, table := range []string{"ravno_displaced", "ravno_moved"} {
+			if err := tx.c.Exec("DELETE FROM "+table+" WHERE position<=?", integer(position)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
