@@ -13,7 +13,7 @@ const (
 	// least anywhere: below it, the cost of a commit is more than that of its rows.
 	mostWritten, leastSlice = 4096, 256
 	// firstSlice is how many rows there are in a slice before anybody knows how long one takes.
-	firstSlice = 1024
+	firstSlice = 2048
 	// spread is how many rows get one position: no slice that is sent on can be smaller. They are
 	// neighbours by their keys, and so are cheap to write where the slice goes.
 	spread = 1024
