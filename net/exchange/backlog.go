@@ -29,12 +29,21 @@ type backlog struct {
 	// Only the loop uses the rest.
 	next    causal.Position // where the batch begins that is to be sent next
 	wanted  bool            // the session waits for one
-	workers int             // that use the spool
+	sent    int
+	workers int // that use the spool
 }
 
-// suits reports whether the batches are about as large as the peer wants them now: to extract
-// them anew costs more than a few that are somewhat too large, or too small.
-func (b *backlog) suits(rows int) bool { return rows >= b.rows && rows <= max(4*b.rows, 1) }
+// patience is how many batches that are somewhat too large are sent before the rest is extracted
+// anew: that costs another look at everything there is to send.
+const patience = 8
+
+// suits reports whether the batches are about as large as the peer wants them now.
+func (b *backlog) suits(rows int) bool {
+	if rows < b.rows {
+		return rows >= b.rows/2 && b.sent < patience
+	}
+	return rows <= max(4*b.rows, 1)
+}
 
 // take takes the batch that is to be sent next, if it is there.
 func (b *backlog) take() (batch outgoing, ok bool) {
@@ -94,6 +103,7 @@ func (r *run) sendNext(b *backlog) {
 		return
 	}
 	b.wanted, b.next = false, batch.span.To
+	b.sent++
 	if batch.last {
 		b.left.Store(true) // whatever is wanted next is newer
 	}

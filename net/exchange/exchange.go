@@ -346,6 +346,7 @@ func receive(stream io.Reader, batch *spool) (wire.BatchHeader, error) {
 func (r *run) apply(batch *spool, header wire.BatchHeader) {
 	defer batch.Close()
 	floor, err := r.applySpooled(batch, header)
+	rows := r.ends.Rows() // here, because it may have to wait for the database
 	var outdated *store.OutOfOrderError
 	var crossed *store.CrossingError
 	r.post(func() []session.Action {
@@ -365,7 +366,7 @@ func (r *run) apply(batch *spool, header wire.BatchHeader) {
 			return r.session.Failed(code, text, "")
 		}
 		r.ends.Blocked("")
-		return r.session.Applied(floor, r.ends.Rows())
+		return r.session.Applied(floor, rows)
 	})
 }
 
