@@ -171,7 +171,7 @@ func (tx *transaction) readLog(upTo int64) (order []*loggedRow, parents map[refe
 	rows := newGathered()
 	parents = map[reference][]crdt.Value{}
 	started := false
-	tx.mayBeGone = map[*table][]crdt.Key{}
+	tx.mayBeGone, tx.deferred = map[*table][]crdt.Key{}, map[reference]bool{}
 	err = capture.Read(tx.c, tx.state.folded, upTo, tx.cat.widths, func(e capture.Entry) error {
 		t := tx.cat.byNumber[e.Table]
 		if t == nil {

@@ -73,7 +73,7 @@ func (tx *transaction) gone(t *table, key crdt.Key, reborn bool) (image, error) 
 // belong to the entries which are: they were kept in the order of the entries, at most one for
 // each.
 func (tx *transaction) readGone(t *table) (*goneRows, error) {
-	taken, asked, limit := &goneRows{rows: map[crdt.Key]goneRow{}}, map[crdt.Key]int{}, -1
+	taken, asked, limit := &goneRows{rows: map[crdt.Key]goneRow{}, ids: map[crdt.Key][]int64{}}, map[crdt.Key]int{}, -1
 	if tx.unread {
 		limit = len(tx.mayBeGone[t])
 		for _, key := range tx.mayBeGone[t] {
@@ -99,7 +99,8 @@ func (tx *transaction) readGone(t *table) (*goneRows, error) {
 			kept.first = m
 		}
 		kept.last = m
-		taken.rows[key], taken.ids = kept, append(taken.ids, rowid)
+		taken.rows[key] = kept
+		taken.ids[key] = append(taken.ids[key], rowid)
 		return nil
 	})
 	return taken, err
@@ -108,7 +109,7 @@ func (tx *transaction) readGone(t *table) (*goneRows, error) {
 // goneRows are deleted rows by their keys, and where they were found.
 type goneRows struct {
 	rows map[crdt.Key]goneRow
-	ids  []int64
+	ids  map[crdt.Key][]int64
 }
 
 // goneRow is what a key held when it was first and last deleted since the last fold.
@@ -123,9 +124,14 @@ func (tx *transaction) forgetGone() error {
 			}
 			continue
 		}
-		for _, id := range taken.ids {
-			if err := tx.c.Exec("DELETE FROM "+t.gone+" WHERE rowid=?", integer(id)); err != nil {
-				return err
+		for key, ids := range taken.ids {
+			if tx.deferred[t.reference(key)] {
+				continue // its deletion is still in the log
+			}
+			for _, id := range ids {
+				if err := tx.c.Exec("DELETE FROM "+t.gone+" WHERE rowid=?", integer(id)); err != nil {
+					return err
+				}
 			}
 		}
 	}

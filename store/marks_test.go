@@ -36,3 +36,19 @@ func TestMarksCostNoSyncAndWhatOthersHearOfDoes(t *testing.T) {
 	c.settle()
 	c.level()
 }
+
+func TestWorkWhoseLastRowFillsAPositionIsDurableToo(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT)", nil, "a")
+	s := c.nodes["a"]
+	s.SetSliceRows(1)
+	c.at("a", "INSERT INTO p VALUES(1,1)")
+	times := 0
+	c.must(s.keepMarks(func(tx *transaction) error {
+		times++
+		_, err := tx.fold()
+		return err
+	}))
+	if times != 2 {
+		t.Errorf("it was committed as a mark is, after %d tries", times)
+	}
+}

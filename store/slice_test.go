@@ -165,3 +165,32 @@ func TestTheApplicationGetsItsTurn(t *testing.T) {
 		}
 	}
 }
+
+// The hub's application updates a parent and deletes it, the fold is cut between; a node refers to it.
+func TestAParentDeletedOverSlicesOfAFoldComesBackForItsChild(t *testing.T) {
+	for name, sql := range map[string]string{
+		"one":   "UPDATE p SET a='y' WHERE id=1; DELETE FROM p WHERE id=1",
+		"two":   "UPDATE p SET a='y' WHERE id=1; UPDATE p SET a='y' WHERE id=2; DELETE FROM p WHERE id=1",
+		"anew":  "DELETE FROM p WHERE id=1; INSERT INTO p VALUES(1,'new','new'); DELETE FROM p WHERE id=1",
+		"moved": "INSERT INTO p VALUES(9,'n','n'); UPDATE p SET a='y' WHERE id=1; UPDATE p SET b='n2' WHERE id=9; DELETE FROM p WHERE id=1",
+	} {
+		for _, n := range []int{0, 1, 2, 3} {
+			t.Run(fmt.Sprint(name, " in slices of ", n), func(t *testing.T) {
+				c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p); INSERT INTO p VALUES(1,'x','x'),(2,'x','x')", nil, "a", "b")
+				if n > 0 {
+					c.hub.SetSliceRows(n)
+				}
+				c.level()
+				c.at("hub", sql)
+				c.at("b", "INSERT INTO c VALUES(1,1)")
+				_, err := c.hub.Fold()
+				c.must(err)
+				c.level()
+				for _, s := range []string{"hub", "a", "b"} {
+					c.expect(s, "SELECT count(*) FROM p WHERE id=1 AND b='x'", "1")
+					c.expect(s, "SELECT p FROM c", "1")
+				}
+			})
+		}
+	}
+}

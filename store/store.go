@@ -211,7 +211,8 @@ type transaction struct {
 	clock    Clock
 	state    *state
 	cat      *catalog
-	placed   bool // this transaction has a position
+	placed   bool // this transaction has a position for the next row
+	moved    bool // it has taken one
 	spread   int  // how many rows get one position
 	changed  int  // rows changed at this position
 	dirty    bool // the state changed
@@ -236,6 +237,7 @@ type transaction struct {
 	// While the log is folded.
 	written   int64                 // when its last entry was written, in Unix milliseconds; 0: it was empty
 	unread    bool                  // it is not being folded to its end
+	deferred  map[reference]bool    // rows that what is still in the log has deleted
 	mayBeGone map[*table][]crdt.Key // the keys of entries that may have taken a row away, in their order
 	deleted   map[*table]*goneRows  // rows the application deleted, as far as they were asked for
 	unwritten unwritten             // shadow rows on their way
@@ -250,7 +252,7 @@ type transaction struct {
 func (tx *transaction) position() causal.Position {
 	if !tx.placed {
 		tx.state.position++
-		tx.placed, tx.dirty = true, true
+		tx.placed, tx.moved, tx.dirty = true, true, true
 	}
 	return tx.state.position
 }
@@ -302,7 +304,7 @@ func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
 		return err
 	}
 	err = s.transact(func(tx *transaction) error {
-		if err := f(tx); err != nil || !tx.placed {
+		if err := f(tx); err != nil || !tx.moved {
 			return err
 		}
 		return errNotMarksAlone
