@@ -119,11 +119,16 @@ func ensureLog(c *sqlite.Conn, need Width) error {
 // Slice says up to which entry to read if one reads no more than limit of those above after: an
 // id, and whether there are more above it. A slice ends where the clock moved most between two
 // entries, among the last half of the limit, because that is where a transaction is least
-// likely to be cut in two; never between looking for the rows a statement replaces and what it
-// put in their place.
+// likely to be cut in two. A log in which rows are deleted or replaced is not cut: what the
+// entries before say of such a row can only be told together with its end.
 func Slice(c *sqlite.Conn, after int64, limit int) (upTo int64, more bool, err error) {
 	last, err := c.Int("SELECT max(id) FROM main." + logTable)
 	if err != nil || last-after <= int64(limit) {
+		return last, false, err
+	}
+	gone, err := c.Int("SELECT EXISTS(SELECT 1 FROM main."+logTable+" WHERE id > ? AND m IN (?, ?))",
+		crdt.IntegerValue(after), crdt.IntegerValue(int64(Delete)), crdt.IntegerValue(int64(Look)))
+	if err != nil || gone != 0 {
 		return last, false, err
 	}
 	read, before, widest := 0, Entry{}, int64(-1)
