@@ -229,6 +229,9 @@ type merging struct {
 	was     image // values before
 	state   imageState
 	out     crdt.Outcome
+	// seen is, at the hub, what the author had seen of the row: more than of everything, if that
+	// was sent early.
+	seen causal.Seen
 }
 
 func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Change, applied *Applied) error {
@@ -259,6 +262,9 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	if author != 0 {
 		position = tx.position()
 		tx.hears = max(tx.hears, newest)
+		if m.seen, err = tx.hasSeen(author, t.reference(change.Key), change.Seen); err != nil {
+			return err
+		}
 		if err := tx.noteDecision(m); err != nil {
 			return err
 		}

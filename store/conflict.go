@@ -115,7 +115,7 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		if err != nil {
 			return document, err
 		}
-		if m.t.alone && m.present && !m.row.Birth.Stamp.IsZero() { // its birth left no touch
+		if m.t.alone && m.present && !m.row.Birth.Stamp.IsZero() && m.row.Birth.Position > m.seen { // its birth left no touch
 			touches = append(slices.Clip(touches), crdt.Touch{Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
 				Table: m.t.Name, Key: m.change.Key, Dead: !m.row.Live()})
 		}
@@ -148,7 +148,7 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 // document it was deleted from is in it too, wherever the author has moved the row.
 func (m *merging) deathUnseen() bool {
 	death := m.row.Death
-	return m.present && !m.row.Live() && causal.Concurrent(m.author, death.Stamp.Site, m.change.Seen, death.Position)
+	return m.present && !m.row.Live() && causal.Concurrent(m.author, death.Stamp.Site, m.seen, death.Position)
 }
 
 // touchWith records the change as a touch, with the values it replaces: they are the
@@ -292,9 +292,13 @@ func (tx *transaction) noteDecision(m *merging) error {
 	if m.t.Name != "ravno_conflict" || !m.present {
 		return nil
 	}
+	seen, err := tx.hasSeen(m.author, m.t.reference(m.change.Key), tx.span.Seen)
+	if err != nil {
+		return err
+	}
 	resolved := crdt.Column(m.t.numbers[m.t.Column("resolved")])
 	before := m.row.Version(resolved)
-	if before.Stamp.IsZero() || before.Stamp.Site == m.author || before.Position <= tx.span.Seen ||
+	if before.Stamp.IsZero() || before.Stamp.Site == m.author || before.Position <= seen ||
 		!slices.ContainsFunc(m.change.Registers, func(r crdt.Register) bool { return r.Column == resolved }) {
 		return nil
 	}
@@ -351,11 +355,17 @@ func (tx *transaction) otherSides(m *merging, d reference, unseen []crdt.Touch) 
 		} else if row, _, _, err = tx.readShadow(t, touch.Key); err != nil {
 			return nil, nil, newest, err
 		}
+		seen := m.seen
+		if !here {
+			if seen, err = tx.hasSeen(m.author, t.reference(touch.Key), m.change.Seen); err != nil {
+				return nil, nil, newest, err
+			}
+		}
 		s := side{Site: touch.Site, Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Deleted: touch.Dead, Values: map[string]string{}}
 		stamp := row.Death.Stamp
 		for number, v := range values {
 			version := row.Version(number)
-			if !t.isRegister(number) || version.Stamp.Site != touch.Site || version.Position <= m.change.Seen || touch.Dead {
+			if !t.isRegister(number) || version.Stamp.Site != touch.Site || version.Position <= seen || touch.Dead {
 				continue
 			}
 			if version.Stamp.After(stamp) {
@@ -390,14 +400,14 @@ func (m *merging) before() side {
 	b := side{Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)), Values: map[string]string{}}
 	for _, reg := range m.change.Registers {
 		version := m.row.Version(reg.Column)
-		if v, ok := m.was[reg.Column]; ok && !causal.Concurrent(m.author, version.Stamp.Site, m.change.Seen, version.Position) {
+		if v, ok := m.was[reg.Column]; ok && !causal.Concurrent(m.author, version.Stamp.Site, m.seen, version.Position) {
 			b.Values[m.t.Columns[m.t.byNum[reg.Column]].Name] = encodeValue(v)
 		}
 	}
 	if m.change.Death.After(m.row.Death.Stamp) {
 		for number, v := range m.was {
 			version := m.row.Version(number)
-			if !m.t.isRegister(number) || causal.Concurrent(m.author, version.Stamp.Site, m.change.Seen, version.Position) {
+			if !m.t.isRegister(number) || causal.Concurrent(m.author, version.Stamp.Site, m.seen, version.Position) {
 				continue
 			}
 			b.Values[m.t.Columns[m.t.byNum[number]].Name] = encodeValue(v)

@@ -35,14 +35,18 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit 
 			}
 			span.Seen = causal.Position(have)
 		}
-		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from}
+		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from, has: from}
+		if x.early, err = hasEarly(c, node, from); err != nil {
+			return err
+		}
+		x.sentEarly = func(rows []reference, slice causal.Position) error { return s.sentEarly(node, rows, slice, span.To) }
 		if rows <= 0 {
-			rows = firstSlice
+			rows = FirstSlice
 		}
 		if s.sliceRows > 0 {
 			rows = s.sliceRows
 		}
-		err := x.delta(span, rows, emit)
+		err = x.delta(span, rows, emit)
 		changes = x.changes
 		return err
 	})
@@ -61,6 +65,8 @@ type extraction struct {
 	self    causal.Site
 	node    causal.Site // the receiver; 0: the hub
 	from    causal.Position
+	has     causal.Position               // what it has of the row in hand: more, if that was sent early
+	early   map[reference]causal.Position // such rows
 	emit    func(*crdt.Section) error
 	section *crdt.Section
 	bytes   int
@@ -70,6 +76,14 @@ type extraction struct {
 	// The slice that is being made, of a large delta.
 	plan        *plan
 	above, upTo causal.Position
+	sentEarly   func(rows []reference, slice causal.Position) error
+}
+
+// look takes a row in hand.
+func (x *extraction) look(t *table, stored crdt.Value) {
+	if len(x.early) > 0 {
+		x.has = max(x.from, x.early[t.reference(t.keyOf(stored))])
+	}
 }
 
 func (x *extraction) begin(t *table) {
@@ -186,6 +200,7 @@ func (x *extraction) row(t *table, values []crdt.Value, stray bool) error {
 	if err != nil {
 		return err
 	}
+	x.look(t, values[0])
 	if x.plan != nil && !stray {
 		if oldest, any := x.oldest(row); !any || x.plan.firstOf(t, values[0], values[2], oldest) < causal.Position(values[3].Int()) {
 			return nil
@@ -222,7 +237,7 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row, inTable []crdt
 		change.Parts = x.parts(t, row, false, note)
 		return change, any && t.class != Journal, nil
 	}
-	change.Whole = row.Revived > x.from || t.class == Journal
+	change.Whole = row.Revived > x.has || t.class == Journal
 	if x.news(row.Birth) {
 		change.Whole = true
 		note(row.Birth)
@@ -268,13 +283,13 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row, inTable []crdt
 			return !x.news(row.Version(crdt.Column(t.numbers[r.Column])))
 		})
 	}
-	return change, any || row.Revived > x.from, nil
+	return change, any || row.Revived > x.has, nil
 }
 
-// news reports whether a version is one the receiver cannot have: above its position and,
+// news reports whether a version of the row in hand is one the receiver cannot have: above its position and,
 // at the hub, written by another site; at a node, written here.
 func (x *extraction) news(v crdt.Version) bool {
-	if v.Position <= x.from || v.Stamp.IsZero() {
+	if v.Position <= x.has || v.Stamp.IsZero() {
 		return false
 	}
 	if x.node == 0 {
@@ -327,7 +342,7 @@ func (x *extraction) values(t *table, key crdt.Key, inTable []crdt.Value) (*rowV
 
 // displaced emits own work that a newer write has replaced here before the hub had it.
 func (x *extraction) displaced() error {
-	return x.c.Rows("SELECT tab, change FROM ravno_displaced WHERE position>? ORDER BY tab, id", []crdt.Value{integer(x.from)},
+	return x.c.Rows("SELECT tab, change FROM ravno_displaced WHERE position>? ORDER BY tab, id", []crdt.Value{integer(max(x.from, x.early[displacedWork]))},
 		func(row []crdt.Value) error {
 			t := x.cat.byNumber[row[0].Int()]
 			if t == nil {

@@ -58,12 +58,16 @@ func (tx *transaction) madeOver(f *folding, was crdt.Row) error {
 // and, if everything is replaced of a row it has not heard of, the row.
 func (tx *transaction) keepDisplaced(t *table, key crdt.Key, row crdt.Row, was image, columns []int, everything bool) error {
 	lost := crdt.Change{Key: key, Birth: row.Birth.Stamp}
+	has, err := tx.hubHas(t.reference(key))
+	if err != nil {
+		return err
+	}
 	own := false
 	for _, number := range columns {
 		column := crdt.Column(number)
 		version := row.Version(column)
 		v, known := was[column]
-		unheard := tx.unheard(version)
+		unheard := tx.unheard(version, has)
 		if !known || !unheard && !everything || !t.isRegister(column) {
 			continue
 		}
@@ -79,12 +83,12 @@ func (tx *transaction) keepDisplaced(t *table, key crdt.Key, row crdt.Row, was i
 		lost.Registers = append(lost.Registers, crdt.Register{Column: column, Stamp: version.Stamp, Value: v})
 	}
 	if everything {
-		if b := row.Birth; t.registers() == 0 && tx.unheard(b) && row.Live() {
+		if b := row.Birth; t.registers() == 0 && tx.unheard(b, has) && row.Live() {
 			own, lost.Seen = true, b.Seen // a row that is all key is nothing but its birth
 		}
 		// Whole says that the hub has not had the row yet. What is an edit of a row it knows must
 		// not look like the birth of one it has to find a place for.
-		lost.Whole = (tx.unheard(row.Birth) || row.Revived > tx.state.hubHave) && len(lost.Registers) == t.registers()
+		lost.Whole = (tx.unheard(row.Birth, has) || row.Revived > has) && len(lost.Registers) == t.registers()
 		if !lost.Whole { // of any other row only what is ours is ours to send
 			lost.Registers = slices.DeleteFunc(lost.Registers, func(r crdt.Register) bool { return r.Stamp.Site != tx.state.site })
 		}
@@ -104,9 +108,10 @@ func (tx *transaction) keepDisplaced(t *table, key crdt.Key, row crdt.Row, was i
 		integer(tx.position()), integer(t.number), encoded)
 }
 
-// unheard reports whether a version is this site's own work that the hub does not have yet.
-func (tx *transaction) unheard(v crdt.Version) bool {
-	return v.Stamp.Site == tx.state.site && v.Position > tx.state.hubHave
+// unheard reports whether a version is this site's own work that the hub does not have yet,
+// given up to where it has the row (hubHas).
+func (tx *transaction) unheard(v crdt.Version, has causal.Position) bool {
+	return v.Stamp.Site == tx.state.site && v.Position > has
 }
 
 // recordMadeOver records, at the hub, that a row was made in the place of one that its maker

@@ -18,8 +18,9 @@ var errKey = errors.New("malformed key")
 // folding is one row that the log says to look at, while it is looked at.
 type folding struct {
 	*loggedRow
-	sets []columnSet // columns set, with the time of each update
-	seen causal.Seen // what its author had seen
+	sets []columnSet     // columns set, with the time of each update
+	seen causal.Seen     // what its author had seen
+	has  causal.Position // at a node: what the hub has of it
 }
 
 // foldRows folds what the log says of rows, up to an entry.
@@ -93,7 +94,10 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 		}
 	}
 	changed, was := false, row
-	f.seen = tx.seenBy(row)
+	if f.has, err = tx.hubHas(f.t.reference(f.key)); err != nil {
+		return false, err
+	}
+	f.seen = tx.seenBy(row, f.has)
 	if exists {
 		var before crdt.Row
 		if len(f.t.counters) > 0 {
@@ -290,7 +294,7 @@ func (f *folding) overwrote(tx *transaction, row *crdt.Row, remains image) bool 
 	}
 	for _, number := range f.t.numbers {
 		version := row.Version(crdt.Column(number))
-		if !tx.state.isHub() && f.t.isRegister(crdt.Column(number)) && tx.unheard(version) {
+		if !tx.state.isHub() && f.t.isRegister(crdt.Column(number)) && tx.unheard(version, f.has) {
 			note(crdt.Column(number), 0)
 		}
 	}
@@ -315,13 +319,13 @@ func (tx *transaction) version(f *folding, at hlc.Time) crdt.Version {
 // seenBy is what the author of a write to a row has seen: all that was applied here, or
 // less, if the row holds own work the hub does not have yet. That work may have kept an
 // incoming value out of the table, so whoever writes over it has not seen that value.
-func (tx *transaction) seenBy(row crdt.Row) causal.Seen {
+func (tx *transaction) seenBy(row crdt.Row, has causal.Position) causal.Seen {
 	if tx.state.isHub() {
 		return tx.state.position
 	}
 	seen := tx.state.seen
 	note := func(v crdt.Version) {
-		if tx.unheard(v) {
+		if tx.unheard(v, has) {
 			seen = min(seen, v.Seen)
 		}
 	}

@@ -65,6 +65,17 @@ CREATE TABLE ravno_displaced(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, 
 CREATE TABLE ravno_moved(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, former BLOB NOT NULL, document BLOB NOT NULL);
 CREATE INDEX ravno_moved_position ON ravno_moved(position);
 
+-- Rows that were sent in an earlier slice of a delta than all of their versions belong to. Whoever
+-- has got that slice has the row as it was at the end of the delta.
+CREATE TABLE ravno_early(
+  site  INTEGER NOT NULL, -- that the delta was for; 0: the hub
+  tab   INTEGER NOT NULL,
+  key   BLOB    NOT NULL,
+  slice INTEGER NOT NULL, -- its end; positions are those of this site
+  until INTEGER NOT NULL, -- the end of the delta
+  PRIMARY KEY(site, tab, key, slice)) WITHOUT ROWID;
+CREATE INDEX ravno_early_until ON ravno_early(site, until);
+
 -- At the hub: who last changed which row of a document, and where in the hub's history.
 CREATE TABLE ravno_touch(document BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
   position INTEGER NOT NULL, dead INTEGER NOT NULL, before BLOB NOT NULL, -- values before, where known

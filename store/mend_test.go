@@ -26,7 +26,7 @@ func (c *chain) kinds(site string) string {
 
 func (c *chain) expectAll(query, want string) {
 	c.t.Helper()
-	for _, site := range []string{"hub", "a", "b"} {
+	for _, site := range append([]string{"hub"}, c.names()...) {
 		c.expect(site, query, want)
 		c.expect(site, "PRAGMA foreign_key_check", "")
 	}

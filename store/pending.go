@@ -58,6 +58,9 @@ func (s *Store) Acknowledged(position causal.Position) error {
 		if left == 0 {
 			tx.state.hasFloor = false
 		}
+		if err := tx.forgetEarly(0, position); err != nil {
+			return err
+		}
 		for _, table := range []string{"ravno_displaced", "ravno_moved"} {
 			if err := tx.c.Exec("DELETE FROM "+table+" WHERE position<=?", integer(position)); err != nil {
 				return err

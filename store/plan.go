@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -54,12 +55,46 @@ func (x *extraction) delta(span Span, limit int, emit func(Span, *crdt.Section) 
 		if x.node == 0 {
 			span.Newest = planned.newest
 		}
+		if err := x.sendEarly(next); err != nil {
+			return err
+		}
 		if err := x.slice(above, next); err != nil {
 			return err
 		}
 		above = next
 	}
 	return nil
+}
+
+// sendEarly has it remembered which rows go early with a slice, before they can arrive.
+func (x *extraction) sendEarly(slice causal.Position) error {
+	var early []reference
+	if x.node == 0 && slice == x.plan.slices[0].to {
+		newest, err := x.c.Int("SELECT max(position) FROM ravno_displaced")
+		if err != nil {
+			return err
+		}
+		if causal.Position(newest) > slice {
+			early = append(early, displacedWork)
+		}
+	}
+	for t, strays := range x.plan.strays {
+		for _, row := range strays {
+			if row.first > slice {
+				break
+			}
+			if row.position > slice {
+				early = append(early, t.reference(t.keyOf(row.key)))
+			}
+		}
+	}
+	if len(early) == 0 {
+		return nil
+	}
+	slices.SortFunc(early, func(a, b reference) int {
+		return cmp.Or(cmp.Compare(a.tab, b.tab), strings.Compare(string(a.key), string(b.key)))
+	})
+	return x.sentEarly(early, slice)
 }
 
 // slice emits what belongs to the positions above one, up to another.
@@ -108,8 +143,8 @@ type planned struct {
 
 // stray is a row that is sent in an earlier slice than its newest version belongs to.
 type stray struct {
-	first causal.Position
-	key   crdt.Value // as the shadow table stores it
+	first, position causal.Position
+	key             crdt.Value // as the shadow table stores it
 }
 
 // pendingRow is a row that has something for the receiver.
@@ -156,7 +191,7 @@ func (x *extraction) makePlan(to causal.Position, limit int) (*plan, error) {
 		c.rows++
 		at[first] = c
 		if first < row.position {
-			p.strays[t] = append(p.strays[t], stray{first: first, key: row.key})
+			p.strays[t] = append(p.strays[t], stray{first: first, position: row.position, key: row.key})
 		}
 		if x.node != 0 {
 			return
@@ -259,6 +294,7 @@ func (x *extraction) eachPending(of func(*table) bool, each func(*table, pending
 			if err != nil {
 				return err
 			}
+			x.look(t, values[0])
 			if oldest, any := x.oldest(row); any {
 				each(t, pendingRow{key: values[0], document: values[2], oldest: oldest, position: causal.Position(values[3].Int()), birth: row.Birth})
 			}
@@ -295,7 +331,7 @@ func (x *extraction) oldest(row crdt.Row) (oldest causal.Position, any bool) {
 			}
 		}
 	}
-	if row.Revived > x.from {
+	if row.Revived > x.has {
 		note(row.Revived)
 	}
 	return oldest, any

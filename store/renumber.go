@@ -244,6 +244,9 @@ func (tx *transaction) collision(t *table, change crdt.Change, author causal.Sit
 	}
 	other := row.Birth
 	// Its own row the author knows by that key, unless it is one that has got the key here.
+	if seen, err = tx.hasSeen(author, t.reference(change.Key), seen); err != nil {
+		return c, false, err
+	}
 	known := other.Stamp.Site == author && !tx.renames.fresh[t.reference(change.Key)] || other.Position <= seen
 	// A birth the hub has not heard of comes with the whole row. Without it, this is the work of
 	// one who did not know that the hub's row has taken the place of the one it is about; unless

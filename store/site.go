@@ -160,6 +160,13 @@ func (s *Store) AckedByNode(site causal.Site, position causal.Position, floor ca
 			integer(position), integer(floor), boolean(transferred), integer(tx.now()), integer(site)); err != nil {
 			return err
 		}
+		peer, err := tx.c.Row("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", integer(site))
+		if err == nil && peer != nil {
+			err = tx.forgetEarly(site, causal.Position(peer[0].Int()))
+		}
+		if err != nil {
+			return err
+		}
 		return tx.trimTouches()
 	})
 }
@@ -312,6 +319,9 @@ func (s *Store) RemoveSite(name string) error {
 			return fmt.Errorf("%s is the hub and cannot be removed. Try: ravno leave at each node, then at the hub", name)
 		}
 		if err := tx.changeOwn("ravno_site", crdt.NewKey(integer(site.Number)), map[string]crdt.Value{"removed": integer(1)}); err != nil {
+			return err
+		}
+		if err := tx.forgetEarly(site.Number, tx.state.position); err != nil {
 			return err
 		}
 		if err := tx.trimTouches(); err != nil {

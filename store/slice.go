@@ -12,8 +12,8 @@ const (
 	// mostWritten is the most rows in a slice where the application writes, and leastSlice the
 	// least anywhere: below it, the cost of a commit is more than that of its rows.
 	mostWritten, leastSlice = 4096, 256
-	// firstSlice is how many rows there are in a slice before anybody knows how long one takes.
-	firstSlice = 2048
+	// FirstSlice is how many rows there are in a slice before anybody knows how long one takes.
+	FirstSlice = 2048
 	// spread is how many rows get one position: no slice that is sent on can be smaller. They are
 	// neighbours by their keys, and so are cheap to write where the slice goes.
 	spread = 1024
@@ -68,7 +68,7 @@ func (s *Store) foldTurn() (entries int, turn time.Duration) {
 	case s.sliceRows > 0:
 		return s.sliceRows, 0
 	case s.turn.busy(s.clock()):
-		return s.turn.fold.within(sliceTurn, firstSlice, LargeSlice), 0
+		return s.turn.fold.within(sliceTurn, FirstSlice, LargeSlice), 0
 	}
 	return LargeSlice, quietLockTurn / 2
 }

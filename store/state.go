@@ -10,7 +10,7 @@ import (
 )
 
 // Format is the version of ravno's own tables, written by this program.
-const Format = 3
+const Format = 4
 
 // State is the one row of ravno_state that moves with every commit. It is read at the
 // start of each transaction and written at its end, never kept in between: commands write

@@ -207,17 +207,18 @@ func (s *Store) Path() string { return s.path }
 
 // transaction is one write transaction: the state and the tables as of its start.
 type transaction struct {
-	c        *sqlite.Conn
-	clock    Clock
-	state    *state
-	cat      *catalog
-	placed   bool // this transaction has a position for the next row
-	moved    bool // it has taken one
-	spread   int  // how many rows get one position
-	changed  int  // rows changed at this position
-	dirty    bool // the state changed
-	tryHeld  bool // held rows may have found their place
-	noImages bool // ravno_image is empty
+	c         *sqlite.Conn
+	clock     Clock
+	state     *state
+	cat       *catalog
+	placed    bool // this transaction has a position for the next row
+	moved     bool // it has taken one
+	spread    int  // how many rows get one position
+	changed   int  // rows changed at this position
+	dirty     bool // the state changed
+	tryHeld   bool // held rows may have found their place
+	noImages  bool // ravno_image is empty
+	noneEarly bool // ravno_early is
 	// enrolling: the file is being made ravno's; the rows that are there are settled.
 	enrolling bool
 	known     map[reference]othersTouches
@@ -380,11 +381,11 @@ func (s *Store) begin() (*transaction, error) {
 		}
 	}
 	tx.cat = s.writeCatalog
-	images, err := s.writer.Row("SELECT EXISTS(SELECT 1 FROM ravno_image), EXISTS(SELECT 1 FROM ravno_image WHERE state='held')")
+	some, err := s.writer.Row("SELECT EXISTS(SELECT 1 FROM ravno_image), EXISTS(SELECT 1 FROM ravno_image WHERE state='held'), EXISTS(SELECT 1 FROM ravno_early)")
 	if err != nil {
 		return nil, err
 	}
-	tx.noImages, tx.holding = images[0].Int() == 0, images[1].Int() != 0
+	tx.noImages, tx.holding, tx.noneEarly = some[0].Int() == 0, some[1].Int() != 0, some[2].Int() == 0
 	return tx, nil
 }
 

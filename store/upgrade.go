@@ -25,6 +25,10 @@ var upgrades = []string{
 	// 3: slices.
 	`CREATE TABLE ravno_moved(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, former BLOB NOT NULL, document BLOB NOT NULL);
 	CREATE INDEX ravno_moved_position ON ravno_moved(position);`,
+	// 4: what was sent early.
+	`CREATE TABLE ravno_early(site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, slice INTEGER NOT NULL, until INTEGER NOT NULL,
+	  PRIMARY KEY(site, tab, key, slice)) WITHOUT ROWID;
+	CREATE INDEX ravno_early_until ON ravno_early(site, until);`,
 }
 
 // upgrade brings an older file's own tables up to this program's format, in one

@@ -48,7 +48,7 @@ func TestDatabasesOfFormat1AreOpenedForEver(t *testing.T) {
 	c.at("hub", "INSERT INTO sale VALUES('s4','new'); INSERT INTO line(sale,product,qty) VALUES('s4','p1',1)")
 	c.level()
 	c.expect("shop", "SELECT count(*), count(DISTINCT sale) FROM line", "3|3")
-	c.expect("hub", "SELECT format FROM ravno_state", "3")
+	c.expect("hub", "SELECT format FROM ravno_state", "4")
 	if all, err := c.hub.Conflicts(true); err != nil || all[len(all)-1].Kind != crdt.KeyCollision {
 		t.Errorf("%+v %v", all, err)
 	}
@@ -73,5 +73,5 @@ func TestDatabasesOfFormat2AreOpenedForEver(t *testing.T) {
 	c.expect("shop", "SELECT count(*)>0 FROM ravno_moved", "1")
 	c.level()
 	c.expect("hub", "SELECT stock FROM product WHERE id='p1'", "95")
-	c.expect("hub", "SELECT format FROM ravno_state", "3")
+	c.expect("hub", "SELECT format FROM ravno_state", "4")
 }

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -77,7 +78,7 @@ func (r *run) transmit(want session.Transmit) {
 		b = nil
 	}
 	if b == nil {
-		b = &backlog{spool: &spool{dir: r.ends.SpoolDir}, rows: want.Rows, next: want.From, workers: 1}
+		b = &backlog{spool: &spool{dir: r.ends.SpoolDir}, rows: cmp.Or(want.Rows, store.FirstSlice), next: want.From, workers: 1}
 		r.backlogs = append(r.backlogs, b)
 		r.workers.Go(func() { r.extract(b, want.From) })
 	}

@@ -1,0 +1,74 @@
+package store
+
+import (
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/store/internal/sqlite"
+)
+
+// A slice of a large delta has its documents whole, and so has rows with versions that are newer
+// than its end. Its receiver says to have seen the slice's end and no more, so the sender
+// remembers which rows went early: they are not sent again if the link is cut in between, and
+// at the hub who changes one of them has seen it as it was.
+
+// displacedWork stands for what extraction.displaced emits: all of it goes with the first slice.
+var displacedWork = reference{}
+
+// sentEarly remembers rows that are about to be sent in a slice up to one position, of a delta
+// up to another. It takes no turn at the lock: an extraction waits for nobody.
+func (s *Store) sentEarly(to causal.Site, rows []reference, slice, until causal.Position) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.beDurable(); err != nil {
+		return err
+	}
+	return s.transact(func(tx *transaction) error {
+		for _, row := range rows {
+			if err := tx.c.Exec("INSERT OR REPLACE INTO ravno_early(site, tab, key, slice, until) VALUES(?,?,?,?,?)",
+				integer(to), integer(row.tab), blob(row.key), integer(slice), integer(until)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// hasEarly are the rows of which the receiver of an extraction has more than it says to have
+// seen, and up to where.
+func hasEarly(c *sqlite.Conn, receiver causal.Site, from causal.Position) (map[reference]causal.Position, error) {
+	var has map[reference]causal.Position
+	err := c.Rows("SELECT tab, key, max(until) FROM ravno_early WHERE site=?1 AND slice<=?2 AND until>?2 GROUP BY tab, key",
+		[]crdt.Value{integer(receiver), integer(from)}, func(row []crdt.Value) error {
+			if has == nil {
+				has = map[reference]causal.Position{}
+			}
+			has[reference{tab: row[0].Int(), key: crdt.Key(row[1].Bytes())}] = causal.Position(row[2].Int())
+			return nil
+		})
+	return has, err
+}
+
+// hasSeen is up to which of this site's positions another one has a row, given what it has seen
+// of everything.
+func (tx *transaction) hasSeen(site causal.Site, row reference, seen causal.Position) (causal.Position, error) {
+	if tx.noneEarly {
+		return seen, nil
+	}
+	until, err := tx.c.Int("SELECT max(until) FROM ravno_early WHERE site=? AND tab=? AND key=? AND slice<=?",
+		integer(site), integer(row.tab), blob(row.key), integer(seen))
+	return max(seen, causal.Position(until)), err
+}
+
+// hubHas is, at a node, up to which position the hub has a row.
+func (tx *transaction) hubHas(row reference) (causal.Position, error) {
+	return tx.hasSeen(0, row, tx.state.hubHave)
+}
+
+// forgetEarly forgets what a site has got of early rows, once it has seen everything that was
+// sent with them, in work it may still send, too.
+func (tx *transaction) forgetEarly(site causal.Site, seen causal.Position) error {
+	if tx.noneEarly {
+		return nil
+	}
+	return tx.c.Exec("DELETE FROM ravno_early WHERE site=? AND until<=?", integer(site), integer(seen))
+}
