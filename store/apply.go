@@ -16,6 +16,8 @@ import (
 // receiver has done above it the sender did not know.
 type Span struct {
 	From, To, Seen causal.Position
+	// Until is where the delta ends of which this is a slice; of the hub's only, 0 for the last.
+	Until causal.Position
 	// Highest are the highest keys of the rows that come in this slice of a delta and in those
 	// after it, by the names of tables whose rows may get fresh keys. Of a node's work only; nil,
 	// as Newest is zero, if the delta is one slice.
@@ -51,18 +53,6 @@ func (d Delta) each(f func(*crdt.Section) error) error {
 			return err
 		}
 	}
-}
-
-// empty reports whether there is nothing in it but a position.
-func (d Delta) empty() (bool, error) {
-	next, err := d.Open()
-	if err != nil {
-		return false, err
-	}
-	if _, err = next(); errors.Is(err, io.EOF) {
-		return true, nil
-	}
-	return false, err
 }
 
 // Applied says what applying a delta did.
@@ -104,11 +94,7 @@ func (e *IdentityError) Error() string {
 // ApplyFromHub merges a delta of the hub into this node's tables, in one transaction, and
 // returns once it is durable. A delta without a change is only a mark.
 func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
-	empty, err := delta.empty()
-	if err == nil {
-		_, err = s.Fold() // in slices; what comes after it is little, and folded with the delta
-	}
-	if err != nil {
+	if _, err = s.Fold(); err != nil { // in slices; what comes after it is little, and folded with the delta
 		return applied, err
 	}
 	apply := func(tx *transaction) error {
@@ -122,15 +108,13 @@ func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
 		if err := tx.applyAll(delta, 0, &applied); err != nil {
 			return err
 		}
-		tx.state.seen = delta.To
+		tx.state.seen, tx.state.until = delta.To, max(tx.state.until, delta.Until)
 		tx.dirty = true
 		return nil
 	}
-	if empty {
-		err = s.keepMarks(apply)
-	} else {
-		err = s.write(apply)
-	}
+	// Durable, although there may be nothing in it: what this node has seen it must never again
+	// not have seen, because others forget what everybody has.
+	err = s.write(apply)
 	if err == nil && applied.Changes > 0 {
 		s.touchFile()
 	}
@@ -244,6 +228,7 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		return err
 	}
 	m.present = sent.found || m.state == imageTable
+	m.sameRow(tx)
 	if author == 0 && t.renumbers && m.collides(tx.state.site, tx.span.Seen) {
 		return &CrossingError{Table: t.Name}
 	}

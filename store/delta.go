@@ -21,7 +21,8 @@ const (
 // Outgoing emits everything a receiver may not have, above a position of this site, read in
 // one snapshot, and returns what it covers. Much of it comes in slices, each the work from where
 // the one before ended: emit is told which slice a section belongs to. A slice in which there is
-// nothing for the receiver is not emitted; the next one begins where it did. At a node the
+// nothing for the receiver is not emitted; the next one begins where it did. At a node a span
+// that ends where it begins says that there is nothing at all. At a node the
 // receiver is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
 // everyone else's. It is state, not history: a row changed a thousand times travels once. The
 // slices have about as many rows as asked for; 0 if the receiver has not said yet.
@@ -36,6 +37,9 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit 
 			span.Seen = causal.Position(have)
 		}
 		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from, has: from}
+		if node != 0 {
+			x.settled = st.settled
+		}
 		if x.early, err = hasEarly(c, node, from); err != nil {
 			return err
 		}
@@ -46,9 +50,18 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit 
 		if s.sliceRows > 0 {
 			rows = s.sliceRows
 		}
-		err = x.delta(span, rows, emit)
+		if err = x.delta(span, rows, emit); err != nil {
+			return err
+		}
 		changes = x.changes
-		return err
+		switch early := len(x.early) > 0 || x.plan != nil; {
+		case st.isHub():
+		case early: // what went early is not sent again, and yet the hub is to get to where it belongs
+			span.Newest = st.clock.Last()
+		case changes == 0:
+			span.To = span.From
+		}
+		return nil
 	})
 	return span, changes, err
 }
@@ -67,6 +80,7 @@ type extraction struct {
 	from    causal.Position
 	has     causal.Position               // what it has of the row in hand: more, if that was sent early
 	early   map[reference]causal.Position // such rows
+	settled causal.Position               // at the hub: births up to it are forgotten, or may be
 	emit    func(*crdt.Section) error
 	section *crdt.Section
 	bytes   int
@@ -222,6 +236,9 @@ func (x *extraction) row(t *table, values []crdt.Value, stray bool) error {
 // row in its table, if it was read already.
 func (x *extraction) change(t *table, key crdt.Key, row crdt.Row, inTable []crdt.Value) (change crdt.Change, any bool, err error) {
 	change = crdt.Change{Key: key, Birth: row.Birth.Stamp}
+	if x.node != 0 && row.Birth.Position <= x.settled {
+		change.Birth = hlc.Stamp{} // the receiver may have forgotten it
+	}
 	note := func(v crdt.Version) {
 		if !any || v.Seen < change.Seen {
 			change.Seen = v.Seen

@@ -7,6 +7,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
 	"ravno/store/internal/sqlite"
 )
 
@@ -72,8 +73,20 @@ func (tx *transaction) keepJournal(t *table, node causal.Site, change crdt.Chang
 	if node == 0 {
 		return &SchemaError{Table: t.Name} // journals never come down from the hub
 	}
+	birth := change.Birth.Time
+	if birth == 0 { // forgotten there, or never known: of the rows under that key it is the last
+		key, err := change.Key.Values()
+		if err != nil {
+			return err
+		}
+		last, err := tx.c.Int("SELECT max(ravno_birth) FROM "+t.kept+" WHERE ravno_site=? AND "+t.sql.keyWhere, append([]crdt.Value{integer(node)}, key...)...)
+		if err != nil {
+			return err
+		}
+		birth = hlc.Time(last)
+	}
 	names := []string{"ravno_site", "ravno_received_at", "ravno_birth"}
-	values := []crdt.Value{integer(node), integer(tx.now()), integer(change.Birth.Time)}
+	values := []crdt.Value{integer(node), integer(tx.now()), integer(birth)}
 	m := image{}
 	for _, reg := range change.Registers {
 		m[reg.Column] = reg.Value

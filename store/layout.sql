@@ -22,10 +22,19 @@ CREATE TABLE ravno_state(
   clock_offset INTEGER NOT NULL DEFAULT 0, -- ms to add to our clock to get the hub's
   last_transfer INTEGER NOT NULL DEFAULT 0,-- Unix ms of the last data transferred
   hub_status   TEXT    NOT NULL DEFAULT '',-- the hub's last status, JSON
+  until        INTEGER NOT NULL DEFAULT 0, -- end of the hub's delta of which slices are coming
+  mark_seen    INTEGER NOT NULL DEFAULT 0, -- seen when, with no slice on its way, ...
+  mark         INTEGER NOT NULL DEFAULT 0, -- ... our position was this; 0: no mark
+  settled_own  INTEGER NOT NULL DEFAULT 0, -- own work up to this position is settled
   -- at the hub
   listen       TEXT    NOT NULL DEFAULT '',-- address to listen on
   advertise    TEXT    NOT NULL DEFAULT '',-- host:port nodes are told
-  listening    TEXT    NOT NULL DEFAULT '' -- address the daemon last listened on
+  listening    TEXT    NOT NULL DEFAULT '',-- address the daemon last listened on
+  checkpoint   INTEGER NOT NULL DEFAULT 0, -- position that is on its way to being settled; 0: none
+  confirm      INTEGER NOT NULL DEFAULT 0, -- when everybody has this position, it is; 0: not yet known
+  settled_at   INTEGER NOT NULL DEFAULT 0, -- position when settled moved last
+  -- at both
+  settled      INTEGER NOT NULL DEFAULT 0  -- up to this position, of others' work at a node, nothing need be remembered
 );
 
 -- Tables and columns have numbers here, which stay when a column goes and comes back.
@@ -44,6 +53,8 @@ CREATE TABLE ravno_peer(
   acked         INTEGER NOT NULL DEFAULT 0, -- hub position committed there
   floor         INTEGER NOT NULL DEFAULT 0, -- least hub position its unsent work has seen
   heard         INTEGER NOT NULL DEFAULT 0, -- newest stamp in what it has sent: older births are known here
+  checkpoint    INTEGER NOT NULL DEFAULT 0, -- have when the checkpoint was taken
+  settled       INTEGER NOT NULL DEFAULT 0, -- of its positions, when the hub's settled moved last
   serial        TEXT    NOT NULL DEFAULT '',-- of its certificate
   last_transfer INTEGER NOT NULL DEFAULT 0
 );

@@ -24,8 +24,9 @@ type edit struct {
 
 // move is a step of a schedule that follows each value.
 type move struct {
-	do    string // edit, up or down
+	do    string // edit, up, down, or quiet: everything is exchanged, and some forget what is settled
 	site  string
+	who   int
 	edits []edit
 }
 
@@ -35,9 +36,11 @@ func moves() *rapid.Generator[[]move] {
 			rapid.SampledFrom([]string{"n", "n", "m", "m", "delete", "replace"}).Draw(t, "what")}
 	}), 1, 3)
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) move {
-		switch do := rapid.SampledFrom([]string{"up", "down", "edit", "edit", "edit"}).Draw(t, "do"); do {
+		switch do := rapid.SampledFrom([]string{"up", "down", "edit", "edit", "edit", "up", "down", "edit", "edit", "edit", "quiet"}).Draw(t, "do"); do {
+		case "quiet":
+			return move{do: do, who: rapid.IntRange(0, 7).Draw(t, "who forgets")}
 		case "edit":
-			return move{do, rapid.SampledFrom([]string{"hub", "a", "b"}).Draw(t, "site"), edits.Draw(t, "edits")}
+			return move{do: do, site: rapid.SampledFrom([]string{"hub", "a", "b"}).Draw(t, "site"), edits: edits.Draw(t, "edits")}
 		default:
 			return move{do: do, site: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "node")}
 		}
@@ -135,6 +138,10 @@ func TestEveryValueIsInForceOrWasSeenByWhoOverwroteItOrIsInAConflict(t *testing.
 			case "down":
 				t.Logf("down %s", m.site)
 				c.down(m.site)
+			case "quiet":
+				t.Logf("everything is exchanged, then %03b forget", m.who)
+				c.settle()
+				c.forget(m.who)
 			}
 		}
 		c.agree(t)

@@ -42,6 +42,7 @@ func (x *extraction) delta(span Span, limit int, emit func(Span, *crdt.Section) 
 		return err
 	}
 	x.limit, x.changes, x.held = 0, 0, 0
+	end := span.To
 	done, next := x.from, x.from
 	x.emit = func(section *crdt.Section) error {
 		done = next
@@ -51,7 +52,10 @@ func (x *extraction) delta(span Span, limit int, emit func(Span, *crdt.Section) 
 	above := x.from
 	for _, planned := range x.plan.slices {
 		next = planned.to
-		span.From, span.To = done, next
+		span.From, span.To, span.Until = done, next, 0
+		if x.node != 0 && next < end {
+			span.Until = end
+		}
 		if x.node == 0 {
 			span.Newest = planned.newest
 		}

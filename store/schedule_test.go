@@ -109,22 +109,26 @@ func (a *application) transaction() *rapid.Generator[string] {
 
 // step is one thing that happens at one site.
 type step struct {
-	do      string // write, up, down or resolve
+	do      string // write, up, down, resolve, forget or quiet, which is all of up and down, and forget
 	site    string
 	sql     string        // of a write
 	elapsed time.Duration // on the clock before a write; below zero it has been set back
-	choice  int           // which side a resolution keeps
+	choice  int           // which side a resolution keeps; which sites forget
 }
 
 func (a *application) steps(nodes ...string) *rapid.Generator[[]step] {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
-		s := step{do: rapid.SampledFrom([]string{"up", "up", "up", "down", "down", "down", "resolve",
+		s := step{do: rapid.SampledFrom([]string{"up", "up", "up", "down", "down", "down", "resolve", "forget", "quiet",
 			"write", "write", "write", "write", "write", "write", "write", "write", "write", "write", "write", "write"}).Draw(t, "do")}
 		if s.do == "up" || s.do == "down" {
 			s.site = rapid.SampledFrom(nodes).Draw(t, "node")
 			return s
 		}
 		s.site = rapid.SampledFrom(append([]string{"hub"}, nodes...)).Draw(t, "site")
+		if s.do == "forget" || s.do == "quiet" {
+			s.choice = rapid.IntRange(0, 15).Draw(t, "who forgets")
+			return s
+		}
 		if s.do == "resolve" {
 			s.choice = rapid.IntRange(0, 2).Draw(t, "choice")
 			return s
@@ -152,6 +156,13 @@ func (c *chain) play(t *rapid.T, s step) {
 		c.down(s.site)
 	case "resolve":
 		c.decide(t, s.site, s.choice)
+	case "quiet":
+		t.Logf("everything is exchanged, then %04b forget", s.choice)
+		c.settle()
+		c.forget(s.choice)
+	case "forget":
+		t.Logf("%04b forget", s.choice)
+		c.forget(s.choice)
 	}
 }
 

@@ -114,16 +114,18 @@ type Peer struct {
 	Acked        causal.Position // our position committed there
 	Floor        causal.Seen
 	Serial       string
+	Settled      Settlement // what the hub tells it
 	LastTransfer time.Time
 	Removed      bool
 }
 
-const peerColumns = `SELECT p.site, p.incarnation, p.have, p.acked, p.floor, p.serial, p.last_transfer, s.removed
-	FROM ravno_peer p JOIN ravno_site s ON s.site=p.site`
+const peerColumns = `SELECT p.site, p.incarnation, p.have, p.acked, p.floor, p.serial, p.last_transfer, s.removed, h.settled, p.settled, h.settled_at
+	FROM ravno_state h, ravno_peer p JOIN ravno_site s ON s.site=p.site`
 
 func peerOf(row []crdt.Value) Peer {
 	p := Peer{Site: causal.Site(row[0].Int()), Have: causal.Position(row[2].Int()), Acked: causal.Position(row[3].Int()),
-		Floor: causal.Seen(row[4].Int()), Serial: row[5].Bytes(), LastTransfer: millis(row[6].Int()), Removed: row[7].Int() != 0}
+		Floor: causal.Seen(row[4].Int()), Serial: row[5].Bytes(), LastTransfer: millis(row[6].Int()), Removed: row[7].Int() != 0,
+		Settled: Settlement{Hub: causal.Position(row[8].Int()), Own: causal.Position(row[9].Int()), At: causal.Position(row[10].Int())}}
 	copy(p.Incarnation[:], row[1].Bytes())
 	return p
 }

@@ -29,12 +29,13 @@ type state struct {
 	hasFloor       bool
 	clockOffset    int64 // ms to add to our clock to get the hub's
 	lastTransfer   int64 // Unix ms
+	settling
 }
 
 func (s *state) isHub() bool { return s.site == causal.Hub }
 
 const stateColumns = `site, incarnation, position, clock, folded, catalog, hub_incarnation, seen, hub_have, seen_floor,
-	clock_offset, last_transfer, format`
+	clock_offset, last_transfer, format, until, mark_seen, mark, settled_own, checkpoint, confirm, settled_at, settled`
 
 func readState(c *sqlite.Conn) (*state, error) {
 	row, err := c.Row("SELECT " + stateColumns + " FROM ravno_state")
@@ -59,6 +60,16 @@ func readState(c *sqlite.Conn) (*state, error) {
 		hasFloor:     row[9].Kind() == crdt.Integer,
 		clockOffset:  row[10].Int(),
 		lastTransfer: row[11].Int(),
+		settling: settling{
+			until:      causal.Position(row[13].Int()),
+			markSeen:   causal.Position(row[14].Int()),
+			mark:       causal.Position(row[15].Int()),
+			settledOwn: causal.Position(row[16].Int()),
+			checkpoint: causal.Position(row[17].Int()),
+			confirm:    causal.Position(row[18].Int()),
+			settledAt:  causal.Position(row[19].Int()),
+			settled:    causal.Position(row[20].Int()),
+		},
 	}
 	copy(s.incarnation[:], row[1].Bytes())
 	copy(s.hubIncarnation[:], row[6].Bytes())
@@ -71,10 +82,12 @@ func (s *state) write(c *sqlite.Conn) error {
 		floor = integer(s.floor)
 	}
 	return c.Exec(`UPDATE ravno_state SET position=?, clock=?, folded=?, catalog=?, hub_incarnation=?, seen=?, hub_have=?,
-		seen_floor=?, clock_offset=?, last_transfer=?`,
+		seen_floor=?, clock_offset=?, last_transfer=?, until=?, mark_seen=?, mark=?, settled_own=?, checkpoint=?, confirm=?,
+		settled_at=?, settled=?`,
 		integer(s.position), integer(s.clock.Last()), integer(s.folded), integer(s.catalog),
 		crdt.BlobValue(string(s.hubIncarnation[:])), integer(s.seen), integer(s.hubHave), floor,
-		integer(s.clockOffset), integer(s.lastTransfer))
+		integer(s.clockOffset), integer(s.lastTransfer), integer(s.until), integer(s.markSeen), integer(s.mark), integer(s.settledOwn),
+		integer(s.checkpoint), integer(s.confirm), integer(s.settledAt), integer(s.settled))
 }
 
 // Floor is the least hub position that work not yet at the hub may have seen.

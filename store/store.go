@@ -50,6 +50,8 @@ type Store struct {
 	// each: a ping does not wait for the extraction of a backlog.
 	quick reader
 	bulk  reader
+
+	forgot atomic.Uint64 // what had settled when all of that was last forgotten
 }
 
 // FileError says what is wrong with a database file and what to do.

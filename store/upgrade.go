@@ -25,10 +25,20 @@ var upgrades = []string{
 	// 3: slices.
 	`CREATE TABLE ravno_moved(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, former BLOB NOT NULL, document BLOB NOT NULL);
 	CREATE INDEX ravno_moved_position ON ravno_moved(position);`,
-	// 4: what was sent early.
+	// 4: what was sent early; settled rows are forgotten.
 	`CREATE TABLE ravno_early(site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, slice INTEGER NOT NULL, until INTEGER NOT NULL,
 	  PRIMARY KEY(site, tab, key, slice)) WITHOUT ROWID;
-	CREATE INDEX ravno_early_until ON ravno_early(site, until);`,
+	CREATE INDEX ravno_early_until ON ravno_early(site, until);
+	ALTER TABLE ravno_state ADD COLUMN until INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ravno_state ADD COLUMN mark_seen INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ravno_state ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ravno_state ADD COLUMN settled_own INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ravno_state ADD COLUMN checkpoint INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ravno_state ADD COLUMN confirm INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ravno_state ADD COLUMN settled_at INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ravno_state ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ravno_peer ADD COLUMN checkpoint INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ravno_peer ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;`,
 }
 
 // upgrade brings an older file's own tables up to this program's format, in one

@@ -108,7 +108,7 @@ func (r *run) sendNext(b *backlog) {
 	if batch.last {
 		b.left.Store(true) // whatever is wanted next is newer
 	}
-	if batch.changes == 0 && (!r.ends.SendsPositions || batch.span.To == batch.span.From) {
+	if batch.changes == 0 && batch.span.To == batch.span.From {
 		r.release(b)
 		r.do(r.session.NothingToSend())
 		return
@@ -179,7 +179,7 @@ type batches struct {
 func (w *batches) begin(span store.Span) error {
 	w.batch, w.begun = outgoing{span: span, first: w.backlog.spool.size == 0, from: w.backlog.spool.size}, true
 	w.writer.Reset(w.backlog.spool)
-	return w.writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen, Incarnation: w.ends.Incarnation, Highest: span.Highest, Newest: span.Newest})
+	return w.writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen, Incarnation: w.ends.Incarnation, Highest: span.Highest, Newest: span.Newest, Until: span.Until})
 }
 
 func (w *batches) section(slice store.Span, section *crdt.Section) error {
@@ -202,7 +202,7 @@ func (w *batches) section(slice store.Span, section *crdt.Section) error {
 
 // end finishes the last batch, which covers everything up to the end of the extraction.
 func (w *batches) end(span store.Span) error {
-	if w.begun && w.batch.span.To < span.To && w.ends.SendsPositions { // the last slices were empty
+	if w.begun && w.batch.span.To < span.To { // the last slices were empty
 		span.From = w.batch.span.To
 		if err := w.finish(); err != nil {
 			return err

@@ -50,8 +50,6 @@ type Ends struct {
 	Incarnation causal.Incarnation
 	// Extract emits everything the peer may not have above a position, as store.Outgoing does.
 	Extract func(from causal.Position, rows int, emit func(slice store.Span, section *crdt.Section) error) (span store.Span, changes int, err error)
-	// SendsPositions: a batch without changes is worth sending, for its position.
-	SendsPositions bool
 	// Apply merges a delta; when it returns, it is durable. floor is as in session.Applied.
 	Apply func(delta store.Delta) (floor causal.Seen, err error)
 	// Rows is how many rows a batch should have to be applied here, as Store.SliceRows.
@@ -371,7 +369,7 @@ func (r *run) apply(batch *spool, header wire.BatchHeader) {
 }
 
 func (r *run) applySpooled(batch *spool, header wire.BatchHeader) (causal.Seen, error) {
-	return r.ends.Apply(store.Delta{Span: store.Span{From: header.From, To: header.To, Seen: header.Seen, Highest: header.Highest, Newest: header.Newest},
+	return r.ends.Apply(store.Delta{Span: store.Span{From: header.From, To: header.To, Seen: header.Seen, Highest: header.Highest, Newest: header.Newest, Until: header.Until},
 		Open: func() (func() (*crdt.Section, error), error) {
 			sections := wire.NewBatchReader(batch.reader())
 			if _, err := sections.Header(); err != nil {

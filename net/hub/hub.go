@@ -5,11 +5,13 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -32,6 +34,9 @@ const (
 	lookEvery = time.Second
 	// greetingTimeout is how long a link may wait with its first message.
 	greetingTimeout = 10 * time.Second
+	// SettleEvery is how often a hub looks for what is settled: each time it is one more commit
+	// there and at every node, and what waits to be forgotten only takes space.
+	SettleEvery = 30 * time.Second
 )
 
 // Config is what a hub runs on.
@@ -46,8 +51,10 @@ type Config struct {
 	Clock    store.Clock
 	// NewID yields identifiers for first loads.
 	NewID func() string
-	Wake  <-chan struct{}
-	Log   zerolog.Logger
+	// SettleEvery is how often what is settled is looked for; 0: SettleEvery, which suits a chain.
+	SettleEvery time.Duration
+	Wake        <-chan struct{}
+	Log         zerolog.Logger
 }
 
 // Hub is a running hub. Its methods are safe for concurrent use.
@@ -65,7 +72,10 @@ type Hub struct {
 	turn      uint64 // of the node that was told last
 	overseen  view
 	lookAfter time.Time
-	loads     sync.Mutex // one first load is written at a time
+	// What is settled is looked for again after settleAfter, unless that is still under way.
+	settleAfter time.Time
+	settling    atomic.Bool
+	loads       sync.Mutex // one first load is written at a time
 
 	background sync.WaitGroup
 
@@ -84,6 +94,7 @@ type live struct {
 	over   chan struct{} // closed when its run has ended
 	told   told          // what it has heard of all servers
 	waits  pending       // only the link's own loop uses it
+	floor  atomic.Uint64 // the least its unsent work has seen, as recorded
 	bare   bare
 }
 
@@ -101,6 +112,7 @@ type seen struct {
 
 // New prepares a hub; Run runs it.
 func New(config Config) *Hub {
+	config.SettleEvery = cmp.Or(config.SettleEvery, SettleEvery)
 	h := &Hub{Config: config, live: map[causal.Site]*live{}, seen: map[causal.Site]*seen{}, look: make(chan struct{}, 1)}
 	h.folder = exchange.Folder{Store: h.Store, Wake: h.Wake, Changed: &h.changed, Log: h.Log}
 	return h
@@ -236,7 +248,7 @@ func (h *Hub) run(ctx context.Context, link *quiclink.Link, me *live, hello wire
 	}
 	defer h.changed.Add(me.bare.changed)()
 	s := session.NewHub(session.Self{Version: h.Version, Incarnation: self.Incarnation, Position: self.Position},
-		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have})
+		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have, Settled: peer.Settled.Hub})
 	return exchange.Run(ctx, link, s, hello, h.ends(ctx, self, me))
 }
 
@@ -251,8 +263,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends
 			}
 			return span, changes, err
 		},
-		Rows:           h.Store.SliceRows,
-		SendsPositions: true,
+		Rows: h.Store.SliceRows,
 		Apply: func(delta store.Delta) (causal.Seen, error) {
 			applied, err := h.Store.ApplyFromNode(me.site, delta, 0)
 			if err == nil {
@@ -266,6 +277,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends
 		Blocked: func(text string) { h.recall(me.site, func(s *seen) { s.schema = text }) },
 		Acked: func(a session.Acked) error {
 			err := h.Store.AckedByNode(me.site, a.Position, a.Floor, a.Changes > 0)
+			me.floor.Store(max(me.floor.Load(), uint64(a.Floor)))
 			h.progress.Notify()
 			return err
 		},
@@ -334,6 +346,7 @@ func (h *Hub) noticed(me *live, a session.Action) {
 	case session.Measured:
 		changed = h.recall(me.site, func(s *seen) { s.clockOffset = exchange.SteadyOffset(s.clockOffset, a.ClockOffset) })
 	case session.PeerState:
+		h.hasSeen(me, a.Floor)
 		changed = h.recall(me.site, func(s *seen) {
 			s.pendingOut, s.trouble, s.cause = a.PendingOut, a.TroubleText, status.Cause(a.Trouble)
 		})

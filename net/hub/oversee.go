@@ -33,7 +33,27 @@ func (h *Hub) oversee(ctx context.Context) {
 			pause.Stop()
 		}
 		h.overlook()
+		h.settle(ctx)
 	}
+}
+
+// settle finds out what is settled, and forgets it, beside what else the hub does.
+func (h *Hub) settle(ctx context.Context) {
+	// A wait longer than there is means that the clock was set back.
+	if wait := h.settleAfter.Sub(h.Clock()); wait > 0 && wait <= h.SettleEvery || !h.settling.CompareAndSwap(false, true) {
+		return
+	}
+	h.settleAfter = h.Clock().Add(h.SettleEvery)
+	h.background.Go(func() {
+		defer h.settling.Store(false)
+		err := h.Store.Settle()
+		if err == nil {
+			err = h.Store.Forget(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			h.Log.Error().Err(err).Msg("what is settled could not be forgotten")
+		}
+	})
 }
 
 // lookAnewEvery is how often the hub looks although neither its file nor what it knows of the

@@ -1,24 +1,28 @@
 package hub
 
 import (
+	"ravno/crdt/causal"
 	"ravno/net/exchange"
 	"ravno/net/wire"
+	"ravno/store"
 )
 
-// pending is how much waits for a node, as counted in a version of the file.
+// pending is how much waits for a node, as counted in a version of the file, and what the hub
+// tells it that is settled.
 type pending struct {
 	counted bool
 	version int64
 	rows    int64
+	settled store.Settlement
 }
 
 // ping is what the hub says of itself to a node.
 func (h *Hub) ping(me *live) wire.Ping {
-	out, err := h.pendingFor(me)
+	waits, err := h.pendingFor(me)
 	if err == nil {
 		err = h.folder.Trouble()
 	}
-	ping := wire.Ping{PendingOut: out}
+	ping := wire.Ping{PendingOut: waits.rows, Settled: wire.Settled(waits.settled)}
 	if err != nil {
 		ping.Trouble, ping.TroubleText = exchange.TroubleOf(err)
 	}
@@ -27,19 +31,32 @@ func (h *Hub) ping(me *live) wire.Ping {
 
 // pendingFor counts what waits for a node, again only if somebody has committed since: a
 // thousand nodes at rest ask five hundred times a second.
-func (h *Hub) pendingFor(me *live) (rows int64, err error) {
+func (h *Hub) pendingFor(me *live) (now pending, err error) {
 	version, unknown := h.Store.FileVersion()
 	if last := me.waits; unknown == nil && last.counted && last.version == version {
-		return last.rows, nil
+		return last, nil
 	}
 	me.waits = pending{}
 	peer, _, err := h.Store.Peer(me.site)
 	if err != nil {
-		return 0, err
+		return now, err
 	}
-	if rows, err = h.Store.Pending(me.site, peer.Acked); err != nil {
-		return rows, err
+	rows, err := h.Store.Pending(me.site, peer.Acked)
+	if err != nil {
+		return now, err
 	}
-	me.waits = pending{counted: unknown == nil, version: version, rows: rows}
-	return rows, nil
+	me.waits = pending{counted: unknown == nil, version: version, rows: rows, settled: peer.Settled}
+	return me.waits, nil
+}
+
+// hasSeen records what a node says is the least its unsent work has seen, where that has moved
+// without a batch that it could have acknowledged.
+func (h *Hub) hasSeen(me *live, floor causal.Seen) {
+	if uint64(floor) <= me.floor.Load() {
+		return
+	}
+	me.floor.Store(uint64(floor))
+	if err := h.Store.AckedByNode(me.site, 0, floor, false); err != nil {
+		h.Log.Error().Err(err).Uint32("node", uint32(me.site)).Msg("what a node has seen could not be recorded")
+	}
 }

@@ -71,6 +71,8 @@ type Node struct {
 	heard      atomic.Uint64 // counts the hub's statuses as they arrive
 	keeping    sync.Mutex    // guards kept
 	kept       uint64        // the number of the last status that was kept
+	settling   atomic.Bool
+	settled    wire.Settled // what the hub said last that was taken in; whoever has set settling uses it
 }
 
 // View is what a node knows of its link and the hub, beyond its database.
@@ -236,7 +238,7 @@ func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, c
 		},
 		State: n.ping,
 		Noticed: func(a session.Action) {
-			n.noticed(a, line)
+			n.noticed(ctx, a, line)
 		},
 		Handle: func(message wire.Message, send func(wire.Message)) {
 			n.handle(ctx, line, message)
@@ -272,7 +274,7 @@ func (n *Node) ping() wire.Ping {
 	return ping
 }
 
-func (n *Node) noticed(a session.Action, line *exchange.Line) {
+func (n *Node) noticed(ctx context.Context, a session.Action, line *exchange.Line) {
 	switch a := a.(type) {
 	case session.Linked:
 		n.look(func(v *View) {
@@ -288,8 +290,31 @@ func (n *Node) noticed(a session.Action, line *exchange.Line) {
 		n.measured(a.ClockOffset)
 	case session.PeerState:
 		n.look(func(v *View) { v.PendingIn, v.HubTrouble = a.PendingOut, a.TroubleText })
+		n.settle(ctx, a.Settled)
 	}
 	n.progress.Notify()
+}
+
+// settle takes in what the hub says is settled, and forgets it, beside what else the node does.
+func (n *Node) settle(ctx context.Context, now wire.Settled) {
+	if now.Hub == 0 || !n.settling.CompareAndSwap(false, true) {
+		return
+	}
+	if now == n.settled {
+		n.settling.Store(false)
+		return
+	}
+	n.background.Go(func() { // it waits its turn at the database; the link must not
+		defer n.settling.Store(false)
+		taken, err := n.Store.Settled(store.Settlement(now))
+		if taken {
+			n.settled = now
+			err = n.Store.Forget(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			n.Log.Error().Err(err).Msg("what is settled could not be forgotten")
+		}
+	})
 }
 
 // measured corrects stamps by the offset to the hub's clock, once it matters.

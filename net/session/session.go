@@ -113,6 +113,7 @@ type PeerState struct {
 	PendingOut, PendingIn int64
 	Floor                 causal.Seen
 	Trouble, TroubleText  string
+	Settled               wire.Settled // at a node: what the hub says need not be remembered
 }
 
 // Deliver hands on a message that is none of the session's business.
@@ -155,6 +156,7 @@ type NodeSelf struct {
 type NodePeer struct {
 	Incarnation causal.Incarnation
 	Have        causal.Position // of the node, committed at the hub
+	Settled     causal.Position // of the hub: what it had by then it may have forgotten
 }
 
 type phase int
@@ -238,7 +240,7 @@ func (s *Session) Receive(now time.Time, message wire.Message) []Action {
 	switch m := message.(type) {
 	case wire.Ping:
 		return []Action{Send{wire.Pong{ID: m.ID, EchoMillis: m.ClockMillis, ClockMillis: now.UnixMilli()}},
-			PeerState{PendingOut: m.PendingOut, PendingIn: m.PendingIn, Floor: m.Floor, Trouble: m.Trouble, TroubleText: m.TroubleText}}
+			PeerState{PendingOut: m.PendingOut, PendingIn: m.PendingIn, Floor: m.Floor, Trouble: m.Trouble, TroubleText: m.TroubleText, Settled: m.Settled}}
 	case wire.Pong:
 		return []Action{Measured{ClockOffset: offset(now, m.EchoMillis, m.ClockMillis)}}
 	case wire.Ack:
@@ -279,6 +281,8 @@ func (s *Session) hello(now time.Time, m wire.Hello) []Action {
 		return s.refuse(CodeIdentity, "this node was loaded from another life of the hub", "ravno leave at the node, then ravno join with a new token")
 	case m.Position < s.peer.Have:
 		return s.refuse(CodeIdentity, fmt.Sprintf("this node is at position %d, the hub has its position %d: its database was restored from a backup, or it is a copy", m.Position, s.peer.Have), "ravno leave --force at the node, then ravno join --keep-local with a new token")
+	case m.Seen < s.peer.Settled:
+		return s.refuse(CodeIdentity, fmt.Sprintf("this node has seen the hub's position %d, and had once seen %d: its database was restored from a backup, or it is a copy", m.Seen, s.peer.Settled), "ravno leave --force at the node, then ravno join --keep-local with a new token")
 	case m.Seen > s.self.Position:
 		return s.refuse(CodeIdentity, fmt.Sprintf("this node has seen the hub's position %d, the hub is at %d: the hub's database was restored from a backup", m.Seen, s.self.Position), "put the hub's newest database back")
 	}

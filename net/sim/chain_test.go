@@ -233,7 +233,7 @@ func (c *chain) run(s *site) {
 		authority, err := identity.LoadAuthority(s.db + ".ravno")
 		c.must(err)
 		d.hub = hub.New(hub.Config{Store: db, Identity: own, Authority: authority, Endpoint: endpoint, Version: "sim",
-			StateDir: s.db + ".ravno", Clock: c.clock(s), NewID: func() string { return "load" }, Wake: s.wake, Log: log})
+			StateDir: s.db + ".ravno", Clock: c.clock(s), NewID: func() string { return "load" }, SettleEvery: time.Second, Wake: s.wake, Log: log})
 		d.over.Go(func() { d.hub.Run(ctx) })
 	} else {
 		d.node = node.New(node.Config{Store: db, Identity: own, Endpoint: endpoint, Resolve: resolve, Version: "sim",

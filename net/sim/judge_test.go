@@ -335,6 +335,7 @@ func (r *trial) count() {
 	for query, at := range map[string]*int{
 		"SELECT count(*) FROM ravno_conflict":                            &r.figures.Conflicts,
 		"SELECT count(*) FROM ravno_image WHERE state='held'":            &r.figures.Held,
+		"SELECT settled>0 FROM ravno_state":                              &r.figures.Settled,
 		"SELECT count(*) FROM ravno_conflict WHERE kind='key_collision'": &r.figures.Renumbered,
 	} {
 		n, err := hub.number(query)

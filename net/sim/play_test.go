@@ -49,6 +49,7 @@ type figures struct {
 	Resolved     int     `json:"resolved"`
 	Held         int     `json:"held"`
 	Renumbered   int     `json:"renumbered"`
+	Settled      int     `json:"settled"` // schedules in which the hub found something settled
 	Lost         int     `json:"lost"`
 	Stuck        int     `json:"stuck"`
 	Halves       int     `json:"halves"`

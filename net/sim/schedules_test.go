@@ -103,6 +103,7 @@ func (f *figures) add(g figures) {
 	f.Conflicts += g.Conflicts
 	f.Resolved += g.Resolved
 	f.Held += g.Held
+	f.Settled += g.Settled
 	f.Renumbered += g.Renumbered
 	f.Lost += g.Lost
 	f.Stuck += g.Stuck

@@ -27,6 +27,9 @@ type BatchHeader struct {
 	// Newest is the time of the newest birth at the sender up to To. Without it, it is the newest
 	// time in the batch; but one of several has a document whole, with what is newer of it.
 	Newest hlc.Time
+	// Until is where the delta ends of which this batch is a part, and to which others follow.
+	// It is of the hub's batches only, and 0 in the last.
+	Until causal.Position
 }
 
 // batchEnd closes a batch and lets the receiver know that it has all of it.
@@ -76,10 +79,10 @@ func (b *BatchWriter) Header(h BatchHeader) error {
 		return err
 	}
 	b.enc.begin(MaxControl)
-	several := len(h.Highest) > 0 || h.Newest > 0
+	several := len(h.Highest) > 0 || h.Newest > 0 || h.Until > 0
 	fields := 4
 	if several {
-		fields += 2
+		fields += 3
 	}
 	b.enc.array(fields)
 	b.enc.uint(uint64(h.From))
@@ -93,6 +96,7 @@ func (b *BatchWriter) Header(h BatchHeader) error {
 			b.enc.int(h.Highest[table])
 		}
 		b.enc.uint(uint64(h.Newest))
+		b.enc.uint(uint64(h.Until))
 	}
 	frame, err := b.enc.finish(KindBatchHeader)
 	if err != nil {
@@ -239,9 +243,9 @@ func (b *BatchReader) readHeader() error {
 		Incarnation: b.dec.incarnation("incarnation"),
 		Seen:        b.dec.position("seen"),
 	}
-	if more >= 2 {
-		h.Highest, h.Newest = b.dec.highest(), hlc.Time(b.dec.uint("newest"))
-		more -= 2
+	if more >= 3 {
+		h.Highest, h.Newest, h.Until = b.dec.highest(), hlc.Time(b.dec.uint("newest")), b.dec.position("until")
+		more -= 3
 	}
 	b.dec.rest(more)
 	if err := b.dec.finish(); err != nil {

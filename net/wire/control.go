@@ -164,7 +164,11 @@ func (d *decoder) refuse() Refuse {
 }
 
 func (m Ping) encode(e *encoder) {
-	e.array(7)
+	fields := 7
+	if m.Settled != (Settled{}) {
+		fields += 3
+	}
+	e.array(fields)
 	e.uint(m.ID)
 	e.int(m.ClockMillis)
 	e.int(m.PendingOut)
@@ -172,6 +176,11 @@ func (m Ping) encode(e *encoder) {
 	e.uint(uint64(m.Floor))
 	e.text(m.Trouble)
 	e.text(m.TroubleText)
+	if m.Settled != (Settled{}) {
+		e.uint(uint64(m.Settled.Hub))
+		e.uint(uint64(m.Settled.Own))
+		e.uint(uint64(m.Settled.At))
+	}
 }
 
 func (d *decoder) ping() Ping {
@@ -184,6 +193,10 @@ func (d *decoder) ping() Ping {
 		Floor:       d.position("floor"),
 		Trouble:     d.text("trouble"),
 		TroubleText: d.text("trouble_text"),
+	}
+	if more >= 3 {
+		m.Settled = Settled{Hub: d.position("settled_hub"), Own: d.position("settled_own"), At: d.position("settled_at")}
+		more -= 3
 	}
 	d.rest(more)
 	return m

@@ -17,12 +17,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden frames; a changed one means a changed format")
 
-const goldenDir = "../../testdata/frames/v2"
+const goldenDir = "../../testdata/frames/v3"
 
 // values are compared by ==: storage class and exact bytes, so -0.0 is not 0.0.
 var exactly = cmp.Comparer(func(a, b crdt.Value) bool { return a == b })
 
-func TestEveryMessageStillReadsAndWritesTheBytesOfVersion2(t *testing.T) {
+func TestEveryMessageStillReadsAndWritesTheBytesOfVersion3(t *testing.T) {
 	for name, m := range sampleMessages() {
 		t.Run(name, func(t *testing.T) {
 			golden := goldenFrames(t, name, func() []byte { return writeMessage(t, m) })
@@ -55,7 +55,7 @@ func TestEveryKindOfMessageHasAGoldenFrame(t *testing.T) {
 	}
 }
 
-func TestABatchStillReadsAndWritesTheBytesOfVersion2(t *testing.T) {
+func TestABatchStillReadsAndWritesTheBytesOfVersion3(t *testing.T) {
 	golden := goldenFrames(t, "batch", func() []byte { return writeBatch(t, sampleHeader(), sampleSections()) })
 	expectBatch(t, golden, sampleHeader(), sampleSections())
 	if b := writeBatch(t, sampleHeader(), sampleSections()); !bytes.Equal(b, golden) {
@@ -65,7 +65,7 @@ func TestABatchStillReadsAndWritesTheBytesOfVersion2(t *testing.T) {
 
 // Another version of the zstd library may compress to other bytes, so a compressed batch
 // is only read, never expected to be written the same.
-func TestACompressedBatchOfVersion2IsStillRead(t *testing.T) {
+func TestACompressedBatchOfVersion3IsStillRead(t *testing.T) {
 	sections := []*Section{restaurantSection(40)}
 	golden := goldenFrames(t, "batch-zstd", func() []byte { return writeBatch(t, sampleHeader(), sections) })
 	expectBatch(t, golden, sampleHeader(), sections)

@@ -55,6 +55,15 @@ type Ping struct {
 	Floor       causal.Seen
 	Trouble     string // a cause word of the status, empty if there is none
 	TroubleText string // one line for people
+	Settled     Settled
+}
+
+// Settled says what need not be remembered any more. The hub tells a node with each Ping, and
+// nobody else says anything of it.
+type Settled struct {
+	Hub causal.Position // what the hub had at this position is settled
+	Own causal.Position // and of the receiver's own work, what is up to this position of its own
+	At  causal.Position // the hub's position when it knew: who has not seen that remembers everything
 }
 
 // Pong answers the Ping with the same ID.

@@ -45,6 +45,7 @@ func sampleMessages() map[string]Message {
 			ID: 7, ClockMillis: -1, PendingOut: 12, PendingIn: 300, Floor: 4000,
 			Trouble: "disk", TroubleText: "no space left on /var/lib/shop",
 		},
+		"ping-settled":   Ping{ID: 8, ClockMillis: 1_760_000_000_100, Settled: Settled{Hub: 4000, Own: 12, At: 4100}},
 		"pong":           Pong{ID: 7, EchoMillis: -1, ClockMillis: 1_760_000_000_200},
 		"ack":            Ack{Position: 4711, Floor: 4005, Left: true},
 		"status":         Status{JSON: []byte(`{"level":true}`)},

@@ -21,7 +21,7 @@ import (
 )
 
 // Protocol is the version of the format this package writes and reads.
-const Protocol = 2
+const Protocol = 3
 
 // The limits of the format. Each is checked before writing and again after reading.
 const (

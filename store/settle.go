@@ -1,0 +1,176 @@
+package store
+
+import (
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/store/internal/sqlite"
+)
+
+// What is settled need not be remembered. A version is settled when every server has it and
+// nobody can send anything more that was written without having seen it: then every write to
+// come is newer than it, and nobody has to be told which row it is about. The hub finds out in
+// three steps.
+//
+//   - It takes a checkpoint: its position, and of each node's work what it has by then.
+//   - Once every node has seen the checkpoint, in work it may still send too (its floor), no
+//     work is on its way that has not. What came before that may be news to some: the hub notes
+//     its position.
+//   - Once every node has that too, what the hub had at the checkpoint is settled.
+//
+// It tells the nodes, and each finds out which positions of its own that is. Cf. causal
+// stability in Baquero, Almeida and Shoker 2014, "Making operation-based CRDTs operation-based".
+
+// settling is what of the state tells how far the settling has come; see layout.sql.
+type settling struct {
+	until, markSeen, mark, settledOwn       causal.Position // at a node
+	checkpoint, confirm, settledAt, settled causal.Position
+}
+
+// Settlement is what the hub tells a node.
+type Settlement struct {
+	Hub causal.Position // what the hub had at this position of its own is settled
+	Own causal.Position // and of the node's own work, what is up to this position of the node
+	At  causal.Position // the hub's position when it knew: only who has seen that may forget
+}
+
+// Settle goes as many of the steps at the hub as can be gone now. It costs a look if there are none.
+func (s *Store) Settle() error {
+	due := false
+	err := s.look(func(c *sqlite.Conn, st *state) error {
+		known, acked, err := knownToAll(c, st)
+		due = st.isHub() && st.steps(known, acked, func() {})
+		return err
+	})
+	if err != nil || !due {
+		return err
+	}
+	return s.write(func(tx *transaction) error {
+		known, acked, err := knownToAll(tx.c, tx.state)
+		if err != nil {
+			return err
+		}
+		moved := tx.state.settled
+		tx.dirty = tx.state.steps(known, acked, func() {
+			err = tx.c.Exec("UPDATE ravno_peer SET checkpoint=have")
+		}) || tx.dirty
+		if err == nil && tx.state.settled != moved {
+			err = tx.c.Exec("UPDATE ravno_peer SET settled=checkpoint")
+		}
+		return err
+	})
+}
+
+// steps goes the steps: known is what every node has seen in all that it may still send, acked
+// what every node has. It reports whether anything changed; take is called where a checkpoint
+// is taken.
+func (st *state) steps(known, acked causal.Position, take func()) (changed bool) {
+	if st.checkpoint == 0 && st.position > st.settled {
+		st.checkpoint, st.confirm, changed = st.position, 0, true
+		take()
+	}
+	if st.checkpoint > 0 && st.confirm == 0 && known >= st.checkpoint {
+		st.confirm, changed = st.position, true
+	}
+	if st.confirm > 0 && acked >= st.confirm {
+		st.settled, st.settledAt, changed = st.checkpoint, st.position, true
+		st.checkpoint, st.confirm = 0, 0
+	}
+	return changed
+}
+
+// knownToAll is the hub's position that every enrolled node has seen, in work it may still send
+// too, and the one that every node has.
+func knownToAll(c *sqlite.Conn, st *state) (known, acked causal.Position, err error) {
+	row, err := c.Row(`SELECT coalesce(min(min(p.floor, p.acked)), ?1), coalesce(min(p.acked), ?1) FROM ravno_peer p
+		JOIN ravno_site s ON s.site=p.site WHERE NOT s.removed`, integer(st.position))
+	if err != nil {
+		return 0, 0, err
+	}
+	return causal.Position(row[0].Int()), causal.Position(row[1].Int()), nil
+}
+
+// Settled takes in at a node what the hub says is settled, and reports whether it could: who has
+// not yet seen all that the hub sent before it said so has to hear it again.
+func (s *Store) Settled(by Settlement) (taken bool, err error) {
+	changes := false
+	err = s.look(func(_ *sqlite.Conn, st *state) error {
+		changes, taken = st.settle(by)
+		return nil
+	})
+	if err != nil || !changes {
+		return taken, err
+	}
+	err = s.write(func(tx *transaction) error {
+		changes, taken = tx.state.settle(by)
+		tx.dirty = tx.dirty || changes
+		return nil
+	})
+	return taken, err
+}
+
+// settle finds out which of this node's positions are settled by what the hub says. Work of
+// others has no hub position here. But where no slice was on its way when the mark was made, all
+// of it up to the mark was at the hub by mark_seen.
+func (st *state) settle(by Settlement) (changed, taken bool) {
+	complete := st.seen >= st.until
+	if st.isHub() || by.Hub == 0 || st.seen < by.At || !complete {
+		return false, false
+	}
+	before := st.settling
+	st.settledOwn = max(st.settledOwn, by.Own)
+	switch {
+	case by.Hub >= st.seen:
+		st.settled, st.mark, st.markSeen = st.position, 0, 0
+	case st.mark > 0 && by.Hub >= st.markSeen:
+		st.settled = max(st.settled, st.mark)
+		st.mark, st.markSeen = st.position, st.seen
+	case st.mark == 0:
+		st.mark, st.markSeen = st.position, st.seen
+	}
+	return st.settling != before, true
+}
+
+// isSettled reports whether nothing in a row has to be remembered.
+func (st *state) isSettled(row crdt.Row) bool {
+	is := func(v crdt.Version) bool {
+		switch {
+		case v.Stamp.IsZero():
+			return true
+		case v.Stamp.Site == st.site && !st.isHub():
+			return v.Position <= st.settledOwn
+		}
+		return v.Position <= st.settled
+	}
+	if !is(row.Birth) || !is(row.Death) || !is(row.Base) || row.Revived > st.settledOwn && !st.isHub() || len(row.Counters) > 0 {
+		return false
+	}
+	for _, c := range row.Columns {
+		if !is(c.Version) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameRow sees to it that a change and the row it is about call that row's birth the same, where
+// one side remembers the birth and the other has forgotten it, settled: there it is zero.
+func (m *merging) sameRow(tx *transaction) {
+	said, here := m.change.Birth, m.row.Birth
+	if !m.present || said == here.Stamp {
+		return
+	}
+	switch {
+	case said.IsZero() && m.author != 0: // its author has forgotten it; unless another has taken its place since
+		if here.Position <= tx.state.settled {
+			m.change.Birth = here.Stamp
+		}
+	case said.IsZero(): // the hub has; unless the one here is made since, and the hub has yet to hear
+		if !tx.unsentVersion(here) {
+			m.change.Birth = here.Stamp
+		}
+	case !here.Stamp.IsZero():
+	case m.author == 0 && !m.change.Whole, // of a row that is new here the hub says everything
+		m.author != 0 && (!m.change.Whole || said.Site != m.author || said.Time <= tx.heard):
+		m.change.Birth = here.Stamp
+	}
+}
