@@ -16,7 +16,7 @@ import (
 // receiver has done above it the sender did not know.
 type Span struct {
 	From, To, Seen causal.Position
-	// Until is where the delta ends of which this is a slice; of the hub's only, 0 for the last.
+	// Until is where the delta ends of which this is a slice; 0: it is the last, or the only one.
 	Until causal.Position
 	// Highest are the highest keys of the rows that come in this slice of a delta and in those
 	// after it, by the names of tables whose rows may get fresh keys. Of a node's work only; nil,
@@ -64,10 +64,13 @@ type Applied struct {
 
 // OutOfOrderError says that a delta does not begin where this site's knowledge ends: it is
 // a repetition, or the sender is wrong about what we have. Nothing was applied.
-type OutOfOrderError struct{ From, Have causal.Position }
+type OutOfOrderError struct {
+	From causal.Position
+	Have causal.Reached
+}
 
 func (e *OutOfOrderError) Error() string {
-	return fmt.Sprintf("delta begins at position %d, have %d", e.From, e.Have)
+	return fmt.Sprintf("delta begins at position %d, have %d", e.From, e.Have.Position)
 }
 
 // SchemaError says that a change names a table or column this site does not have. Nothing
@@ -99,7 +102,7 @@ func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
 	}
 	apply := func(tx *transaction) error {
 		if delta.From != tx.state.seen {
-			return &OutOfOrderError{From: delta.From, Have: tx.state.seen}
+			return &OutOfOrderError{From: delta.From, Have: causal.Reached{Position: tx.state.seen, Until: tx.state.until}}
 		}
 		if _, err := tx.fold(); err != nil {
 			return err
@@ -108,7 +111,7 @@ func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
 		if err := tx.applyAll(delta, 0, &applied); err != nil {
 			return err
 		}
-		tx.state.seen, tx.state.until = delta.To, max(tx.state.until, delta.Until)
+		tx.state.seen, tx.state.until = delta.To, delta.Until
 		tx.dirty = true
 		return nil
 	}
@@ -135,15 +138,16 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 		return applied, err
 	}
 	err = s.write(func(tx *transaction) error {
-		peer, err := tx.c.Row("SELECT have, heard FROM ravno_peer WHERE site=?", integer(node))
+		peer, err := tx.c.Row("SELECT have, until, heard FROM ravno_peer WHERE site=?", integer(node))
 		if err != nil {
 			return err
 		}
-		have := causal.Position(0)
+		var have causal.Reached
 		if peer != nil {
-			have, tx.heard = causal.Position(peer[0].Int()), hlc.Time(peer[1].Int())
+			have = causal.Reached{Position: causal.Position(peer[0].Int()), Until: causal.Position(peer[1].Int())}
+			tx.heard = hlc.Time(peer[2].Int())
 		}
-		if delta.From != have {
+		if delta.From != have.Position {
 			return &OutOfOrderError{From: delta.From, Have: have}
 		}
 		tx.hears = tx.heard
@@ -163,8 +167,8 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 			tx.hears = max(tx.heard, delta.Newest)
 		}
 		applied.Position = tx.state.position
-		return tx.c.Exec("UPDATE ravno_peer SET have=?, floor=max(floor, ?), heard=?, last_transfer=? WHERE site=?",
-			integer(delta.To), integer(floor), integer(tx.hears), integer(tx.now()), integer(node))
+		return tx.c.Exec("UPDATE ravno_peer SET have=?, until=?, floor=max(floor, ?), heard=?, last_transfer=? WHERE site=?",
+			integer(delta.To), integer(delta.Until), integer(floor), integer(tx.hears), integer(tx.now()), integer(node))
 	})
 	if err == nil && applied.Changes > 0 {
 		s.touchFile()

@@ -160,7 +160,7 @@ func (tx *transaction) touches(document reference, author causal.Site, after cau
 func (tx *transaction) readTouches(document reference, author causal.Site, after causal.Seen) (found []crdt.Touch, err error) {
 	sql := `SELECT tab, key, site, position, dead FROM ravno_touch AS t WHERE document=?1 AND abs(site)<>?2 AND position>?3`
 	if !tx.noneEarly {
-		sql += ` AND NOT EXISTS(SELECT 1 FROM ravno_early e WHERE e.site=?2 AND e.tab=t.tab AND e.key=t.key AND e.slice<=?3 AND e.until>=t.position)`
+		sql += ` AND NOT EXISTS(SELECT 1 FROM ravno_early e WHERE e.site=?2 AND e.tab=t.tab AND e.key=t.key AND e.slice<=?3 AND e.there AND e.until>=t.position)`
 	}
 	err = tx.c.Rows(sql,
 		[]crdt.Value{document.encode(), integer(author), integer(after)}, func(row []crdt.Value) error {

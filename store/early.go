@@ -33,11 +33,34 @@ func (s *Store) sentEarly(to causal.Site, rows []reference, slice, until causal.
 	})
 }
 
+// gotEarly takes in how far a site has come. What was to go with slices up to there is there if
+// it has got them of that very delta: a row can go early with a slice of one delta, and be
+// another's by then with the slice of another that ends at the same position.
+func (tx *transaction) gotEarly(site causal.Site, has causal.Reached) error {
+	if tx.noneEarly {
+		return nil
+	}
+	if err := tx.c.Exec("UPDATE ravno_early SET there=1 WHERE site=? AND until=? AND slice<=? AND NOT there",
+		integer(site), integer(has.Until), integer(has.Position)); err != nil {
+		return err
+	}
+	return tx.c.Exec("DELETE FROM ravno_early WHERE site=? AND slice<=? AND NOT there", integer(site), integer(has.Position))
+}
+
+// notSent forgets what was to go with slices that have not come: they will be cut elsewhere.
+func (s *Store) notSent(site causal.Site) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.transact(func(tx *transaction) error {
+		return tx.c.Exec("DELETE FROM ravno_early WHERE site=? AND NOT there", integer(site))
+	})
+}
+
 // hasEarly are the rows of which the receiver of an extraction has more than it says to have
 // seen, and up to where.
 func hasEarly(c *sqlite.Conn, receiver causal.Site, from causal.Position) (map[reference]causal.Position, error) {
 	var has map[reference]causal.Position
-	err := c.Rows("SELECT tab, key, max(until) FROM ravno_early WHERE site=?1 AND slice<=?2 AND until>?2 GROUP BY tab, key",
+	err := c.Rows("SELECT tab, key, max(until) FROM ravno_early WHERE site=?1 AND there AND until>?2 GROUP BY tab, key",
 		[]crdt.Value{integer(receiver), integer(from)}, func(row []crdt.Value) error {
 			if has == nil {
 				has = map[reference]causal.Position{}
@@ -54,7 +77,7 @@ func (tx *transaction) hasSeen(site causal.Site, row reference, seen causal.Posi
 	if tx.noneEarly {
 		return seen, nil
 	}
-	until, err := tx.c.Int("SELECT max(until) FROM ravno_early WHERE site=? AND tab=? AND key=? AND slice<=?",
+	until, err := tx.c.Int("SELECT max(until) FROM ravno_early WHERE site=? AND tab=? AND key=? AND slice<=? AND there",
 		integer(site), integer(row.tab), blob(row.key), integer(seen))
 	return max(seen, causal.Position(until)), err
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"ravno/crdt"
+	"ravno/crdt/causal"
 )
 
 // documents is a schema in which a document has lines.
@@ -39,7 +40,7 @@ func (c *chain) firstDown(name string) {
 	delta := c.firstSliceOf(c.hub, node, self)
 	_, err = node.ApplyFromHub(delta)
 	c.must(err)
-	c.must(c.hub.AckedByNode(self.Site, delta.To, 0, true))
+	c.must(c.hub.AckedByNode(self.Site, causal.Reached{Position: delta.To, Until: delta.Until}, 0, true))
 }
 
 // firstUp brings the hub the first slice of a node's work; then the link is cut.
@@ -50,7 +51,7 @@ func (c *chain) firstUp(name string) {
 	delta := c.firstSliceOf(node, node, self)
 	_, err = c.hub.ApplyFromNode(self.Site, delta, self.Floor)
 	c.must(err)
-	c.must(node.Acknowledged(delta.To))
+	c.must(node.Acknowledged(causal.Reached{Position: delta.To, Until: delta.Until}))
 }
 
 // writtenApart writes statements at a site which are folded one by one, so that each has a

@@ -22,7 +22,7 @@ CREATE TABLE ravno_state(
   clock_offset INTEGER NOT NULL DEFAULT 0, -- ms to add to our clock to get the hub's
   last_transfer INTEGER NOT NULL DEFAULT 0,-- Unix ms of the last data transferred
   hub_status   TEXT    NOT NULL DEFAULT '',-- the hub's last status, JSON
-  until        INTEGER NOT NULL DEFAULT 0, -- end of the hub's delta of which slices are coming
+  until        INTEGER NOT NULL DEFAULT 0, -- end of the hub's delta of which slices are coming; 0: none
   mark_seen    INTEGER NOT NULL DEFAULT 0, -- seen when, with no slice on its way, ...
   mark         INTEGER NOT NULL DEFAULT 0, -- ... our position was this; 0: no mark
   settled_own  INTEGER NOT NULL DEFAULT 0, -- own work up to this position is settled
@@ -50,6 +50,7 @@ CREATE TABLE ravno_peer(
   site          INTEGER PRIMARY KEY,
   incarnation   BLOB    NOT NULL,
   have          INTEGER NOT NULL DEFAULT 0, -- node position committed here
+  until         INTEGER NOT NULL DEFAULT 0, -- end of the node's delta of which slices are coming; 0: none
   acked         INTEGER NOT NULL DEFAULT 0, -- hub position committed there
   floor         INTEGER NOT NULL DEFAULT 0, -- least hub position its unsent work has seen
   heard         INTEGER NOT NULL DEFAULT 0, -- newest stamp in what it has sent: older births are known here
@@ -76,7 +77,7 @@ CREATE TABLE ravno_displaced(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, 
 CREATE TABLE ravno_moved(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, former BLOB NOT NULL, document BLOB NOT NULL);
 CREATE INDEX ravno_moved_position ON ravno_moved(position);
 
--- Rows that were sent in an earlier slice of a delta than all of their versions belong to. Whoever
+-- Rows that are sent in an earlier slice of a delta than all of their versions belong to. Whoever
 -- has got that slice has the row as it was at the end of the delta.
 CREATE TABLE ravno_early(
   site  INTEGER NOT NULL, -- that the delta was for; 0: the hub
@@ -84,6 +85,7 @@ CREATE TABLE ravno_early(
   key   BLOB    NOT NULL,
   slice INTEGER NOT NULL, -- its end; positions are those of this site
   until INTEGER NOT NULL, -- the end of the delta
+  there INTEGER NOT NULL DEFAULT 0, -- the site has said that it has got the slice, of that delta
   PRIMARY KEY(site, tab, key, slice)) WITHOUT ROWID;
 CREATE INDEX ravno_early_until ON ravno_early(site, until);
 

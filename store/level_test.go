@@ -134,7 +134,7 @@ func (c *chain) up(name string) Applied {
 	}
 	applied, err := c.hub.ApplyFromNode(self.Site, delta, self.Floor)
 	c.must(err)
-	c.must(node.Acknowledged(delta.To))
+	c.must(node.Acknowledged(causal.Reached{Position: delta.To}))
 	return applied
 }
 
@@ -153,7 +153,7 @@ func (c *chain) down(name string) {
 	c.must(err)
 	after, err := node.Self()
 	c.must(err)
-	c.must(c.hub.AckedByNode(self.Site, after.Seen, after.Floor, true))
+	c.must(c.hub.AckedByNode(self.Site, causal.Reached{Position: after.Seen}, after.Floor, true))
 }
 
 func (c *chain) collect(from *Store, node causal.Site, above causal.Position) (Delta, int) {

@@ -43,10 +43,14 @@ func pending(c *sqlite.Conn, st *state, cat *catalog, from causal.Position) (int
 
 // Acknowledged records at a node that the hub has committed its work up to a position, and
 // forgets what was only kept for it.
-func (s *Store) Acknowledged(position causal.Position) error {
+func (s *Store) Acknowledged(has causal.Reached) error {
+	position := has.Position
 	return s.keepMarks(func(tx *transaction) error {
-		if position <= tx.state.hubHave || position > tx.state.position {
+		if position > tx.state.position {
 			return nil
+		}
+		if err := tx.gotEarly(0, has); err != nil || position <= tx.state.hubHave {
+			return err
 		}
 		tx.state.hubHave = position
 		tx.state.lastTransfer = tx.now()

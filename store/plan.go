@@ -53,7 +53,7 @@ func (x *extraction) delta(span Span, limit int, emit func(Span, *crdt.Section) 
 	for _, planned := range x.plan.slices {
 		next = planned.to
 		span.From, span.To, span.Until = done, next, 0
-		if x.node != 0 && next < end {
+		if next < end {
 			span.Until = end
 		}
 		if x.node == 0 {

@@ -80,13 +80,13 @@ func TestADeltaThatBeginsElsewhereIsNotApplied(t *testing.T) {
 	c.must(err)
 	for _, from := range []causal.Position{self.HubHave - 1, self.HubHave + 1} {
 		var out *OutOfOrderError
-		if _, err := c.hub.ApplyFromNode(self.Site, deltaOf(Span{From: from, To: from + 10}, nil), 0); !errors.As(err, &out) || out.Have != self.HubHave {
+		if _, err := c.hub.ApplyFromNode(self.Site, deltaOf(Span{From: from, To: from + 10}, nil), 0); !errors.As(err, &out) || out.Have.Position != self.HubHave {
 			t.Errorf("the hub has %d and takes %d: %v", self.HubHave, from, err)
 		}
 	}
 	for _, from := range []causal.Position{self.Seen - 1, self.Seen + 1} {
 		var out *OutOfOrderError
-		if _, err := c.nodes["a"].ApplyFromHub(deltaOf(Span{From: from, To: from + 10}, nil)); !errors.As(err, &out) || out.Have != self.Seen {
+		if _, err := c.nodes["a"].ApplyFromHub(deltaOf(Span{From: from, To: from + 10}, nil)); !errors.As(err, &out) || out.Have.Position != self.Seen {
 			t.Errorf("the node has %d and takes %d: %v", self.Seen, from, err)
 		}
 	}

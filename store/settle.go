@@ -112,7 +112,7 @@ func (s *Store) Settled(by Settlement) (taken bool, err error) {
 // others has no hub position here. But where no slice was on its way when the mark was made, all
 // of it up to the mark was at the hub by mark_seen.
 func (st *state) settle(by Settlement) (changed, taken bool) {
-	complete := st.seen >= st.until
+	complete := st.until == 0
 	if st.isHub() || by.Hub == 0 || st.seen < by.At || !complete {
 		return false, false
 	}
@@ -141,7 +141,7 @@ func (st *state) isSettled(row crdt.Row) bool {
 		}
 		return v.Position <= st.settled
 	}
-	if !is(row.Birth) || !is(row.Death) || !is(row.Base) || row.Revived > st.settledOwn && !st.isHub() || len(row.Counters) > 0 {
+	if !is(row.Birth) || !is(row.Death) || !is(row.Base) || len(row.Counters) > 0 {
 		return false
 	}
 	for _, c := range row.Columns {
@@ -168,9 +168,8 @@ func (m *merging) sameRow(tx *transaction) {
 		if !tx.unsentVersion(here) {
 			m.change.Birth = here.Stamp
 		}
-	case !here.Stamp.IsZero():
-	case m.author == 0 && !m.change.Whole, // of a row that is new here the hub says everything
-		m.author != 0 && (!m.change.Whole || said.Site != m.author || said.Time <= tx.heard):
+	case !here.Stamp.IsZero(), m.author == 0: // a node forgets no birth that the hub still speaks of
+	case !m.change.Whole || said.Site != m.author || said.Time <= tx.heard: // what is new comes whole, and first from its maker
 		m.change.Birth = here.Stamp
 	}
 }

@@ -43,6 +43,7 @@ type Self struct {
 	Position       causal.Position
 	Seen           causal.Seen     // at a node: hub position applied
 	HubHave        causal.Position // at a node: own position the hub has committed
+	Until          causal.Position // at a node: end of the hub's delta of which slices are coming; 0: none
 	Floor          causal.Seen     // at a node: least hub position its unsent work has seen
 	Addresses      []string        // at a node: where the hub is
 	Listen         string          // at the hub
@@ -68,7 +69,7 @@ func (s *Store) Self() (self Self, err error) {
 		}
 		self = Self{Site: st.site, Name: siteName(c, st.site), Role: Node, Hub: siteName(c, causal.Hub), Organisation: row[0].Bytes(),
 			Incarnation: st.incarnation, HubIncarnation: st.hubIncarnation, Position: st.position, Seen: st.seen,
-			HubHave: st.hubHave, Floor: st.seenFloor(), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
+			HubHave: st.hubHave, Until: st.until, Floor: st.seenFloor(), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
 			Advertise: row[3].Bytes(), Listening: row[4].Bytes(), ClockOffset: time.Duration(st.clockOffset) * time.Millisecond,
 			LastTransfer: millis(st.lastTransfer)}
 		if st.isHub() {
@@ -111,6 +112,7 @@ type Peer struct {
 	Site         causal.Site
 	Incarnation  causal.Incarnation
 	Have         causal.Position // its position committed here
+	Until        causal.Position // end of its delta of which slices are coming; 0: none
 	Acked        causal.Position // our position committed there
 	Floor        causal.Seen
 	Serial       string
@@ -119,13 +121,13 @@ type Peer struct {
 	Removed      bool
 }
 
-const peerColumns = `SELECT p.site, p.incarnation, p.have, p.acked, p.floor, p.serial, p.last_transfer, s.removed, h.settled, p.settled, h.settled_at
+const peerColumns = `SELECT p.site, p.incarnation, p.have, p.acked, p.floor, p.serial, p.last_transfer, s.removed, h.settled, p.settled, h.settled_at, p.until
 	FROM ravno_state h, ravno_peer p JOIN ravno_site s ON s.site=p.site`
 
 func peerOf(row []crdt.Value) Peer {
 	p := Peer{Site: causal.Site(row[0].Int()), Have: causal.Position(row[2].Int()), Acked: causal.Position(row[3].Int()),
 		Floor: causal.Seen(row[4].Int()), Serial: row[5].Bytes(), LastTransfer: millis(row[6].Int()), Removed: row[7].Int() != 0,
-		Settled: Settlement{Hub: causal.Position(row[8].Int()), Own: causal.Position(row[9].Int()), At: causal.Position(row[10].Int())}}
+		Settled: Settlement{Hub: causal.Position(row[8].Int()), Own: causal.Position(row[9].Int()), At: causal.Position(row[10].Int())}, Until: causal.Position(row[11].Int())}
 	copy(p.Incarnation[:], row[1].Bytes())
 	return p
 }
@@ -155,11 +157,14 @@ func (s *Store) Peer(site causal.Site) (p Peer, ok bool, err error) {
 
 // AckedByNode records at the hub what a node has committed. transferred says that data
 // went over, not only a position.
-func (s *Store) AckedByNode(site causal.Site, position causal.Position, floor causal.Seen, transferred bool) error {
+func (s *Store) AckedByNode(site causal.Site, has causal.Reached, floor causal.Seen, transferred bool) error {
 	return s.keepMarks(func(tx *transaction) error {
 		if err := tx.c.Exec(`UPDATE ravno_peer SET acked=max(acked, ?), floor=max(floor, ?),
 			last_transfer=CASE WHEN ? THEN ? ELSE last_transfer END WHERE site=?`,
-			integer(position), integer(floor), boolean(transferred), integer(tx.now()), integer(site)); err != nil {
+			integer(has.Position), integer(floor), boolean(transferred), integer(tx.now()), integer(site)); err != nil {
+			return err
+		}
+		if err := tx.gotEarly(site, has); err != nil {
 			return err
 		}
 		peer, err := tx.c.Row("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", integer(site))

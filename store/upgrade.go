@@ -27,7 +27,7 @@ var upgrades = []string{
 	CREATE INDEX ravno_moved_position ON ravno_moved(position);`,
 	// 4: what was sent early; settled rows are forgotten.
 	`CREATE TABLE ravno_early(site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, slice INTEGER NOT NULL, until INTEGER NOT NULL,
-	  PRIMARY KEY(site, tab, key, slice)) WITHOUT ROWID;
+	  there INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(site, tab, key, slice)) WITHOUT ROWID;
 	CREATE INDEX ravno_early_until ON ravno_early(site, until);
 	ALTER TABLE ravno_state ADD COLUMN until INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE ravno_state ADD COLUMN mark_seen INTEGER NOT NULL DEFAULT 0;
@@ -37,6 +37,7 @@ var upgrades = []string{
 	ALTER TABLE ravno_state ADD COLUMN confirm INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE ravno_state ADD COLUMN settled_at INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE ravno_state ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE ravno_peer ADD COLUMN until INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE ravno_peer ADD COLUMN checkpoint INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE ravno_peer ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;`,
 }

@@ -292,7 +292,7 @@ func TestAnExpiredTokenRenewsNothing(t *testing.T) {
 	issue := func(causal.Site, string) (string, error) { return "s", nil }
 	site, _, err := c.hub.Enrol([32]byte{2}, causal.Incarnation{10}, issue)
 	c.must(err)
-	c.must(c.hub.AckedByNode(site, 5, 5, true)) // it linked; it has sent nothing of its own yet
+	c.must(c.hub.AckedByNode(site, causal.Reached{Position: 5}, 5, true)) // it linked; it has sent nothing of its own yet
 	c.now = c.now.Add(1000 * time.Hour)
 	if _, _, err = c.hub.Enrol([32]byte{2}, causal.Incarnation{10}, issue); err == nil {
 		t.Error("a token that expired 999 hours ago issued another certificate")

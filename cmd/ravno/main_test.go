@@ -178,7 +178,7 @@ func runCarry(args []string) error {
 	if err != nil {
 		return err
 	}
-	return hub.AckedByNode(self.Site, self.Seen, self.Floor, true)
+	return hub.AckedByNode(self.Site, causal.Reached{Position: self.Seen}, self.Floor, true)
 }
 
 func carryUp(hub, node *store.Store) error {
@@ -196,7 +196,7 @@ func carryUp(hub, node *store.Store) error {
 	if _, err := hub.ApplyFromNode(self.Site, delta, self.Floor); err != nil {
 		return err
 	}
-	return node.Acknowledged(delta.To)
+	return node.Acknowledged(causal.Reached{Position: delta.To})
 }
 
 func carryDown(hub, node *store.Store) error {

@@ -32,6 +32,15 @@ type Position uint64
 // Seen is a position of the hub: the highest one its author had applied when it wrote.
 type Seen = Position
 
+// Reached is how far a receiver has come in the work of one sender.
+type Reached struct {
+	// Position is up to where it has everything.
+	Position Position
+	// Until is, while a delta comes in slices, the position at which that was read: what came
+	// earlier than its turn is as it was then. 0: no delta is on its way.
+	Until Position
+}
+
 // Concurrent reports whether a change whose author had seen the hub up to seen was made
 // without knowledge of a change that the hub committed at position at, by another site.
 // Two changes of one site are never concurrent: the site had seen its own work.

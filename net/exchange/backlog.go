@@ -80,7 +80,13 @@ func (r *run) transmit(want session.Transmit) {
 	if b == nil {
 		b = &backlog{spool: &spool{dir: r.ends.SpoolDir}, rows: cmp.Or(want.Rows, store.FirstSlice), next: want.From, workers: 1}
 		r.backlogs = append(r.backlogs, b)
-		r.workers.Go(func() { r.extract(b, want.From) })
+		acked := r.acked
+		r.workers.Go(func() {
+			if acked != nil { // what the peer has got early is known then
+				<-acked
+			}
+			r.extract(b, want.From)
+		})
 	}
 	b.wanted = true
 	r.sendNext(b)

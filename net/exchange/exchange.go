@@ -127,7 +127,8 @@ type run struct {
 	ends    Ends
 	events  chan func() []session.Action // from the workers; run in the loop
 	workers sync.WaitGroup
-	arrived *spool // the batch that arrived last
+	arrived *spool        // the batch that arrived last
+	acked   chan struct{} // closed once the last word of what the peer has is kept; nil: there was none
 	// backlogs are what was extracted and not sent yet: the last of them, if it is not out of
 	// date, and those whose workers have yet to end.
 	backlogs  []*backlog
@@ -207,7 +208,13 @@ func (r *run) do(actions []session.Action) {
 			}
 		case session.Acked:
 			// Keeping a mark waits its turn behind whatever is being applied; the pings must not.
+			before, done := r.acked, make(chan struct{})
+			r.acked = done
 			r.workers.Go(func() {
+				defer close(done)
+				if before != nil { // in their order
+					<-before
+				}
 				if err := r.ends.Acked(a); err != nil {
 					r.post(func() []session.Action {
 						r.fail(err)

@@ -248,7 +248,7 @@ func (h *Hub) run(ctx context.Context, link *quiclink.Link, me *live, hello wire
 	}
 	defer h.changed.Add(me.bare.changed)()
 	s := session.NewHub(session.Self{Version: h.Version, Incarnation: self.Incarnation, Position: self.Position},
-		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have, Settled: peer.Settled.Hub})
+		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have, Until: peer.Until, Settled: peer.Settled.Hub})
 	return exchange.Run(ctx, link, s, hello, h.ends(ctx, self, me))
 }
 
@@ -276,7 +276,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends
 		},
 		Blocked: func(text string) { h.recall(me.site, func(s *seen) { s.schema = text }) },
 		Acked: func(a session.Acked) error {
-			err := h.Store.AckedByNode(me.site, a.Position, a.Floor, a.Changes > 0)
+			err := h.Store.AckedByNode(me.site, a.Reached, a.Floor, a.Changes > 0)
 			me.floor.Store(max(me.floor.Load(), uint64(a.Floor)))
 			h.progress.Notify()
 			return err

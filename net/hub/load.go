@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"ravno/crdt/causal"
 	"ravno/journal"
 	"ravno/net/quiclink"
 	"ravno/net/session"
@@ -59,7 +60,7 @@ func (h *Hub) sendLoad(ctx context.Context, link *quiclink.Link, m wire.Snapshot
 	}
 	site := link.Peer().Site
 	h.record(journal.Loaded(h.name(site), l.Size))
-	if err := h.Store.AckedByNode(site, 0, 0, true); err != nil { // data went over
+	if err := h.Store.AckedByNode(site, causal.Reached{}, 0, true); err != nil { // data went over
 		h.Log.Error().Err(err).Msg("the time of a first load could not be kept")
 	}
 	h.finish(link)

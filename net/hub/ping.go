@@ -56,7 +56,7 @@ func (h *Hub) hasSeen(me *live, floor causal.Seen) {
 		return
 	}
 	me.floor.Store(uint64(floor))
-	if err := h.Store.AckedByNode(me.site, 0, floor, false); err != nil {
+	if err := h.Store.AckedByNode(me.site, causal.Reached{}, floor, false); err != nil {
 		h.Log.Error().Err(err).Uint32("node", uint32(me.site)).Msg("what a node has seen could not be recorded")
 	}
 }

@@ -155,7 +155,7 @@ func (n *Node) connect(ctx context.Context) (time.Duration, error) {
 	defer stop()
 	began := n.Clock()
 	s := session.NewNode(session.NodeSelf{Self: session.Self{Version: n.Version, Incarnation: self.Incarnation, Position: self.Position},
-		Seen: self.Seen, HubIncarnation: self.HubIncarnation, Floor: self.Floor, HubHave: self.HubHave})
+		Seen: self.Seen, HubIncarnation: self.HubIncarnation, Floor: self.Floor, HubHave: self.HubHave, Until: self.Until})
 	ended := exchange.Run(ctx, link, s, nil, n.ends(ctx, self, line, changed))
 	if !s.Running() && !n.wasLinked() {
 		return 0, ended
@@ -230,7 +230,7 @@ func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, c
 		},
 		Blocked: func(text string) { n.look(func(v *View) { v.Schema = text }) },
 		Acked: func(a session.Acked) error {
-			if err := n.Store.Acknowledged(a.Position); err != nil {
+			if err := n.Store.Acknowledged(a.Reached); err != nil {
 				return err
 			}
 			n.progress.Notify()

@@ -22,7 +22,7 @@ func TestAGreetingTellsEachEndWhatTheOtherHas(t *testing.T) {
 	want(t, hub.Receive(start, late),
 		session.Send{Message: welcome()},
 		session.Linked{PeerVersion: "n", ClockOffset: 3 * time.Second},
-		session.Acked{Position: 40, Floor: 38},
+		session.Acked{Reached: at(40), Floor: 38},
 		session.Transmit{From: 40})
 	if !hub.Running() {
 		t.Error("the hub is not running after a greeting")
@@ -34,12 +34,15 @@ func TestAGreetingTellsEachEndWhatTheOtherHas(t *testing.T) {
 	// The welcome comes 100 ms after the hello, so the hub wrote it some 50 ms after it.
 	want(t, node.Receive(after(100*time.Millisecond), answer),
 		session.Linked{PeerVersion: "h", ClockOffset: time.Hour},
-		session.Acked{Position: 5},
+		session.Acked{Reached: at(5)},
 		session.Transmit{From: 5})
 	if !node.Running() {
 		t.Error("the node is not running after a greeting")
 	}
 }
+
+// at is how far a receiver has come that has no slice on its way.
+func at(position causal.Position) causal.Reached { return causal.Reached{Position: position} }
 
 func TestTheHubRefusesANodeWhoseStateDoesNotFit(t *testing.T) {
 	cases := []struct {
@@ -52,6 +55,7 @@ func TestTheHubRefusesANodeWhoseStateDoesNotFit(t *testing.T) {
 		{"another life of the node", func(m *wire.Hello) { m.Incarnation = causal.Incarnation{9} }, session.CodeIdentity, "not the one that enrolled"},
 		{"a node of another life of the hub", func(m *wire.Hello) { m.HubIncarnation = causal.Incarnation{9} }, session.CodeIdentity, "another life of the hub"},
 		{"a node restored from a backup", func(m *wire.Hello) { m.Position = 4 }, session.CodeIdentity, "at position 4, the hub has its position 5"},
+		{"a node restored from a backup, which had written nothing since", func(m *wire.Hello) { m.Seen = 29 }, session.CodeIdentity, "has seen the hub's position 29, and had once seen 30"},
 		{"a hub restored from a backup", func(m *wire.Hello) { m.Seen = 51 }, session.CodeIdentity, "has seen the hub's position 51, the hub is at 50"},
 	}
 	for _, c := range cases {

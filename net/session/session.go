@@ -100,9 +100,9 @@ type Linked struct {
 
 // Acked says that the peer has durably committed everything of ours up to Position.
 type Acked struct {
-	Position causal.Position
-	Floor    causal.Seen
-	Changes  int // that were in the batch acknowledged; 0: only a position
+	causal.Reached
+	Floor   causal.Seen
+	Changes int // that were in the batch acknowledged; 0: only a position
 }
 
 // Measured says how far the peer's clock is from ours: its reading minus ours.
@@ -150,12 +150,14 @@ type NodeSelf struct {
 	HubIncarnation causal.Incarnation
 	Floor          causal.Seen
 	HubHave        causal.Position // the hub has acknowledged up to here
+	Until          causal.Position // of the hub's delta that is coming in slices
 }
 
 // NodePeer is what the hub knows of a node.
 type NodePeer struct {
 	Incarnation causal.Incarnation
 	Have        causal.Position // of the node, committed at the hub
+	Until       causal.Position // of the node's delta that is coming in slices
 	Settled     causal.Position // of the hub: what it had by then it may have forgotten
 }
 
@@ -192,6 +194,7 @@ type Session struct {
 
 	// Incoming: what we have of the peer, and whether a batch is being applied.
 	have     causal.Position
+	until    causal.Position // the end of the delta it is a slice of; 0: none
 	applying *wire.BatchHeader
 	askAgain time.Time         // when to ask for a batch again that could not be placed; zero: never
 	crossed  bool              // a batch was left until the peer has what is ours
@@ -202,12 +205,12 @@ type Session struct {
 
 // NewNode is a node's end.
 func NewNode(node NodeSelf) *Session {
-	return &Session{self: node.Self, node: node, have: node.Seen, floor: node.Floor, changed: true}
+	return &Session{self: node.Self, node: node, have: node.Seen, until: node.Until, floor: node.Floor, changed: true}
 }
 
 // NewHub is the hub's end, for one node.
 func NewHub(self Self, peer NodePeer) *Session {
-	return &Session{hub: true, self: self, peer: peer, have: peer.Have, changed: true}
+	return &Session{hub: true, self: self, peer: peer, have: peer.Have, until: peer.Until, changed: true}
 }
 
 // Running reports whether the greeting is over and the session is not.
@@ -221,7 +224,7 @@ func (s *Session) Start(now time.Time) []Action {
 	}
 	return []Action{Send{wire.Hello{ProtocolMin: wire.Protocol, ProtocolMax: wire.Protocol, Version: s.self.Version,
 		Incarnation: s.self.Incarnation, Position: s.self.Position, Seen: s.node.Seen, HubIncarnation: s.node.HubIncarnation,
-		ClockMillis: now.UnixMilli(), Floor: s.node.Floor}}}
+		ClockMillis: now.UnixMilli(), Floor: s.node.Floor, Until: s.until}}}
 }
 
 // Receive takes in a message.
@@ -288,9 +291,9 @@ func (s *Session) hello(now time.Time, m wire.Hello) []Action {
 	}
 	s.phase, s.peerHas = running, m.Seen
 	welcome := wire.Welcome{Protocol: wire.Protocol, Version: s.self.Version, Incarnation: s.self.Incarnation, Have: s.peer.Have,
-		Position: s.self.Position, ClockMillis: now.UnixMilli()}
+		Position: s.self.Position, ClockMillis: now.UnixMilli(), Until: s.until}
 	linked := Linked{PeerVersion: m.Version, ClockOffset: time.Duration(m.ClockMillis-now.UnixMilli()) * time.Millisecond}
-	return append([]Action{Send{welcome}, linked, Acked{Position: m.Seen, Floor: m.Floor}}, s.next()...)
+	return append([]Action{Send{welcome}, linked, Acked{Reached: causal.Reached{Position: m.Seen, Until: m.Until}, Floor: m.Floor}}, s.next()...)
 }
 
 func (s *Session) welcome(now time.Time, m wire.Welcome) []Action {
@@ -307,7 +310,7 @@ func (s *Session) welcome(now time.Time, m wire.Welcome) []Action {
 	}
 	s.phase, s.peerHas = running, m.Have
 	linked := Linked{PeerVersion: m.Version, ClockOffset: offset(now, s.started.UnixMilli(), m.ClockMillis)}
-	actions := append([]Action{linked, Acked{Position: m.Have}}, s.next()...)
+	actions := append([]Action{linked, Acked{Reached: causal.Reached{Position: m.Have, Until: m.Until}}}, s.next()...)
 	if early := s.early; early != nil {
 		s.early = nil
 		actions = append(actions, s.BatchArrived(*early)...)
@@ -371,10 +374,11 @@ func (s *Session) acked(now time.Time, m wire.Ack) []Action {
 	}
 	s.peerHas, s.inFlight, s.sentTo, s.sentN = m.Position, false, 0, 0
 	s.told = s.told || s.crossed && changes > 0
+	acked := Acked{Reached: causal.Reached{Position: m.Position, Until: m.Until}, Floor: m.Floor, Changes: changes}
 	if s.told && !s.more { // with more of ours to come it would only cross again
-		return append([]Action{Acked{Position: m.Position, Floor: m.Floor, Changes: changes}}, s.askNow()...)
+		return append([]Action{acked}, s.askNow()...)
 	}
-	return append([]Action{Acked{Position: m.Position, Floor: m.Floor, Changes: changes}}, s.next()...)
+	return append([]Action{acked}, s.next()...)
 }
 
 // BatchArrived says that a whole batch is here.
@@ -388,7 +392,7 @@ func (s *Session) BatchArrived(header wire.BatchHeader) []Action {
 	case s.applying != nil:
 		return append([]Action{Drop{}}, s.refuse(CodeProtocol, "a second batch before the first was acknowledged", "")...)
 	case header.From != s.have || header.To < header.From:
-		return []Action{Drop{}, Send{wire.Ack{Position: s.have, Floor: s.floor}}}
+		return []Action{Drop{}, Send{wire.Ack{Position: s.have, Floor: s.floor, Until: s.until}}}
 	}
 	s.applying = &header
 	return []Action{Apply{Header: header}}
@@ -400,17 +404,17 @@ func (s *Session) Applied(floor causal.Seen, rows int) []Action {
 	if s.applying == nil {
 		return nil
 	}
-	s.have, s.floor, s.applying = s.applying.To, floor, nil
-	return []Action{Send{wire.Ack{Position: s.have, Floor: floor, Rows: uint64(max(rows, 0))}}}
+	s.have, s.until, s.floor, s.applying = s.applying.To, s.applying.Until, floor, nil
+	return []Action{Send{wire.Ack{Position: s.have, Floor: floor, Rows: uint64(max(rows, 0)), Until: s.until}}}
 }
 
 // Outdated says that the batch begins elsewhere than where the database is: nothing was applied.
-func (s *Session) Outdated(have causal.Position) []Action {
+func (s *Session) Outdated(have causal.Reached) []Action {
 	if s.applying == nil {
 		return nil
 	}
-	s.applying, s.have = nil, have
-	return []Action{Send{wire.Ack{Position: have, Floor: s.floor}}}
+	s.applying, s.have, s.until = nil, have.Position, have.Until
+	return []Action{Send{wire.Ack{Position: s.have, Floor: s.floor, Until: s.until}}}
 }
 
 // Blocked says that the batch names what this server does not have yet. It stays the
@@ -434,7 +438,7 @@ func (s *Session) Crossed(now time.Time) []Action {
 // askNow asks for the batch that was left.
 func (s *Session) askNow() []Action {
 	s.crossed, s.told, s.askAgain = false, false, time.Time{}
-	return append([]Action{Send{wire.Ack{Position: s.have, Floor: s.floor, Left: true}}}, s.next()...)
+	return append([]Action{Send{wire.Ack{Position: s.have, Floor: s.floor, Left: true, Until: s.until}}}, s.next()...)
 }
 
 // Failed says that the batch could not be applied. The link ends and is tried again later:
@@ -462,7 +466,7 @@ func (s *Session) Tick(now time.Time, ping wire.Ping) []Action {
 	var actions []Action
 	if !s.askAgain.IsZero() && now.After(s.askAgain) {
 		s.askAgain = time.Time{}
-		actions = append(actions, Send{wire.Ack{Position: s.have, Floor: s.floor, Left: true}})
+		actions = append(actions, Send{wire.Ack{Position: s.have, Floor: s.floor, Left: true, Until: s.until}})
 	}
 	if !s.PingDue(now) {
 		return actions

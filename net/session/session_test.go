@@ -27,7 +27,7 @@ func nodeSelf() session.NodeSelf {
 }
 
 func hubEnd() *session.Session {
-	s := session.NewHub(session.Self{Version: "h", Incarnation: hubInc, Position: 50}, session.NodePeer{Incarnation: nodeInc, Have: 5})
+	s := session.NewHub(session.Self{Version: "h", Incarnation: hubInc, Position: 50}, session.NodePeer{Incarnation: nodeInc, Have: 5, Settled: 30})
 	s.Start(start)
 	return s
 }
@@ -143,7 +143,7 @@ func TestASecondBatchBeforeTheFirstIsAcknowledgedEndsTheSession(t *testing.T) {
 func TestADatabaseThatIsElsewhereThanTheSessionThinksCorrectsIt(t *testing.T) {
 	hub := linkedHub()
 	hub.BatchArrived(batch(5, 7))
-	want(t, hub.Outdated(6), ack(6))
+	want(t, hub.Outdated(at(6)), ack(6))
 	want(t, hub.BatchArrived(batch(6, 7)), session.Apply{Header: batch(6, 7)})
 }
 
@@ -161,7 +161,7 @@ func TestOneBatchAtATimeGoesOut(t *testing.T) {
 	node.Transmitting(7, 2, false)
 	want(t, node.LocalChanged()) // under way
 	want(t, node.Receive(start, wire.Ack{Position: 7, Floor: 3}),
-		session.Acked{Position: 7, Floor: 3, Changes: 2},
+		session.Acked{Reached: at(7), Floor: 3, Changes: 2},
 		session.Transmit{From: 7}) // what changed meanwhile
 	want(t, node.NothingToSend()) // nothing after all
 	want(t, node.LocalChanged(), session.Transmit{From: 7})
@@ -171,16 +171,16 @@ func TestABacklogGoesOutInOneBatchAfterAnother(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome()) // wants everything above 5
 	node.Transmitting(7, 2, true)
-	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 2}, session.Transmit{From: 7})
+	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Reached: at(7), Changes: 2}, session.Transmit{From: 7})
 	node.Transmitting(9, 1, true)
-	want(t, node.Receive(start, wire.Ack{Position: 9, Rows: 256}), session.Acked{Position: 9, Changes: 1}, session.Transmit{From: 9, Rows: 256})
+	want(t, node.Receive(start, wire.Ack{Position: 9, Rows: 256}), session.Acked{Reached: at(9), Changes: 1}, session.Transmit{From: 9, Rows: 256})
 	node.Transmitting(11, 1, true)
-	want(t, node.Receive(start, wire.Ack{Position: 11}), session.Acked{Position: 11, Changes: 1}, session.Transmit{From: 11})
+	want(t, node.Receive(start, wire.Ack{Position: 11}), session.Acked{Reached: at(11), Changes: 1}, session.Transmit{From: 11})
 	node.Transmitting(12, 1, true)
 	// The peer left it where it is: what follows was extracted without what the peer waits for.
-	want(t, node.Receive(start, wire.Ack{Position: 11, Left: true}), session.Acked{Position: 11}, session.Transmit{From: 11, Anew: true})
+	want(t, node.Receive(start, wire.Ack{Position: 11, Left: true}), session.Acked{Reached: at(11)}, session.Transmit{From: 11, Anew: true})
 	node.Transmitting(12, 1, false)
-	want(t, node.Receive(start, wire.Ack{Position: 12}), session.Acked{Position: 12, Changes: 1})
+	want(t, node.Receive(start, wire.Ack{Position: 12}), session.Acked{Reached: at(12), Changes: 1})
 }
 
 func TestAChangeDuringAnExtractionThatFoundNothingIsNotForgotten(t *testing.T) {
@@ -195,9 +195,9 @@ func TestAnAckOfAnotherPositionMakesTheSenderGoOnFromThere(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome())
 	node.Transmitting(7, 2, false)
-	want(t, node.Receive(start, wire.Ack{Position: 6}), session.Acked{Position: 6}, session.Transmit{From: 6, Anew: true})
+	want(t, node.Receive(start, wire.Ack{Position: 6}), session.Acked{Reached: at(6)}, session.Transmit{From: 6, Anew: true})
 	node.Transmitting(7, 1, false)
-	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 1})
+	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Reached: at(7), Changes: 1})
 }
 
 func TestEndsThatKeepDisagreeingGiveTheLinkUp(t *testing.T) {
@@ -205,7 +205,7 @@ func TestEndsThatKeepDisagreeingGiveTheLinkUp(t *testing.T) {
 	node.Receive(start, welcome())
 	for range 3 {
 		node.Transmitting(7, 2, false)
-		want(t, node.Receive(start, wire.Ack{Position: 5}), session.Acked{Position: 5}, session.Transmit{From: 5, Anew: true})
+		want(t, node.Receive(start, wire.Ack{Position: 5}), session.Acked{Reached: at(5)}, session.Transmit{From: 5, Anew: true})
 	}
 	node.Transmitting(7, 2, false)
 	wantRefusal(t, node.Receive(start, wire.Ack{Position: 5}), session.CodeProtocol, "sent up to position 7, the peer says 5")
@@ -231,7 +231,7 @@ func TestAnAckThatAnswersNothingDoesNoHarm(t *testing.T) {
 	want(t, node.LocalChanged(), session.Transmit{From: 5})
 	want(t, node.Receive(start, wire.Ack{Position: 3})) // extracted, not sent yet
 	node.Transmitting(7, 2, false)
-	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 2})
+	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Reached: at(7), Changes: 2})
 	want(t, node.Receive(start, wire.Ack{Position: 7})) // twice
 	want(t, node.LocalChanged(), session.Transmit{From: 7})
 }
@@ -324,7 +324,7 @@ func TestNothingIsSaidAfterTheEnd(t *testing.T) {
 		"a change":       func(s *session.Session) []session.Action { return s.LocalChanged() },
 		"a tick":         func(s *session.Session) []session.Action { return s.Tick(after(time.Hour), wire.Ping{}) },
 		"applied":        func(s *session.Session) []session.Action { return s.Applied(0, 0) },
-		"outdated":       func(s *session.Session) []session.Action { return s.Outdated(6) },
+		"outdated":       func(s *session.Session) []session.Action { return s.Outdated(at(6)) },
 		"failed":         func(s *session.Session) []session.Action { return s.Failed("error", "x", "") },
 		"nothing to say": func(s *session.Session) []session.Action { return s.NothingToSend() },
 		"refused again":  func(s *session.Session) []session.Action { return s.Refuse("error", "x", "") },
@@ -366,7 +366,7 @@ func TestABatchThatCrossedIsAskedForAgainOnceThePeerHasOurs(t *testing.T) {
 	header := wire.BatchHeader{From: 40, To: 43}
 	want(t, node.BatchArrived(header), session.Apply{Header: header})
 	want(t, node.Crossed(start)) // ours is under way
-	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Position: 7, Changes: 2},
+	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Reached: at(7), Changes: 2},
 		session.Send{Message: wire.Ack{Position: 40, Floor: 38, Left: true}}, session.Transmit{From: 7})
 	node.NothingToSend()
 	want(t, node.BatchArrived(header), session.Apply{Header: header})
@@ -382,6 +382,6 @@ func TestABatchLeftOnPurposeIsNoDisagreement(t *testing.T) {
 	node.Receive(start, welcome())
 	for range 10 {
 		node.Transmitting(7, 2, false)
-		want(t, node.Receive(start, wire.Ack{Position: 5, Left: true}), session.Acked{Position: 5}, session.Transmit{From: 5, Anew: true})
+		want(t, node.Receive(start, wire.Ack{Position: 5, Left: true}), session.Acked{Reached: at(5)}, session.Transmit{From: 5, Anew: true})
 	}
 }

@@ -55,7 +55,7 @@ func (c *course) wrong() time.Duration {
 
 // How often each kind of step comes, in a hundred; the rest are waits.
 const (
-	singles, bursts, cuts, faults, repairs = 30, 13, 20, 7, 14
+	singles, bursts, cuts, faults, repairs, calms = 30, 13, 20, 7, 14, 2
 )
 
 func (c *course) next() {
@@ -70,6 +70,8 @@ func (c *course) next() {
 		c.fault()
 	case p < singles+bursts+cuts+faults+repairs:
 		c.repair()
+	case p < singles+bursts+cuts+faults+repairs+calms:
+		c.calm()
 	default:
 		c.add(step{do: "wait", span: []time.Duration{time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond,
 			2 * time.Second, 15 * time.Second}[c.IntN(6)]})
@@ -125,6 +127,20 @@ func (c *course) fault() {
 		}
 		c.add(step{do: "crash", site: c.sites[0]})
 	}
+}
+
+// calm lets all be well for so long that everything levels, settles and is forgotten, here and
+// there: a server may go away in the middle of it.
+func (c *course) calm() {
+	c.add(step{do: "good-line"})
+	for _, site := range c.sites {
+		if c.cut[site] {
+			c.add(step{do: "heal", site: site})
+			c.cut[site] = false
+		}
+		c.add(step{do: "restart", site: site})
+	}
+	c.add(step{do: "wait", span: []time.Duration{3 * time.Second, 6 * time.Second, 12 * time.Second}[c.IntN(3)]})
 }
 
 func (c *course) repair() {

@@ -28,7 +28,7 @@ type BatchHeader struct {
 	// time in the batch; but one of several has a document whole, with what is newer of it.
 	Newest hlc.Time
 	// Until is where the delta ends of which this batch is a part, and to which others follow.
-	// It is of the hub's batches only, and 0 in the last.
+	// It is 0 in the last one.
 	Until causal.Position
 }
 

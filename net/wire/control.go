@@ -96,7 +96,7 @@ func (d *decoder) message(kind Kind) Message {
 }
 
 func (m Hello) encode(e *encoder) {
-	e.array(9)
+	e.array(10)
 	e.uint(uint64(m.ProtocolMin))
 	e.uint(uint64(m.ProtocolMax))
 	e.text(m.Version)
@@ -106,10 +106,11 @@ func (m Hello) encode(e *encoder) {
 	e.bytes(m.HubIncarnation[:])
 	e.int(m.ClockMillis)
 	e.uint(uint64(m.Floor))
+	e.uint(uint64(m.Until))
 }
 
 func (d *decoder) hello() Hello {
-	more := d.fields("hello", 9)
+	more := d.fields("hello", 10)
 	m := Hello{
 		ProtocolMin:    d.uint16("protocol_min"),
 		ProtocolMax:    d.uint16("protocol_max"),
@@ -120,23 +121,25 @@ func (d *decoder) hello() Hello {
 		HubIncarnation: d.incarnation("hub_incarnation"),
 		ClockMillis:    d.int("clock_ms"),
 		Floor:          d.position("floor"),
+		Until:          d.position("until"),
 	}
 	d.rest(more)
 	return m
 }
 
 func (m Welcome) encode(e *encoder) {
-	e.array(6)
+	e.array(7)
 	e.uint(uint64(m.Protocol))
 	e.text(m.Version)
 	e.bytes(m.Incarnation[:])
 	e.uint(uint64(m.Have))
 	e.uint(uint64(m.Position))
 	e.int(m.ClockMillis)
+	e.uint(uint64(m.Until))
 }
 
 func (d *decoder) welcome() Welcome {
-	more := d.fields("welcome", 6)
+	more := d.fields("welcome", 7)
 	m := Welcome{
 		Protocol:    d.uint16("protocol"),
 		Version:     d.text("version"),
@@ -144,6 +147,7 @@ func (d *decoder) welcome() Welcome {
 		Have:        d.position("have"),
 		Position:    d.position("position"),
 		ClockMillis: d.int("clock_ms"),
+		Until:       d.position("until"),
 	}
 	d.rest(more)
 	return m
@@ -217,16 +221,22 @@ func (d *decoder) pong() Pong {
 }
 
 func (m Ack) encode(e *encoder) {
-	if m.Rows > 0 {
-		e.array(4)
-	} else {
-		e.array(3)
+	fields := 3
+	switch {
+	case m.Until > 0:
+		fields = 5
+	case m.Rows > 0:
+		fields = 4
 	}
+	e.array(fields)
 	e.uint(uint64(m.Position))
 	e.uint(uint64(m.Floor))
 	e.bool(m.Left)
-	if m.Rows > 0 {
+	if fields > 3 {
 		e.uint(m.Rows)
+	}
+	if fields > 4 {
+		e.uint(uint64(m.Until))
 	}
 }
 
@@ -235,6 +245,10 @@ func (d *decoder) ack() Ack {
 	m := Ack{Position: d.position("position"), Floor: d.position("floor"), Left: d.bool("left")}
 	if more > 0 {
 		m.Rows = d.uint("rows")
+		more--
+	}
+	if more > 0 {
+		m.Until = d.position("until")
 		more--
 	}
 	d.rest(more)

@@ -27,6 +27,7 @@ type Hello struct {
 	HubIncarnation           causal.Incarnation // the hub that Seen belongs to
 	ClockMillis              int64              // Unix milliseconds at sending
 	Floor                    causal.Seen
+	Until                    causal.Position // as in Ack, of the hub's work
 }
 
 // Welcome is the hub's answer to Hello.
@@ -37,6 +38,7 @@ type Welcome struct {
 	Have        causal.Position // of the node, applied at the hub
 	Position    causal.Position // the hub's own
 	ClockMillis int64           // Unix milliseconds at sending
+	Until       causal.Position // as in Ack, of the node's work
 }
 
 // Refuse ends a session or an enrolment, and says why and what to do.
@@ -82,6 +84,8 @@ type Ack struct {
 	// Rows is how many rows a batch should have at most: as many as can be applied there without
 	// the application's having to wait long. 0: not known yet.
 	Rows uint64
+	// Until is the end of the delta of which Position is the end of a slice; 0: there is none.
+	Until causal.Position
 }
 
 // Status carries the hub's view of all servers; the JSON is opaque here.

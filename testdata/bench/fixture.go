@@ -223,7 +223,7 @@ func (b *bench) up(node, hub *store.Store) {
 	}
 	_, err = hub.ApplyFromNode(self.Site, x.delta(), self.Floor)
 	b.must(err)
-	b.must(node.Acknowledged(x.span.To))
+	b.must(node.Acknowledged(causal.Reached{Position: x.span.To}))
 }
 
 func (b *bench) down(hub, node *store.Store) {
@@ -235,7 +235,7 @@ func (b *bench) down(hub, node *store.Store) {
 	b.must(err)
 	after, err := node.Self()
 	b.must(err)
-	b.must(hub.AckedByNode(self.Site, causal.Position(after.Seen), after.Floor, true))
+	b.must(hub.AckedByNode(self.Site, causal.Reached{Position: after.Seen}, after.Floor, true))
 }
 
 // drain reads a delta's sections and does nothing with them.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
+
+	"ravno/store"
 )
 
 // settleRounds is how often everything is exchanged until nothing is left to be told: the
@@ -11,52 +14,67 @@ const settleRounds = 4
 // sizeLine is what is left in the files once every site has everything.
 func sizeLine(b *bench) {
 	for _, s := range []shape{textShape, intShape} {
-		for _, enrolled := range []bool{true, false} {
-			b.sizes(s, enrolled)
-		}
+		b.sizes(s, fixture{s, b.rows}, "there at enrolment", 0)
+		b.sizes(s, fixture{s, 0}, "written in 20 days", 20)
+		b.sizes(s, fixture{s, 0}, "written in one go", 1)
 	}
 }
 
 // sizes compares the files of a chain at rest with a bare one: rows that were there at
-// enrolment, or rows that one node wrote and the others got.
-func (b *bench) sizes(s shape, enrolled bool) {
-	f, how := fixture{s, 0}, "written since"
-	if enrolled {
-		f, how = fixture{s, b.rows}, "there at enrolment"
-	}
+// enrolment, or rows that one node wrote and the others got, so many times. Files do not get
+// smaller: what one day's rows have left behind is room for the next day's.
+func (b *bench) sizes(s shape, f fixture, how string, times int) {
 	dir, done := b.copied(f, bareFile, hubFile, nodeFile, farFile)
 	defer done()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	if !enrolled {
-		rows := s.sales(0, b.rows)
-		for _, name := range []string{bareFile, nodeFile} {
-			p := b.open(at(name), "NORMAL")
-			b.insertAll(p, s, rows)
-			p.close()
-		}
-	}
 	hub, node, far := b.openStore(at(hubFile)), b.openStore(at(nodeFile)), b.openStore(at(farFile))
-	for range settleRounds {
-		b.up(node, hub)
-		b.up(far, hub)
-		b.down(hub, node)
-		b.down(hub, far)
+	for day := range max(times, 1) {
+		if times > 0 {
+			rows := s.sales(day*b.rows/times, (day+1)*b.rows/times)
+			for _, name := range []string{bareFile, nodeFile} {
+				p := b.open(at(name), "NORMAL")
+				b.insertAll(p, s, rows)
+				p.close()
+			}
+		}
+		for range settleRounds {
+			b.up(node, hub)
+			b.up(far, hub)
+			b.down(hub, node)
+			b.down(hub, far)
+		}
+		b.settle(hub, node, far)
 	}
 	b.must(hub.Close())
 	b.must(node.Close())
 	b.must(far.Close())
 	bare, _ := b.fileSize(at(bareFile))
 	for _, site := range []struct{ name, file string }{{"hub", hubFile}, {"node that wrote", nodeFile}, {"node that got", farFile}} {
-		if enrolled && site.file == farFile {
+		if times == 0 && site.file == farFile {
 			continue // as the other node
 		}
 		whole, free := b.fileSize(at(site.file))
 		name := site.name
-		if enrolled && site.file == nodeFile {
+		if times == 0 && site.file == nodeFile {
 			name = "node"
 		}
 		b.add(result{What: "size of the " + name + ", rows " + how + ", " + s.key() + " key", Unit: "KiB", Measured: whole, Baseline: bare,
 			Against: "bare file", Ratio: whole / bare, Target: 1.10, HasGoal: true, Note: "of it free pages: " + number(free) + " KiB, without them " + number((whole-free)/bare) + "x"})
+	}
+}
+
+// settle lets everybody forget what everybody has.
+func (b *bench) settle(hub *store.Store, nodes ...*store.Store) {
+	b.must(hub.Settle())
+	b.must(hub.Forget(context.Background()))
+	for _, node := range nodes {
+		self, err := node.Self()
+		b.must(err)
+		peer, _, err := hub.Peer(self.Site)
+		b.must(err)
+		_, err = node.Settled(peer.Settled)
+		b.must(err)
+		b.must(node.Forget(context.Background()))
 	}
 }
 
