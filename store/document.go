@@ -119,7 +119,9 @@ func (tx *transaction) moves(former, document reference) error {
 	if former == document {
 		return nil
 	}
-	return tx.c.Exec("INSERT INTO ravno_moved(position, former, document) VALUES(?,?,?)", integer(tx.position()), former.encode(), document.encode())
+	return tx.c.Exec(`INSERT INTO ravno_moved(position, former, document) SELECT ?1, ?2, ?3
+		WHERE NOT EXISTS(SELECT 1 FROM ravno_moved WHERE position=?1 AND former=?2 AND document=?3)`, // of many rows that move at once
+		integer(tx.position()), former.encode(), document.encode())
 }
 
 // touchCounted records at the hub that a site counted in a row. It stands beside what the

@@ -73,15 +73,6 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 	if err != nil {
 		return false, err
 	}
-	if tx.unread {
-		switch {
-		case exists && f.end == capture.Delete:
-			exists = false // what is still in the log has made it anew
-		case !exists && (f.end == capture.Insert || f.end == capture.Update) && (!f.born || f.first == capture.Insert):
-			tx.deferred[f.t.reference(f.key)] = true
-			return false, nil // what is still in the log has deleted it; of one made anew, the former is gone now
-		}
-	}
 	inTable := exists
 	row, former, found, err := tx.readShadow(f.t, f.key)
 	if err != nil {

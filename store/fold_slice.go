@@ -60,31 +60,45 @@ func (tx *transaction) fold() (rows int, err error) {
 // for, and reports whether there are more. Nothing is extracted before all of them are folded
 // (readFolded), so nobody else sees the state in between.
 func (tx *transaction) foldSlice(limit int) (rows int, more bool, err error) {
-	upTo, more, err := capture.Slice(tx.c, tx.state.folded, limit)
+	upTo, more, err := tx.sliceOfLog(limit)
 	if err != nil || upTo <= tx.state.folded {
 		return 0, false, err
 	}
-	tx.unread = more
 	order, parents, err := tx.readLog(upTo)
 	if err != nil {
 		return 0, false, err
 	}
 	if again, err := tx.stepAside(order); err != nil {
 		return 0, false, err
-	} else if again {
-		if !more { // what that wrote itself is in the log now
-			if upTo, more, err = capture.Slice(tx.c, tx.state.folded, limit); err != nil {
-				return 0, false, err
-			}
-			tx.unread = more
+	} else if again { // what that wrote itself is at the log's end now
+		if upTo, more, err = tx.sliceOfLog(math.MaxInt); err != nil {
+			return 0, false, err
 		}
 		if order, parents, err = tx.readLog(upTo); err != nil {
 			return 0, false, err
 		}
 	}
 	rows, err = tx.foldRows(order, parents, upTo)
-	tx.unread = false
 	return rows, more, err
+}
+
+// sliceOfLog is capture.Slice, but while rows are kept that the application deleted or took values
+// from that others refer to: they are of the whole log, and not of some entries.
+func (tx *transaction) sliceOfLog(limit int) (upTo int64, more bool, err error) {
+	upTo, more, err = capture.Slice(tx.c, tx.state.folded, limit)
+	for _, t := range tx.cat.tables {
+		if err != nil || !more {
+			return upTo, more, err
+		}
+		if t.gone == "" {
+			continue
+		}
+		var kept int64
+		if kept, err = tx.c.Int("SELECT EXISTS(SELECT 1 FROM " + t.gone + ")"); err == nil && kept != 0 {
+			return capture.Slice(tx.c, tx.state.folded, math.MaxInt)
+		}
+	}
+	return upTo, more, err
 }
 
 // foldFor folds, slice after slice, until it has taken so long, or until the end of the log.

@@ -22,7 +22,6 @@ type loggedRow struct {
 	looked   bool       // a statement may have replaced the row, and has not yet been seen to
 	replaced bool       // the row was replaced: every column was written
 	born     bool       // the row was made anew
-	end      capture.Op // the last thing that happened
 }
 
 // columnSet is columns that were set, and when.
@@ -35,7 +34,6 @@ type columnSet struct {
 // add takes in one entry. An insert after a look is a REPLACE of the row that was there:
 // the same row, written whole. An insert without one made a new row.
 func (w *loggedRow) add(e capture.Entry, at hlc.Time) {
-	w.end = e.Op
 	switch e.Op {
 	case capture.Look:
 		w.looked = true
@@ -171,7 +169,6 @@ func (tx *transaction) readLog(upTo int64) (order []*loggedRow, parents map[refe
 	rows := newGathered()
 	parents = map[reference][]crdt.Value{}
 	started := false
-	tx.mayBeGone, tx.deferred = map[*table][]crdt.Key{}, map[reference]bool{}
 	err = capture.Read(tx.c, tx.state.folded, upTo, tx.cat.widths, func(e capture.Entry) error {
 		t := tx.cat.byNumber[e.Table]
 		if t == nil {
@@ -192,9 +189,6 @@ func (tx *transaction) readLog(upTo int64) (order []*loggedRow, parents map[refe
 			at = tx.state.clock.Follow(millis)
 		}
 		rows.row(t, key, e.Op).add(e, at)
-		if t.gone != "" && e.Op != capture.Insert {
-			tx.mayBeGone[t] = append(tx.mayBeGone[t], key)
-		}
 		if len(e.Parent) > 0 {
 			parents[t.reference(key)] = append([]crdt.Value{}, e.Parent...)
 		}

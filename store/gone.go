@@ -59,29 +59,22 @@ func (tx *transaction) gone(t *table, key crdt.Key, reborn bool) (image, error) 
 			return nil, err
 		}
 		if tx.deleted == nil {
-			tx.deleted = map[*table]*goneRows{}
+			tx.deleted = map[*table]map[crdt.Key]goneRow{}
 		}
 		tx.deleted[t] = taken
 	}
 	if reborn {
-		return taken.rows[key].first, nil
+		return taken[key].first, nil
 	}
-	return taken.rows[key].last, nil
+	return taken[key].last, nil
 }
 
-// readGone reads the deleted rows, or, of a log that is not being folded to its end, those that
-// belong to the entries which are: they were kept in the order of the entries, at most one for
-// each.
-func (tx *transaction) readGone(t *table) (*goneRows, error) {
-	taken, asked, limit := &goneRows{rows: map[crdt.Key]goneRow{}, ids: map[crdt.Key][]int64{}}, map[crdt.Key]int{}, -1
-	if tx.unread {
-		limit = len(tx.mayBeGone[t])
-		for _, key := range tx.mayBeGone[t] {
-			asked[key]++
-		}
-	}
-	err := tx.c.Rows("SELECT rowid, "+strings.Join(t.goneColumns(), ", ")+" FROM "+t.gone+" ORDER BY rowid LIMIT ?", []crdt.Value{integer(limit)}, func(values []crdt.Value) error {
-		rowid, values := values[0].Int(), values[1:]
+// goneRow is what a key held when it was first and last deleted since the last fold.
+type goneRow struct{ first, last image }
+
+func (tx *transaction) readGone(t *table) (map[crdt.Key]goneRow, error) {
+	taken := map[crdt.Key]goneRow{}
+	err := tx.c.Rows("SELECT "+strings.Join(t.goneColumns(), ", ")+" FROM "+t.gone+" ORDER BY rowid", nil, func(values []crdt.Value) error {
 		m, stored := make(image, len(values)), make([]crdt.Value, len(t.Key))
 		for i, v := range values {
 			m[crdt.Column(t.numbers[i])] = v
@@ -90,49 +83,28 @@ func (tx *transaction) readGone(t *table) (*goneRows, error) {
 			stored[i] = values[k]
 		}
 		key, err := t.CanonicalKey(stored)
-		if err != nil || tx.unread && asked[key] == 0 {
+		if err != nil {
 			return nil
 		}
-		asked[key]--
-		kept := taken.rows[key]
+		kept := taken[key]
 		if kept.first == nil {
 			kept.first = m
 		}
 		kept.last = m
-		taken.rows[key] = kept
-		taken.ids[key] = append(taken.ids[key], rowid)
+		taken[key] = kept
 		return nil
 	})
 	return taken, err
 }
 
-// goneRows are deleted rows by their keys, and where they were found.
-type goneRows struct {
-	rows map[crdt.Key]goneRow
-	ids  map[crdt.Key][]int64
-}
-
-// goneRow is what a key held when it was first and last deleted since the last fold.
-type goneRow struct{ first, last image }
-
 // forgetGone removes what gone has read.
 func (tx *transaction) forgetGone() error {
 	for t, taken := range tx.deleted {
-		if !tx.unread && len(taken.ids) > 0 {
-			if err := tx.c.Exec("DELETE FROM " + t.gone); err != nil {
-				return err
-			}
+		if len(taken) == 0 {
 			continue
 		}
-		for key, ids := range taken.ids {
-			if tx.deferred[t.reference(key)] {
-				continue // its deletion is still in the log
-			}
-			for _, id := range ids {
-				if err := tx.c.Exec("DELETE FROM "+t.gone+" WHERE rowid=?", integer(id)); err != nil {
-					return err
-				}
-			}
+		if err := tx.c.Exec("DELETE FROM " + t.gone); err != nil {
+			return err
 		}
 	}
 	tx.deleted = nil

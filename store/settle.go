@@ -56,6 +56,9 @@ func (s *Store) Settle() error {
 		if err == nil && tx.state.settled != moved {
 			err = tx.c.Exec("UPDATE ravno_peer SET settled=checkpoint")
 		}
+		if err == nil {
+			err = tx.trimTouches() // at a hub without nodes nobody else does
+		}
 		return err
 	})
 }

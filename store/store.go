@@ -238,12 +238,9 @@ type transaction struct {
 	clashed    []reference          // documents that one side deleted and another edited
 	superseded []reference          // rows with fresh keys that are gone at their maker
 	// While the log is folded.
-	written   int64                 // when its last entry was written, in Unix milliseconds; 0: it was empty
-	unread    bool                  // it is not being folded to its end
-	deferred  map[reference]bool    // rows that what is still in the log has deleted
-	mayBeGone map[*table][]crdt.Key // the keys of entries that may have taken a row away, in their order
-	deleted   map[*table]*goneRows  // rows the application deleted, as far as they were asked for
-	unwritten unwritten             // shadow rows on their way
+	written   int64                           // when its last entry was written, in Unix milliseconds; 0: it was empty
+	deleted   map[*table]map[crdt.Key]goneRow // rows the application deleted, as far as they were asked for
+	unwritten unwritten                       // shadow rows on their way
 	// What placing the held rows has to look at again.
 	holding     bool        // some row is held
 	heldChanged bool        // some row became held, or is held no more
