@@ -58,3 +58,191 @@ func TestWhatEverybodyHasIsForgotten(t *testing.T) {
 	c.expectAll("SELECT * FROM l", "1|1|x\n2|10|anew\n10|10|b")
 	c.expectAll("SELECT a FROM d WHERE id=10", "hub")
 }
+
+// written brings what a site has written to the hub and everybody, several times, so that all
+// know that all have it.
+func (c *chain) written(site, sql string) {
+	c.at(site, sql)
+	c.level()
+	c.settle()
+}
+
+func TestAServerThatIsAwayHoldsForgettingUpUntilItIsRemoved(t *testing.T) {
+	c := newChain(t, documents, nil, "a", "b")
+	c.level()
+	c.at("a", "UPDATE d SET a='a' WHERE id=1")
+	for range 3 {
+		c.up("a")
+		c.down("a")
+		c.forget(everybody)
+	}
+	if n := c.remembers("hub", "d"); n != "1" {
+		t.Errorf("the hub remembers %s rows that b has yet to get", n)
+	}
+	c.must(c.hub.RemoveSite("b"))
+	b := c.nodes["b"]
+	delete(c.nodes, "b")
+	for range 3 {
+		c.up("a")
+		c.down("a")
+		c.forget(everybody)
+	}
+	for _, site := range []string{"hub", "a"} {
+		if n := c.remembers(site, "d"); n != "0" {
+			t.Errorf("%s remembers %s rows", site, n)
+		}
+	}
+	c.nodes["b"] = b
+}
+
+// Work that has not seen an edit can still come, although everybody has the edit.
+func TestUnsentWorkOfWhoHadNotSeenItHoldsForgettingUp(t *testing.T) {
+	c := newChain(t, documents, nil, "a", "b")
+	c.level()
+	c.at("b", "UPDATE d SET a='b' WHERE id=1")
+	_, err := c.store("b").Fold()
+	c.must(err)
+	c.now = c.now.Add(1e9)
+	c.at("a", "UPDATE d SET a='a, later' WHERE id=1")
+	for range 3 {
+		c.up("a")
+		c.down("a")
+		c.down("b")
+		c.forget(everybody)
+	}
+	c.level()
+	c.expectAll("SELECT a FROM d WHERE id=1", "a, later")
+	if kinds := c.kinds("a"); kinds != "edit_edit " {
+		t.Errorf("%q", kinds)
+	}
+}
+
+// What came before the checkpoint was seen by all may still be news to some.
+func TestWhatCameWhileACheckpointWentRoundIsNotWeighedAgainstWhatIsForgotten(t *testing.T) {
+	c := newChain(t, documents, nil, "a", "b")
+	c.level()
+	c.at("a", "UPDATE d SET a='a' WHERE id=1")
+	_, err := c.store("a").Fold()
+	c.must(err)
+	c.now = c.now.Add(1e9)
+	c.at("b", "UPDATE d SET a='b, later' WHERE id=1")
+	c.up("b")
+	c.forget(1) // the checkpoint is taken
+	c.down("b")
+	c.up("a") // it had not seen b's
+	c.down("a")
+	c.forget(1)
+	c.forget(everybody)
+	c.level()
+	c.expectAll("SELECT a FROM d WHERE id=1", "b, later")
+	c.forget(everybody)
+	c.level()
+	c.expectAll("SELECT a FROM d WHERE id=1", "b, later")
+}
+
+func TestCountersAreRememberedAndCountOn(t *testing.T) {
+	c := newChain(t, "CREATE TABLE s(id INTEGER PRIMARY KEY, n INT, a); INSERT INTO s VALUES(1,100,'x'),(2,100,'x')",
+		[]Setting{{Table: "s", Class: Synced, Counters: []string{"n"}}}, "a", "b")
+	for range 3 {
+		c.at("a", "UPDATE s SET n=n-1 WHERE id=1")
+		c.at("b", "UPDATE s SET n=n-10 WHERE id=1")
+		c.level()
+		c.settle()
+		c.forget(everybody)
+	}
+	c.expectAll("SELECT n FROM s", "67\n100")
+}
+
+// Which of two rows has claimed a value longer is known by their stamps.
+func TestRowsAreRememberedWhereOneIsHeld(t *testing.T) {
+	c := newChain(t, "CREATE TABLE u(id TEXT PRIMARY KEY, u UNIQUE, w UNIQUE)", nil, "a", "b")
+	c.level()
+	c.at("a", "INSERT INTO u VALUES('old','1','1')")
+	c.now = c.now.Add(1e9)
+	c.at("b", "INSERT INTO u VALUES('new','1','2')")
+	c.level()
+	c.settle()
+	c.forget(everybody)
+	if n := c.remembers("hub", "u"); n != "2" {
+		t.Errorf("%s", n)
+	}
+	c.written("hub", "DELETE FROM u WHERE id='old'")
+	c.expectAll("SELECT * FROM u", "new|1|2")
+	c.forget(everybody)
+	if n := c.remembers("hub", "u"); n != "0" {
+		t.Errorf("%s", n)
+	}
+}
+
+func TestAnEventThatIsCorrectedAfterItIsForgottenIsNoSecondEvent(t *testing.T) {
+	c := newChain(t, "CREATE TABLE e(id INTEGER PRIMARY KEY, what)", []Setting{{Table: "e", Class: Journal}}, "a")
+	c.written("a", "INSERT INTO e VALUES(1,'first'),(2,'second')")
+	c.forget(everybody)
+	if n := c.remembers("a", "e"); n != "0" {
+		t.Errorf("a remembers %s events", n)
+	}
+	c.written("a", "UPDATE e SET what='first, corrected' WHERE id=1")
+	c.expect("hub", "SELECT ravno_site, id, what FROM ravno_journal_e ORDER BY id", "a|1|first, corrected\na|2|second")
+	c.written("a", "DELETE FROM e WHERE id=1; INSERT INTO e VALUES(1,'another')")
+	c.expect("hub", "SELECT id, what FROM ravno_journal_e ORDER BY id, what", "1|another\n1|first, corrected\n2|second")
+}
+
+func TestWhoJoinsAfterwardsKnowsTheRowsForTheSame(t *testing.T) {
+	c := newChain(t, documents, nil, "a", "b")
+	c.written("a", "INSERT INTO d VALUES(10,'a'); INSERT INTO l VALUES(10,10,'a'); DELETE FROM l WHERE id=2")
+	c.forget(1) // only the hub
+	c.join("late", [16]byte{99})
+	c.at("late", "UPDATE d SET a='late' WHERE id=10; UPDATE l SET x='late' WHERE id=10; INSERT INTO l VALUES(2,10,'late')")
+	c.level()
+	c.expectAll("SELECT a FROM d WHERE id=10", "late")
+	c.expectAll("SELECT * FROM l", "1|1|x\n2|10|late\n10|10|late")
+	c.settle()
+	c.forget(everybody)
+	c.at("a", "DELETE FROM d WHERE id=10")
+	c.level()
+	c.expectAll("SELECT * FROM l", "1|1|x")
+	if n := len(c.open("hub")); n != 0 {
+		t.Errorf("%d conflicts", n)
+	}
+}
+
+// A number of two orders, one of which has got another: its maker goes on with it.
+func TestARowWithAFreshKeyIsForgottenAndEditedByItsMaker(t *testing.T) {
+	c := newChain(t, documents, nil, "a", "b")
+	c.at("a", "INSERT INTO d VALUES(10,'a'); INSERT INTO l VALUES(10,10,'a')")
+	c.at("b", "INSERT INTO d VALUES(10,'b'); INSERT INTO l VALUES(10,10,'b')")
+	c.level()
+	c.settle()
+	c.forget(everybody)
+	for _, table := range []string{"d", "l"} {
+		for _, site := range []string{"hub", "a", "b"} {
+			if n := c.remembers(site, table); n != "0" {
+				t.Errorf("%s remembers %s rows of %s", site, n, table)
+			}
+		}
+	}
+	c.at("b", "UPDATE l SET x=x||', edited by b'; UPDATE d SET a=a||', edited by b' WHERE id>9")
+	c.level()
+	c.expectAll("SELECT id, a FROM d WHERE id>9", "10|a, edited by b\n11|b, edited by b")
+	c.expectAll("SELECT * FROM l WHERE id>9", "10|10|a, edited by b\n11|11|b, edited by b")
+}
+
+// A node in the middle of a delta that comes in slices does not know which of what it has is settled.
+func TestWhoIsInTheMiddleOfADeltaForgetsNothing(t *testing.T) {
+	c := newChain(t, documents, nil, "a")
+	c.level()
+	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2", "UPDATE l SET x='h' WHERE id=1")
+	c.firstDown("a")
+	node := c.nodes["a"]
+	self, err := node.Self()
+	c.must(err)
+	if taken, err := node.Settled(Settlement{Hub: self.Seen, At: self.Seen}); taken || err != nil {
+		t.Errorf("%t %v", taken, err)
+	}
+	c.level()
+	c.settle()
+	c.forget(everybody)
+	if n := c.remembers("a", "d"); n != "0" {
+		t.Errorf("a remembers %s rows", n)
+	}
+}
