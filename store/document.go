@@ -181,8 +181,7 @@ func (tx *transaction) readTouches(document reference, author causal.Site, after
 // trimTouches forgets changes that every enrolled node has seen, in work it may still send
 // too. They can no longer be concurrent with anything.
 func (tx *transaction) trimTouches() error {
-	seen, err := tx.c.Int(`SELECT coalesce(min(min(p.floor, p.acked)), ?) FROM ravno_peer p JOIN ravno_site s ON s.site = p.site
-		WHERE NOT s.removed`, integer(tx.state.position))
+	seen, err := knownToAll(tx.c, tx.state.position)
 	for _, table := range []string{"ravno_touch", "ravno_former", "ravno_moved"} {
 		if err == nil {
 			err = tx.c.Exec("DELETE FROM "+table+" WHERE position <= ?", integer(seen))

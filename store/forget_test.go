@@ -67,6 +67,23 @@ func (c *chain) written(site, sql string) {
 	c.settle()
 }
 
+// Deleted and made anew under its key, unseen by who edits the former one.
+func TestARowMadeAnewIsNotTheOneThatIsForgotten(t *testing.T) {
+	c := newChain(t, documents, nil, "a", "b")
+	c.written("a", "INSERT INTO l VALUES(10,1,'a')")
+	c.forget(everybody)
+	c.at("b", "DELETE FROM l WHERE id=10; INSERT INTO l VALUES(10,2,'anew')")
+	_, err := c.store("b").Fold()
+	c.must(err)
+	c.now = c.now.Add(1e9)
+	c.at("hub", "UPDATE l SET x='the former, later' WHERE id=10")
+	c.level()
+	c.expectAll("SELECT * FROM l WHERE id=10", "10|2|anew")
+	if n := len(c.open("a")); n != 1 {
+		t.Errorf("%d conflicts", n)
+	}
+}
+
 func TestAServerThatIsAwayHoldsForgettingUpUntilItIsRemoved(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()

@@ -31,7 +31,6 @@ CREATE TABLE ravno_state(
   advertise    TEXT    NOT NULL DEFAULT '',-- host:port nodes are told
   listening    TEXT    NOT NULL DEFAULT '',-- address the daemon last listened on
   checkpoint   INTEGER NOT NULL DEFAULT 0, -- position that is on its way to being settled; 0: none
-  confirm      INTEGER NOT NULL DEFAULT 0, -- when everybody has this position, it is; 0: not yet known
   settled_at   INTEGER NOT NULL DEFAULT 0, -- position when settled moved last
   -- at both
   settled      INTEGER NOT NULL DEFAULT 0  -- up to this position, of others' work at a node, nothing need be remembered

@@ -8,22 +8,19 @@ import (
 
 // What is settled need not be remembered. A version is settled when every server has it and
 // nobody can send anything more that was written without having seen it: then every write to
-// come is newer than it, and nobody has to be told which row it is about. The hub finds out in
-// three steps.
+// come is newer than it, and nobody has to be told which row it is about.
 //
-//   - It takes a checkpoint: its position, and of each node's work what it has by then.
-//   - Once every node has seen the checkpoint, in work it may still send too (its floor), no
-//     work is on its way that has not. What came before that may be news to some: the hub notes
-//     its position.
-//   - Once every node has that too, what the hub had at the checkpoint is settled.
-//
-// It tells the nodes, and each finds out which positions of its own that is. Cf. causal
-// stability in Baquero, Almeida and Shoker 2014, "Making operation-based CRDTs operation-based".
+// The hub takes a checkpoint: its position, and of each node's work what it has by then. Once
+// every node has seen that, in work it may still send too (its floor), what the hub had at the
+// checkpoint is settled. What came in between and had not seen it may still be news to some, so
+// the hub says with it where it was when it knew: a node forgets nothing before it is there too.
+// Each finds out which positions of its own are settled. Cf. causal stability in Baquero, Almeida
+// and Shoker 2014, "Making operation-based CRDTs operation-based".
 
 // settling is what of the state tells how far the settling has come; see layout.sql.
 type settling struct {
-	until, markSeen, mark, settledOwn       causal.Position // at a node
-	checkpoint, confirm, settledAt, settled causal.Position
+	until, markSeen, mark, settledOwn causal.Position // at a node
+	checkpoint, settledAt, settled    causal.Position
 }
 
 // Settlement is what the hub tells a node.
@@ -37,20 +34,20 @@ type Settlement struct {
 func (s *Store) Settle() error {
 	due := false
 	err := s.look(func(c *sqlite.Conn, st *state) error {
-		known, acked, err := knownToAll(c, st)
-		due = st.isHub() && st.steps(known, acked, func() {})
+		known, err := knownToAll(c, st.position)
+		due = st.isHub() && st.steps(known, func() {})
 		return err
 	})
 	if err != nil || !due {
 		return err
 	}
 	return s.write(func(tx *transaction) error {
-		known, acked, err := knownToAll(tx.c, tx.state)
+		known, err := knownToAll(tx.c, tx.state.position)
 		if err != nil {
 			return err
 		}
 		moved := tx.state.settled
-		tx.dirty = tx.state.steps(known, acked, func() {
+		tx.dirty = tx.state.steps(known, func() {
 			err = tx.c.Exec("UPDATE ravno_peer SET checkpoint=have")
 		}) || tx.dirty
 		if err == nil && tx.state.settled != moved {
@@ -63,33 +60,25 @@ func (s *Store) Settle() error {
 	})
 }
 
-// steps goes the steps: known is what every node has seen in all that it may still send, acked
-// what every node has. It reports whether anything changed; take is called where a checkpoint
-// is taken.
-func (st *state) steps(known, acked causal.Position, take func()) (changed bool) {
+// steps goes the steps, given what every node has seen in all that it may still send. It reports
+// whether anything changed; take is called where a checkpoint is taken.
+func (st *state) steps(known causal.Position, take func()) (changed bool) {
 	if st.checkpoint == 0 && st.position > st.settled {
-		st.checkpoint, st.confirm, changed = st.position, 0, true
+		st.checkpoint, changed = st.position, true
 		take()
 	}
-	if st.checkpoint > 0 && st.confirm == 0 && known >= st.checkpoint {
-		st.confirm, changed = st.position, true
-	}
-	if st.confirm > 0 && acked >= st.confirm {
-		st.settled, st.settledAt, changed = st.checkpoint, st.position, true
-		st.checkpoint, st.confirm = 0, 0
+	if st.checkpoint > 0 && known >= st.checkpoint {
+		st.settled, st.settledAt, st.checkpoint, changed = st.checkpoint, st.position, 0, true
 	}
 	return changed
 }
 
 // knownToAll is the hub's position that every enrolled node has seen, in work it may still send
-// too, and the one that every node has.
-func knownToAll(c *sqlite.Conn, st *state) (known, acked causal.Position, err error) {
-	row, err := c.Row(`SELECT coalesce(min(min(p.floor, p.acked)), ?1), coalesce(min(p.acked), ?1) FROM ravno_peer p
-		JOIN ravno_site s ON s.site=p.site WHERE NOT s.removed`, integer(st.position))
-	if err != nil {
-		return 0, 0, err
-	}
-	return causal.Position(row[0].Int()), causal.Position(row[1].Int()), nil
+// too; where it is, if there are none.
+func knownToAll(c *sqlite.Conn, position causal.Position) (causal.Position, error) {
+	known, err := c.Int(`SELECT coalesce(min(min(p.floor, p.acked)), ?) FROM ravno_peer p JOIN ravno_site s ON s.site=p.site
+		WHERE NOT s.removed`, integer(position))
+	return causal.Position(known), err
 }
 
 // Settled takes in at a node what the hub says is settled, and reports whether it could: who has
@@ -115,8 +104,7 @@ func (s *Store) Settled(by Settlement) (taken bool, err error) {
 // others has no hub position here. But where no slice was on its way when the mark was made, all
 // of it up to the mark was at the hub by mark_seen.
 func (st *state) settle(by Settlement) (changed, taken bool) {
-	complete := st.until == 0
-	if st.isHub() || by.Hub == 0 || st.seen < by.At || !complete {
+	if st.isHub() || by.Hub == 0 || st.seen < by.At || st.until > 0 {
 		return false, false
 	}
 	before := st.settling
@@ -133,7 +121,7 @@ func (st *state) settle(by Settlement) (changed, taken bool) {
 	return st.settling != before, true
 }
 
-// isSettled reports whether nothing in a row has to be remembered.
+// isSettled reports whether nothing in a row without counters has to be remembered.
 func (st *state) isSettled(row crdt.Row) bool {
 	is := func(v crdt.Version) bool {
 		switch {
@@ -144,7 +132,7 @@ func (st *state) isSettled(row crdt.Row) bool {
 		}
 		return v.Position <= st.settled
 	}
-	if !is(row.Birth) || !is(row.Death) || !is(row.Base) || len(row.Counters) > 0 {
+	if !is(row.Birth) || !is(row.Death) || !is(row.Base) {
 		return false
 	}
 	for _, c := range row.Columns {

@@ -35,7 +35,7 @@ type state struct {
 func (s *state) isHub() bool { return s.site == causal.Hub }
 
 const stateColumns = `site, incarnation, position, clock, folded, catalog, hub_incarnation, seen, hub_have, seen_floor,
-	clock_offset, last_transfer, format, until, mark_seen, mark, settled_own, checkpoint, confirm, settled_at, settled`
+	clock_offset, last_transfer, format, until, mark_seen, mark, settled_own, checkpoint, settled_at, settled`
 
 func readState(c *sqlite.Conn) (*state, error) {
 	row, err := c.Row("SELECT " + stateColumns + " FROM ravno_state")
@@ -66,9 +66,8 @@ func readState(c *sqlite.Conn) (*state, error) {
 			mark:       causal.Position(row[15].Int()),
 			settledOwn: causal.Position(row[16].Int()),
 			checkpoint: causal.Position(row[17].Int()),
-			confirm:    causal.Position(row[18].Int()),
-			settledAt:  causal.Position(row[19].Int()),
-			settled:    causal.Position(row[20].Int()),
+			settledAt:  causal.Position(row[18].Int()),
+			settled:    causal.Position(row[19].Int()),
 		},
 	}
 	copy(s.incarnation[:], row[1].Bytes())
@@ -82,12 +81,12 @@ func (s *state) write(c *sqlite.Conn) error {
 		floor = integer(s.floor)
 	}
 	return c.Exec(`UPDATE ravno_state SET position=?, clock=?, folded=?, catalog=?, hub_incarnation=?, seen=?, hub_have=?,
-		seen_floor=?, clock_offset=?, last_transfer=?, until=?, mark_seen=?, mark=?, settled_own=?, checkpoint=?, confirm=?,
+		seen_floor=?, clock_offset=?, last_transfer=?, until=?, mark_seen=?, mark=?, settled_own=?, checkpoint=?,
 		settled_at=?, settled=?`,
 		integer(s.position), integer(s.clock.Last()), integer(s.folded), integer(s.catalog),
 		crdt.BlobValue(string(s.hubIncarnation[:])), integer(s.seen), integer(s.hubHave), floor,
 		integer(s.clockOffset), integer(s.lastTransfer), integer(s.until), integer(s.markSeen), integer(s.mark), integer(s.settledOwn),
-		integer(s.checkpoint), integer(s.confirm), integer(s.settledAt), integer(s.settled))
+		integer(s.checkpoint), integer(s.settledAt), integer(s.settled))
 }
 
 // Floor is the least hub position that work not yet at the hub may have seen.
