@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"testing"
 )
 
@@ -261,5 +262,38 @@ func TestWhoIsInTheMiddleOfADeltaForgetsNothing(t *testing.T) {
 	c.forget(everybody)
 	if n := c.remembers("a", "d"); n != "0" {
 		t.Errorf("a remembers %s rows", n)
+	}
+}
+
+// Some have forgotten a row and some have not, when it is deleted here and edited there.
+func TestARowThatOutlivesItsDeletionIsWholeWhoeverHasForgottenIt(t *testing.T) {
+	for who := range 8 {
+		for _, editsLast := range []bool{true, false} {
+			for _, order := range []string{"up, down", "down, up"} {
+				t.Run(fmt.Sprintf("%03b have forgotten it, the edit is the later: %t, %s", who, editsLast, order), func(t *testing.T) {
+					t.Parallel()
+					c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); INSERT INTO p VALUES(3,'a','b')", nil, "a", "b")
+					c.level()
+					c.written("a", "UPDATE p SET id=4")
+					c.forget(who)
+					write := map[bool]func(){true: func() { c.at("hub", "UPDATE p SET b='hub'") }, false: func() { c.at("b", "DELETE FROM p") }}
+					write[!editsLast]()
+					c.now = c.now.Add(1e9)
+					write[editsLast]()
+					if order == "up, down" {
+						c.up("b")
+						c.down("b")
+					} else {
+						c.down("b")
+						c.up("b")
+					}
+					c.forget(who)
+					c.level()
+					if want := map[bool]string{true: "4|a|hub", false: ""}[editsLast]; c.rows("b", "SELECT * FROM p") != want {
+						t.Errorf("%s", c.rows("b", "SELECT * FROM p"))
+					}
+				})
+			}
+		}
 	}
 }

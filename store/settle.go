@@ -146,6 +146,7 @@ func (st *state) isSettled(row crdt.Row) bool {
 // sameRow sees to it that a change and the row it is about call that row's birth the same, where
 // one side remembers the birth and the other has forgotten it, settled: there it is zero.
 func (m *merging) sameRow(tx *transaction) {
+	m.sameVersions(tx)
 	said, here := m.change.Birth, m.row.Birth
 	if !m.present || said == here.Stamp {
 		return
@@ -162,5 +163,20 @@ func (m *merging) sameRow(tx *transaction) {
 	case !here.Stamp.IsZero(), m.author == 0: // a node forgets no birth that the hub still speaks of
 	case !m.change.Whole || said.Site != m.author || said.Time <= tx.heard: // what is new comes whole, and first from its maker
 		m.change.Birth = here.Stamp
+	}
+}
+
+// sameVersions does so for the versions of columns: what is forgotten there and remembered here is
+// the same, as long as what is remembered is settled.
+func (m *merging) sameVersions(tx *transaction) {
+	for i := range m.change.Registers {
+		reg := &m.change.Registers[i]
+		if !reg.Stamp.IsZero() {
+			continue
+		}
+		here := m.row.Version(reg.Column)
+		if m.author == 0 && !tx.unsentVersion(here) || m.author != 0 && here.Position <= tx.state.settled {
+			reg.Stamp = here.Stamp
+		}
 	}
 }
