@@ -278,6 +278,7 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		}
 		if m.offersWhole(tx.state.site) {
 			position = tx.position()
+			tx.holdFloor() // it is work that the hub does not have
 		}
 	}
 	if err := tx.materialise(m); err != nil {

@@ -61,9 +61,9 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit 
 			return err
 		}
 		changes = x.changes
-		switch early := len(x.early) > 0 || x.plan != nil; {
+		switch behind := len(x.early) > 0 || x.plan != nil || x.trimmed; {
 		case st.isHub():
-		case early: // what went early is not sent again, and yet the hub is to get to where it belongs
+		case behind: // there may be nothing left to send up to here, and yet the hub is to get here
 			span.Newest = st.clock.Last()
 		case changes == 0:
 			span.To = span.From
@@ -92,8 +92,9 @@ type extraction struct {
 	section *crdt.Section
 	bytes   int
 	changes int
-	limit   int // of changes; 0: none
-	held    int // bytes of them
+	trimmed bool // rows of a journal are deleted, which does not travel
+	limit   int  // of changes; 0: none
+	held    int  // bytes of them
 	// The slice that is being made, of a large delta.
 	plan        *plan
 	above, upTo causal.Position
@@ -259,6 +260,7 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row, inTable []crdt
 	if !row.Live() {
 		change.Registers = x.bases(t, row)
 		change.Parts = x.parts(t, row, false, note)
+		x.trimmed = x.trimmed || any && t.class == Journal
 		return change, any && t.class != Journal, nil
 	}
 	change.Whole = row.Revived > x.has || t.class == Journal

@@ -60,7 +60,7 @@ func (s *Store) notSent(site causal.Site) error {
 // seen, and up to where.
 func hasEarly(c *sqlite.Conn, receiver causal.Site, from causal.Position) (map[reference]causal.Position, error) {
 	var has map[reference]causal.Position
-	err := c.Rows("SELECT tab, key, max(until) FROM ravno_early WHERE site=?1 AND there AND until>?2 GROUP BY tab, key",
+	err := c.Rows("SELECT tab, key, max(until) FROM ravno_early WHERE site=?1 AND there AND slice<=?2 AND until>?2 GROUP BY tab, key",
 		[]crdt.Value{integer(receiver), integer(from)}, func(row []crdt.Value) error {
 			if has == nil {
 				has = map[reference]causal.Position{}

@@ -49,8 +49,8 @@ func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt
 	if err := tx.forgetGone(); err != nil {
 		return 0, err
 	}
-	if rows > 0 && !tx.state.isHub() && !tx.state.hasFloor {
-		tx.state.floor, tx.state.hasFloor = tx.state.seen, true
+	if rows > 0 {
+		tx.holdFloor()
 	}
 	tx.state.folded = upTo
 	tx.dirty = true
@@ -65,6 +65,14 @@ func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt
 		return 0, err
 	}
 	return rows, capture.Trim(tx.c, upTo)
+}
+
+// holdFloor keeps in mind, at a node, that there is work the hub does not have yet, and what it
+// has seen at least.
+func (tx *transaction) holdFloor() {
+	if !tx.state.isHub() && !tx.state.hasFloor {
+		tx.state.floor, tx.state.hasFloor = tx.state.seen, true
+	}
 }
 
 // foldRow compares what the log says with what is in the table and in the shadow.

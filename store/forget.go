@@ -2,8 +2,12 @@ package store
 
 import (
 	"context"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"ravno/crdt"
 	"ravno/store/internal/shadow"
@@ -33,8 +37,8 @@ func (s *Store) Forget(ctx context.Context) error {
 		var upTo settling
 		err := s.readBulk(func(c *sqlite.Conn, st *state, cat *catalog) (err error) {
 			upTo = st.settling
-			if s.forgot.Load() == upTo.mostSettled() {
-				return nil
+			if upTo.settled == 0 || s.forgot.Load() == upTo.mostSettled() {
+				return nil // what a first load brought has no position here, and is not settled at once
 			}
 			found, err = findForgettable(c, st, cat)
 			return err
@@ -64,13 +68,21 @@ var errEnough = errors.New("enough rows")
 
 // findForgettable finds shadow rows of which nothing has to be remembered. Of tables with
 // counters all is: the parts of a counter are a total since its base. So it is where rows are
-// held, because which of two rows has claimed a value longer is known by their stamps.
+// held, because which of two rows has claimed a value longer is known by their stamps. Rows that
+// an open conflict is about are, because an admin may bring them back.
 func findForgettable(c *sqlite.Conn, st *state, cat *catalog) (found []forgettable, err error) {
 	keeps := map[int64]bool{}
 	err = c.Rows("SELECT tab FROM ravno_counting UNION SELECT tab FROM ravno_image WHERE state='held'", nil, func(row []crdt.Value) error {
 		keeps[row[0].Int()] = true
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	needed, err := neededRows(c, cat)
+	if err != nil {
+		return nil, err
+	}
 	last := st.settled // at the hub, where a row's position is that of its newest version
 	if !st.isHub() {
 		last = st.settledOwn // at a node it is that of the newest which the hub is to get
@@ -82,7 +94,7 @@ func findForgettable(c *sqlite.Conn, st *state, cat *catalog) (found []forgettab
 		if err == nil {
 			err = c.Rows("SELECT key, row FROM "+t.shadow+" WHERE position<=?", []crdt.Value{integer(last)}, func(values []crdt.Value) error {
 				row, err := shadow.Decode(values[1].Bytes())
-				if err != nil || !st.isSettled(row) {
+				if err != nil || !st.isSettled(row) || len(needed) > 0 && needed[t.reference(t.keyOf(values[0]))] {
 					return err
 				}
 				if found = append(found, forgettable{t, values[0], values[1]}); len(found) == forgetLook {
@@ -96,6 +108,40 @@ func findForgettable(c *sqlite.Conn, st *state, cat *catalog) (found []forgettab
 		err = nil
 	}
 	return found, err
+}
+
+// neededRows are the rows that open conflicts are about, and those with values still to come.
+func neededRows(c *sqlite.Conn, cat *catalog) (map[reference]bool, error) {
+	rows := map[reference]bool{}
+	add := func(name string, key crdt.Key) {
+		if t := cat.byName[strings.ToLower(name)]; t != nil {
+			rows[t.reference(key)] = true
+		}
+	}
+	err := c.Rows("SELECT tab, key, document_tab, document_key, detail FROM ravno_conflict WHERE revision>resolved", nil, func(row []crdt.Value) error {
+		add(row[0].Bytes(), crdt.Key(row[1].Bytes()))
+		add(row[2].Bytes(), crdt.Key(row[3].Bytes()))
+		var det detail
+		if err := json.Unmarshal([]byte(row[4].Bytes()), &det); err != nil {
+			return err
+		}
+		for _, s := range slices.Concat(det.Sides, det.Before) {
+			key, err := hex.DecodeString(s.Key)
+			if err != nil {
+				return err
+			}
+			add(s.Table, crdt.Key(key))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = c.Rows("SELECT tab, key FROM ravno_image WHERE state='partial'", nil, func(row []crdt.Value) error {
+		rows[reference{tab: row[0].Int(), key: crdt.Key(row[1].Bytes())}] = true
+		return nil
+	})
+	return rows, err
 }
 
 // forget forgets rows that are as they were when they were found, and not kept elsewhere for

@@ -35,11 +35,30 @@ func (tx *transaction) arrives(t *table, key crdt.Key) {
 func (tx *transaction) waits(row heldRow, held []heldRow) (bool, error) {
 	for _, l := range row.t.up {
 		i, err := tx.heldParent(l, row, held)
+		if err == nil && i < 0 {
+			var orphan bool
+			if orphan, err = tx.orphaned(l, row); orphan {
+				return true, nil
+			}
+		}
 		if err != nil || i >= 0 {
 			return i >= 0, err
 		}
 	}
 	return false, nil
+}
+
+// orphaned reports whether what a held row refers to is gone: nobody could see that it was
+// referred to. Such a row stays where it is, until that is back or somebody decides.
+func (tx *transaction) orphaned(l *link, row heldRow) (bool, error) {
+	reference, ok := l.reference(row.image)
+	if !ok {
+		return false, nil
+	}
+	if referred, ok := l.referred(row.image); ok && l.parent == row.t && l.sameReference(reference, referred) {
+		return false, nil // it refers to itself
+	}
+	return tx.dangles(l, reference)
 }
 
 // heldParent finds the held row that a row's reference needs, by its index; -1 if there is

@@ -93,9 +93,8 @@ func (tx *transaction) seed(t *table) error {
 	birth := crdt.Version{Stamp: hlc.Stamp{Time: firstSeed, Site: tx.state.site}, Position: tx.position(), Seen: tx.state.seen}
 	if tx.state.isHub() {
 		birth.Seen = causal.Seen(tx.state.position)
-	} else if !tx.state.hasFloor {
-		tx.state.floor, tx.state.hasFloor = tx.state.seen, true
 	}
+	tx.holdFloor()
 	for _, key := range keys {
 		row, _, _, err := tx.readShadow(t, key)
 		if err != nil {

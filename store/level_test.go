@@ -129,7 +129,7 @@ func (c *chain) up(name string) Applied {
 	self, err := node.Self()
 	c.must(err)
 	delta, changes := c.collect(node, 0, self.HubHave)
-	if changes == 0 {
+	if changes == 0 && delta.To == delta.From {
 		return Applied{}
 	}
 	applied, err := c.hub.ApplyFromNode(self.Site, delta, self.Floor)

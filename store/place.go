@@ -102,6 +102,11 @@ func (tx *transaction) placeCycle(first heldRow, held []heldRow) (placed bool, e
 			if err != nil {
 				return false, err
 			}
+			if parent < 0 {
+				if orphan, err := tx.orphaned(l, group[i]); err != nil || orphan {
+					return false, err
+				}
+			}
 			if parent >= 0 && !slices.ContainsFunc(group, func(r heldRow) bool { return r.t == held[parent].t && r.key == held[parent].key }) {
 				group = append(group, held[parent])
 			}

@@ -143,6 +143,11 @@ func (tx *transaction) moveShadow(t *table, from, to crdt.Key) error {
 	if err != nil {
 		return err
 	}
+	if !tx.noneEarly {
+		if err := tx.c.Exec("UPDATE OR REPLACE ravno_early SET key=? WHERE site=0 AND tab=? AND key=?", blob(to), integer(t.number), blob(from)); err != nil {
+			return err
+		}
+	}
 	return tx.c.Exec("UPDATE "+t.shadow+" SET key=? WHERE key=?", b, a)
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
 	"ravno/store/internal/sqlite"
 )
 
@@ -148,7 +149,13 @@ func (st *state) isSettled(row crdt.Row) bool {
 func (m *merging) sameRow(tx *transaction) {
 	m.sameVersions(tx)
 	said, here := m.change.Birth, m.row.Birth
-	if !m.present || said == here.Stamp {
+	switch {
+	case m.present && said == here.Stamp:
+		return
+	case !m.present:
+		if m.author != 0 && m.change.Whole && said.Site != m.author {
+			m.madeAnew()
+		}
 		return
 	}
 	switch {
@@ -178,5 +185,21 @@ func (m *merging) sameVersions(tx *transaction) {
 		if m.author == 0 && !tx.unsentVersion(here) || m.author != 0 && here.Position <= tx.state.settled {
 			reg.Stamp = here.Stamp
 		}
+	}
+}
+
+// madeAnew takes, at the hub, what a node says of a deleted row that it has brought back, by a
+// decision on a conflict say, and of which nothing is remembered here any more: everybody has seen
+// it go, so this is its author's word in all its columns.
+func (m *merging) madeAnew() {
+	m.change.Birth = hlc.Stamp{}
+	own := hlc.Stamp{}
+	for _, reg := range m.change.Registers {
+		if reg.Stamp.Site == m.author && reg.Stamp.After(own) {
+			own = reg.Stamp
+		}
+	}
+	for i := range m.change.Registers {
+		m.change.Registers[i].Stamp = own
 	}
 }

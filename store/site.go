@@ -178,6 +178,21 @@ func (s *Store) AckedByNode(site causal.Site, has causal.Reached, floor causal.S
 	})
 }
 
+// Greeted records at the hub how far a node says it has come when it links. It may be less than
+// it had once said, if its database was restored from a backup: then nothing it has yet to get
+// anew may be forgotten.
+func (s *Store) Greeted(site causal.Site, has causal.Reached, floor causal.Seen) error {
+	return s.keepMarks(func(tx *transaction) error {
+		if has.Position < tx.state.settled {
+			return fmt.Errorf("a node has seen position %d of the hub, and up to %d is settled: its database was restored from a backup. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", has.Position, tx.state.settled)
+		}
+		if err := tx.c.Exec("UPDATE ravno_peer SET acked=?, floor=? WHERE site=?", integer(has.Position), integer(floor), integer(site)); err != nil {
+			return err
+		}
+		return tx.gotEarly(site, has)
+	})
+}
+
 // Errors of enrolment, each with its own way out.
 var (
 	ErrTokenUnknown = errors.New("this token was not issued by this hub, or its node was removed")

@@ -276,6 +276,10 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends
 		},
 		Blocked: func(text string) { h.recall(me.site, func(s *seen) { s.schema = text }) },
 		Acked: func(a session.Acked) error {
+			if a.Greeted {
+				me.floor.Store(uint64(a.Floor))
+				return h.Store.Greeted(me.site, a.Reached, a.Floor)
+			}
 			err := h.Store.AckedByNode(me.site, a.Reached, a.Floor, a.Changes > 0)
 			me.floor.Store(max(me.floor.Load(), uint64(a.Floor)))
 			h.progress.Notify()

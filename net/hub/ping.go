@@ -56,7 +56,9 @@ func (h *Hub) hasSeen(me *live, floor causal.Seen) {
 		return
 	}
 	me.floor.Store(uint64(floor))
-	if err := h.Store.AckedByNode(me.site, causal.Reached{}, floor, false); err != nil {
-		h.Log.Error().Err(err).Uint32("node", uint32(me.site)).Msg("what a node has seen could not be recorded")
-	}
+	h.background.Go(func() { // it may have to wait for the database; the link must not
+		if err := h.Store.AckedByNode(me.site, causal.Reached{}, floor, false); err != nil {
+			h.Log.Error().Err(err).Uint32("node", uint32(me.site)).Msg("what a node has seen could not be recorded")
+		}
+	})
 }

@@ -308,8 +308,10 @@ func (n *Node) settle(ctx context.Context, now wire.Settled) {
 		defer n.settling.Store(false)
 		taken, err := n.Store.Settled(store.Settlement(now))
 		if taken {
-			n.settled = now
 			err = n.Store.Forget(ctx)
+		}
+		if taken && err == nil {
+			n.settled = now
 		}
 		if err != nil && ctx.Err() == nil {
 			n.Log.Error().Err(err).Msg("what is settled could not be forgotten")

@@ -102,7 +102,8 @@ type Linked struct {
 type Acked struct {
 	causal.Reached
 	Floor   causal.Seen
-	Changes int // that were in the batch acknowledged; 0: only a position
+	Greeted bool // it says so as it links
+	Changes int  // that were in the batch acknowledged; 0: only a position
 }
 
 // Measured says how far the peer's clock is from ours: its reading minus ours.
@@ -293,7 +294,7 @@ func (s *Session) hello(now time.Time, m wire.Hello) []Action {
 	welcome := wire.Welcome{Protocol: wire.Protocol, Version: s.self.Version, Incarnation: s.self.Incarnation, Have: s.peer.Have,
 		Position: s.self.Position, ClockMillis: now.UnixMilli(), Until: s.until}
 	linked := Linked{PeerVersion: m.Version, ClockOffset: time.Duration(m.ClockMillis-now.UnixMilli()) * time.Millisecond}
-	return append([]Action{Send{welcome}, linked, Acked{Reached: causal.Reached{Position: m.Seen, Until: m.Until}, Floor: m.Floor}}, s.next()...)
+	return append([]Action{Send{welcome}, linked, Acked{Reached: causal.Reached{Position: m.Seen, Until: m.Until}, Floor: m.Floor, Greeted: true}}, s.next()...)
 }
 
 func (s *Session) welcome(now time.Time, m wire.Welcome) []Action {
