@@ -22,7 +22,7 @@ func TestAGreetingTellsEachEndWhatTheOtherHas(t *testing.T) {
 	want(t, hub.Receive(start, late),
 		session.Send{Message: welcome()},
 		session.Linked{PeerVersion: "n", ClockOffset: 3 * time.Second},
-		session.Acked{Reached: at(40), Floor: 38},
+		session.Acked{Reached: at(40), Floor: 38, Greeted: true},
 		session.Transmit{From: 40})
 	if !hub.Running() {
 		t.Error("the hub is not running after a greeting")
