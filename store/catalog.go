@@ -127,6 +127,10 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 	if err != nil {
 		return nil, err
 	}
+	encoding, err := c.Text("PRAGMA encoding")
+	if err != nil {
+		return nil, err
+	}
 	cat := &catalog{byName: map[string]*table{}, byNumber: map[int64]*table{}, widths: map[int64]capture.Width{}}
 	for _, t := range slices.Concat(read.Tables, read.Own) {
 		class := settings[strings.ToLower(t.Name)].Class
@@ -161,7 +165,7 @@ func readCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog, error) {
 			continue // not numbered yet: the next write transaction installs it
 		}
 		entry.findCounters(settings[strings.ToLower(t.Name)].Counters)
-		entry.write(isHub)
+		entry.write(isHub, encoding == "UTF-8")
 		cat.tables = append(cat.tables, entry)
 		cat.sequences = cat.sequences || entry.counts()
 		cat.byName[strings.ToLower(t.Name)] = entry
@@ -247,7 +251,7 @@ func (t *table) assignNumbers(c *sqlite.Conn, assign bool) (err error) {
 }
 
 // write writes the SQL texts of the table.
-func (t *table) write(isHub bool) {
+func (t *table) write(isHub, utf8 bool) {
 	name := sqlite.Quote(t.Name)
 	var where, all, marks []string
 	for _, k := range t.Key {
@@ -272,12 +276,25 @@ func (t *table) write(isHub bool) {
 	t.sql.remove = "DELETE FROM " + name + " WHERE " + t.sql.keyWhere
 	t.sql.readShadow = "SELECT row, document, position FROM " + t.shadow + " WHERE key=?"
 	t.sql.changed = "SELECT s.key, s.row, s.document, s.position FROM " + t.shadow + " s WHERE "
-	if t.RowidKey { // one statement finds the rows themselves as well
+	if key := t.keyInShadow(utf8); key != "" { // one statement finds the rows themselves as well
 		t.sql.changed = "SELECT s.key, s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", t.columnNames()) + " FROM " + t.shadow + " s LEFT JOIN " +
-			name + " t ON t." + sqlite.Quote(t.Columns[t.Key[0]].Name) + "=s.key WHERE "
+			name + " t ON t." + sqlite.Quote(t.Columns[t.Key[0]].Name) + "=" + key + " WHERE "
 	}
 	t.sql.changed, t.sql.changedRow = t.sql.changed+"s.position>? AND s.position<=?", t.sql.changed+"s.key=?"
 	t.sql.writeShadow = "INSERT OR REPLACE INTO " + t.shadow + "(key, position, row, document) VALUES(?,?,?,?)"
+}
+
+// keyInShadow is what a row's key is in terms of its shadow, s, as SQL: the rowid, or a text, in
+// crdt.NewKey's layout, whose length takes one byte. Of any other it is NULL, or empty if it cannot
+// be said of the table at all.
+func (t *table) keyInShadow(utf8 bool) string {
+	switch {
+	case t.RowidKey:
+		return "s.key"
+	case len(t.Key) == 1 && t.Columns[t.Key[0]].Affinity == schema.TextAffinity && utf8:
+		return fmt.Sprintf("CASE WHEN substr(s.key, 1, 1)=x'%02x' AND length(s.key)<2+128 THEN CAST(substr(s.key, 3) AS TEXT) END", byte(crdt.Text))
+	}
+	return ""
 }
 
 // readAll is the text that reads every row: its key, then its columns.

@@ -346,7 +346,7 @@ func (x *extraction) values(t *table, key crdt.Key, inTable []crdt.Value) (*rowV
 		return &rowValues{table: inTable}, nil
 	}
 	tx := transaction{c: x.c, cat: x.cat}
-	if len(inTable) == 0 {
+	if !t.RowidKey { // its key may be one that a join cannot find
 		values, err := key.Values()
 		if err != nil {
 			return nil, err
