@@ -284,19 +284,6 @@ func (t *table) write(isHub, utf8 bool) {
 	t.sql.writeShadow = "INSERT OR REPLACE INTO " + t.shadow + "(key, position, row, document) VALUES(?,?,?,?)"
 }
 
-// keyInShadow is what a row's key is in terms of its shadow, s, as SQL: the rowid, or a text, in
-// crdt.NewKey's layout, whose length takes one byte. Of any other it is NULL, or empty if it cannot
-// be said of the table at all.
-func (t *table) keyInShadow(utf8 bool) string {
-	switch {
-	case t.RowidKey:
-		return "s.key"
-	case len(t.Key) == 1 && t.Columns[t.Key[0]].Affinity == schema.TextAffinity && utf8:
-		return fmt.Sprintf("CASE WHEN substr(s.key, 1, 1)=x'%02x' AND length(s.key)<2+128 THEN CAST(substr(s.key, 3) AS TEXT) END", byte(crdt.Text))
-	}
-	return ""
-}
-
 // readAll is the text that reads every row: its key, then its columns.
 func (t *table) readAll() string {
 	return "SELECT " + sqlite.QuoteAll("+", append(t.keyNames(), t.columnNames()...)) + " FROM " + sqlite.Quote(t.Name)
@@ -332,26 +319,6 @@ func (t *table) registers() (n int) {
 		}
 	}
 	return n
-}
-
-// shadowKey is the key as the shadow table stores it: the rowid itself where there is one.
-func (t *table) shadowKey(key crdt.Key) (crdt.Value, error) {
-	if !t.RowidKey {
-		return blob(key), nil
-	}
-	values, err := key.Values()
-	if err != nil || len(values) != 1 || values[0].Kind() != crdt.Integer {
-		return crdt.Value{}, fmt.Errorf("table %s: %w: want one integer", t.Name, errKey)
-	}
-	return values[0], nil
-}
-
-// keyOf turns a key as the shadow table stores it back into a key.
-func (t *table) keyOf(stored crdt.Value) crdt.Key {
-	if t.RowidKey {
-		return crdt.NewKey(stored)
-	}
-	return crdt.Key(stored.Bytes())
 }
 
 // findParent finds the table one step up in the document: the one the admin named, or

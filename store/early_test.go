@@ -191,3 +191,16 @@ func TestDisplacedWorkThatWentEarlyIsNotSentAgain(t *testing.T) {
 	c.expectAll("SELECT a FROM d", "a\na\nb, later")
 	c.noneEarly("hub", "a", "b")
 }
+
+func TestAFreshKeyIsNoneThatALaterSliceHas(t *testing.T) {
+	c := newChain(t, documents, nil, "a")
+	c.level()
+	c.at("hub", "INSERT INTO l VALUES(3,2,'by the hub')")
+	_, err := c.hub.Fold()
+	c.must(err)
+	c.writtenApart("a", "INSERT INTO l VALUES(3,1,'a, third')", "INSERT INTO l VALUES(4,2,'a, fourth')", "INSERT INTO l VALUES(5,3,'a, fifth')")
+	c.firstUp("a")
+	c.expect("hub", "SELECT * FROM l WHERE id>2", "3|2|by the hub\n6|1|a, third")
+	c.level()
+	c.expectAll("SELECT * FROM l WHERE id>2", "3|2|by the hub\n4|2|a, fourth\n5|3|a, fifth\n6|1|a, third")
+}

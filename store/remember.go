@@ -6,6 +6,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/store/internal/schema"
 	"ravno/store/internal/shadow"
 )
 
@@ -108,4 +109,37 @@ func (tx *transaction) flushShadows() error {
 	err := tx.c.Exec(u.t.sql.writeShadow+strings.Repeat(",(?,?,?,?)", rows-1), u.values...)
 	u.values = u.values[:0]
 	return err
+}
+
+// shadowKey is the key as the shadow table stores it: the rowid itself where there is one.
+func (t *table) shadowKey(key crdt.Key) (crdt.Value, error) {
+	if !t.RowidKey {
+		return blob(key), nil
+	}
+	values, err := key.Values()
+	if err != nil || len(values) != 1 || values[0].Kind() != crdt.Integer {
+		return crdt.Value{}, fmt.Errorf("table %s: %w: want one integer", t.Name, errKey)
+	}
+	return values[0], nil
+}
+
+// keyOf turns a key as the shadow table stores it back into a key.
+func (t *table) keyOf(stored crdt.Value) crdt.Key {
+	if t.RowidKey {
+		return crdt.NewKey(stored)
+	}
+	return crdt.Key(stored.Bytes())
+}
+
+// keyInShadow is what a row's key is in terms of its shadow, s, as SQL: the rowid, or a text, in
+// crdt.NewKey's layout, whose length takes one byte. Of any other it is NULL, or empty if it cannot
+// be said of the table at all.
+func (t *table) keyInShadow(utf8 bool) string {
+	switch {
+	case t.RowidKey:
+		return "s.key"
+	case len(t.Key) == 1 && t.Columns[t.Key[0]].Affinity == schema.TextAffinity && utf8:
+		return fmt.Sprintf("CASE WHEN substr(s.key, 1, 1)=x'%02x' AND length(s.key)<2+128 THEN CAST(substr(s.key, 3) AS TEXT) END", byte(crdt.Text))
+	}
+	return ""
 }
