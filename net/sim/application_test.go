@@ -25,7 +25,9 @@ type connection struct {
 func connect(path string) (*connection, error) {
 	// What the application commits need not survive a power cut here, so it does not wait for
 	// the disk; what ravno commits does, as always.
-	conn, err := (&sqlite3.SQLiteDriver{}).Open("file:" + path + "?_busy_timeout=1000&_synchronous=OFF&_foreign_keys=1")
+	// SQLite waits in real time, and the daemon's turns at the lock are taken in false time, which
+	// stands still meanwhile: so it may work on without a pause, for longer than a busy machine's second.
+	conn, err := (&sqlite3.SQLiteDriver{}).Open("file:" + path + "?_busy_timeout=10000&_synchronous=OFF&_foreign_keys=1")
 	if err != nil {
 		return nil, err
 	}
