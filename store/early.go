@@ -17,12 +17,7 @@ var displacedWork = reference{}
 // sentEarly remembers rows that are about to be sent in a slice up to one position, of a delta
 // up to another. It takes no turn at the lock: an extraction waits for nobody.
 func (s *Store) sentEarly(to causal.Site, rows []reference, slice, until causal.Position) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if err := s.beDurable(); err != nil {
-		return err
-	}
-	return s.transact(func(tx *transaction) error {
+	return s.writeAtOnce(func(tx *transaction) error {
 		for _, row := range rows {
 			if err := tx.c.Exec("INSERT OR REPLACE INTO ravno_early(site, tab, key, slice, until) VALUES(?,?,?,?,?)",
 				integer(to), integer(row.tab), blob(row.key), integer(slice), integer(until)); err != nil {
@@ -49,9 +44,7 @@ func (tx *transaction) gotEarly(site causal.Site, has causal.Reached) error {
 
 // notSent forgets what was to go with slices that have not come: they will be cut elsewhere.
 func (s *Store) notSent(site causal.Site) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	return s.transact(func(tx *transaction) error {
+	return s.writeAtOnce(func(tx *transaction) error {
 		return tx.c.Exec("DELETE FROM ravno_early WHERE site=? AND NOT there", integer(site))
 	})
 }

@@ -162,13 +162,11 @@ func (tx *transaction) forget(rows []forgettable) error {
 		if state == imageNone {
 			continue
 		}
-		if changed, err := tx.c.Changes(); err != nil || changed == 0 {
-			if err != nil {
-				return err
-			}
-			continue
+		changed, err := tx.c.Changes()
+		if err == nil && changed > 0 {
+			err = tx.dropImage(f.t, key)
 		}
-		if err := tx.dropImage(f.t, key); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -86,17 +86,23 @@ func TestAnOfferThatWaitsDoesNotOverwriteARowMadeAnew(t *testing.T) {
 	c.expectAll("SELECT * FROM p WHERE id=1", "1|made anew|7")
 }
 
-// A deleted row in an open conflict.
-func deletedAndEdited(t *testing.T, born bool) *chain {
+// withSoup is a chain whose row 1 was there from the start, or was made by a.
+func withSoup(t *testing.T, made bool) *chain {
 	schema := dishes
-	if born {
+	if made {
 		schema = "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL)"
 	}
 	c := newChain(t, schema, nil, "a", "b")
-	if born {
+	if made {
 		c.at("a", "INSERT INTO p VALUES(1,'soup',4.5)")
 	}
 	c.level()
+	return c
+}
+
+// A deleted row in an open conflict.
+func deletedAndEdited(t *testing.T, born bool) *chain {
+	c := withSoup(t, born)
 	c.at("b", "UPDATE p SET price=9 WHERE id=1")
 	_, err := c.store("b").Fold()
 	c.must(err)
@@ -144,15 +150,7 @@ func TestUndoAfterTheHubHasForgotten(t *testing.T) {
 	}{{"everybody", everybody, "b"}, {"the hub", 1, "b"}, {"the nodes", 6, "b"}, {"the nodes, undone at the hub", 6, "hub"}} {
 		for _, born := range []bool{false, true} {
 			t.Run(who.name, func(t *testing.T) {
-				schema := dishes
-				if born {
-					schema = "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL)"
-				}
-				c := newChain(t, schema, nil, "a", "b")
-				if born {
-					c.at("a", "INSERT INTO p VALUES(1,'soup',4.5)")
-				}
-				c.level()
+				c := withSoup(t, born)
 				c.at("a", "DELETE FROM p WHERE id=1")
 				_, err := c.store("a").Fold()
 				c.must(err)

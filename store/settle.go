@@ -150,15 +150,11 @@ func (m *merging) sameRow(tx *transaction) {
 	m.sameVersions(tx)
 	said, here := m.change.Birth, m.row.Birth
 	switch {
-	case m.present && said == here.Stamp:
-		return
 	case !m.present:
 		if m.author != 0 && m.change.Whole && said.Site != m.author {
 			m.madeAnew()
 		}
-		return
-	}
-	switch {
+	case said == here.Stamp:
 	case said.IsZero() && m.author != 0: // its author has forgotten it; unless another has taken its place since
 		if here.Position <= tx.state.settled {
 			m.change.Birth = here.Stamp

@@ -167,12 +167,14 @@ func (s *Store) AckedByNode(site causal.Site, has causal.Reached, floor causal.S
 		if err := tx.gotEarly(site, has); err != nil {
 			return err
 		}
-		peer, err := tx.c.Row("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", integer(site))
-		if err == nil && peer != nil {
-			err = tx.forgetEarly(site, causal.Position(peer[0].Int()))
-		}
-		if err != nil {
-			return err
+		if !tx.noneEarly {
+			seen, err := tx.c.Int("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", integer(site))
+			if err == nil {
+				err = tx.forgetEarly(site, causal.Position(seen))
+			}
+			if err != nil {
+				return err
+			}
 		}
 		return tx.trimTouches()
 	})

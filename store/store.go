@@ -273,6 +273,17 @@ func (tx *transaction) now() int64 { return tx.clock().UnixMilli() }
 func (s *Store) write(f func(tx *transaction) error) error {
 	s.takeTurn()
 	defer s.writing.Unlock()
+	return s.transactDurably(f)
+}
+
+// writeAtOnce is write for whoever may not wait for the application to have its turn.
+func (s *Store) writeAtOnce(f func(tx *transaction) error) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.transactDurably(f)
+}
+
+func (s *Store) transactDurably(f func(tx *transaction) error) error {
 	if err := s.beDurable(); err != nil {
 		return err
 	}

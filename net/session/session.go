@@ -393,7 +393,7 @@ func (s *Session) BatchArrived(header wire.BatchHeader) []Action {
 	case s.applying != nil:
 		return append([]Action{Drop{}}, s.refuse(CodeProtocol, "a second batch before the first was acknowledged", "")...)
 	case header.From != s.have || header.To < header.From:
-		return []Action{Drop{}, Send{wire.Ack{Position: s.have, Floor: s.floor, Until: s.until}}}
+		return []Action{Drop{}, Send{s.ack()}}
 	}
 	s.applying = &header
 	return []Action{Apply{Header: header}}
@@ -406,7 +406,21 @@ func (s *Session) Applied(floor causal.Seen, rows int) []Action {
 		return nil
 	}
 	s.have, s.until, s.floor, s.applying = s.applying.To, s.applying.Until, floor, nil
-	return []Action{Send{wire.Ack{Position: s.have, Floor: floor, Rows: uint64(max(rows, 0)), Until: s.until}}}
+	ack := s.ack()
+	ack.Rows = uint64(max(rows, 0))
+	return []Action{Send{ack}}
+}
+
+// ack says how far this end has come.
+func (s *Session) ack() wire.Ack {
+	return wire.Ack{Position: s.have, Floor: s.floor, Until: s.until}
+}
+
+// leftAck asks for a batch again that was left with its sender.
+func (s *Session) leftAck() wire.Ack {
+	ack := s.ack()
+	ack.Left = true
+	return ack
 }
 
 // Outdated says that the batch begins elsewhere than where the database is: nothing was applied.
@@ -415,7 +429,7 @@ func (s *Session) Outdated(have causal.Reached) []Action {
 		return nil
 	}
 	s.applying, s.have, s.until = nil, have.Position, have.Until
-	return []Action{Send{wire.Ack{Position: s.have, Floor: s.floor, Until: s.until}}}
+	return []Action{Send{s.ack()}}
 }
 
 // Blocked says that the batch names what this server does not have yet. It stays the
@@ -439,7 +453,7 @@ func (s *Session) Crossed(now time.Time) []Action {
 // askNow asks for the batch that was left.
 func (s *Session) askNow() []Action {
 	s.crossed, s.told, s.askAgain = false, false, time.Time{}
-	return append([]Action{Send{wire.Ack{Position: s.have, Floor: s.floor, Left: true, Until: s.until}}}, s.next()...)
+	return append([]Action{Send{s.leftAck()}}, s.next()...)
 }
 
 // Failed says that the batch could not be applied. The link ends and is tried again later:
@@ -467,7 +481,7 @@ func (s *Session) Tick(now time.Time, ping wire.Ping) []Action {
 	var actions []Action
 	if !s.askAgain.IsZero() && now.After(s.askAgain) {
 		s.askAgain = time.Time{}
-		actions = append(actions, Send{wire.Ack{Position: s.have, Floor: s.floor, Left: true, Until: s.until}})
+		actions = append(actions, Send{s.leftAck()})
 	}
 	if !s.PingDue(now) {
 		return actions
