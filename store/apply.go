@@ -214,7 +214,7 @@ type merging struct {
 	change  crdt.Change
 	row     crdt.Row // before
 	present bool
-	was     image // values before
+	was     *image // values before
 	state   imageState
 	out     crdt.Outcome
 	// seen is, at the hub, what the author had seen of the row: more than of everything, if that
@@ -329,7 +329,7 @@ func (m *merging) admit() error {
 }
 
 func (m *merging) lacks(column crdt.Column) bool {
-	_, known := m.was[column]
+	_, known := m.was.get(column)
 	return !known
 }
 

@@ -108,10 +108,10 @@ func (c *carried) images(tx *transaction) error {
 		if err != nil {
 			return err
 		}
-		here := image{}
-		for column, v := range m {
+		here := newImage(0)
+		for column, v := range m.all() {
 			if to, ok := c.columns[values[0].Int()][column]; ok {
-				here[to] = v
+				here.set(to, v)
 			}
 		}
 		return tx.keepImage(t, crdt.Key(values[1].Bytes()), imageState(values[2].Bytes()), here)

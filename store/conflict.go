@@ -154,7 +154,7 @@ func (m *merging) deathUnseen() bool {
 // touchWith records the change as a touch, with the values it replaces: they are the
 // common ancestor should a change of someone who had not seen it arrive later.
 func (tx *transaction) touchWith(d reference, m *merging, dead bool) error {
-	before := image{}
+	before := newImage(0)
 	born := !m.present || m.out.Reborn
 	if born && m.t.alone && !dead {
 		return nil // its shadow says as much, and nobody who has not seen it can touch it
@@ -174,9 +174,9 @@ func (tx *transaction) touchWith(d reference, m *merging, dead bool) error {
 	}
 	for _, i := range m.out.Won {
 		column := m.change.Registers[i].Column
-		if v, ok := m.was[column]; ok && !m.out.Reborn {
-			if _, known := before[column]; !known {
-				before[column] = v
+		if v, ok := m.was.get(column); ok && !m.out.Reborn {
+			if _, known := before.get(column); !known {
+				before.set(column, v)
 			}
 		}
 	}
@@ -347,7 +347,7 @@ func (m *merging) claim() crdt.Claim {
 func (tx *transaction) otherSides(m *merging, d reference, unseen []crdt.Touch) (others, before []side, newest crdt.Claim, err error) {
 	for _, touch := range unseen {
 		t := tx.cat.byName[strings.ToLower(touch.Table)]
-		values, row, here := image(nil), m.row, t == m.t && touch.Key == m.change.Key
+		values, row, here := (*image)(nil), m.row, t == m.t && touch.Key == m.change.Key
 		if here {
 			values = m.was
 		} else if values, _, err = tx.values(t, touch.Key); err != nil {
@@ -363,7 +363,7 @@ func (tx *transaction) otherSides(m *merging, d reference, unseen []crdt.Touch) 
 		}
 		s := side{Site: touch.Site, Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Deleted: touch.Dead, Values: map[string]string{}}
 		stamp := row.Death.Stamp
-		for number, v := range values {
+		for number, v := range values.all() {
 			version := row.Version(number)
 			if !t.isRegister(number) || version.Stamp.Site != touch.Site || version.Position <= seen || touch.Dead {
 				continue
@@ -375,7 +375,7 @@ func (tx *transaction) otherSides(m *merging, d reference, unseen []crdt.Touch) 
 		}
 		s.Whole = len(s.Values) == t.registers() && !touch.Dead
 		if s.Whole || m.out.Died && here { // about to be replaced: keep it whole
-			for number, v := range values {
+			for number, v := range values.all() {
 				if t.isRegister(number) {
 					s.Values[t.Columns[t.byNum[number]].Name] = encodeValue(v)
 				}
@@ -400,12 +400,12 @@ func (m *merging) before() side {
 	b := side{Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)), Values: map[string]string{}}
 	for _, reg := range m.change.Registers {
 		version := m.row.Version(reg.Column)
-		if v, ok := m.was[reg.Column]; ok && !causal.Concurrent(m.author, version.Stamp.Site, m.seen, version.Position) {
+		if v, ok := m.was.get(reg.Column); ok && !causal.Concurrent(m.author, version.Stamp.Site, m.seen, version.Position) {
 			b.Values[m.t.Columns[m.t.byNum[reg.Column]].Name] = encodeValue(v)
 		}
 	}
 	if m.change.Death.After(m.row.Death.Stamp) {
-		for number, v := range m.was {
+		for number, v := range m.was.all() {
 			version := m.row.Version(number)
 			if !m.t.isRegister(number) || causal.Concurrent(m.author, version.Stamp.Site, m.seen, version.Position) {
 				continue
@@ -425,7 +425,7 @@ func (tx *transaction) beforeTouch(d reference, t *table, touch crdt.Touch) (sid
 		return b, err
 	}
 	values, err := decodeImage(row[0])
-	for number, v := range values {
+	for number, v := range values.all() {
 		if i, ok := t.byNum[number]; ok {
 			b.Values[t.Columns[i].Name] = encodeValue(v)
 		}

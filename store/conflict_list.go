@@ -345,7 +345,7 @@ func (x *Conflict) column(tx *transaction, at cell, written map[causal.Site]stri
 	}
 	column.Held = where == imageHeld
 	if i, known := t.byName[strings.ToLower(at.column)]; known && where == imageTable {
-		if v, ok := now[crdt.Column(t.numbers[i])]; ok {
+		if v, ok := now.get(crdt.Column(t.numbers[i])); ok {
 			column.InForce = &v
 		}
 	}

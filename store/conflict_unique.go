@@ -222,9 +222,9 @@ func owner(claim hlc.Stamp) causal.Site {
 }
 
 // wholeSide is a whole row as one side of a conflict.
-func (t *table) wholeSide(site causal.Site, key crdt.Key, m image) side {
+func (t *table) wholeSide(site causal.Site, key crdt.Key, m *image) side {
 	s := side{Site: site, Table: t.Name, Key: hex.EncodeToString([]byte(key)), Whole: true, Values: map[string]string{}}
-	for number, v := range m {
+	for number, v := range m.all() {
 		if t.isRegister(number) {
 			s.Values[t.Columns[t.byNum[number]].Name] = encodeValue(v)
 		}

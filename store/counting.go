@@ -78,12 +78,12 @@ func (tx *transaction) beginCounting(t *table) error {
 
 // foldCounters counts what the application has made the counters of a row show. It returns
 // which columns of the table have to show something else than they do.
-func (tx *transaction) foldCounters(f *folding, row *crdt.Row, before crdt.Row) (image, error) {
+func (tx *transaction) foldCounters(f *folding, row *crdt.Row, before crdt.Row) (*image, error) {
 	m, err := tx.tableImage(f.t, f.key)
 	if err != nil || m == nil {
 		return nil, err
 	}
-	differ := image{}
+	differ := newImage(0)
 	for _, column := range f.t.counters {
 		at := f.lastAt
 		written := f.replaced
@@ -95,15 +95,15 @@ func (tx *transaction) foldCounters(f *folding, row *crdt.Row, before crdt.Row) 
 		_, known := before.Counter(column)
 		switch {
 		case f.born || !known:
-			row.SetBase(column, m[column])
+			row.SetBase(column, m.value(column))
 			continue
 		case !written:
 			continue
 		}
 		// The register is the base's: what is counted leaves it as it was.
 		row.Set(column, before.Version(column))
-		if sum := row.Count(column, m[column], tx.version(f, at)); sum != m[column] {
-			differ[column] = sum
+		if sum := row.Count(column, m.value(column), tx.version(f, at)); sum != m.value(column) {
+			differ.set(column, sum)
 		}
 	}
 	return differ, nil
@@ -125,8 +125,8 @@ func (f *folding) onlyCounts() bool {
 }
 
 // onlyCounters reports whether values are of counters alone.
-func (t *table) onlyCounters(m image) bool {
-	for column := range m {
+func (t *table) onlyCounters(m *image) bool {
+	for column := range m.all() {
 		if !t.isCounter(column) {
 			return false
 		}
@@ -135,16 +135,16 @@ func (t *table) onlyCounters(m image) bool {
 }
 
 // countersOf puts what the counters of a row say into its values.
-func (t *table) countersOf(row crdt.Row, m image) {
+func (t *table) countersOf(row crdt.Row, m *image) {
 	for _, column := range t.counters {
 		if c, ok := row.Counter(column); ok {
-			m[column] = c.Sum()
+			m.set(column, c.Sum())
 		}
 	}
 }
 
 // restoreCounters puts what the counters say into values of a row that is put back.
-func (tx *transaction) restoreCounters(t *table, key crdt.Key, m image) error {
+func (tx *transaction) restoreCounters(t *table, key crdt.Key, m *image) error {
 	if len(t.counters) == 0 {
 		return nil
 	}
@@ -159,7 +159,7 @@ func (tx *transaction) restoreCounters(t *table, key crdt.Key, m image) error {
 func (m *merging) readCounters() {
 	for _, column := range m.t.counters {
 		if _, known := m.row.Counter(column); m.present && !known {
-			if v, ok := m.was[column]; ok {
+			if v, ok := m.was.get(column); ok {
 				m.row = m.row.Clone()
 				m.row.SetBase(column, v)
 			}
@@ -171,14 +171,14 @@ func (m *merging) readCounters() {
 }
 
 // counted are the counters that say something else after merging, with what they say.
-func (m *merging) counted(merged image) (columns []crdt.Column) {
+func (m *merging) counted(merged *image) (columns []crdt.Column) {
 	for _, column := range m.t.counters {
 		c, ok := m.out.Row.Counter(column)
 		if !ok {
 			continue
 		}
-		if v, known := merged[column]; !known || v != c.Sum() || m.out.Reborn {
-			merged[column] = c.Sum()
+		if v, known := merged.get(column); !known || v != c.Sum() || m.out.Reborn {
+			merged.set(column, c.Sum())
 			columns = append(columns, column)
 		}
 	}

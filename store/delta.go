@@ -272,7 +272,7 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row, inTable []crdt
 	if err != nil || values == nil {
 		return change, false, err
 	}
-	complete := values.table != nil || len(values.kept) == len(t.numbers)
+	complete := values.table != nil || values.kept.size() == len(t.numbers)
 	if t.own && t.Name == "ravno_rename" {
 		if maker, _ := values.of(t, t.Column("site")); causal.Site(maker.Int()) != x.node {
 			return change, false, nil // only who made the row calls it by its old key
@@ -328,7 +328,7 @@ func (x *extraction) news(v crdt.Version) bool {
 // kept of it elsewhere. They are good until the next row is read.
 type rowValues struct {
 	table []crdt.Value
-	kept  image
+	kept  *image
 }
 
 // of is the value of a column, given its index.
@@ -336,7 +336,7 @@ func (v *rowValues) of(t *table, column int) (value crdt.Value, known bool) {
 	if v.table != nil {
 		return v.table[column], true
 	}
-	value, known = v.kept[crdt.Column(t.numbers[column])]
+	value, known = v.kept.get(crdt.Column(t.numbers[column]))
 	return value, known
 }
 

@@ -56,7 +56,7 @@ func (tx *transaction) madeOver(f *folding, was crdt.Row) error {
 
 // keepDisplaced keeps those of a row's columns that are own work which the hub does not have,
 // and, if everything is replaced of a row it has not heard of, the row.
-func (tx *transaction) keepDisplaced(t *table, key crdt.Key, row crdt.Row, was image, columns []int, everything bool) error {
+func (tx *transaction) keepDisplaced(t *table, key crdt.Key, row crdt.Row, was *image, columns []int, everything bool) error {
 	lost := crdt.Change{Key: key, Birth: row.Birth.Stamp}
 	has, err := tx.hubHas(t.reference(key))
 	if err != nil {
@@ -66,7 +66,7 @@ func (tx *transaction) keepDisplaced(t *table, key crdt.Key, row crdt.Row, was i
 	for _, number := range columns {
 		column := crdt.Column(number)
 		version := row.Version(column)
-		v, known := was[column]
+		v, known := was.get(column)
 		unheard := tx.unheard(version, has)
 		if !known || !unheard && !everything || !t.isRegister(column) {
 			continue
@@ -128,7 +128,7 @@ func (tx *transaction) recordMadeOver(m *merging, document reference, applied *A
 
 // keepMadeOver keeps such a row whole in a conflict of its own, beside what was made of it if
 // that is another site's.
-func (tx *transaction) keepMadeOver(t *table, key crdt.Key, row crdt.Row, was image, document reference, maker crdt.Claim, made side) error {
+func (tx *transaction) keepMadeOver(t *table, key crdt.Key, row crdt.Row, was *image, document reference, maker crdt.Claim, made side) error {
 	ref, former := t.reference(key), crdt.Claim{Site: owner(row.Newest()), Stamp: row.Newest()}
 	sides := []side{t.wholeSide(former.Site, key, was)}
 	if former.Site != maker.Site {

@@ -109,7 +109,7 @@ func (tx *transaction) parentKey(t *table, values []crdt.Value) (key crdt.Key, o
 
 // touch records at the hub that a site changed a row of a document, and the values before,
 // where they are known.
-func (tx *transaction) touch(document reference, t *table, key crdt.Key, site causal.Site, dead bool, before image) error {
+func (tx *transaction) touch(document reference, t *table, key crdt.Key, site causal.Site, dead bool, before *image) error {
 	return tx.c.Exec(`INSERT OR REPLACE INTO ravno_touch(document, tab, key, site, position, dead, before) VALUES(?,?,?,?,?,?,?)`,
 		document.encode(), integer(t.number), blob(key), integer(site), integer(tx.position()), boolean(dead), before.encode())
 }

@@ -41,7 +41,7 @@ func (s *Store) DocumentRows(id string) (rows []DocumentRow, err error) {
 }
 
 // documentBelow are a row of a document and the rows below it.
-func (tx *transaction) documentBelow(t *table, key crdt.Key, m image, depth int) ([]DocumentRow, error) {
+func (tx *transaction) documentBelow(t *table, key crdt.Key, m *image, depth int) ([]DocumentRow, error) {
 	named, err := t.namedKey(key)
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (tx *transaction) documentBelow(t *table, key crdt.Key, m image, depth int)
 		for _, below := range found {
 			stored := make([]crdt.Value, len(child.Key))
 			for i, k := range child.Key {
-				stored[i] = below[crdt.Column(child.numbers[k])]
+				stored[i] = below.value(crdt.Column(child.numbers[k]))
 			}
 			childKey, err := child.CanonicalKey(stored)
 			if err != nil {
@@ -78,11 +78,11 @@ func (tx *transaction) documentBelow(t *table, key crdt.Key, m image, depth int)
 }
 
 // children are the rows of a table that belong to a row of the document, by key.
-func (tx *transaction) children(child *table, parent image) (found []image, err error) {
+func (tx *transaction) children(child *table, parent *image) (found []*image, err error) {
 	var where []string
 	var values []crdt.Value
 	for i, name := range child.parent.refers {
-		v, known := parent[child.parent.table.column(name)]
+		v, known := parent.get(child.parent.table.column(name))
 		if !known || v.Kind() == crdt.Null {
 			return nil, nil
 		}
@@ -91,9 +91,9 @@ func (tx *transaction) children(child *table, parent image) (found []image, err 
 	}
 	err = tx.c.Rows("SELECT "+sqlite.QuoteAll("+", child.columnNames())+" FROM "+sqlite.Quote(child.Name)+" WHERE "+strings.Join(where, " AND ")+
 		" ORDER BY "+sqlite.QuoteAll("", child.keyNames()), values, func(row []crdt.Value) error {
-		m := make(image, len(row))
+		m := newImage(len(row))
 		for i, v := range row {
-			m[crdt.Column(child.numbers[i])] = v
+			m.set(crdt.Column(child.numbers[i]), v)
 		}
 		found = append(found, m)
 		return nil
@@ -102,10 +102,10 @@ func (tx *transaction) children(child *table, parent image) (found []image, err 
 }
 
 // namedRow are the known values of a row, in the order of its columns.
-func (t *table) namedRow(m image) []Named {
+func (t *table) namedRow(m *image) []Named {
 	var row []Named
 	for i, number := range t.numbers {
-		if v, known := m[crdt.Column(number)]; known {
+		if v, known := m.get(crdt.Column(number)); known {
 			row = append(row, Named{Name: t.Columns[i].Name, Value: v})
 		}
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 
@@ -107,7 +106,7 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 			if err != nil {
 				return false, err
 			}
-			if err := tx.updateImage(f.t, f.key, slices.Collect(maps.Keys(differ)), differ); err != nil {
+			if err := tx.updateImage(f.t, f.key, differ.columns(), differ); err != nil {
 				return false, err
 			}
 		}
@@ -259,8 +258,8 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 		at = tx.state.clock.Tick(0) // later than what was written
 	}
 	for _, column := range f.t.counters { // what was counted before counts, should the row live on
-		if c, known := row.Counter(column); known && remains != nil && c.Sum() != remains[column] {
-			row.Count(column, remains[column], tx.version(f, f.lastAt))
+		if c, known := row.Counter(column); known && remains != nil && c.Sum() != remains.value(column) {
+			row.Count(column, remains.value(column), tx.version(f, f.lastAt))
 			at = tx.state.clock.Tick(0) // later than what was counted
 		}
 	}
@@ -278,7 +277,7 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 // fold: should the row come back, the hub brings it back with those values. A node does not
 // send what the hub has not got of a deleted row, so there it is forgotten, and whatever comes
 // is news. It reports whether there is anything newer.
-func (f *folding) overwrote(tx *transaction, row *crdt.Row, remains image) bool {
+func (f *folding) overwrote(tx *transaction, row *crdt.Row, remains *image) bool {
 	any := false
 	note := func(column crdt.Column, at hlc.Time) {
 		switch {
@@ -287,7 +286,7 @@ func (f *folding) overwrote(tx *transaction, row *crdt.Row, remains image) bool 
 			row.Set(column, tx.version(f, at))
 			any = true
 		default:
-			delete(remains, column)
+			remains.forget(column)
 			row.Set(column, row.Birth)
 		}
 	}

@@ -107,13 +107,14 @@ func (x *mending) follow(l *link, child, parent crdt.Key) error {
 		return err
 	}
 	det := detail{Sides: []side{l.child.wholeSide(owner(row.Newest()), child, before)}}
-	values, columns, names, fits := image{}, []crdt.Column(nil), []string(nil), true
+	values, columns, names, fits := newImage(0), []crdt.Column(nil), []string(nil), true
 	for i, c := range l.columns {
-		v := now[crdt.Column(l.parent.numbers[l.refers[i]])]
+		v := now.value(crdt.Column(l.parent.numbers[l.refers[i]]))
 		column := l.child.Columns[c]
 		fits = fits && !column.InKey && !(v.Kind() == crdt.Null && column.NotNull)
 		number := crdt.Column(l.child.numbers[c])
-		values[number], columns, names = v, append(columns, number), append(names, column.Name)
+		values.set(number, v)
+		columns, names = append(columns, number), append(names, column.Name)
 	}
 	x.wrote = true
 	if err := tx.renamed(l.child, child, before, tx.state.site); err != nil {
@@ -141,7 +142,7 @@ func (x *mending) follow(l *link, child, parent crdt.Key) error {
 	changer := owner(parentRow.Newest())
 	changed := side{Site: changer, Table: l.parent.Name, Key: hex.EncodeToString([]byte(parent)), Values: map[string]string{}}
 	for _, c := range l.refers {
-		changed.Values[l.parent.Columns[c].Name] = encodeValue(now[crdt.Column(l.parent.numbers[c])])
+		changed.Values[l.parent.Columns[c].Name] = encodeValue(now.value(crdt.Column(l.parent.numbers[c])))
 	}
 	det.Sides = append(det.Sides, changed)
 	x.recorded++

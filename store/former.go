@@ -20,15 +20,15 @@ func (t *table) referredOtherwise() bool {
 // renamed remembers at the hub what a row was called until now; by is who called it otherwise,
 // 0 if it was never called so in force. Of rows that are only referred to by their keys there
 // is nothing to remember.
-func (tx *transaction) renamed(t *table, key crdt.Key, was image, by causal.Site) error {
-	names := image{}
+func (tx *transaction) renamed(t *table, key crdt.Key, was *image, by causal.Site) error {
+	names := newImage(0)
 	for _, name := range t.referredNames() {
 		number := t.column(name)
-		if v, known := was[number]; known {
-			names[number] = v
+		if v, known := was.get(number); known {
+			names.set(number, v)
 		}
 	}
-	if len(names) == 0 {
+	if names.size() == 0 {
 		return nil
 	}
 	return tx.c.Exec("INSERT INTO ravno_former(tab, key, site, position, names) VALUES(?,?,?,?,?)",

@@ -48,7 +48,7 @@ func (tx *transaction) installGone(t *table) error {
 // gone is the values of a row the application here deleted or replaced since the last fold;
 // nil where they were not kept. Of several under one key reborn asks for the first, which was
 // the row that others knew: what came and went after it nobody else ever saw.
-func (tx *transaction) gone(t *table, key crdt.Key, reborn bool) (image, error) {
+func (tx *transaction) gone(t *table, key crdt.Key, reborn bool) (*image, error) {
 	if t.gone == "" {
 		return nil, nil
 	}
@@ -70,14 +70,14 @@ func (tx *transaction) gone(t *table, key crdt.Key, reborn bool) (image, error) 
 }
 
 // goneRow is what a key held when it was first and last deleted since the last fold.
-type goneRow struct{ first, last image }
+type goneRow struct{ first, last *image }
 
 func (tx *transaction) readGone(t *table) (map[crdt.Key]goneRow, error) {
 	taken := map[crdt.Key]goneRow{}
 	err := tx.c.Rows("SELECT "+strings.Join(t.goneColumns(), ", ")+" FROM "+t.gone+" ORDER BY rowid", nil, func(values []crdt.Value) error {
-		m, stored := make(image, len(values)), make([]crdt.Value, len(t.Key))
+		m, stored := newImage(len(values)), make([]crdt.Value, len(t.Key))
 		for i, v := range values {
-			m[crdt.Column(t.numbers[i])] = v
+			m.set(crdt.Column(t.numbers[i]), v)
 		}
 		for i, k := range t.Key {
 			stored[i] = values[k]

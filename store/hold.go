@@ -7,7 +7,7 @@ import (
 // hold takes a live row out of its table, because a constraint keeps its merged values out,
 // and tries it again when everything else of the transaction is in place: values that two
 // rows swap fit then.
-func (tx *transaction) hold(t *table, key crdt.Key, m image) error {
+func (tx *transaction) hold(t *table, key crdt.Key, m *image) error {
 	if err := tx.remove(t, key); err != nil {
 		return err
 	}
@@ -16,7 +16,7 @@ func (tx *transaction) hold(t *table, key crdt.Key, m image) error {
 }
 
 // keepHeld keeps a row as held.
-func (tx *transaction) keepHeld(t *table, key crdt.Key, m image) error {
+func (tx *transaction) keepHeld(t *table, key crdt.Key, m *image) error {
 	tx.heldChanged, tx.holding = true, true
 	tx.left = append(tx.left, heldRow{t: t, key: key, image: m})
 	return tx.keepImage(t, key, imageHeld, m)

@@ -1,16 +1,110 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 
 	"ravno/crdt"
 	"ravno/store/internal/sqlite"
 )
 
-// image is the values of a row, by column number. A column that is missing is not known.
-type image map[crdt.Column]crdt.Value
+// image is the values of a row, by column number. A column that is missing is not known. A nil
+// image is of no row at all.
+type image struct {
+	cells []columnValue // by column, ascending: a row has few columns, and a map costs more than its search
+}
+
+// columnValue is the value of one column.
+type columnValue struct {
+	column crdt.Column
+	value  crdt.Value
+}
+
+// newImage is an image with nothing in it yet, and with room for so many columns.
+func newImage(columns int) *image { return &image{cells: make([]columnValue, 0, columns)} }
+
+// find is where a column is among the cells, or belongs.
+func (m *image) find(column crdt.Column) (at int, known bool) {
+	if m == nil {
+		return 0, false
+	}
+	if last := len(m.cells) - 1; last < 0 || m.cells[last].column < column {
+		return last + 1, false // as when the columns of a table are taken in one after the other
+	}
+	return slices.BinarySearchFunc(m.cells, column, func(c columnValue, column crdt.Column) int { return cmp.Compare(c.column, column) })
+}
+
+// get is the value of a column, where it is known.
+func (m *image) get(column crdt.Column) (v crdt.Value, known bool) {
+	at, known := m.find(column)
+	if !known {
+		return crdt.Value{}, false
+	}
+	return m.cells[at].value, true
+}
+
+// value is the value of a column; of one that is not known, NULL.
+func (m *image) value(column crdt.Column) crdt.Value {
+	v, _ := m.get(column)
+	return v
+}
+
+func (m *image) set(column crdt.Column, v crdt.Value) {
+	at, known := m.find(column)
+	if !known {
+		m.cells = slices.Insert(m.cells, at, columnValue{column: column})
+	}
+	m.cells[at].value = v
+}
+
+func (m *image) forget(column crdt.Column) {
+	if at, known := m.find(column); known {
+		m.cells = slices.Delete(m.cells, at, at+1)
+	}
+}
+
+// size is how many columns are known.
+func (m *image) size() int {
+	if m == nil {
+		return 0
+	}
+	return len(m.cells)
+}
+
+// all are the columns that are known with their values, in the order of the columns.
+func (m *image) all() iter.Seq2[crdt.Column, crdt.Value] {
+	return func(yield func(crdt.Column, crdt.Value) bool) {
+		if m == nil {
+			return
+		}
+		for _, c := range m.cells {
+			if !yield(c.column, c.value) {
+				return
+			}
+		}
+	}
+}
+
+// columns are those that are known.
+func (m *image) columns() []crdt.Column {
+	columns := make([]crdt.Column, m.size())
+	for i := range columns {
+		columns[i] = m.cells[i].column
+	}
+	return columns
+}
+
+// clone is a copy; of nil, nil.
+func (m *image) clone() *image {
+	if m == nil {
+		return nil
+	}
+	return &image{cells: slices.Clone(m.cells)}
+}
 
 // imageState says why a row's values are kept outside its table.
 type imageState string
@@ -25,9 +119,9 @@ const (
 
 // encode packs an image: per column its number as an unsigned varint, then the length and
 // bytes of its value in key encoding.
-func (m image) encode() crdt.Value {
+func (m *image) encode() crdt.Value {
 	var b []byte
-	for column, v := range m {
+	for column, v := range m.all() {
 		b = binary.AppendUvarint(b, uint64(column))
 		value := crdt.NewKey(v)
 		b = binary.AppendUvarint(b, uint64(len(value)))
@@ -36,9 +130,9 @@ func (m image) encode() crdt.Value {
 	return crdt.BlobValue(string(b))
 }
 
-func decodeImage(v crdt.Value) (image, error) {
+func decodeImage(v crdt.Value) (*image, error) {
 	b := []byte(v.Bytes())
-	m := image{}
+	m := newImage(0)
 	for len(b) > 0 {
 		column, used := binary.Uvarint(b)
 		if used <= 0 {
@@ -53,14 +147,14 @@ func decodeImage(v crdt.Value) (image, error) {
 		if err != nil || len(values) != 1 {
 			return nil, fmt.Errorf("malformed image of a row: %v", err)
 		}
-		m[crdt.Column(column)] = values[0]
+		m.set(crdt.Column(column), values[0])
 		b = b[used+int(size):]
 	}
 	return m, nil
 }
 
 // tableImage reads a row from its table; nil if it is not there.
-func (tx *transaction) tableImage(t *table, key crdt.Key) (image, error) {
+func (tx *transaction) tableImage(t *table, key crdt.Key) (*image, error) {
 	values, err := key.Values()
 	if err != nil {
 		return nil, err
@@ -69,15 +163,15 @@ func (tx *transaction) tableImage(t *table, key crdt.Key) (image, error) {
 	if err != nil || row == nil {
 		return nil, err
 	}
-	m := make(image, len(row))
+	m := newImage(len(row))
 	for i, v := range row {
-		m[crdt.Column(t.numbers[i])] = v
+		m.set(crdt.Column(t.numbers[i]), v)
 	}
 	return m, nil
 }
 
 // readImage reads what is kept of a row outside its table.
-func (tx *transaction) readImage(t *table, key crdt.Key) (image, imageState, error) {
+func (tx *transaction) readImage(t *table, key crdt.Key) (*image, imageState, error) {
 	if tx.noImages {
 		return nil, imageNone, nil
 	}
@@ -90,7 +184,7 @@ func (tx *transaction) readImage(t *table, key crdt.Key) (image, imageState, err
 }
 
 // values finds the values of a row, in its table or outside it.
-func (tx *transaction) values(t *table, key crdt.Key) (image, imageState, error) {
+func (tx *transaction) values(t *table, key crdt.Key) (*image, imageState, error) {
 	m, err := tx.tableImage(t, key)
 	if err != nil || m != nil {
 		return m, imageTable, err
@@ -98,7 +192,7 @@ func (tx *transaction) values(t *table, key crdt.Key) (image, imageState, error)
 	return tx.readImage(t, key)
 }
 
-func (tx *transaction) keepImage(t *table, key crdt.Key, state imageState, m image) error {
+func (tx *transaction) keepImage(t *table, key crdt.Key, state imageState, m *image) error {
 	tx.noImages = false
 	return tx.c.Exec("INSERT OR REPLACE INTO ravno_image(tab, key, state, image) VALUES(?,?,?,?)",
 		integer(t.number), blob(key), text(string(state)), m.encode())
@@ -113,18 +207,18 @@ func (tx *transaction) dropImage(t *table, key crdt.Key) error {
 
 // complete fills in the key columns that the key itself determines, and reports whether
 // every column is known.
-func (t *table) complete(key crdt.Key, m image) (bool, error) {
+func (t *table) complete(key crdt.Key, m *image) (bool, error) {
 	values, err := key.Values()
 	if err != nil || len(values) != len(t.Key) {
 		return false, fmt.Errorf("table %s: %w", t.Name, errKey)
 	}
 	for i, k := range t.Key {
 		if number := crdt.Column(t.numbers[k]); !t.Columns[k].Register {
-			m[number] = values[i]
+			m.set(number, values[i])
 		}
 	}
 	for i := range t.Columns {
-		if _, ok := m[crdt.Column(t.numbers[i])]; !ok {
+		if _, known := m.get(crdt.Column(t.numbers[i])); !known {
 			return false, nil
 		}
 	}
@@ -133,14 +227,14 @@ func (t *table) complete(key crdt.Key, m image) (bool, error) {
 
 // insertImage puts a row into its table. Columns that are not in the image get their
 // defaults, as they do from SQLite when a column is added.
-func (tx *transaction) insertImage(t *table, m image) error {
-	if len(m) == len(t.numbers) {
+func (tx *transaction) insertImage(t *table, m *image) error {
+	if m.size() == len(t.numbers) {
 		return tx.put(t, t.sql.insert, t.ordered(m)...)
 	}
 	var names []string // the rest gets its defaults
 	var values []crdt.Value
 	for i, number := range t.numbers {
-		if v, ok := m[crdt.Column(number)]; ok {
+		if v, known := m.get(crdt.Column(number)); known {
 			names, values = append(names, t.Columns[i].Name), append(values, v)
 		}
 	}
@@ -149,23 +243,23 @@ func (tx *transaction) insertImage(t *table, m image) error {
 }
 
 // ordered are the values of an image in the order of the table's columns.
-func (t *table) ordered(m image) []crdt.Value {
+func (t *table) ordered(m *image) []crdt.Value {
 	values := make([]crdt.Value, len(t.Columns))
 	for i, number := range t.numbers {
-		values[i] = m[crdt.Column(number)]
+		values[i] = m.value(crdt.Column(number))
 	}
 	return values
 }
 
 // updateImage writes some columns of a row that is in its table.
-func (tx *transaction) updateImage(t *table, key crdt.Key, columns []crdt.Column, m image) error {
+func (tx *transaction) updateImage(t *table, key crdt.Key, columns []crdt.Column, m *image) error {
 	if len(columns) == 0 {
 		return nil
 	}
 	names, values := make([]string, len(columns)), make([]crdt.Value, 0, len(columns)+len(t.Key))
 	for i, c := range columns {
 		names[i] = t.Columns[t.byNum[c]].Name
-		values = append(values, m[c])
+		values = append(values, m.value(c))
 	}
 	where, err := key.Values()
 	if err != nil {

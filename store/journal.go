@@ -87,16 +87,16 @@ func (tx *transaction) keepJournal(t *table, node causal.Site, change crdt.Chang
 	}
 	names := []string{"ravno_site", "ravno_received_at", "ravno_birth"}
 	values := []crdt.Value{integer(node), integer(tx.now()), integer(birth)}
-	m := image{}
+	m := newImage(0)
 	for _, reg := range change.Registers {
-		m[reg.Column] = reg.Value
+		m.set(reg.Column, reg.Value)
 		tx.state.clock.Observe(reg.Stamp.Time)
 	}
 	if _, err := t.complete(change.Key, m); err != nil {
 		return err
 	}
 	for i, number := range t.numbers {
-		if v, ok := m[crdt.Column(number)]; ok {
+		if v, ok := m.get(crdt.Column(number)); ok {
 			names, values = append(names, t.Columns[i].Name), append(values, v)
 		}
 	}

@@ -96,19 +96,19 @@ func (t *table) referredNames() (names []string) {
 
 // reference is what a row's foreign key says; ok is false if it refers to nothing, because
 // one of its columns is NULL or not known.
-func (l *link) reference(m image) (values []crdt.Value, ok bool) {
+func (l *link) reference(m *image) (values []crdt.Value, ok bool) {
 	return pick(m, l.child, l.columns)
 }
 
 // referred is what a foreign key that refers to a row says.
-func (l *link) referred(m image) (values []crdt.Value, ok bool) {
+func (l *link) referred(m *image) (values []crdt.Value, ok bool) {
 	return pick(m, l.parent, l.refers)
 }
 
-func pick(m image, t *table, columns []int) ([]crdt.Value, bool) {
+func pick(m *image, t *table, columns []int) ([]crdt.Value, bool) {
 	values := make([]crdt.Value, len(columns))
 	for i, c := range columns {
-		v, known := m[crdt.Column(t.numbers[c])]
+		v, known := m.get(crdt.Column(t.numbers[c]))
 		if !known || v.Kind() == crdt.Null {
 			return nil, false
 		}
@@ -126,7 +126,7 @@ func (tx *transaction) dangles(l *link, reference []crdt.Value) (bool, error) {
 // eachDangling goes through the links over which a row with these values refers to a row that
 // is not in its table. Each is asked about when its turn comes: what was done about the ones
 // before may have mended it.
-func (tx *transaction) eachDangling(t *table, m image, each func(l *link, reference []crdt.Value) error) error {
+func (tx *transaction) eachDangling(t *table, m *image, each func(l *link, reference []crdt.Value) error) error {
 	for _, l := range t.up {
 		reference, ok := l.reference(m)
 		if !ok {

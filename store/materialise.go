@@ -52,12 +52,10 @@ func (tx *transaction) materialise(m *merging) error {
 }
 
 // values are the merged row's values and which columns they change.
-func (m *merging) values() (image, []crdt.Column) {
-	merged := make(image, len(m.t.numbers))
-	if !m.out.Reborn {
-		for column, v := range m.was {
-			merged[column] = v
-		}
+func (m *merging) values() (*image, []crdt.Column) {
+	merged := newImage(len(m.t.numbers))
+	if !m.out.Reborn && m.was != nil {
+		merged.cells = append(merged.cells, m.was.cells...)
 	}
 	var written []crdt.Column
 	for _, i := range m.out.Won {
@@ -65,13 +63,13 @@ func (m *merging) values() (image, []crdt.Column) {
 		if reg.Counter {
 			continue // what it says is the sum, not its base
 		}
-		merged[reg.Column] = reg.Value
+		merged.set(reg.Column, reg.Value)
 		written = append(written, reg.Column)
 	}
 	for _, reg := range m.change.Registers {
 		// A value whose version we have, but which was lost with a deleted row.
-		if _, known := merged[reg.Column]; !known && !reg.Counter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
-			merged[reg.Column] = reg.Value
+		if _, known := merged.get(reg.Column); !known && !reg.Counter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
+			merged.set(reg.Column, reg.Value)
 			written = append(written, reg.Column)
 		}
 	}
@@ -94,7 +92,7 @@ func (tx *transaction) materialiseDead(m *merging) error {
 		tx.heldChanged = true
 	}
 	merged, _ := m.values()
-	if len(merged) == 0 {
+	if merged.size() == 0 {
 		return tx.dropImage(m.t, m.change.Key)
 	}
 	if m.t.onlyCounters(merged) { // which the shadow has: they are remains only if they are the row

@@ -208,7 +208,7 @@ func (x *mending) bringBackRest(document reference, death crdt.Version) error {
 
 // putBack puts a deleted row into its table again, as an edit of one column that is newer
 // than the deletion; or keeps it as held, if a constraint keeps it out.
-func (tx *transaction) putBack(t *table, key crdt.Key, m image) error {
+func (tx *transaction) putBack(t *table, key crdt.Key, m *image) error {
 	if err := tx.dropImage(t, key); err != nil {
 		return err
 	}

@@ -80,8 +80,8 @@ func (tx *transaction) leftOver(d, document reference) (parts []reference, err e
 }
 
 // deadBelow are the remains of a deleted row of a document and of the deleted rows below it.
-func (tx *transaction) deadBelow(d, document reference) (map[reference]image, error) {
-	remains := map[reference]image{}
+func (tx *transaction) deadBelow(d, document reference) (map[reference]*image, error) {
+	remains := map[reference]*image{}
 	candidates := []reference{d}
 	err := tx.c.Rows("SELECT DISTINCT tab, key FROM ravno_touch WHERE document=? AND dead=1", []crdt.Value{document.encode()}, func(row []crdt.Value) error {
 		candidates = append(candidates, reference{tab: row[0].Int(), key: crdt.Key(row[1].Bytes())})
@@ -103,7 +103,7 @@ func (tx *transaction) deadBelow(d, document reference) (map[reference]image, er
 			remains[ref] = m
 		}
 	}
-	below := map[reference]image{}
+	below := map[reference]*image{}
 	if m, ok := remains[d]; ok {
 		below[d] = m
 	}
@@ -119,7 +119,7 @@ func (tx *transaction) deadBelow(d, document reference) (map[reference]image, er
 }
 
 // isBelow reports whether a row's document reference is to one of some others.
-func (tx *transaction) isBelow(ref reference, m image, others map[reference]image) bool {
+func (tx *transaction) isBelow(ref reference, m *image, others map[reference]*image) bool {
 	for _, l := range tx.cat.byNumber[ref.tab].up {
 		reference, ok := l.reference(m)
 		if !l.document || !ok {
@@ -138,7 +138,7 @@ func (tx *transaction) isBelow(ref reference, m image, others map[reference]imag
 }
 
 // parts are the rows below a row in its document that are in their tables.
-func (tx *transaction) parts(t *table, m image) (parts []reference, err error) {
+func (tx *transaction) parts(t *table, m *image) (parts []reference, err error) {
 	for _, l := range t.down {
 		reference, ok := l.referred(m)
 		if !l.document || !ok {

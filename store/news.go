@@ -1,7 +1,6 @@
 package store
 
 import (
-	"maps"
 	"slices"
 
 	"ravno/crdt"
@@ -13,7 +12,7 @@ type merged struct {
 	t        *table
 	key      crdt.Key
 	document reference
-	was      image           // of a row that died
+	was      *image          // of a row that died
 	seen     causal.Position // what the author had seen of this site
 }
 
@@ -99,12 +98,12 @@ func (tx *transaction) note(m *merging, document reference) error {
 
 // formerReferences are the values of a row by which others may refer to it, where merging has
 // replaced them or, at the hub, has never let them in; nil if there are none.
-func (m *merging) formerReferences() (former image, never bool) {
+func (m *merging) formerReferences() (former *image, never bool) {
 	if !m.t.referredOtherwise() {
 		return nil, false
 	}
-	replaced := func(indexes []int, of func(crdt.Register) (crdt.Value, bool)) image {
-		former := maps.Clone(m.was)
+	replaced := func(indexes []int, of func(crdt.Register) (crdt.Value, bool)) *image {
+		former := m.was.clone()
 		any := false
 		for _, i := range indexes {
 			reg := m.change.Registers[i]
@@ -112,7 +111,8 @@ func (m *merging) formerReferences() (former image, never bool) {
 				return !l.byKey() && slices.Contains(l.refers, m.t.byNum[reg.Column])
 			})
 			if v, ok := of(reg); referred && ok && former != nil {
-				former[reg.Column], any = v, true
+				former.set(reg.Column, v)
+				any = true
 			}
 		}
 		if !any {
@@ -126,7 +126,7 @@ func (m *merging) formerReferences() (former image, never bool) {
 		}
 	}
 	return replaced(m.out.Won, func(r crdt.Register) (crdt.Value, bool) {
-		v, known := m.was[r.Column]
+		v, known := m.was.get(r.Column)
 		return v, known
 	}), false
 }

@@ -25,7 +25,7 @@ func isConstraint(err error) bool { return sqlite.FailureOf(err) == sqlite.Const
 type heldRow struct {
 	t     *table
 	key   crdt.Key
-	image image
+	image *image
 	claim hlc.Stamp // the newest stamp among the columns of its unique indexes
 }
 

@@ -157,7 +157,7 @@ func (tx *transaction) renameImages(moved *renames) error {
 		t     *table
 		key   crdt.Key
 		state imageState
-		image image
+		image *image
 	}
 	var all []kept
 	err := tx.c.Rows("SELECT tab, key, state, image FROM ravno_image", nil, func(row []crdt.Value) error {
@@ -182,16 +182,17 @@ func (tx *transaction) renameImages(moved *renames) error {
 			return err
 		}
 		changed := rekeyed
-		for number, v := range k.image {
+		for number, v := range k.image.all() {
 			column := k.t.byNum[number]
 			if k.t.renumbers && column == k.t.Key[0] {
 				if values, err := key.Values(); err == nil {
-					k.image[number] = values[0]
+					k.image.set(number, values[0])
 				}
 				continue
 			}
 			if v, ok := moved.value(k.t, column, v); ok {
-				k.image[number], changed = v, true
+				k.image.set(number, v)
+				changed = true
 			}
 		}
 		if !changed {

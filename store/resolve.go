@@ -356,7 +356,7 @@ func (d *decision) bringBack(row sideRow, site causal.Site) error {
 			note(s.Values, true)
 		}
 	}
-	for column, v := range r.before { // what the deletion left, or what has come of it so far
+	for column, v := range r.before.all() { // what the deletion left, or what has come of it so far
 		if i, ok := r.t.byNum[column]; ok {
 			name := r.t.Columns[i].Name
 			note(map[string]string{name: encodeValue(v)}, r.t.isCounter(column))

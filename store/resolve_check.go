@@ -66,7 +66,7 @@ func (t *table) column(name string) crdt.Column {
 }
 
 // referring are the keys of the rows, in their table or held, that refer to a row.
-func (tx *transaction) referring(l *link, parent image) ([]crdt.Key, error) {
+func (tx *transaction) referring(l *link, parent *image) ([]crdt.Key, error) {
 	reference, ok := l.referred(parent)
 	if !ok {
 		return nil, nil
@@ -147,7 +147,7 @@ func (r *decided) wrote(columns []int) bool {
 func (r *decided) changed(columns []int) bool {
 	return slices.ContainsFunc(columns, func(i int) bool {
 		number := crdt.Column(r.t.numbers[i])
-		return r.after[number] != r.before[number]
+		return r.after.value(number) != r.before.value(number)
 	})
 }
 

@@ -27,7 +27,7 @@ func (d *decision) noteWaiting() error {
 		}
 	}
 	for t := range tables {
-		waiting := map[crdt.Key]image{}
+		waiting := map[crdt.Key]*image{}
 		err := d.tx.c.Rows("SELECT key, image FROM ravno_image WHERE tab=? AND state='held'", []crdt.Value{integer(t.number)}, func(row []crdt.Value) error {
 			m, err := decodeImage(row[1])
 			waiting[crdt.Key(row[0].Bytes())] = m

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -36,8 +35,8 @@ type decided struct {
 	t        *table
 	key      crdt.Key
 	where    imageState // of the row before
-	before   image
-	after    image // nil: the row is not there
+	before   *image
+	after    *image // nil: the row is not there
 	columns  []crdt.Column
 	restored bool // it was not there, or not whole, and is now
 	// stepsAside: the row was held before the resolution that is taken back. It, or what it is
@@ -83,7 +82,7 @@ func (d *decision) row(t *table, key crdt.Key) (*decided, error) {
 	}
 	r := &decided{t: t, key: key, where: where, before: m}
 	if r.wasLive() {
-		r.after = maps.Clone(m)
+		r.after = m.clone()
 	}
 	d.rows[t.reference(key)] = r
 	d.order = append(d.order, r)
@@ -116,7 +115,7 @@ func (r *decided) String() string {
 }
 
 func (r *decided) set(column crdt.Column, v crdt.Value) {
-	r.after[column] = v
+	r.after.set(column, v)
 	if !slices.Contains(r.columns, column) {
 		r.columns = append(r.columns, column)
 	}
@@ -127,7 +126,7 @@ func (r *decided) delete() { r.after, r.columns, r.restored = nil, nil, false }
 // restore plans a row that is not there. whole is false, and nothing planned, if the values
 // are not all the row has.
 func (r *decided) restore(values map[string]string) (whole bool, err error) {
-	m := image{}
+	m := newImage(0)
 	if err := r.decode(values, m); err != nil {
 		return false, err
 	}
@@ -144,7 +143,7 @@ func (r *decided) restore(values map[string]string) (whole bool, err error) {
 }
 
 // decode reads values by name; columns the table has no more are left out.
-func (r *decided) decode(values map[string]string, into image) error {
+func (r *decided) decode(values map[string]string, into *image) error {
 	for name, encoded := range values {
 		i, ok := r.t.byName[strings.ToLower(name)]
 		if !ok {
@@ -154,7 +153,7 @@ func (r *decided) decode(values map[string]string, into image) error {
 		if err != nil {
 			return err
 		}
-		into[crdt.Column(r.t.numbers[i])] = v
+		into.set(crdt.Column(r.t.numbers[i]), v)
 	}
 	return nil
 }
@@ -270,7 +269,7 @@ func (d *decision) putRow(r *decided, there bool) error {
 	}
 	key := make([]crdt.Value, len(r.t.Key))
 	for i, k := range r.t.Key {
-		key[i] = r.after[crdt.Column(r.t.numbers[k])]
+		key[i] = r.after.value(crdt.Column(r.t.numbers[k]))
 	}
 	if canonical, err := r.t.CanonicalKey(key); err != nil || canonical != r.key {
 		return errKeyChange
@@ -325,11 +324,11 @@ func (d *decision) news(r *decided) ([]string, error) {
 	var names, claims []string
 	for _, column := range r.columns {
 		name := r.t.Columns[r.t.byNum[column]].Name
-		was, known := r.before[column]
+		was, known := r.before.get(column)
 		switch {
 		case !r.t.isRegister(column): // the key says it
 		case !r.wasLive() && r.t.isCounter(column):
-		case d.undo && !r.wasLive() && !r.stepsAside && known && was == r.after[column] && r.t.claims(column):
+		case d.undo && !r.wasLive() && !r.stepsAside && known && was == r.after.value(column) && r.t.claims(column):
 			claims = append(claims, name)
 		default:
 			names = append(names, name)
@@ -373,8 +372,8 @@ func (d *decision) writes() ([]Write, error) {
 		}
 		for i, number := range r.t.numbers {
 			if r.live() && slices.Contains(r.columns, crdt.Column(number)) {
-				w := Write{Table: r.t.Name, Key: named, Column: r.t.Columns[i].Name, Value: r.after[crdt.Column(number)]}
-				if v, known := r.before[crdt.Column(number)]; known {
+				w := Write{Table: r.t.Name, Key: named, Column: r.t.Columns[i].Name, Value: r.after.value(crdt.Column(number))}
+				if v, known := r.before.get(crdt.Column(number)); known {
 					w.Before = &v
 				}
 				list = append(list, w)

@@ -81,7 +81,7 @@ func (d *decision) replaced() []replacedRow {
 }
 
 // encode writes registers by name; nil columns are all of them.
-func (r *decided) encode(m image, columns []crdt.Column) map[string]string {
+func (r *decided) encode(m *image, columns []crdt.Column) map[string]string {
 	if columns == nil {
 		for _, number := range r.t.numbers {
 			columns = append(columns, crdt.Column(number))
@@ -89,7 +89,7 @@ func (r *decided) encode(m image, columns []crdt.Column) map[string]string {
 	}
 	values := map[string]string{}
 	for _, column := range columns {
-		if v, known := m[column]; known && r.t.isRegister(column) {
+		if v, known := m.get(column); known && r.t.isRegister(column) {
 			values[r.t.Columns[r.t.byNum[column]].Name] = encodeValue(v)
 		}
 	}
@@ -257,13 +257,13 @@ func (d *decision) takeBack(force bool) error {
 
 // takeBackRow plans one row. same is false if it is not as the resolution left it.
 func (d *decision) takeBackRow(r *decided, was replacedRow) (same bool, err error) {
-	wrote := image{}
+	wrote := newImage(0)
 	if err := r.decode(was.Wrote, wrote); err != nil {
 		return false, err
 	}
 	same = r.live() != was.Deleted
-	for column, v := range wrote {
-		same = same && r.after[column] == v
+	for column, v := range wrote.all() {
+		same = same && r.after.value(column) == v
 	}
 	if was.Absent {
 		same = same || !r.live() // gone again by itself
@@ -277,12 +277,12 @@ func (d *decision) takeBackRow(r *decided, was replacedRow) (same bool, err erro
 		}
 		return same, err
 	}
-	before := image{}
+	before := newImage(0)
 	if err := r.decode(was.Values, before); err != nil {
 		return false, err
 	}
-	for column, v := range before {
-		if _, ours := wrote[column]; ours || was.Deleted {
+	for column, v := range before.all() {
+		if _, ours := wrote.get(column); ours || was.Deleted {
 			r.set(column, v)
 		}
 	}
