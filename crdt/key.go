@@ -39,11 +39,14 @@ var errKey = errors.New("malformed key")
 
 // Values decodes a key. It fails on anything NewKey cannot have written. Texts and blobs share
 // the memory of the key.
-func (k Key) Values() ([]Value, error) {
+func (k Key) Values() ([]Value, error) { return k.AppendValues(nil) }
+
+// AppendValues is Values into a slice that is there, behind what is in it.
+func (k Key) AppendValues(values []Value) ([]Value, error) {
 	b := []byte(k) // which copies nothing: it is only read
-	var values []Value
+	before := len(values)
 	for len(b) > 0 {
-		if len(values) == MaxKeyColumns {
+		if len(values)-before == MaxKeyColumns {
 			return nil, fmt.Errorf("%w: more than %d columns", errKey, MaxKeyColumns)
 		}
 		kind := Kind(b[0])

@@ -223,13 +223,16 @@ type merging struct {
 }
 
 func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Change, applied *Applied) error {
-	row, document, sent, err := tx.readShadowAt(t, change.Key)
+	here, err := tx.readRow(t, change.Key)
 	if err != nil {
 		return err
 	}
-	m := &merging{t: t, author: author, change: change, row: row}
-	if m.was, m.state, err = tx.values(t, change.Key); err != nil {
-		return err
+	document, sent := here.document, here.sent
+	m := &merging{t: t, author: author, change: change, row: here.row, was: here.table, state: imageTable}
+	if m.was == nil {
+		if m.was, m.state, err = tx.readImage(t, change.Key); err != nil {
+			return err
+		}
 	}
 	m.present = sent.found || m.state == imageTable
 	m.sameRow(tx)

@@ -69,7 +69,7 @@ type parent struct {
 
 // statements are the SQL texts of one table, written once.
 type statements struct {
-	keyWhere, exists, image, insert, remove, readShadow, writeShadow, changed, changedRow string
+	keyWhere, exists, image, insert, remove, readShadow, readRow, readLogged, writeShadow, changed, changedRow string
 	// or is the clause our own writes to the table need: one that its schema declares, REPLACE
 	// say, must not act on them. Elsewhere there is none, because it would override the clauses
 	// of statements inside triggers.
@@ -275,13 +275,26 @@ func (t *table) write(isHub, utf8 bool) {
 	t.sql.insert = "INSERT " + t.sql.or + "INTO " + name + "(" + sqlite.QuoteAll("", t.columnNames()) + ") VALUES(" + strings.Join(marks, ",") + ")"
 	t.sql.remove = "DELETE FROM " + name + " WHERE " + t.sql.keyWhere
 	t.sql.readShadow = "SELECT row, document, position FROM " + t.shadow + " WHERE key=?"
+	t.sql.readRow, t.sql.readLogged = t.readBoth(t.columnNames()), t.readBoth(t.keyNames()[:1])
 	t.sql.changed = "SELECT s.key, s.row, s.document, s.position FROM " + t.shadow + " s WHERE "
 	if key := t.keyInShadow(utf8); key != "" { // one statement finds the rows themselves as well
+		t.sql.readRow, t.sql.readLogged = t.readBoth(t.columnNames()), t.readBoth(t.keyNames()[:1])
 		t.sql.changed = "SELECT s.key, s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", t.columnNames()) + " FROM " + t.shadow + " s LEFT JOIN " +
 			name + " t ON t." + sqlite.Quote(t.Columns[t.Key[0]].Name) + "=" + key + " WHERE "
 	}
 	t.sql.changed, t.sql.changedRow = t.sql.changed+"s.position>? AND s.position<=?", t.sql.changed+"s.key=?"
 	t.sql.writeShadow = "INSERT OR REPLACE INTO " + t.shadow + "(key, position, row, document) VALUES(?,?,?,?)"
+}
+
+// readBoth is the text that reads a row's shadow and some columns of the row itself, by the key of
+// the one and the key of the other.
+func (t *table) readBoth(columns []string) string {
+	var where []string
+	for _, name := range t.keyNames() {
+		where = append(where, "t."+sqlite.Quote(name)+"=?")
+	}
+	return "SELECT s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", columns) + " FROM (SELECT 1) LEFT JOIN " + t.shadow +
+		" s ON s.key=? LEFT JOIN " + sqlite.Quote(t.Name) + " t ON " + strings.Join(where, " AND ")
 }
 
 // readAll is the text that reads every row: its key, then its columns.

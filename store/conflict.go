@@ -111,10 +111,11 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		}
 	}
 	for _, d := range documents {
-		touches, err := tx.touches(d, m.author, m.change.Seen)
+		found, err := tx.touchesOf(d, m.author, m.change.Seen)
 		if err != nil {
 			return document, err
 		}
+		touches := found.others
 		if m.t.alone && m.present && !m.row.Birth.Stamp.IsZero() && m.row.Birth.Position > m.seen { // its birth left no touch
 			touches = append(slices.Clip(touches), crdt.Touch{Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
 				Table: m.t.Name, Key: m.change.Key, Dead: !m.row.Live()})
@@ -135,7 +136,7 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		if m.onlyCounts() {
 			err = tx.touchCounted(d, m.t, m.change.Key, m.author)
 		} else {
-			err = tx.touchWith(d, m, deleted)
+			err = tx.touchWith(d, m, deleted, found)
 		}
 		if err != nil {
 			return document, err
@@ -153,8 +154,8 @@ func (m *merging) deathUnseen() bool {
 
 // touchWith records the change as a touch, with the values it replaces: they are the
 // common ancestor should a change of someone who had not seen it arrive later.
-func (tx *transaction) touchWith(d reference, m *merging, dead bool) error {
-	before := newImage(0)
+func (tx *transaction) touchWith(d reference, m *merging, dead bool, known *touches) (err error) {
+	var before *image
 	born := !m.present || m.out.Reborn
 	if born && m.t.alone && !dead {
 		return nil // its shadow says as much, and nobody who has not seen it can touch it
@@ -162,15 +163,14 @@ func (tx *transaction) touchWith(d reference, m *merging, dead bool) error {
 	if born { // a new row: nothing was there before
 		return tx.touch(d, m.t, m.change.Key, m.author, dead, before)
 	}
-	row, err := tx.c.Row("SELECT before FROM ravno_touch WHERE document=? AND tab=? AND key=? AND site=?",
-		d.encode(), integer(m.t.number), blob(m.change.Key), integer(m.author))
-	if err != nil {
-		return err
-	}
-	if row != nil {
-		if before, err = decodeImage(row[0]); err != nil {
+	if known.own {
+		if before, err = tx.valuesBefore(d, m.t, m.change.Key, m.author); err != nil {
 			return err
 		}
+	}
+	known.own = true
+	if before == nil {
+		before = newImage(len(m.out.Won))
 	}
 	for _, i := range m.out.Won {
 		column := m.change.Registers[i].Column
@@ -419,12 +419,7 @@ func (m *merging) before() side {
 // beforeTouch is what a touch of another row replaced.
 func (tx *transaction) beforeTouch(d reference, t *table, touch crdt.Touch) (side, error) {
 	b := side{Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Values: map[string]string{}}
-	row, err := tx.c.Row("SELECT before FROM ravno_touch WHERE document=? AND tab=? AND key=? AND site=?",
-		d.encode(), integer(t.number), blob(touch.Key), integer(touch.Site))
-	if err != nil || row == nil {
-		return b, err
-	}
-	values, err := decodeImage(row[0])
+	values, err := tx.valuesBefore(d, t, touch.Key, touch.Site)
 	for number, v := range values.all() {
 		if i, ok := t.byNum[number]; ok {
 			b.Values[t.Columns[i].Name] = encodeValue(v)

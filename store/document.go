@@ -2,10 +2,8 @@ package store
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"ravno/crdt"
-	"ravno/crdt/causal"
 	"ravno/store/internal/sqlite"
 )
 
@@ -107,13 +105,6 @@ func (tx *transaction) parentKey(t *table, values []crdt.Value) (key crdt.Key, o
 	return key, err == nil, err
 }
 
-// touch records at the hub that a site changed a row of a document, and the values before,
-// where they are known.
-func (tx *transaction) touch(document reference, t *table, key crdt.Key, site causal.Site, dead bool, before *image) error {
-	return tx.c.Exec(`INSERT OR REPLACE INTO ravno_touch(document, tab, key, site, position, dead, before) VALUES(?,?,?,?,?,?,?)`,
-		document.encode(), integer(t.number), blob(key), integer(site), integer(tx.position()), boolean(dead), before.encode())
-}
-
 // moves remembers that a row has left a document for another.
 func (tx *transaction) moves(former, document reference) error {
 	if former == document {
@@ -122,73 +113,4 @@ func (tx *transaction) moves(former, document reference) error {
 	return tx.c.Exec(`INSERT INTO ravno_moved(position, former, document) SELECT ?1, ?2, ?3
 		WHERE NOT EXISTS(SELECT 1 FROM ravno_moved WHERE position=?1 AND former=?2 AND document=?3)`, // of many rows that move at once
 		integer(tx.position()), former.encode(), document.encode())
-}
-
-// touchCounted records at the hub that a site counted in a row. It stands beside what the
-// site has written of the row otherwise, under the site's number below zero.
-func (tx *transaction) touchCounted(document reference, t *table, key crdt.Key, site causal.Site) error {
-	return tx.c.Exec(`INSERT OR REPLACE INTO ravno_touch(document, tab, key, site, position, dead, before) VALUES(?,?,?,?,?,0,x'')`,
-		document.encode(), integer(t.number), blob(key), integer(-int64(site)), integer(tx.position()))
-}
-
-// othersTouches are the recorded changes of a document by others than one site, after a
-// position. While that site's changes are applied, they stay the same.
-type othersTouches struct {
-	author causal.Site
-	after  causal.Seen
-	found  []crdt.Touch
-}
-
-// maxKnownDocuments bounds how many documents' touches one transaction keeps in memory.
-const maxKnownDocuments = 4096
-
-// touches are the recorded changes of a document after a position by others than a site. A
-// document with many rows is asked about once, not once a row.
-func (tx *transaction) touches(document reference, author causal.Site, after causal.Seen) ([]crdt.Touch, error) {
-	if known, ok := tx.known[document]; ok && known.author == author && known.after == after {
-		return known.found, nil
-	}
-	found, err := tx.readTouches(document, author, after)
-	if err != nil {
-		return nil, err
-	}
-	if tx.known == nil || len(tx.known) >= maxKnownDocuments {
-		tx.known = map[reference]othersTouches{}
-	}
-	tx.known[document] = othersTouches{author: author, after: after, found: found}
-	return found, nil
-}
-
-func (tx *transaction) readTouches(document reference, author causal.Site, after causal.Seen) (found []crdt.Touch, err error) {
-	sql := `SELECT tab, key, site, position, dead FROM ravno_touch AS t WHERE document=?1 AND abs(site)<>?2 AND position>?3`
-	if !tx.noneEarly {
-		sql += ` AND NOT EXISTS(SELECT 1 FROM ravno_early e WHERE e.site=?2 AND e.tab=t.tab AND e.key=t.key AND e.slice<=?3 AND e.there AND e.until>=t.position)`
-	}
-	err = tx.c.Rows(sql,
-		[]crdt.Value{document.encode(), integer(author), integer(after)}, func(row []crdt.Value) error {
-			t := tx.cat.byNumber[row[0].Int()]
-			if t == nil {
-				return nil // the table is gone
-			}
-			site := row[2].Int()
-			found = append(found, crdt.Touch{Table: t.Name, Key: crdt.Key(row[1].Bytes()), Site: causal.Site(max(site, -site)),
-				Position: causal.Position(row[3].Int()), Dead: row[4].Int() != 0, Counted: site < 0})
-			return nil
-		})
-	return found, err
-}
-
-// trimTouches forgets changes that every enrolled node has seen, in work it may still send
-// too. They can no longer be concurrent with anything.
-func (tx *transaction) trimTouches() error {
-	seen, err := knownToAll(tx.c, tx.state.position)
-	for _, table := range []string{"ravno_touch", "ravno_former", "ravno_moved"} {
-		if err == nil {
-			err = tx.c.Exec("DELETE FROM "+table+" WHERE position <= ?", integer(seen))
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("forgetting what every node has seen: %w", err)
-	}
-	return nil
 }

@@ -76,15 +76,11 @@ func (tx *transaction) holdFloor() {
 
 // foldRow compares what the log says with what is in the table and in the shadow.
 func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (bool, error) {
-	exists, err := tx.exists(f.t, f.key)
+	exists, here, err := tx.readLoggedRow(f.t, f.key)
 	if err != nil {
 		return false, err
 	}
-	inTable := exists
-	row, former, found, err := tx.readShadow(f.t, f.key)
-	if err != nil {
-		return false, err
-	}
+	inTable, row, former, found := exists, here.row, here.document, here.sent.found
 	if !exists && found && !row.Live() && len(f.sets) > 0 {
 		// Put back by ravno, but a constraint keeps it out of its table for now.
 		if exists, err = tx.readHeld(f.t, f.key); err != nil {

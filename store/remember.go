@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"strings"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -18,25 +17,86 @@ type remembered struct {
 }
 
 func (tx *transaction) readShadowAt(t *table, key crdt.Key) (crdt.Row, reference, remembered, error) {
-	stored, err := t.shadowKey(key)
+	stored, err := tx.lookUpShadow(t, key)
 	if err != nil {
 		return crdt.Row{}, reference{}, remembered{}, err
-	}
-	if tx.unwritten.holds(t, stored) {
-		if err := tx.flushShadows(); err != nil {
-			return crdt.Row{}, reference{}, remembered{}, err
-		}
 	}
 	values, err := tx.c.First(t.sql.readShadow, stored)
 	if err != nil || values == nil {
 		return crdt.Row{}, reference{}, remembered{}, err
 	}
+	return t.decodeShadow(values)
+}
+
+// lookUpShadow is a row's key as its shadow has it, which is not on its way into its table then.
+func (tx *transaction) lookUpShadow(t *table, key crdt.Key) (stored crdt.Value, err error) {
+	if stored, err = t.shadowKey(key); err == nil && tx.shadowsOf == t && tx.shadows.holds(stored) {
+		err = tx.flushShadows()
+	}
+	return stored, err
+}
+
+func (t *table) decodeShadow(values []crdt.Value) (crdt.Row, reference, remembered, error) {
 	row, err := shadow.Decode(values[0].Bytes())
 	if err != nil {
 		return crdt.Row{}, reference{}, remembered{}, fmt.Errorf("table %s: %w", t.Name, err)
 	}
 	document, _ := decodeReference(values[1])
 	return row, document, remembered{found: true, position: causal.Position(values[2].Int())}, nil
+}
+
+// shadowColumns is how many columns of a shadow are read with a row.
+const shadowColumns = 3
+
+// rowHere is a row as it is in its table and in its shadow.
+type rowHere struct {
+	table    *image // nil: it is not in its table
+	row      crdt.Row
+	document reference
+	sent     remembered
+}
+
+// readRow reads both at once.
+func (tx *transaction) readRow(t *table, key crdt.Key) (here rowHere, err error) {
+	values, err := tx.readBoth(t, t.sql.readRow, key)
+	if err != nil {
+		return here, err
+	}
+	if columns := values[shadowColumns:]; columns[t.Key[0]].Kind() != crdt.Null { // a key found by = is not NULL
+		here.table = newImage(len(columns))
+		for i, v := range columns {
+			here.table.set(crdt.Column(t.numbers[i]), v)
+		}
+	}
+	if values[0].Kind() != crdt.Null {
+		here.row, here.document, here.sent, err = t.decodeShadow(values)
+	}
+	return here, err
+}
+
+// readLoggedRow is readRow where it is enough to know whether the row is in its table.
+func (tx *transaction) readLoggedRow(t *table, key crdt.Key) (exists bool, here rowHere, err error) {
+	values, err := tx.readBoth(t, t.sql.readLogged, key)
+	if err != nil {
+		return false, here, err
+	}
+	if values[0].Kind() != crdt.Null {
+		here.row, here.document, here.sent, err = t.decodeShadow(values)
+	}
+	return values[shadowColumns].Kind() != crdt.Null, here, err
+}
+
+func (tx *transaction) readBoth(t *table, sql string, key crdt.Key) ([]crdt.Value, error) {
+	stored, err := tx.lookUpShadow(t, key)
+	if err != nil {
+		return nil, err
+	}
+	args, err := key.AppendValues(append(tx.args[:0], stored))
+	if err != nil {
+		return nil, err
+	}
+	tx.args = args
+	return tx.c.First(sql, args...)
 }
 
 func (tx *transaction) writeShadow(t *table, key crdt.Key, row crdt.Row, document reference, at causal.Position) error {
@@ -48,68 +108,31 @@ func (tx *transaction) writeShadow(t *table, key crdt.Key, row crdt.Row, documen
 	if document != (reference{}) && document != t.reference(key) {
 		root = document.encode()
 	}
-	if !tx.unwritten.gathers {
-		return tx.c.Exec(t.sql.writeShadow, stored, integer(at), crdt.BlobValue(string(shadow.Encode(row))), root)
-	}
-	if tx.unwritten.t != t || len(tx.unwritten.values) == shadowRun*shadowColumns {
+	if tx.shadowsOf != t { // of one table in one statement
 		if err := tx.flushShadows(); err != nil {
 			return err
 		}
+		tx.shadowsOf, tx.shadows.insert = t, t.sql.writeShadow
 	}
-	tx.unwritten.t = t
-	tx.unwritten.values = append(tx.unwritten.values, stored, integer(at), crdt.BlobValue(string(shadow.Encode(row))), root)
-	return nil
+	return tx.writeOwn(&tx.shadows, stored, integer(at), crdt.BlobValue(string(shadow.Encode(row))), root)
 }
 
-// shadowRun is how many shadow rows one statement writes: rows in the order of their keys go
-// into the tree side by side, which within one statement needs no way down from its root.
-// More than this gains nothing.
-const (
-	shadowRun     = 16
-	shadowColumns = 4
-)
-
-// unwritten are shadow rows of one table on their way into it.
-type unwritten struct {
-	gathers bool // else each is written at once
-	t       *table
-	values  []crdt.Value // shadowColumns for each row, its key first
-}
-
-func (u *unwritten) holds(t *table, key crdt.Value) bool {
-	if u.t != t {
-		return false
-	}
-	for i := 0; i < len(u.values); i += shadowColumns {
-		if u.values[i] == key {
-			return true
-		}
-	}
-	return false
-}
-
-// gatherShadows runs f, and lets it write shadow rows many at a time. Within f, shadows are
-// read by readShadowAt and in no other way.
+// gatherShadows runs f, and lets it write shadow rows, and touches, many at a time. Within f,
+// shadows are read by readShadowAt and readRow and in no other way.
 func (tx *transaction) gatherShadows(f func() error) error {
-	tx.unwritten.gathers = true
+	tx.gathers = true
 	err := f()
-	tx.unwritten.gathers = false
+	tx.gathers = false
 	if err != nil {
+		return err
+	}
+	if err := tx.flushTouches(); err != nil {
 		return err
 	}
 	return tx.flushShadows()
 }
 
-func (tx *transaction) flushShadows() error {
-	u := &tx.unwritten
-	rows := len(u.values) / shadowColumns
-	if rows == 0 {
-		return nil
-	}
-	err := tx.c.Exec(u.t.sql.writeShadow+strings.Repeat(",(?,?,?,?)", rows-1), u.values...)
-	u.values = u.values[:0]
-	return err
-}
+func (tx *transaction) flushShadows() error { return tx.shadows.flush(tx.c) }
 
 // shadowKey is the key as the shadow table stores it: the rowid itself where there is one.
 func (t *table) shadowKey(key crdt.Key) (crdt.Value, error) {

@@ -38,7 +38,7 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 			})
 			for range rapid.IntRange(1, 3).Draw(t, "runs") {
 				err := tx.gatherShadows(func() error {
-					for range rapid.IntRange(0, 4*shadowRun).Draw(t, "rows") {
+					for range rapid.IntRange(0, 4*writeRun).Draw(t, "rows") {
 						k := some.Draw(t, "row")
 						if rapid.IntRange(0, 9).Draw(t, "look") == 0 {
 							look(k)

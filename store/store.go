@@ -223,7 +223,7 @@ type transaction struct {
 	noneEarly bool // ravno_early is
 	// enrolling: the file is being made ravno's; the rows that are there are settled.
 	enrolling bool
-	known     map[reference]othersTouches
+	known     map[reference]*touches
 	// While a delta is applied.
 	applied    *Applied
 	began      causal.Position // the position before it
@@ -238,9 +238,14 @@ type transaction struct {
 	clashed    []reference          // documents that one side deleted and another edited
 	superseded []reference          // rows with fresh keys that are gone at their maker
 	// While the log is folded.
-	written   int64                           // when its last entry was written, in Unix milliseconds; 0: it was empty
-	deleted   map[*table]map[crdt.Key]goneRow // rows the application deleted, as far as they were asked for
-	unwritten unwritten                       // shadow rows on their way
+	written int64                           // when its last entry was written, in Unix milliseconds; 0: it was empty
+	deleted map[*table]map[crdt.Key]goneRow // rows the application deleted, as far as they were asked for
+	// What is written many rows at a time, while gathers.
+	gathers   bool
+	shadows   unwritten // of one table
+	shadowsOf *table
+	touched   unwritten
+	args      []crdt.Value // of the last statement by readBoth, to be used again
 	// What placing the held rows has to look at again.
 	holding     bool        // some row is held
 	heldChanged bool        // some row became held, or is held no more

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"strings"
+
+	"ravno/crdt"
+	"ravno/store/internal/sqlite"
+)
+
+// writeRun is how many rows of ravno's own tables one statement writes: rows in the order of
+// their keys go into the tree side by side, which within one statement needs no way down from
+// its root. More than this gains nothing.
+const writeRun = 16
+
+// unwritten are rows of one table on their way into it.
+type unwritten struct {
+	insert string       // what writes one of them
+	width  int          // how many values each has, the one it is looked up by first
+	values []crdt.Value // of all, one row after the other
+}
+
+// writeOwn writes a row of ravno's own, or gathers it with those that are written next.
+func (tx *transaction) writeOwn(u *unwritten, values ...crdt.Value) error {
+	if !tx.gathers {
+		return tx.c.Exec(u.insert, values...)
+	}
+	u.width = len(values)
+	u.values = append(u.values, values...)
+	if len(u.values) < writeRun*u.width {
+		return nil
+	}
+	return u.flush(tx.c)
+}
+
+// holds reports whether a row that is looked up by a value is on its way.
+func (u *unwritten) holds(by crdt.Value) bool {
+	for i := 0; i < len(u.values); i += u.width {
+		if u.values[i] == by {
+			return true
+		}
+	}
+	return false
+}
+
+func (u *unwritten) flush(c *sqlite.Conn) error {
+	if len(u.values) == 0 {
+		return nil
+	}
+	rows := len(u.values) / u.width
+	sql := u.insert
+	if rows > 1 {
+		sql += strings.Repeat(",(?"+strings.Repeat(",?", u.width-1)+")", rows-1)
+	}
+	err := c.Exec(sql, u.values...)
+	u.values = u.values[:0]
+	return err
+}
