@@ -131,6 +131,10 @@ func (s *Store) touchFile() {
 	os.Chtimes(s.path, now, now) // only a hint: the data is there either way
 }
 
+// errRemoved refuses what was on its way from a node when it was removed: nobody waits for it any
+// more, so what it has not seen may be forgotten.
+var errRemoved = errors.New("this node was removed. Try: ravno join with a new token")
+
 // ApplyFromNode merges a node's own changes into the hub's tables, in one transaction, and
 // returns once it is durable: then, and not before, the node may be told.
 func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) (applied Applied, err error) {
@@ -149,6 +153,9 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 		}
 		if delta.From != have.Position {
 			return &OutOfOrderError{From: delta.From, Have: have}
+		}
+		if removed, err := tx.c.Int("SELECT removed FROM ravno_site WHERE site=?", integer(node)); err != nil || removed != 0 {
+			return errors.Join(err, errRemoved)
 		}
 		tx.hears = tx.heard
 		if _, err := tx.fold(); err != nil {
@@ -247,6 +254,11 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	m.readCounters()
 	m.out = crdt.Merge(m.row, m.present, m.change, tx.position())
 	m.ignoreBases()
+	if author == 0 {
+		m.comesBack(tx.state.site, tx.span.Seen)
+	} else if !m.present && m.change.Whole && m.change.Birth.IsZero() && m.out.Row.Live() {
+		m.out.Row.Revived = tx.position() // its birth is news to nobody, so this says that whoever lacks the row gets it whole
+	}
 	// Whatever is written here from now on is newer than what it could see.
 	newest := newestTime(m.change)
 	tx.state.clock.Observe(newest)
@@ -300,6 +312,23 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		m.out.Row.Columns = nil
 	}
 	return tx.writeShadow(t, change.Key, m.out.Row, document, position)
+}
+
+// comesBack sees to what this node wrote itself, forgot, and gets back from the hub: it is no work
+// that the hub has yet to hear of. The hub had it when it had this node's work up to a position.
+func (m *merging) comesBack(self causal.Site, had causal.Position) {
+	heard := func(v, before crdt.Version) crdt.Version {
+		if v.Stamp.Site == self && v.Stamp != before.Stamp {
+			v.Position = min(v.Position, had)
+		}
+		return v
+	}
+	row, before := &m.out.Row, m.row
+	row.Birth, row.Death = heard(row.Birth, before.Birth), heard(row.Death, before.Death)
+	for _, reg := range m.change.Registers {
+		row.Set(reg.Column, heard(row.Version(reg.Column), before.Version(reg.Column)))
+	}
+	row.Base = heard(row.Base, before.Base)
 }
 
 // admit holds a node to its own identity. Registers of others, sent along with a whole row,

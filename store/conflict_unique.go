@@ -35,11 +35,11 @@ func (tx *transaction) recordHeld() error {
 		return err
 	}
 	for _, row := range held {
-		waits, err := tx.waits(row, held)
+		stays, err := tx.stays(row, held)
 		if err != nil {
 			return err
 		}
-		if waits {
+		if stays {
 			continue // it is in the record of the row it belongs to
 		}
 		blockers, err := tx.blockers(row)

@@ -144,6 +144,18 @@ func neededRows(c *sqlite.Conn, cat *catalog) (map[reference]bool, error) {
 	return rows, err
 }
 
+// forgetRow forgets a row whatever is remembered of it.
+func (tx *transaction) forgetRow(t *table, key crdt.Key) error {
+	stored, err := t.shadowKey(key)
+	if err == nil {
+		err = tx.c.Exec("DELETE FROM "+t.shadow+" WHERE key=?", stored)
+	}
+	if err == nil {
+		err = tx.dropImage(t, key)
+	}
+	return err
+}
+
 // forget forgets rows that are as they were when they were found, and not kept elsewhere for
 // lack of a place or of values.
 func (tx *transaction) forget(rows []forgettable) error {

@@ -34,15 +34,23 @@ func (tx *transaction) arrives(t *table, key crdt.Key) {
 // with that row, and comes back with it.
 func (tx *transaction) waits(row heldRow, held []heldRow) (bool, error) {
 	for _, l := range row.t.up {
-		i, err := tx.heldParent(l, row, held)
-		if err == nil && i < 0 {
-			var orphan bool
-			if orphan, err = tx.orphaned(l, row); orphan {
-				return true, nil
-			}
-		}
-		if err != nil || i >= 0 {
+		if i, err := tx.heldParent(l, row, held); err != nil || i >= 0 {
 			return i >= 0, err
+		}
+	}
+	return false, nil
+}
+
+// stays reports whether a held row is not to be placed, even if it fits: because it waits, or
+// because what it refers to is gone. A row that is in its table is never taken out for that:
+// there are applications without foreign keys.
+func (tx *transaction) stays(row heldRow, held []heldRow) (bool, error) {
+	if waits, err := tx.waits(row, held); err != nil || waits {
+		return waits, err
+	}
+	for _, l := range row.t.up {
+		if orphaned, err := tx.orphaned(l, row); err != nil || orphaned {
+			return orphaned, err
 		}
 	}
 	return false, nil

@@ -66,11 +66,11 @@ func (tx *transaction) placeHeld() error {
 // placeAll tries to place each row, and reports whether any was.
 func (tx *transaction) placeAll(held []heldRow) (placed bool, err error) {
 	for _, row := range held {
-		waits, err := tx.waits(row, held)
+		stays, err := tx.stays(row, held)
 		if err != nil {
 			return false, err
 		}
-		if waits {
+		if stays {
 			continue
 		}
 		ok, err := tx.place(row)
@@ -173,8 +173,8 @@ func (tx *transaction) claim(t *table, key crdt.Key) (hlc.Stamp, error) {
 	claim := row.Birth.Stamp
 	for _, index := range t.Unique {
 		for _, part := range index.Parts {
-			if part.Column < 0 {
-				return row.Newest(), nil // an expression: any column may be in it
+			if part.Column < 0 || index.Where != "" {
+				return row.Newest(), nil // an expression, or the condition: any column may be in it
 			}
 			if s := row.Version(crdt.Column(t.numbers[part.Column])).Stamp; s.After(claim) {
 				claim = s

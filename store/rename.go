@@ -61,10 +61,17 @@ func (tx *transaction) rename(c collision, moved *renames) error {
 	if err != nil {
 		return err
 	}
-	if _, _, known, err := tx.readShadow(c.t, new); err != nil {
+	there, _, known, err := tx.readShadow(c.t, new)
+	if err != nil {
 		return err
-	} else if taken || known {
+	}
+	if taken || known && (there.Live() || tx.unsent(there)) {
 		return &CrossingError{Table: c.t.Name} // a row made here since has the fresh key: it is to get another
+	}
+	if known { // deleted, and settled: the hub has forgotten it already, or it would not give its key
+		if err := tx.forgetRow(c.t, new); err != nil {
+			return err
+		}
 	}
 	if !sent.found || row.Birth.Stamp != c.birth {
 		// The row is gone here and another has its key: the hub is yet to hear that it is gone.

@@ -151,7 +151,7 @@ func (m *merging) sameRow(tx *transaction) {
 	said, here := m.change.Birth, m.row.Birth
 	switch {
 	case !m.present:
-		if m.author != 0 && m.change.Whole && said.Site != m.author {
+		if m.author != 0 && m.change.Whole && (said.Site != m.author || said.Time <= tx.heard && said.Time > firstSeed) {
 			m.madeAnew()
 		}
 	case said == here.Stamp:

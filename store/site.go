@@ -180,13 +180,17 @@ func (s *Store) AckedByNode(site causal.Site, has causal.Reached, floor causal.S
 	})
 }
 
-// Greeted records at the hub how far a node says it has come when it links. It may be less than
-// it had once said, if its database was restored from a backup: then nothing it has yet to get
-// anew may be forgotten.
+// Greeted records at the hub how far a node says it has come when it links. Less than it had once
+// said, or than is settled, it says only if its database was restored from a backup: who else had
+// changed what is forgotten then, and it would overwrite unseen work without a conflict.
 func (s *Store) Greeted(site causal.Site, has causal.Reached, floor causal.Seen) error {
 	return s.keepMarks(func(tx *transaction) error {
-		if has.Position < tx.state.settled {
-			return fmt.Errorf("a node has seen position %d of the hub, and up to %d is settled: its database was restored from a backup. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", has.Position, tx.state.settled)
+		seen, err := tx.c.Int("SELECT max(acked, ?) FROM ravno_peer WHERE site=?", integer(tx.state.settled), integer(site))
+		if err != nil {
+			return err
+		}
+		if has.Position < causal.Position(seen) {
+			return fmt.Errorf("a node has seen position %d of the hub, and had once seen %d: its database was restored from a backup. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", has.Position, seen)
 		}
 		if err := tx.c.Exec("UPDATE ravno_peer SET acked=?, floor=? WHERE site=?", integer(has.Position), integer(floor), integer(site)); err != nil {
 			return err

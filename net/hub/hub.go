@@ -247,7 +247,7 @@ func (h *Hub) run(ctx context.Context, link *quiclink.Link, me *live, hello wire
 	}
 	defer h.changed.Add(me.bare.changed)()
 	s := session.NewHub(session.Self{Version: h.Version, Incarnation: self.Incarnation, Position: self.Position},
-		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have, Until: peer.Until, Settled: peer.Settled.Hub})
+		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have, Until: peer.Until, Seen: max(peer.Acked, peer.Settled.Hub)})
 	return exchange.Run(ctx, link, s, hello, h.ends(ctx, self, me))
 }
 

@@ -159,7 +159,7 @@ type NodePeer struct {
 	Incarnation causal.Incarnation
 	Have        causal.Position // of the node, committed at the hub
 	Until       causal.Position // of the node's delta that is coming in slices
-	Settled     causal.Position // of the hub: what it had by then it may have forgotten
+	Seen        causal.Position // of the hub: what the node has once said to have seen, which others may have forgotten since
 }
 
 type phase int
@@ -285,8 +285,8 @@ func (s *Session) hello(now time.Time, m wire.Hello) []Action {
 		return s.refuse(CodeIdentity, "this node was loaded from another life of the hub", "ravno leave at the node, then ravno join with a new token")
 	case m.Position < s.peer.Have:
 		return s.refuse(CodeIdentity, fmt.Sprintf("this node is at position %d, the hub has its position %d: its database was restored from a backup, or it is a copy", m.Position, s.peer.Have), "ravno leave --force at the node, then ravno join --keep-local with a new token")
-	case m.Seen < s.peer.Settled:
-		return s.refuse(CodeIdentity, fmt.Sprintf("this node has seen the hub's position %d, and had once seen %d: its database was restored from a backup, or it is a copy", m.Seen, s.peer.Settled), "ravno leave --force at the node, then ravno join --keep-local with a new token")
+	case m.Seen < s.peer.Seen:
+		return s.refuse(CodeIdentity, fmt.Sprintf("this node has seen the hub's position %d, and had once seen %d: its database was restored from a backup, or it is a copy", m.Seen, s.peer.Seen), "ravno leave --force at the node, then ravno join --keep-local with a new token")
 	case m.Seen > s.self.Position:
 		return s.refuse(CodeIdentity, fmt.Sprintf("this node has seen the hub's position %d, the hub is at %d: the hub's database was restored from a backup", m.Seen, s.self.Position), "put the hub's newest database back")
 	}

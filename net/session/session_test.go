@@ -27,7 +27,7 @@ func nodeSelf() session.NodeSelf {
 }
 
 func hubEnd() *session.Session {
-	s := session.NewHub(session.Self{Version: "h", Incarnation: hubInc, Position: 50}, session.NodePeer{Incarnation: nodeInc, Have: 5, Settled: 30})
+	s := session.NewHub(session.Self{Version: "h", Incarnation: hubInc, Position: 50}, session.NodePeer{Incarnation: nodeInc, Have: 5, Seen: 30})
 	s.Start(start)
 	return s
 }
