@@ -234,6 +234,9 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	if err != nil {
 		return err
 	}
+	if author != 0 && change.Seen < tx.state.settled {
+		return fmt.Errorf("site %d sent a change of table %s that had seen the hub's position %d, and up to %d is settled. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", author, t.Name, change.Seen, tx.state.settled)
+	}
 	document, sent := here.document, here.sent
 	m := &merging{t: t, author: author, change: change, row: here.row, was: here.table, state: imageTable}
 	if m.was == nil {

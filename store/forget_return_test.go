@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"ravno/crdt"
@@ -246,6 +247,32 @@ func TestAFreshKeyMayBeThatOfARowItsMakerHasYetToForget(t *testing.T) {
 	for _, site := range []string{"hub", "a", "b"} {
 		c.expect(site, "SELECT id, name FROM p WHERE id>3", "10|of the hub\n11|of a")
 	}
+}
+
+// Nothing may come that had not seen what is settled. If it does all the same, it is refused: it
+// could bring back what is forgotten, and nobody would notice.
+func TestWorkThatHasNotSeenWhatIsSettledIsRefused(t *testing.T) {
+	c := newChain(t, dishes, nil, "a")
+	c.level()
+	c.at("a", "UPDATE p SET price=7 WHERE id=1")
+	c.at("hub", "DELETE FROM p WHERE id=1")
+	for range 2 {
+		_, err := c.hub.Fold()
+		c.must(err)
+		c.must(c.hub.Settle())
+		c.must(c.hub.write(func(tx *transaction) error {
+			return tx.c.Exec("UPDATE ravno_peer SET acked=?, floor=?", integer(tx.position()), integer(tx.position())) // which is not so
+		}))
+	}
+	_, err := c.store("a").Fold()
+	c.must(err)
+	self, err := c.store("a").Self()
+	c.must(err)
+	batch, _ := c.collect(c.store("a"), 0, self.HubHave)
+	if _, err := c.hub.ApplyFromNode(self.Site, batch, 0); err == nil || !strings.Contains(err.Error(), "is settled") {
+		t.Fatalf("applied: %v", err)
+	}
+	c.expect("hub", "SELECT id FROM p", "2\n3")
 }
 
 // toAndFro lets every node send and receive, one after the other, so many times.
