@@ -135,6 +135,14 @@ func (s *Store) touchFile() {
 // more, so what it has not seen may be forgotten.
 var errRemoved = errors.New("this node was removed. Try: ravno join with a new token")
 
+func (tx *transaction) refuseRemoved(node causal.Site) error {
+	removed, err := tx.c.Int("SELECT removed FROM ravno_site WHERE site=?", integer(node))
+	if err == nil && removed != 0 {
+		err = errRemoved
+	}
+	return err
+}
+
 // ApplyFromNode merges a node's own changes into the hub's tables, in one transaction, and
 // returns once it is durable: then, and not before, the node may be told.
 func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) (applied Applied, err error) {
@@ -154,8 +162,8 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 		if delta.From != have.Position {
 			return &OutOfOrderError{From: delta.From, Have: have}
 		}
-		if removed, err := tx.c.Int("SELECT removed FROM ravno_site WHERE site=?", integer(node)); err != nil || removed != 0 {
-			return errors.Join(err, errRemoved)
+		if err := tx.refuseRemoved(node); err != nil {
+			return err
 		}
 		tx.hears = tx.heard
 		if _, err := tx.fold(); err != nil {

@@ -18,6 +18,11 @@ var displacedWork = reference{}
 // up to another. It takes no turn at the lock: an extraction waits for nobody.
 func (s *Store) sentEarly(to causal.Site, rows []reference, slice, until causal.Position) error {
 	return s.writeAtOnce(func(tx *transaction) error {
+		if tx.state.isHub() {
+			if err := tx.refuseRemoved(to); err != nil {
+				return err // nobody would forget them
+			}
+		}
 		for _, row := range rows {
 			if err := tx.c.Exec("INSERT OR REPLACE INTO ravno_early(site, tab, key, slice, until) VALUES(?,?,?,?,?)",
 				integer(to), integer(row.tab), blob(row.key), integer(slice), integer(until)); err != nil {
