@@ -32,8 +32,12 @@ func (m *image) find(column crdt.Column) (at int, known bool) {
 	if m == nil {
 		return 0, false
 	}
-	if last := len(m.cells) - 1; last < 0 || m.cells[last].column < column {
+	last := len(m.cells) - 1
+	if last < 0 || m.cells[last].column < column {
 		return last + 1, false // as when the columns of a table are taken in one after the other
+	}
+	if likely := int(column) - int(m.cells[0].column); likely >= 0 && likely <= last && m.cells[likely].column == column {
+		return likely, true // as in every whole row of a table that has lost no columns
 	}
 	return slices.BinarySearchFunc(m.cells, column, func(c columnValue, column crdt.Column) int { return cmp.Compare(c.column, column) })
 }
@@ -205,10 +209,13 @@ func (tx *transaction) dropImage(t *table, key crdt.Key) error {
 	return tx.c.Exec("DELETE FROM ravno_image WHERE tab=? AND key=?", integer(t.number), blob(key))
 }
 
+// usualKey is how many columns keys have at most that need no memory of their own to be decoded.
+const usualKey = 4
+
 // complete fills in the key columns that the key itself determines, and reports whether
 // every column is known.
 func (t *table) complete(key crdt.Key, m *image) (bool, error) {
-	values, err := key.Values()
+	values, err := key.AppendValues(make([]crdt.Value, 0, usualKey))
 	if err != nil || len(values) != len(t.Key) {
 		return false, fmt.Errorf("table %s: %w", t.Name, errKey)
 	}
@@ -229,7 +236,8 @@ func (t *table) complete(key crdt.Key, m *image) (bool, error) {
 // defaults, as they do from SQLite when a column is added.
 func (tx *transaction) insertImage(t *table, m *image) error {
 	if m.size() == len(t.numbers) {
-		return tx.put(t, t.sql.insert, t.ordered(m)...)
+		tx.args = t.ordered(tx.args[:0], m)
+		return tx.put(t, t.sql.insert, tx.args...)
 	}
 	var names []string // the rest gets its defaults
 	var values []crdt.Value
@@ -242,11 +250,10 @@ func (tx *transaction) insertImage(t *table, m *image) error {
 		strings.TrimSuffix(strings.Repeat("?,", len(names)), ",")+")", values...)
 }
 
-// ordered are the values of an image in the order of the table's columns.
-func (t *table) ordered(m *image) []crdt.Value {
-	values := make([]crdt.Value, len(t.Columns))
-	for i, number := range t.numbers {
-		values[i] = m.value(crdt.Column(number))
+// ordered appends the values of an image in the order of the table's columns.
+func (t *table) ordered(values []crdt.Value, m *image) []crdt.Value {
+	for _, number := range t.numbers {
+		values = append(values, m.value(crdt.Column(number)))
 	}
 	return values
 }
@@ -256,16 +263,17 @@ func (tx *transaction) updateImage(t *table, key crdt.Key, columns []crdt.Column
 	if len(columns) == 0 {
 		return nil
 	}
-	names, values := make([]string, len(columns)), make([]crdt.Value, 0, len(columns)+len(t.Key))
+	names, values := make([]string, len(columns)), tx.args[:0]
 	for i, c := range columns {
 		names[i] = t.Columns[t.byNum[c]].Name
 		values = append(values, m.value(c))
 	}
-	where, err := key.Values()
+	values, err := key.AppendValues(values)
 	if err != nil {
 		return err
 	}
-	return tx.put(t, t.update(names), append(values, where...)...)
+	tx.args = values
+	return tx.put(t, t.update(names), values...)
 }
 
 // update is the text of an UPDATE of some columns by key.

@@ -298,6 +298,7 @@ func (tx *transaction) put(t *table, sql string, args ...crdt.Value) error {
 		return errors.Join(err, failed)
 	}
 	reason := cmp.Or(errors.Unwrap(err), err)
+	args = slices.Clone(args) // whose memory may be used for what comes now
 	if err := tx.stopMirrors(t, reason.Error()); err != nil {
 		return err
 	}

@@ -286,7 +286,7 @@ func (tx *transaction) uniqueValues(row heldRow) (values [][]crdt.Value, err err
 		return nil, err
 	}
 	force := strings.Replace(t.sql.insert, "INSERT "+row.t.sql.or, "INSERT OR REPLACE ", 1)
-	if err := tx.c.Exec(force, t.ordered(row.image)...); err != nil {
+	if err := tx.c.Exec(force, t.ordered(nil, row.image)...); err != nil {
 		if isConstraint(err) {
 			return nil, nil
 		}

@@ -139,7 +139,7 @@ func (t *table) shadowKey(key crdt.Key) (crdt.Value, error) {
 	if !t.RowidKey {
 		return blob(key), nil
 	}
-	values, err := key.Values()
+	values, err := key.AppendValues(make([]crdt.Value, 0, usualKey))
 	if err != nil || len(values) != 1 || values[0].Kind() != crdt.Integer {
 		return crdt.Value{}, fmt.Errorf("table %s: %w: want one integer", t.Name, errKey)
 	}

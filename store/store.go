@@ -245,7 +245,7 @@ type transaction struct {
 	shadows   unwritten // of one table
 	shadowsOf *table
 	touched   unwritten
-	args      []crdt.Value // of the last statement by readBoth, to be used again
+	args      []crdt.Value // of the last statement, to be used again
 	// What placing the held rows has to look at again.
 	holding     bool        // some row is held
 	heldChanged bool        // some row became held, or is held no more
