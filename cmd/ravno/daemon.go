@@ -35,6 +35,7 @@ func watch(ctx context.Context, path string, log zerolog.Logger) (<-chan struct{
 	}
 	go func() {
 		defer watcher.Close()
+		var running run
 		for {
 			select {
 			case <-ctx.Done():
@@ -43,10 +44,18 @@ func watch(ctx context.Context, path string, log zerolog.Logger) (<-chan struct{
 				if !ok {
 					return
 				}
-				if event.Name == path+"-wal" || event.Name == path {
+				if event.Name != path+"-wal" && event.Name != path {
+					continue
+				}
+				select {
+				case wake <- struct{}{}:
+				default: // woken already
+				}
+				if running.follows(time.Now()) {
 					select {
-					case wake <- struct{}{}:
-					default: // woken already
+					case <-ctx.Done():
+						return
+					case <-time.After(unread):
 					}
 				}
 			case err, ok := <-watcher.Errors:
@@ -58,6 +67,33 @@ func watch(ctx context.Context, path string, log zerolog.Logger) (<-chan struct{
 		}
 	}()
 	return wake, nil
+}
+
+// A large write, of ours above all, is a notice for each page, and each wakes threads here that
+// have nothing to do: several thousand a second. Notices of the same file that nobody reads
+// become one, so after a run of them the next is left unread for a while.
+const (
+	// unread is how long: less than a fold waits for a burst to end.
+	unread = 2 * time.Millisecond
+	// runLength is how many notices are read at once. A small transaction has fewer.
+	runLength = 16
+	// runGap is how long after the one before it a notice begins another run.
+	runGap = 5 * time.Millisecond
+)
+
+// run counts notices that come one soon after the other.
+type run struct {
+	notices int
+	last    time.Time
+}
+
+// follows takes in a notice, and reports whether it belongs to a long run.
+func (r *run) follows(now time.Time) bool {
+	if now.Sub(r.last) > runGap {
+		r.notices = 0
+	}
+	r.notices, r.last = r.notices+1, now
+	return r.notices > runLength
 }
 
 // defaultWait bounds a wait that named no limit.
