@@ -14,12 +14,10 @@ func (s *Store) Fold() (rows int, err error) {
 	waiting, err := s.logWaits()
 	for more := waiting; err == nil && more; {
 		err = s.write(func(tx *transaction) error {
-			entries, turn := s.foldTurn()
-			begun, folded := s.clock(), 0
-			folded, more, err = tx.foldFor(entries, turn)
-			if rows += folded; more && turn == 0 {
-				s.turn.fold = pace{entries, s.clock().Sub(begun)}
-			}
+			entries, turn, took := s.foldTurn()
+			folded := 0
+			folded, more, err = tx.foldFor(entries, turn, took)
+			rows += folded
 			return err
 		})
 	}
@@ -101,13 +99,19 @@ func (tx *transaction) sliceOfLog(limit int) (upTo int64, more bool, err error) 
 	return upTo, more, err
 }
 
-// foldFor folds, slice after slice, until it has taken so long, or until the end of the log.
-func (tx *transaction) foldFor(entries int, turn time.Duration) (rows int, more bool, err error) {
+// foldFor folds, slice after slice, as long as one more does not take longer than the turn, and
+// notes how long the last one took that was not the end of the log.
+func (tx *transaction) foldFor(entries int, turn time.Duration, took *pace) (rows int, more bool, err error) {
 	for begun := tx.clock(); ; {
-		some := 0
+		some, slice := 0, tx.clock()
 		some, more, err = tx.foldSlice(entries)
 		rows += some
-		if err != nil || !more || turn == 0 || tx.clock().Sub(begun) > turn {
+		if err != nil || !more {
+			return rows, more, err
+		}
+		now := tx.clock()
+		*took = pace{entries, now.Sub(slice)}
+		if now.Sub(begun)+took.took > turn {
 			return rows, more, err
 		}
 	}

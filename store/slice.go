@@ -5,15 +5,19 @@ import "time"
 // Much work is done in slices: folded, sent and applied some rows at a time, so that the
 // application beside us can write in between.
 const (
-	// LargeSlice is the most rows in a slice, but for a document that is larger. Rows that come
-	// together are written in the order of their keys, side by side; in small slices nearly every
-	// row is on a page of its own, and goes through the -wal file with it.
+	// LargeSlice is how many rows there are in a large slice. Rows that come together are written in
+	// the order of their keys, side by side; in small slices nearly every row is on a page of its
+	// own, and goes through the -wal file with it.
 	LargeSlice = 16384
 	// mostWritten is the most rows in a slice where the application writes, and leastSlice the
 	// least anywhere: below it, the cost of a commit is more than that of its rows.
 	mostWritten, leastSlice = 4096, 256
 	// FirstSlice is how many rows there are in a slice before anybody knows how long one takes.
 	FirstSlice = 2048
+	// largestSlice is the most rows in a slice, but for a document that is larger, while the
+	// application writes nothing: of so many even those with random keys are neighbours, and take
+	// less than half the time.
+	largestSlice = 4 * LargeSlice
 	// spread is how many rows get one position: no slice that is sent on can be smaller. They are
 	// neighbours by their keys, and so are cheap to write where the slice goes.
 	spread = 1024
@@ -58,19 +62,23 @@ func (s *Store) SliceRows() int {
 	case p.rows < LargeSlice/4: // of a small slice a row takes several times as long
 		return LargeSlice
 	}
-	return p.within(quietLockTurn, LargeSlice/4, LargeSlice)
+	return p.within(quietLockTurn, LargeSlice/4, largestSlice)
 }
 
-// foldTurn is how many entries of the log are folded at a time, and for how long there may be
-// another such slice before the application gets its turn.
-func (s *Store) foldTurn() (entries int, turn time.Duration) {
-	switch {
+// foldTurn is how many entries of the log are folded at a time, for how long there may be other
+// such slices before the application gets its turn, and where to note how long one took: of a large
+// slice a row takes a fraction of what it takes of a small one, so the one says nothing of the other.
+func (s *Store) foldTurn() (entries int, turn time.Duration, took *pace) {
+	switch quiet := &s.turn.foldQuiet; {
 	case s.sliceRows > 0:
-		return s.sliceRows, 0
+		return s.sliceRows, 0, &s.turn.fold
 	case s.turn.busy(s.clock()):
-		return s.turn.fold.within(sliceTurn, FirstSlice, LargeSlice), 0
+		return s.turn.fold.within(sliceTurn, FirstSlice, LargeSlice), 0, &s.turn.fold
+	case quiet.rows == 0:
+		return largestSlice, quietLockTurn, quiet
+	default:
+		return quiet.within(quietLockTurn, LargeSlice, largestSlice), quietLockTurn, quiet
 	}
-	return LargeSlice, quietLockTurn / 2
 }
 
 // We and the application take turns. SQLite waits for a lock by asking for it again after 1, 3, 8,
@@ -102,8 +110,9 @@ type turn struct {
 	last     time.Duration // and the last time; the next may take as long
 	released time.Time     // we last gave it back
 	written  time.Time     // the application was last seen to have written
-	// How long the last slices took that were applied, and folded.
-	apply, fold pace
+	// How long the last slices took that were applied, and folded while the application wrote and
+	// while it did not.
+	apply, fold, foldQuiet pace
 }
 
 // wait is how long to leave the file alone before taking the lock.
