@@ -70,6 +70,7 @@ type parent struct {
 // statements are the SQL texts of one table, written once.
 type statements struct {
 	keyWhere, exists, image, insert, remove, readShadow, readRow, readLogged, writeShadow, changed, changedRow string
+	aheadShadows, aheadRows, aheadKeys                                                                         string // empty: that tree is not read ahead
 	// or is the clause our own writes to the table need: one that its schema declares, REPLACE
 	// say, must not act on them. Elsewhere there is none, because it would override the clauses
 	// of statements inside triggers.
@@ -278,11 +279,11 @@ func (t *table) write(isHub, utf8 bool) {
 	t.sql.readRow, t.sql.readLogged = t.readBoth(t.columnNames()), t.readBoth(t.keyNames()[:1])
 	t.sql.changed = "SELECT s.key, s.row, s.document, s.position FROM " + t.shadow + " s WHERE "
 	if key := t.keyInShadow(utf8); key != "" { // one statement finds the rows themselves as well
-		t.sql.readRow, t.sql.readLogged = t.readBoth(t.columnNames()), t.readBoth(t.keyNames()[:1])
 		t.sql.changed = "SELECT s.key, s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", t.columnNames()) + " FROM " + t.shadow + " s LEFT JOIN " +
 			name + " t ON t." + sqlite.Quote(t.Columns[t.Key[0]].Name) + "=" + key + " WHERE "
 	}
 	t.sql.changed, t.sql.changedRow = t.sql.changed+"s.position>? AND s.position<=?", t.sql.changed+"s.key=?"
+	t.writeAhead(utf8)
 	t.sql.writeShadow = "INSERT OR REPLACE INTO " + t.shadow + "(key, position, row, document) VALUES(?,?,?,?)"
 }
 

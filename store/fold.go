@@ -22,13 +22,47 @@ type folding struct {
 	has  causal.Position // at a node: what the hub has of it
 }
 
-// foldRows folds what the log says of rows, up to an entry.
-func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt.Value, upTo int64) (rows int, err error) {
-	// In the order of their keys the rows lie side by side in the trees that are read and
-	// written, which is most of the time that the lock is held.
+// fold turns the log into registers: the only birthplace of stamps. It takes every entry
+// there is, so it never covers half a transaction of the application, and because each
+// apply folds first, inside its own transaction, whatever is still in the log afterwards
+// was written by someone who had seen what was applied.
+func (tx *transaction) fold() (rows int, err error) {
+	order, parents, upTo, err := tx.readWholeLog()
+	if err != nil || upTo <= tx.state.folded {
+		return 0, err
+	}
+	if again, err := tx.stepAside(order); err != nil {
+		return 0, err
+	} else if again { // what that wrote itself is at the log's end now
+		if order, parents, upTo, err = tx.readWholeLog(); err != nil {
+			return 0, err
+		}
+	}
+	sortRows(order)
+	if rows, err = tx.foldRows(order, parents); err != nil {
+		return 0, err
+	}
+	return rows, tx.endFold(upTo)
+}
+
+func (tx *transaction) readWholeLog() (order []*loggedRow, parents map[reference][]crdt.Value, upTo int64, err error) {
+	if upTo, _, err = capture.Last(tx.c); err != nil || upTo <= tx.state.folded {
+		return nil, nil, upTo, err
+	}
+	order, parents, err = tx.readLog(upTo, tx.refuseRow)
+	return order, parents, upTo, err
+}
+
+// sortRows puts rows in the order of their keys, in which they lie side by side in the trees that
+// are read and written: finding them is most of the time that the lock is held.
+func sortRows(order []*loggedRow) {
 	slices.SortFunc(order, func(a, b *loggedRow) int {
 		return cmp.Or(cmp.Compare(a.t.number, b.t.number), strings.Compare(string(a.key), string(b.key)))
 	})
+}
+
+// foldRows folds what the log says of rows, which are in the order of their keys.
+func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt.Value) (rows int, err error) {
 	err = tx.gatherShadows(func() error {
 		for _, w := range order {
 			changed, err := tx.foldRow(&folding{loggedRow: w, sets: w.sets()}, parents)
@@ -51,7 +85,6 @@ func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt
 	if rows > 0 {
 		tx.holdFloor()
 	}
-	tx.state.folded = upTo
 	tx.dirty = true
 	restore, err := tx.ownSequences()
 	if err != nil {
@@ -60,10 +93,14 @@ func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt
 	if err := tx.placeHeld(); err != nil {
 		return 0, err
 	}
-	if err := restore(); err != nil {
-		return 0, err
-	}
-	return rows, capture.Trim(tx.c, upTo)
+	return rows, restore()
+}
+
+// endFold notes that the log is folded up to an entry.
+func (tx *transaction) endFold(upTo int64) error {
+	tx.state.folded = upTo
+	tx.dirty = true
+	return capture.Trim(tx.c, upTo)
 }
 
 // holdFloor keeps in mind, at a node, that there is work the hub does not have yet, and what it

@@ -1,118 +1,198 @@
 package store
 
 import (
-	"math"
-	"time"
+	"errors"
 
+	"ravno/crdt"
+	"ravno/crdt/hlc"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/sqlite"
 )
 
+// mostStretch is how many entries of a long log are read at a time, to be folded in the order of
+// their rows' keys: some 20 MiB in memory, and so many that rows with random keys have neighbours.
+const mostStretch = 2 * largestSlice
+
+// stretch is the beginning of a long log, read and sorted while nobody was kept from writing. It is
+// folded in slices, a transaction or several for each turn at the lock. The log stays as it is until
+// all of it is folded. So whoever folds in between, or after a crash, finds those entries once
+// more, and what was made of them before is written again, newer: nobody has heard of it, because
+// nothing is extracted before everything is folded (readFolded).
+type stretch struct {
+	cat        *catalog
+	from, upTo int64 // entries above the one up to the other
+	looked     int64 // up to this entry nothing says that the log has to be folded whole
+	left       []*loggedRow
+	begun      bool
+	parents    map[reference][]crdt.Value
+	clock      hlc.Time // the newest of the stamps given
+}
+
 // Fold folds what the application has written since the last fold, in slices if it is much. It
 // returns the number of rows that changed, and touches nothing if there are none.
 func (s *Store) Fold() (rows int, err error) {
-	waiting, err := s.logWaits()
-	for more := waiting; err == nil && more; {
-		err = s.write(func(tx *transaction) error {
-			entries, turn, took := s.foldTurn()
-			folded := 0
-			folded, more, err = tx.foldFor(entries, turn, took)
-			rows += folded
+	s.folding.Lock() // two at once would do the same work
+	defer s.folding.Unlock()
+	waiting, current, err := s.logWaits()
+	if err == nil && !current { // a write transaction reads the tables, and may log what it finds
+		err = s.write(func(tx *transaction) (err error) {
+			waiting, err = tx.unfolded()
 			return err
 		})
+	}
+	short := int64(FirstSlice)
+	if s.sliceRows > 0 {
+		short = int64(s.sliceRows)
+	}
+	for err == nil && waiting > 0 {
+		var long *stretch
+		if waiting > short {
+			if long, err = s.readStretch(); err != nil {
+				break
+			}
+		}
+		for end := false; err == nil && !end; {
+			err = s.write(func(tx *transaction) (err error) {
+				some := 0
+				if some, end, err = tx.foldFor(s, long); err == nil {
+					rows += some
+					waiting, err = tx.unfolded()
+				}
+				return err
+			})
+		}
 	}
 	return rows, err
 }
 
+// unfolded is how many entries of the log are not folded.
+func (tx *transaction) unfolded() (entries int64, err error) {
+	last, _, err := capture.Last(tx.c)
+	return last - tx.state.folded, err
+}
+
 // logWaits looks, without locking anyone out, whether there is anything to do in a write
-// transaction: unfolded entries, or a schema that changed.
-func (s *Store) logWaits() (waiting bool, err error) {
+// transaction: how many entries are not folded, and whether the tables are known as they are now.
+func (s *Store) logWaits() (entries int64, current bool, err error) {
 	s.writing.Lock()
 	known := s.writeCatalog
 	s.writing.Unlock()
-	if known == nil {
-		return true, nil
-	}
 	err = s.look(func(c *sqlite.Conn, st *state) error {
 		schemaVersion, err := c.Int("PRAGMA schema_version")
 		if err != nil {
 			return err
 		}
-		last, err := c.Int("SELECT max(id) FROM ravno_log")
-		waiting = last > st.folded || !known.is(st.catalog, schemaVersion)
+		current = known.is(st.catalog, schemaVersion)
+		entries, err = (&transaction{c: c, state: st}).unfolded()
 		return err
 	})
-	return waiting, err
+	return entries, current, err
 }
 
-// fold turns the log into registers: the only birthplace of stamps. It takes every entry
-// there is, so it never covers half a transaction of the application, and because each
-// apply folds first, inside its own transaction, whatever is still in the log afterwards
-// was written by someone who had seen what was applied.
-func (tx *transaction) fold() (rows int, err error) {
-	rows, _, err = tx.foldSlice(math.MaxInt)
-	return rows, err
-}
+// errWhole says that a log has to be folded in one go.
+var errWhole = errors.New("this log has to be folded in one go")
 
-// foldSlice folds the first entries of a log that is longer than one wants to hold the lock
-// for, and reports whether there are more. Nothing is extracted before all of them are folded
-// (readFolded), so nobody else sees the state in between.
-func (tx *transaction) foldSlice(limit int) (rows int, more bool, err error) {
-	upTo, more, err := tx.sliceOfLog(limit)
-	if err != nil || upTo <= tx.state.folded {
-		return 0, false, err
-	}
-	order, parents, err := tx.readLog(upTo)
-	if err != nil {
-		return 0, false, err
-	}
-	if again, err := tx.stepAside(order); err != nil {
-		return 0, false, err
-	} else if again { // what that wrote itself is at the log's end now
-		if upTo, more, err = tx.sliceOfLog(math.MaxInt); err != nil {
-			return 0, false, err
+// readStretch reads the beginning of the log; nil if that has to be folded whole.
+func (s *Store) readStretch() (long *stretch, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	err = s.writer.Transaction("DEFERRED", func() error {
+		st, err := readState(s.writer)
+		if err != nil {
+			return err
 		}
-		if order, parents, err = tx.readLog(upTo); err != nil {
-			return 0, false, err
+		tx := &transaction{c: s.writer, clock: s.clock, state: st, cat: s.writeCatalog}
+		if whole, err := tx.wantsWhole(st.folded); err != nil || whole {
+			return err
 		}
+		limit := mostStretch
+		if s.sliceRows > 0 {
+			limit = 3 * s.sliceRows
+		}
+		read := &stretch{cat: tx.cat, from: st.folded}
+		if read.upTo, err = capture.Cut(tx.c, st.folded, limit); err != nil {
+			return err
+		}
+		read.looked = read.upTo
+		read.left, read.parents, err = tx.readLog(read.upTo, func(*table, error) error { return errWhole })
+		if err != nil {
+			return err
+		}
+		sortRows(read.left)
+		read.clock = st.clock.Last()
+		long = read
+		return nil
+	})
+	if errors.Is(err, errWhole) {
+		err = nil
 	}
-	rows, err = tx.foldRows(order, parents, upTo)
-	return rows, more, err
+	return long, err
 }
 
-// sliceOfLog is capture.Slice, but while rows are kept that the application deleted or took values
-// from that others refer to: they are of the whole log, and not of some entries.
-func (tx *transaction) sliceOfLog(limit int) (upTo int64, more bool, err error) {
-	upTo, more, err = capture.Slice(tx.c, tx.state.folded, limit)
+// wantsWhole reports whether the entries of the log above one have to be folded in one go: rows were
+// deleted or replaced, or values taken from that others refer to, and are kept for the whole log.
+func (tx *transaction) wantsWhole(above int64) (bool, error) {
+	whole, err := capture.Removals(tx.c, above)
 	for _, t := range tx.cat.tables {
-		if err != nil || !more {
-			return upTo, more, err
+		if err != nil || whole {
+			return whole, err
 		}
 		if t.gone == "" {
 			continue
 		}
 		var kept int64
-		if kept, err = tx.c.Int("SELECT EXISTS(SELECT 1 FROM " + t.gone + ")"); err == nil && kept != 0 {
-			return capture.Slice(tx.c, tx.state.folded, math.MaxInt)
-		}
+		kept, err = tx.c.Int("SELECT EXISTS(SELECT 1 FROM " + t.gone + ")")
+		whole = kept != 0
 	}
-	return upTo, more, err
+	return whole, err
 }
 
-// foldFor folds, slice after slice, as long as one more does not take longer than the turn, and
-// notes how long the last one took that was not the end of the log.
-func (tx *transaction) foldFor(entries int, turn time.Duration, took *pace) (rows int, more bool, err error) {
+// foldFor folds a stretch, slice after slice, as long as one more does not take longer than the
+// turn, and notes how long the last one took. Where there is no stretch, or it no longer says what
+// there is to fold, it folds the whole log. It reports whether that was the end.
+func (tx *transaction) foldFor(s *Store, long *stretch) (rows int, end bool, err error) {
+	holds, err := tx.goesOn(long)
+	if err != nil {
+		return 0, false, err
+	}
+	if !holds {
+		rows, err = tx.fold()
+		return rows, true, err
+	}
+	tx.state.clock.Observe(long.clock)
+	slice, turn, took := s.foldTurn()
 	for begun := tx.clock(); ; {
-		some, slice := 0, tx.clock()
-		some, more, err = tx.foldSlice(entries)
+		part, before := long.left[:min(slice, len(long.left))], tx.clock()
+		long.left = long.left[len(part):]
+		some, err := tx.foldRows(part, long.parents)
+		if err != nil {
+			return rows, false, err
+		}
 		rows += some
-		if err != nil || !more {
-			return rows, more, err
+		if len(long.left) == 0 {
+			return rows, true, tx.endFold(long.upTo)
 		}
 		now := tx.clock()
-		*took = pace{entries, now.Sub(slice)}
+		*took = pace{len(part), now.Sub(before)}
 		if now.Sub(begun)+took.took > turn {
-			return rows, more, err
+			return rows, false, nil
 		}
 	}
+}
+
+// goesOn reports whether a stretch still is the beginning of the log, and may be folded for itself.
+func (tx *transaction) goesOn(long *stretch) (bool, error) {
+	if long == nil || long.from != tx.state.folded || long.cat != tx.cat {
+		return false, nil
+	}
+	if whole, err := tx.wantsWhole(long.looked); err != nil || whole {
+		return false, err
+	}
+	var err error
+	if long.looked, tx.written, err = capture.Last(tx.c); err != nil || long.begun {
+		return err == nil, err
+	}
+	long.begun = true
+	again, err := tx.stepAside(long.left) // what does is logged anew, and so is what refers to it
+	return !again, err
 }

@@ -63,7 +63,7 @@ func (s *Store) Forget(ctx context.Context) error {
 // mostSettled is a number that moves when anything settles.
 func (s settling) mostSettled() uint64 { return uint64(s.settled) + uint64(s.settledOwn) }
 
-// errEnough ends a look at rows.
+// errEnough ends reading rows.
 var errEnough = errors.New("enough rows")
 
 // findForgettable finds shadow rows of which nothing has to be remembered. Of tables with

@@ -165,7 +165,8 @@ func (g *gathered) grow() {
 
 // readLog gathers the entries up to one of them by row, in the order of the rows' first
 // entries, and stamps them: the first later than everything before, the others not before it.
-func (tx *transaction) readLog(upTo int64) (order []*loggedRow, parents map[reference][]crdt.Value, err error) {
+// refuse is told of rows that have no key to go by.
+func (tx *transaction) readLog(upTo int64, refuse func(t *table, cause error) error) (order []*loggedRow, parents map[reference][]crdt.Value, err error) {
 	rows := newGathered()
 	parents = map[reference][]crdt.Value{}
 	started := false
@@ -176,7 +177,7 @@ func (tx *transaction) readLog(upTo int64) (order []*loggedRow, parents map[refe
 		}
 		key, err := t.CanonicalKey(e.Key)
 		if err != nil {
-			return tx.refuseRow(t, err)
+			return refuse(t, err)
 		}
 		at := tx.state.clock.Last()
 		if !t.own {

@@ -58,45 +58,82 @@ type rowHere struct {
 
 // readRow reads both at once.
 func (tx *transaction) readRow(t *table, key crdt.Key) (here rowHere, err error) {
-	values, err := tx.readBoth(t, t.sql.readRow, key)
+	remembered, columns, err := tx.readBoth(t, key, true)
 	if err != nil {
 		return here, err
 	}
-	if columns := values[shadowColumns:]; columns[t.Key[0]].Kind() != crdt.Null { // a key found by = is not NULL
+	if columns != nil {
 		here.table = newImage(len(columns))
 		for i, v := range columns {
 			here.table.set(crdt.Column(t.numbers[i]), v)
 		}
 	}
-	if values[0].Kind() != crdt.Null {
-		here.row, here.document, here.sent, err = t.decodeShadow(values)
+	if remembered != nil {
+		here.row, here.document, here.sent, err = t.decodeShadow(remembered)
 	}
 	return here, err
 }
 
 // readLoggedRow is readRow where it is enough to know whether the row is in its table.
 func (tx *transaction) readLoggedRow(t *table, key crdt.Key) (exists bool, here rowHere, err error) {
-	values, err := tx.readBoth(t, t.sql.readLogged, key)
-	if err != nil {
-		return false, here, err
+	remembered, columns, err := tx.readBoth(t, key, false)
+	if err == nil && remembered != nil {
+		here.row, here.document, here.sent, err = t.decodeShadow(remembered)
 	}
-	if values[0].Kind() != crdt.Null {
-		here.row, here.document, here.sent, err = t.decodeShadow(values)
-	}
-	return values[shadowColumns].Kind() != crdt.Null, here, err
+	return columns != nil, here, err
 }
 
-func (tx *transaction) readBoth(t *table, sql string, key crdt.Key) ([]crdt.Value, error) {
+// readBoth reads a row's shadow and its columns, or of these only some if not all are wanted; nil
+// where there is none. They are valid until the next row is read.
+func (tx *transaction) readBoth(t *table, key crdt.Key, whole bool) (remembered, columns []crdt.Value, err error) {
 	stored, err := tx.lookUpShadow(t, key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	args, err := key.AppendValues(append(tx.args[:0], stored))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tx.args = args
-	return tx.c.First(sql, args...)
+	both, alone := t.sql.readLogged, t.sql.exists
+	if whole {
+		both, alone = t.sql.readRow, t.sql.image
+	}
+	knownShadow, knownRow := false, false
+	if near := tx.near(t); near != nil {
+		if remembered, knownShadow, err = tx.shadowAhead(near, stored); err != nil {
+			return nil, nil, err
+		}
+		rows := &near.keys
+		if whole {
+			rows = &near.rows
+		}
+		if columns, knownRow, err = rows.find(tx.c, args[1]); err != nil {
+			return nil, nil, err
+		}
+		if whole && columns != nil {
+			columns = columns[1:]
+		}
+	}
+	switch {
+	case knownShadow && !knownRow:
+		columns, err = tx.c.First(alone, args[1:]...)
+	case knownRow && !knownShadow:
+		remembered, err = tx.c.First(t.sql.readShadow, stored)
+	case !knownRow:
+		var values []crdt.Value
+		if values, err = tx.c.First(both, args...); err != nil {
+			return nil, nil, err
+		}
+		if remembered = values[:shadowColumns]; remembered[0].Kind() == crdt.Null {
+			remembered = nil
+		}
+		columns = values[shadowColumns:]
+		if at := t.Key[0]; whole && columns[at].Kind() == crdt.Null || !whole && columns[0].Kind() == crdt.Null {
+			columns = nil // a key found by = is not NULL
+		}
+	}
+	return remembered, columns, err
 }
 
 func (tx *transaction) writeShadow(t *table, key crdt.Key, row crdt.Row, document reference, at causal.Position) error {
@@ -121,7 +158,7 @@ func (tx *transaction) writeShadow(t *table, key crdt.Key, row crdt.Row, documen
 // shadows are read by readShadowAt and readRow and in no other way.
 func (tx *transaction) gatherShadows(f func() error) error {
 	tx.gathers = true
-	err := f()
+	err := tx.inOrder(f)
 	tx.gathers = false
 	if err != nil {
 		return err

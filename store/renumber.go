@@ -196,7 +196,7 @@ func (tx *transaction) findCollisions(delta Delta, author causal.Site) error {
 			highest[t] = key
 		}
 	}
-	err = delta.each(func(section *crdt.Section) error {
+	look := func(section *crdt.Section) error {
 		t := tx.cat.byName[strings.ToLower(section.Table)]
 		if t == nil || !t.renumbers || section.Journal {
 			return nil
@@ -211,7 +211,8 @@ func (tx *transaction) findCollisions(delta Delta, author causal.Site) error {
 			}
 		}
 		return nil
-	})
+	}
+	err = tx.inOrder(func() error { return delta.each(look) })
 	if err != nil {
 		return err
 	}
@@ -238,7 +239,7 @@ func (tx *transaction) collision(t *table, change crdt.Change, author causal.Sit
 	if _, renamed := tx.renames.latest[t.number][old]; renamed {
 		tx.supersede(t, old, change.Birth.Time)
 	}
-	row, _, remembered, err := tx.readShadowAt(t, change.Key)
+	row, remembered, err := tx.readShadowNext(t, change.Key)
 	if err != nil || !remembered.found {
 		return c, false, err
 	}

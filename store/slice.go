@@ -65,19 +65,17 @@ func (s *Store) SliceRows() int {
 	return p.within(quietLockTurn, LargeSlice/4, largestSlice)
 }
 
-// foldTurn is how many entries of the log are folded at a time, for how long there may be other
+// foldTurn is how many rows of a long log are folded at a time, for how long there may be other
 // such slices before the application gets its turn, and where to note how long one took: of a large
 // slice a row takes a fraction of what it takes of a small one, so the one says nothing of the other.
-func (s *Store) foldTurn() (entries int, turn time.Duration, took *pace) {
-	switch quiet := &s.turn.foldQuiet; {
+func (s *Store) foldTurn() (rows int, turn time.Duration, took *pace) {
+	switch busy, quiet := &s.turn.fold, &s.turn.foldQuiet; {
 	case s.sliceRows > 0:
-		return s.sliceRows, 0, &s.turn.fold
+		return s.sliceRows, 0, busy
 	case s.turn.busy(s.clock()):
-		return s.turn.fold.within(sliceTurn, FirstSlice, LargeSlice), 0, &s.turn.fold
-	case quiet.rows == 0:
-		return largestSlice, quietLockTurn, quiet
+		return busy.within(sliceTurn, FirstSlice, LargeSlice), sliceTurn, busy
 	default:
-		return quiet.within(quietLockTurn, LargeSlice, largestSlice), quietLockTurn, quiet
+		return quiet.within(quietLockTurn/4, FirstSlice, LargeSlice), quietLockTurn, quiet
 	}
 }
 

@@ -34,6 +34,7 @@ type Store struct {
 	clock     Clock
 	sliceRows int // that a slice has; 0: as many as suit
 
+	folding sync.Mutex // held while the log is folded, over several transactions; locked before writing
 	writing sync.Mutex // guards writer, lax, turn and writeCatalog
 	writer  *sqlite.Conn
 	lax     bool // the writer's commits may not be durable
@@ -245,6 +246,7 @@ type transaction struct {
 	shadows   unwritten // of one table
 	shadowsOf *table
 	touched   unwritten
+	nearby    *nearby      // rows read ahead, while rows are gone through in their order
 	args      []crdt.Value // of the last statement, to be used again
 	// What placing the held rows has to look at again.
 	holding     bool        // some row is held

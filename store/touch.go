@@ -50,8 +50,11 @@ const maxKnownDocuments = 4096
 // document with many rows is asked about once, not once a row.
 func (tx *transaction) touchesOf(document reference, author causal.Site, after causal.Seen) (*touches, error) {
 	t := tx.cat.byNumber[document.tab]
-	if t != nil && t.alone {
-		return tx.readTouches(document, author, after) // there is no other row in it
+	if t != nil && t.alone { // there is no other row in it
+		if none, err := tx.untouched(t, document.encode()); err != nil || none {
+			return &touches{author: author, after: after}, err
+		}
+		return tx.readTouches(document, author, after)
 	}
 	if known, ok := tx.known[document]; ok && known.author == author && known.after == after {
 		return known, nil

@@ -42,6 +42,16 @@ func (u *unwritten) holds(by crdt.Value) bool {
 	return false
 }
 
+// reaches reports whether a row is on its way that is looked up by a value, or one after it.
+func (u *unwritten) reaches(from crdt.Value) bool {
+	for i := 0; i < len(u.values); i += u.width {
+		if compareKeys(u.values[i], from) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (u *unwritten) flush(c *sqlite.Conn) error {
 	if len(u.values) == 0 {
 		return nil

@@ -116,39 +116,47 @@ func ensureLog(c *sqlite.Conn, need Width) error {
 	return nil
 }
 
-// Slice says up to which entry to read if one reads no more than limit of those above after: an
-// id, and whether there are more above it. A slice ends where the clock moved most between two
-// entries, among the last half of the limit, because that is where a transaction is least
-// likely to be cut in two. A log in which rows are deleted or replaced is not cut: what the
-// entries before say of such a row can only be told together with its end.
-func Slice(c *sqlite.Conn, after int64, limit int) (upTo int64, more bool, err error) {
-	last, err := c.Int("SELECT max(id) FROM main." + logTable)
-	if err != nil || last-after <= int64(limit) {
-		return last, false, err
+// Last is the id of the newest entry, and when it was written, in Unix milliseconds; zero if there
+// has never been one.
+func Last(c *sqlite.Conn) (id, millis int64, err error) {
+	row, err := c.First("SELECT id, ms FROM main." + logTable + " ORDER BY id DESC LIMIT 1")
+	if err != nil || row == nil {
+		return 0, 0, err
 	}
-	gone, err := c.Int("SELECT EXISTS(SELECT 1 FROM main."+logTable+" WHERE id > ? AND m IN (?, ?))",
+	return row[0].Int(), row[1].Int(), nil
+}
+
+// Removals reports whether rows were deleted, or may have been replaced, in the entries above after.
+// What the entries before say of such a row can only be told together with its end.
+func Removals(c *sqlite.Conn, after int64) (bool, error) {
+	some, err := c.Int("SELECT EXISTS(SELECT 1 FROM main."+logTable+" WHERE id > ? AND m IN (?, ?))",
 		crdt.IntegerValue(after), crdt.IntegerValue(int64(Delete)), crdt.IntegerValue(int64(Look)))
-	if err != nil || gone != 0 {
-		return last, false, err
+	return some != 0, err
+}
+
+// Cut says up to which entry to read if one reads about limit of those above after: where the clock
+// moved most between two entries, among the last half of the limit, because that is where a
+// transaction is least likely to be cut in two.
+func Cut(c *sqlite.Conn, after int64, limit int) (upTo int64, err error) {
+	last, _, err := Last(c)
+	if err != nil || last-after <= int64(limit) {
+		return last, err
 	}
-	read, before, widest := 0, Entry{}, int64(-1)
-	err = c.Rows("SELECT id, m, ms FROM main."+logTable+" WHERE id > ? ORDER BY id LIMIT ?",
-		[]crdt.Value{crdt.IntegerValue(after), crdt.IntegerValue(int64(limit) + 1)}, func(row []crdt.Value) error {
-			e := Entry{ID: row[0].Int(), Millis: row[2].Int()}
-			if err := e.meaning(row[1]); err != nil {
-				return fmt.Errorf("capture: %s, log entry %d: %w", c.Path(), e.ID, err)
-			}
-			if gap := max(e.Millis-before.Millis, 0); read > limit/2 && before.Op != Look && gap >= widest {
-				upTo, widest = before.ID, gap
+	read, before, moved, widest := 0, int64(0), int64(0), int64(-1)
+	err = c.Rows("SELECT id, ms FROM main."+logTable+" WHERE id > ? ORDER BY id LIMIT ?",
+		[]crdt.Value{crdt.IntegerValue(after + int64(limit/2)), crdt.IntegerValue(int64(limit-limit/2) + 1)}, func(row []crdt.Value) error {
+			id, ms := row[0].Int(), row[1].Int()
+			if gap := max(ms-moved, 0); read > 0 && gap >= widest {
+				upTo, widest = before, gap
 			}
 			read++
-			before = e
+			before, moved = id, ms
 			return nil
 		})
-	if err != nil || read <= limit || upTo == 0 {
-		return last, false, err // few, or one statement that replaces more rows than that
+	if err == nil && upTo == 0 {
+		upTo = last
 	}
-	return upTo, true, nil
+	return upTo, err
 }
 
 // Read calls each with every entry whose id is above after and not above upTo, in order.
