@@ -29,15 +29,16 @@ const (
 // row is handed out once, because who asked for it may be about to change it; a question that
 // goes back is asked of the tree anew. The zero value but for its text is ready.
 type ahead struct {
-	sql    string       // reads rows from a key on, in their order, the key first, up to a number of them
-	values []crdt.Value // of the rows, one after the other
-	width  int          // of them are a row's
-	next   int          // where in values the row begins that is to be handed out next
-	asked  crdt.Value   // last; NULL: nothing yet
-	all    bool         // there is no row after these
-	limit  int          // how many to read
-	served int          // questions answered by what was read last
-	pause  int          // questions still to be asked one by one
+	sql    string                      // reads rows from a key on, in their order, the key first, up to a number of them
+	flush  func(from crdt.Value) error // writes what is on its way to the tree, from a key on; nil: nothing ever is
+	values []crdt.Value                // of the rows, one after the other
+	width  int                         // of them are a row's
+	next   int                         // where in values the row begins that is to be handed out next
+	asked  crdt.Value                  // last; NULL: nothing yet
+	all    bool                        // there is no row after these
+	limit  int                         // how many to read
+	served int                         // questions answered by what was read last
+	pause  int                         // questions still to be asked one by one
 }
 
 // find finds a row. Unless it is known whether there is one, whoever asks has to look for himself.
@@ -96,6 +97,11 @@ func (a *ahead) suits() bool {
 }
 
 func (a *ahead) read(c *sqlite.Conn, key crdt.Value) error {
+	if a.flush != nil {
+		if err := a.flush(key); err != nil {
+			return err
+		}
+	}
 	a.values, a.next, a.served = a.values[:0], 0, 0
 	rows, bytes := 0, 0
 	err := c.Rows(a.sql, []crdt.Value{key, integer(a.limit)}, func(row []crdt.Value) error {
@@ -124,8 +130,8 @@ func compareKeys(a, b crdt.Value) int {
 
 // nearby is what lies beside the row of a table that was asked for last.
 type nearby struct {
-	t                          *table
-	shadows, rows, keys, touch ahead
+	t                            *table
+	shadows, rows, keys, touches ahead // keys are those of rows
 }
 
 // near is what is read ahead of a table; nil while nobody goes through its rows in their order.
@@ -134,9 +140,20 @@ func (tx *transaction) near(t *table) *nearby {
 		return nil
 	}
 	if tx.nearby.t != t {
-		*tx.nearby = nearby{t: t, shadows: ahead{sql: t.sql.aheadShadows}, rows: ahead{sql: t.sql.aheadRows}, keys: ahead{sql: t.sql.aheadKeys}}
+		*tx.nearby = nearby{t: t, rows: ahead{sql: t.sql.aheadRows}, keys: ahead{sql: t.sql.aheadKeys},
+			shadows: ahead{sql: t.sql.aheadShadows, flush: func(from crdt.Value) error {
+				if tx.shadowsOf != t || !tx.shadows.reaches(from) {
+					return nil
+				}
+				return tx.flushShadows()
+			}}}
 		if t.alone && tx.state.isHub() {
-			tx.nearby.touch.sql = "SELECT document FROM ravno_touch WHERE document>=? ORDER BY document LIMIT ?"
+			tx.nearby.touches = ahead{sql: "SELECT document FROM ravno_touch WHERE document>=? ORDER BY document LIMIT ?", flush: func(from crdt.Value) error {
+				if !tx.touched.reaches(from) {
+					return nil
+				}
+				return tx.flushTouches()
+			}}
 		}
 	}
 	return tx.nearby
@@ -154,11 +171,6 @@ func (tx *transaction) inOrder(f func() error) error {
 func (tx *transaction) shadowAhead(near *nearby, stored crdt.Value) (values []crdt.Value, known bool, err error) {
 	if near == nil {
 		return nil, false, nil
-	}
-	if tx.shadowsOf == near.t && tx.shadows.reaches(stored) {
-		if err := tx.flushShadows(); err != nil {
-			return nil, false, err
-		}
 	}
 	values, known, err = near.shadows.find(tx.c, stored)
 	if values != nil {
@@ -190,12 +202,7 @@ func (tx *transaction) untouched(t *table, document crdt.Value) (bool, error) {
 	if tx.nearby == nil || tx.nearby.t != t {
 		return false, nil
 	}
-	if tx.touched.reaches(document) {
-		if err := tx.flushTouches(); err != nil {
-			return false, err
-		}
-	}
-	found, known, err := tx.nearby.touch.find(tx.c, document)
+	found, known, err := tx.nearby.touches.find(tx.c, document)
 	return known && found == nil, err
 }
 

@@ -64,8 +64,10 @@ func sortRows(order []*loggedRow) {
 // foldRows folds what the log says of rows, which are in the order of their keys.
 func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt.Value) (rows int, err error) {
 	err = tx.gatherShadows(func() error {
+		f := new(folding)
 		for _, w := range order {
-			changed, err := tx.foldRow(&folding{loggedRow: w, sets: w.sets()}, parents)
+			*f = folding{loggedRow: w, sets: w.sets()}
+			changed, err := tx.foldRow(f, parents)
 			if err != nil {
 				return err
 			}

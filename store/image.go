@@ -258,14 +258,27 @@ func (t *table) ordered(values []crdt.Value, m *image) []crdt.Value {
 	return values
 }
 
+// updating is an UPDATE of some columns of a table: one row after the other has often the same.
+type updating struct {
+	t       *table
+	columns []crdt.Column
+	sql     string
+}
+
 // updateImage writes some columns of a row that is in its table.
 func (tx *transaction) updateImage(t *table, key crdt.Key, columns []crdt.Column, m *image) error {
 	if len(columns) == 0 {
 		return nil
 	}
-	names, values := make([]string, len(columns)), tx.args[:0]
-	for i, c := range columns {
-		names[i] = t.Columns[t.byNum[c]].Name
+	if u := &tx.updating; u.t != t || !slices.Equal(u.columns, columns) {
+		names := make([]string, len(columns))
+		for i, c := range columns {
+			names[i] = t.Columns[t.byNum[c]].Name
+		}
+		*u = updating{t, slices.Clone(columns), t.update(names)}
+	}
+	values := tx.args[:0]
+	for _, c := range columns {
 		values = append(values, m.value(c))
 	}
 	values, err := key.AppendValues(values)
@@ -273,7 +286,7 @@ func (tx *transaction) updateImage(t *table, key crdt.Key, columns []crdt.Column
 		return err
 	}
 	tx.args = values
-	return tx.put(t, t.update(names), values...)
+	return tx.put(t, tx.updating.sql, values...)
 }
 
 // update is the text of an UPDATE of some columns by key.

@@ -57,16 +57,17 @@ func (m *merging) values() (*image, []crdt.Column) {
 	if !m.out.Reborn && m.was != nil {
 		merged.cells = append(merged.cells, m.was.cells...)
 	}
-	var written []crdt.Column
+	written := make([]crdt.Column, 0, len(m.out.Won))
 	for _, i := range m.out.Won {
-		reg := m.change.Registers[i]
+		reg := &m.change.Registers[i]
 		if reg.Counter {
 			continue // what it says is the sum, not its base
 		}
 		merged.set(reg.Column, reg.Value)
 		written = append(written, reg.Column)
 	}
-	for _, reg := range m.change.Registers {
+	for i := range m.change.Registers {
+		reg := &m.change.Registers[i]
 		// A value whose version we have, but which was lost with a deleted row.
 		if _, known := merged.get(reg.Column); !known && !reg.Counter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
 			merged.set(reg.Column, reg.Value)

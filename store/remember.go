@@ -86,7 +86,7 @@ func (tx *transaction) readLoggedRow(t *table, key crdt.Key) (exists bool, here 
 // readBoth reads a row's shadow and its columns, or of these only some if not all are wanted; nil
 // where there is none. They are valid until the next row is read.
 func (tx *transaction) readBoth(t *table, key crdt.Key, whole bool) (remembered, columns []crdt.Value, err error) {
-	stored, err := tx.lookUpShadow(t, key)
+	stored, err := t.shadowKey(key)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -113,6 +113,11 @@ func (tx *transaction) readBoth(t *table, key crdt.Key, whole bool) (remembered,
 		}
 		if whole && columns != nil {
 			columns = columns[1:]
+		}
+	}
+	if !knownShadow {
+		if _, err := tx.lookUpShadow(t, key); err != nil {
+			return nil, nil, err
 		}
 	}
 	switch {
@@ -149,9 +154,11 @@ func (tx *transaction) writeShadow(t *table, key crdt.Key, row crdt.Row, documen
 		if err := tx.flushShadows(); err != nil {
 			return err
 		}
-		tx.shadowsOf, tx.shadows.insert = t, t.sql.writeShadow
+		tx.shadowsOf = t
+		tx.shadows.into(t.sql.writeShadow)
 	}
-	return tx.writeOwn(&tx.shadows, stored, integer(at), crdt.BlobValue(string(shadow.Encode(row))), root)
+	tx.packed = shadow.Append(tx.packed[:0], row)
+	return tx.writeOwn(&tx.shadows, stored, integer(at), crdt.BlobValue(string(tx.packed)), root)
 }
 
 // gatherShadows runs f, and lets it write shadow rows, and touches, many at a time. Within f,

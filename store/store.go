@@ -248,6 +248,8 @@ type transaction struct {
 	touched   unwritten
 	nearby    *nearby      // rows read ahead, while rows are gone through in their order
 	args      []crdt.Value // of the last statement, to be used again
+	packed    []byte       // the last shadow, likewise
+	updating  updating     // the last UPDATE of a table, likewise
 	// What placing the held rows has to look at again.
 	holding     bool        // some row is held
 	heldChanged bool        // some row became held, or is held no more

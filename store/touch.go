@@ -20,7 +20,7 @@ func (tx *transaction) touchCounted(document reference, t *table, key crdt.Key, 
 }
 
 func (tx *transaction) writeTouch(document reference, t *table, key crdt.Key, site int64, dead bool, before crdt.Value) error {
-	tx.touched.insert = "INSERT OR REPLACE INTO ravno_touch(document, tab, key, site, position, dead, before) VALUES(?,?,?,?,?,?,?)"
+	tx.touched.into("INSERT OR REPLACE INTO ravno_touch(document, tab, key, site, position, dead, before) VALUES(?,?,?,?,?,?,?)")
 	return tx.writeOwn(&tx.touched, document.encode(), integer(t.number), blob(key), integer(site), integer(tx.position()), boolean(dead), before)
 }
 

@@ -15,8 +15,16 @@ const writeRun = 16
 // unwritten are rows of one table on their way into it.
 type unwritten struct {
 	insert string       // what writes one of them
+	full   string       // what writes writeRun of them; empty: not made yet
 	width  int          // how many values each has, the one it is looked up by first
 	values []crdt.Value // of all, one row after the other
+}
+
+// into says what writes a row, now that none is on its way.
+func (u *unwritten) into(insert string) {
+	if u.insert != insert {
+		u.insert, u.full = insert, ""
+	}
 }
 
 // writeOwn writes a row of ravno's own, or gathers it with those that are written next.
@@ -58,8 +66,13 @@ func (u *unwritten) flush(c *sqlite.Conn) error {
 	}
 	rows := len(u.values) / u.width
 	sql := u.insert
-	if rows > 1 {
+	if rows == writeRun && u.full != "" {
+		sql = u.full
+	} else if rows > 1 {
 		sql += strings.Repeat(",(?"+strings.Repeat(",?", u.width-1)+")", rows-1)
+	}
+	if rows == writeRun {
+		u.full = sql
 	}
 	err := c.Exec(sql, u.values...)
 	u.values = u.values[:0]

@@ -43,7 +43,10 @@ const (
 var errShadow = errors.New("malformed shadow row")
 
 // Encode packs a row.
-func Encode(row crdt.Row) []byte {
+func Encode(row crdt.Row) []byte { return Append(make([]byte, 0, 32+24*len(row.Columns)), row) }
+
+// Append packs a row behind what is in b.
+func Append(b []byte, row crdt.Row) []byte {
 	var flags byte
 	if row.Birth != (crdt.Version{}) {
 		flags |= flagBirth
@@ -60,7 +63,7 @@ func Encode(row crdt.Row) []byte {
 	if len(row.Counters) > 0 {
 		flags |= flagCounters
 	}
-	b := append(make([]byte, 0, 32+24*len(row.Columns)), format, flags)
+	b = append(b, format, flags)
 	if flags&flagBirth != 0 {
 		b = appendVersion(b, row.Birth)
 	}
