@@ -97,9 +97,6 @@ func (e *IdentityError) Error() string {
 // ApplyFromHub merges a delta of the hub into this node's tables, in one transaction, and
 // returns once it is durable. A delta without a change is only a mark.
 func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
-	if _, err = s.Fold(); err != nil { // in slices; what comes after it is little, and folded with the delta
-		return applied, err
-	}
 	apply := func(tx *transaction) error {
 		if delta.From != tx.state.seen {
 			return &OutOfOrderError{From: delta.From, Have: causal.Reached{Position: tx.state.seen, Until: tx.state.until}}
@@ -117,7 +114,7 @@ func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
 	}
 	// Durable, although there may be nothing in it: what this node has seen it must never again
 	// not have seen, because others forget what everybody has.
-	err = s.write(apply)
+	err = s.writeFolded(apply)
 	if err == nil && applied.Changes > 0 {
 		s.touchFile()
 	}
@@ -146,10 +143,7 @@ func (tx *transaction) refuseRemoved(node causal.Site) error {
 // ApplyFromNode merges a node's own changes into the hub's tables, in one transaction, and
 // returns once it is durable: then, and not before, the node may be told.
 func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) (applied Applied, err error) {
-	if _, err := s.Fold(); err != nil { // as in ApplyFromHub
-		return applied, err
-	}
-	err = s.write(func(tx *transaction) error {
+	err = s.writeFolded(func(tx *transaction) error {
 		peer, err := tx.c.Row("SELECT have, until, heard FROM ravno_peer WHERE site=?", integer(node))
 		if err != nil {
 			return err

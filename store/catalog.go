@@ -90,6 +90,7 @@ type catalog struct {
 	unmirrored    []schema.Refusal        // what grows stale here when rows of others are applied
 	sequences     bool                    // some table that syncs counts its own ids
 	widths        map[int64]capture.Width // of the entries in ravno_log
+	logWidth      capture.Width           // of ravno_log itself, as the writer knows it
 }
 
 // is reports whether the catalog is there, and of these versions.

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"ravno/crdt"
+	"ravno/crdt/causal"
 	"ravno/crdt/hlc"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/sqlite"
@@ -31,22 +32,26 @@ type stretch struct {
 // Fold folds what the application has written since the last fold, in slices if it is much. It
 // returns the number of rows that changed, and touches nothing if there are none.
 func (s *Store) Fold() (rows int, err error) {
+	rows, _, err = s.FoldTo()
+	return rows, err
+}
+
+// FoldTo is Fold, and returns the position of this site besides.
+func (s *Store) FoldTo() (rows int, position causal.Position, err error) {
 	s.folding.Lock() // two at once would do the same work
 	defer s.folding.Unlock()
-	waiting, current, err := s.logWaits()
-	if err == nil && !current { // a write transaction reads the tables, and may log what it finds
-		err = s.write(func(tx *transaction) (err error) {
-			waiting, err = tx.unfolded()
-			return err
-		})
+	waiting, position, current, err := s.logWaits()
+	look := func(tx *transaction) (err error) {
+		position = tx.state.position
+		waiting, err = tx.unfolded()
+		return err
 	}
-	short := int64(FirstSlice)
-	if s.sliceRows > 0 {
-		short = int64(s.sliceRows)
+	if err == nil && !current { // a write transaction reads the tables, and may log what it finds
+		err = s.write(look)
 	}
 	for err == nil && waiting > 0 {
 		var long *stretch
-		if waiting > short {
+		if waiting > s.shortLog() {
 			if long, err = s.readStretch(); err != nil {
 				break
 			}
@@ -54,15 +59,53 @@ func (s *Store) Fold() (rows int, err error) {
 		for end := false; err == nil && !end; {
 			err = s.write(func(tx *transaction) (err error) {
 				some := 0
-				if some, end, err = tx.foldFor(s, long); err == nil {
-					rows += some
-					waiting, err = tx.unfolded()
+				if some, end, err = tx.foldFor(s, long); err != nil {
+					return err
 				}
-				return err
+				rows += some
+				return look(tx)
 			})
 		}
 	}
-	return rows, err
+	return rows, position, err
+}
+
+// shortLog is how many entries are folded in one go.
+func (s *Store) shortLog() int64 {
+	if s.sliceRows > 0 {
+		return int64(s.sliceRows)
+	}
+	return FirstSlice
+}
+
+// errLongLog says that there is more to fold than one goes through beside other work.
+var errLongLog = errors.New("much has been written here that is not folded")
+
+// longLogTries bounds how often a long log is folded before other work because the application has
+// written so much again: then it is folded with it.
+const longLogTries = 3
+
+// writeFolded is write for what folds first: a long log is folded before, in slices.
+func (s *Store) writeFolded(f func(tx *transaction) error) error {
+	for range longLogTries {
+		err := s.write(func(tx *transaction) error {
+			waiting, err := tx.unfolded()
+			switch {
+			case err != nil:
+				return err
+			case waiting > s.shortLog():
+				return errLongLog
+			}
+			return f(tx)
+		})
+		if !errors.Is(err, errLongLog) {
+			return err
+		}
+		if _, err := s.Fold(); err != nil {
+			return err
+		}
+	}
+	return s.write(f)
 }
 
 // unfolded is how many entries of the log are not folded.
@@ -73,7 +116,7 @@ func (tx *transaction) unfolded() (entries int64, err error) {
 
 // logWaits looks, without locking anyone out, whether there is anything to do in a write
 // transaction: how many entries are not folded, and whether the tables are known as they are now.
-func (s *Store) logWaits() (entries int64, current bool, err error) {
+func (s *Store) logWaits() (entries int64, position causal.Position, current bool, err error) {
 	s.writing.Lock()
 	known := s.writeCatalog
 	s.writing.Unlock()
@@ -82,11 +125,11 @@ func (s *Store) logWaits() (entries int64, current bool, err error) {
 		if err != nil {
 			return err
 		}
-		current = known.is(st.catalog, schemaVersion)
+		position, current = st.position, known.is(st.catalog, schemaVersion)
 		entries, err = (&transaction{c: c, state: st}).unfolded()
 		return err
 	})
-	return entries, current, err
+	return entries, position, current, err
 }
 
 // errWhole says that a log has to be folded in one go.

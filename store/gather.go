@@ -170,7 +170,7 @@ func (tx *transaction) readLog(upTo int64, refuse func(t *table, cause error) er
 	rows := newGathered()
 	parents = map[reference][]crdt.Value{}
 	started := false
-	err = capture.Read(tx.c, tx.state.folded, upTo, tx.cat.widths, func(e capture.Entry) error {
+	err = capture.Read(tx.c, tx.cat.logWidth, tx.state.folded, upTo, tx.cat.widths, func(e capture.Entry) error {
 		t := tx.cat.byNumber[e.Table]
 		if t == nil {
 			return nil // a table that was dropped, or is local by now

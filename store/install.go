@@ -52,6 +52,9 @@ func (tx *transaction) install() (*catalog, error) {
 			return nil, err
 		}
 	}
+	if cat.logWidth, err = capture.LogWidth(tx.c); err != nil {
+		return nil, err
+	}
 	for _, t := range cat.tables {
 		if err := tx.beginCounting(t); err != nil {
 			return nil, err

@@ -47,7 +47,7 @@ func TestTheApplicationsTriggersDoNotRunWhereTheirEffectsArrive(t *testing.T) {
 		CREATE TRIGGER sold AFTER INSERT ON sale BEGIN UPDATE before SET qty = qty - NEW.qty; UPDATE total SET qty = qty + NEW.qty; END`, nil, "a", "b")
 	c.at("a", "INSERT INTO sale VALUES(1, 7)")
 	c.up("a")
-	if waiting, _, err := c.hub.logWaits(); err != nil || waiting > 0 {
+	if waiting, _, _, err := c.hub.logWaits(); err != nil || waiting > 0 {
 		t.Errorf("applying left entries in the log: %v", err)
 	}
 	c.level()

@@ -19,7 +19,7 @@ const (
 	quietAtMost = 100 * time.Millisecond
 	// breath is what it waits instead after a write that none preceded for a quiet moment: most
 	// such writes stay alone, and if one is the first of a burst, the next shows within it.
-	breath = time.Millisecond
+	breath = 500 * time.Microsecond
 	// lookAgain is how soon it looks again if a wake has shown nothing: a file is written before
 	// the commit is durable and seen, and the end of a commit wakes nobody. Then it takes twice as
 	// long each time, until it polls as ever.
@@ -59,14 +59,25 @@ func (s *Signal) Add(c chan struct{}) (stop func()) {
 }
 
 // Notify signals everyone subscribed. It never waits.
-func (s *Signal) Notify() {
+func (s *Signal) Notify() { s.NotifyLast(nil) }
+
+// NotifyLast is Notify, and signals one of them when the others are.
+func (s *Signal) NotifyLast(last chan struct{}) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	for c := range s.waits {
+	signal := func(c chan struct{}) {
 		select {
 		case c <- struct{}{}:
 		default: // signalled already, and not looked yet
 		}
+	}
+	for c := range s.waits {
+		if c != last {
+			signal(c)
+		}
+	}
+	if s.waits[last] {
+		signal(last)
 	}
 }
 
@@ -186,16 +197,12 @@ func (f *Folder) fold() (found, error) {
 	if unknown == nil && f.hasFolded(version) {
 		return nothing, nil
 	}
-	var self store.Self
-	rows, err := f.Store.Fold()
-	if err == nil {
-		self, err = f.Store.Self()
-	}
+	rows, position, err := f.Store.FoldTo()
 	f.mutex.Lock()
-	known, moved := f.trouble, err == nil && self.Position != f.position
+	known, moved := f.trouble, err == nil && position != f.position
 	f.trouble = err
 	if err == nil {
-		f.position = self.Position
+		f.position = position
 	}
 	f.folded, f.version = err == nil && unknown == nil, version
 	f.mutex.Unlock()

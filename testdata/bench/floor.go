@@ -15,30 +15,32 @@ const (
 	datagram = 1200
 )
 
-// syncTime is the median time of a small durable append.
-func (b *bench) syncTime(path string) time.Duration {
+// syncTime is the median time of a small durable append, with a pause before each.
+func (b *bench) syncTime(path string, pause time.Duration) time.Duration {
 	file, err := os.Create(path)
 	b.must(err)
 	defer file.Close()
 	page := make([]byte, commitBytes)
-	return typically(func() {
+	return typically(pause, func() {
 		_, err := file.Write(page)
 		b.must(err)
 		b.must(file.Sync())
 	})
 }
 
-// typically is the median time of what is done floorTries times.
-func typically(f func()) time.Duration {
+// typically is the median time of what is done floorTries times, with a pause before each.
+func typically(pause time.Duration, f func()) time.Duration {
 	var took []float64
 	for range floorTries {
+		time.Sleep(pause)
 		took = append(took, float64(timed(f)))
 	}
 	return time.Duration(median(took))
 }
 
-// loopTime is the median time of a datagram to another socket of this machine and back.
-func (b *bench) loopTime() time.Duration {
+// loopTime is the median time of a datagram to another socket of this machine and back, with a
+// pause before each.
+func (b *bench) loopTime(pause time.Duration) time.Duration {
 	far, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	b.must(err)
 	defer far.Close()
@@ -56,7 +58,7 @@ func (b *bench) loopTime() time.Duration {
 	b.must(err)
 	defer near.Close()
 	packet := make([]byte, datagram)
-	return typically(func() {
+	return typically(pause, func() {
 		b.must(near.SetDeadline(time.Now().Add(time.Second)))
 		_, err := near.Write(packet)
 		b.must(err)

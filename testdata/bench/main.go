@@ -188,7 +188,7 @@ func (b *bench) describe() {
 	b.line = "floor"
 	dir, done := b.fresh()
 	defer done()
-	sync := b.syncTime(filepath.Join(dir, "sync"))
+	sync := b.syncTime(filepath.Join(dir, "sync"), 0)
 	b.report.SyncMS = milliseconds(sync)
 	fmt.Printf("%s, %d processors, SQLite %s, %s; load %s; one durable write takes %.2f ms here\n\n",
 		b.report.System, b.report.Processors, sqliteVersion(), b.report.Go, b.report.Load, b.report.SyncMS)

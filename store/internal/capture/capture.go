@@ -194,7 +194,7 @@ func Current(c *sqlite.Conn, specs []Spec) (bool, error) {
 	if err != nil || !maps.Equal(want, have) {
 		return false, err
 	}
-	found, err := logWidth(c)
+	found, err := LogWidth(c)
 	return found.Key >= width.Key && found.Parent >= width.Parent, err
 }
 

@@ -83,7 +83,7 @@ func TestAWiderLogKeepsItsEntriesAndIds(t *testing.T) {
 	want := first.news(t)
 	must(t, c.Exec("CREATE TABLE b(k, l, p REFERENCES a ON DELETE CASCADE, PRIMARY KEY(k, l))"))
 	second := install(t, c)
-	if width, err := logWidth(c); err != nil || width != (Width{Key: 2, Parent: 1}) {
+	if width, err := LogWidth(c); err != nil || width != (Width{Key: 2, Parent: 1}) {
 		t.Errorf("width %+v %v", width, err)
 	}
 	if got := second.news(t); describe(got) != describe(want) || got[0].ID != 3 || got[2].ID != 5 {
@@ -94,7 +94,7 @@ func TestAWiderLogKeepsItsEntriesAndIds(t *testing.T) {
 	}
 	must(t, c.Exec("DROP TABLE b"))
 	install(t, c) // narrower needs are met by the wide log
-	if width, _ := logWidth(c); width.Key != 2 {
+	if width, _ := LogWidth(c); width.Key != 2 {
 		t.Errorf("width %+v", width)
 	}
 }
@@ -127,10 +127,10 @@ func TestOurOwnEntriesReadLikeTheTriggers(t *testing.T) {
 		t.Error(got)
 	}
 	must(t, c.Exec("INSERT INTO ravno_log(t, m) VALUES(1, 'x')"))
-	if err := Read(c.Conn, 4, math.MaxInt64, nil, func(Entry) error { return nil }); err == nil || !strings.Contains(err.Error(), "entry 5") {
+	if err := Read(c.Conn, Width{Key: 2, Parent: 1}, 4, math.MaxInt64, nil, func(Entry) error { return nil }); err == nil || !strings.Contains(err.Error(), "entry 5") {
 		t.Errorf("nonsense was read: %v", err)
 	}
-	if err := Read(c.Conn, 0, math.MaxInt64, map[int64]Width{1: {Key: 9}}, func(Entry) error { return nil }); err == nil {
+	if err := Read(c.Conn, Width{Key: 2, Parent: 1}, 0, math.MaxInt64, map[int64]Width{1: {Key: 9}}, func(Entry) error { return nil }); err == nil {
 		t.Error("a log too narrow was read")
 	}
 }

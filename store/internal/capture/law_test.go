@@ -80,7 +80,9 @@ func (c *captured) news(t fatal) []Entry {
 		widths[s.Number] = s.Width()
 	}
 	var all []Entry
-	must(t, Read(c.Conn, c.read, math.MaxInt64, widths, func(e Entry) error {
+	wide, err := LogWidth(c.Conn)
+	must(t, err)
+	must(t, Read(c.Conn, wide, c.read, math.MaxInt64, widths, func(e Entry) error {
 		e.Key, e.Parent = slices.Clone(e.Key), slices.Clone(e.Parent)
 		all = append(all, e)
 		c.read = e.ID

@@ -60,8 +60,8 @@ type Entry struct {
 	Parent  []crdt.Value // the parent before the write; nil for an Insert and for a root
 }
 
-// logWidth is the width of the log that is there; zero if there is none.
-func logWidth(c *sqlite.Conn) (Width, error) {
+// LogWidth is the width of the log that is there; zero if there is none.
+func LogWidth(c *sqlite.Conn) (Width, error) {
 	var w Width
 	err := c.Rows("SELECT name FROM pragma_table_info(?, 'main')", []crdt.Value{crdt.TextValue(logTable)}, func(row []crdt.Value) error {
 		switch name := row[0].Bytes(); {
@@ -91,7 +91,7 @@ func (w Width) columns(prefix string) string {
 // calls a function only the application has, so a wider one is made by copying the entries
 // out, dropping the table and copying them back under their ids.
 func ensureLog(c *sqlite.Conn, need Width) error {
-	have, err := logWidth(c)
+	have, err := LogWidth(c)
 	if err != nil || have.Key >= need.Key && have.Parent >= need.Parent {
 		return err
 	}
@@ -159,14 +159,10 @@ func Cut(c *sqlite.Conn, after int64, limit int) (upTo int64, err error) {
 	return upTo, err
 }
 
-// Read calls each with every entry whose id is above after and not above upTo, in order.
-// widths are those of the captured tables by number; an entry of any other table comes with
+// Read calls each with every entry whose id is above after and not above upTo, in order, of a log
+// that is so wide. widths are those of the captured tables by number; an entry of any other table comes with
 // all its columns. An error from each ends the reading and is returned.
-func Read(c *sqlite.Conn, after, upTo int64, widths map[int64]Width, each func(Entry) error) error {
-	wide, err := logWidth(c)
-	if err != nil {
-		return err
-	}
+func Read(c *sqlite.Conn, wide Width, after, upTo int64, widths map[int64]Width, each func(Entry) error) error {
 	for number, w := range widths {
 		if w.Key > wide.Key || w.Parent > wide.Parent {
 			return fmt.Errorf("capture: the log of %s is too narrow for table %d: install the triggers again", c.Path(), number)
