@@ -19,7 +19,7 @@ const (
 	quietAtMost = 100 * time.Millisecond
 	// breath is what it waits instead after a write that none preceded for a quiet moment: most
 	// such writes stay alone, and if one is the first of a burst, the next shows within it.
-	breath = 500 * time.Microsecond
+	breath = time.Millisecond
 	// lookAgain is how soon it looks again if a wake has shown nothing: a file is written before
 	// the commit is durable and seen, and the end of a commit wakes nobody. Then it takes twice as
 	// long each time, until it polls as ever.
@@ -59,25 +59,20 @@ func (s *Signal) Add(c chan struct{}) (stop func()) {
 }
 
 // Notify signals everyone subscribed. It never waits.
-func (s *Signal) Notify() { s.NotifyLast(nil) }
+func (s *Signal) Notify() { s.NotifyBut(nil) }
 
-// NotifyLast is Notify, and signals one of them when the others are.
-func (s *Signal) NotifyLast(last chan struct{}) {
+// NotifyBut signals everyone subscribed but one.
+func (s *Signal) NotifyBut(one chan struct{}) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	signal := func(c chan struct{}) {
+	for c := range s.waits {
+		if c == one {
+			continue
+		}
 		select {
 		case c <- struct{}{}:
 		default: // signalled already, and not looked yet
 		}
-	}
-	for c := range s.waits {
-		if c != last {
-			signal(c)
-		}
-	}
-	if s.waits[last] {
-		signal(last)
 	}
 }
 

@@ -17,6 +17,10 @@ const (
 	barePerSecond = 100
 )
 
+// makerAfter is how long after the others the node is looked at that work came from: for itself
+// there is hardly ever anything, and the look is in the way of theirs.
+const makerAfter = 10 * time.Millisecond
+
 // bare decides when a node is sent a position that has no change for it.
 type bare struct {
 	changed chan struct{} // wakes the link

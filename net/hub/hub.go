@@ -268,7 +268,8 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends
 			if err == nil {
 				h.folder.Told(applied.Position)
 				h.recall(me.site, func(s *seen) { s.pendingOut = 0 })
-				h.changed.NotifyLast(me.bare.changed) // there is least for whom it comes from
+				h.changed.NotifyBut(me.bare.changed)
+				time.AfterFunc(makerAfter, me.bare.wake)
 				h.progress.Notify()
 			}
 			return 0, err
