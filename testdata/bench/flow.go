@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	sqlite3 "github.com/mattn/go-sqlite3"
@@ -128,7 +129,7 @@ func (c *chain) trickle(writes int) (took []float64) {
 			mutex.Unlock()
 			took = append(took, max(0, milliseconds(now.Sub(at))))
 		}
-		time.Sleep(peek)
+		c.b.briefly(peek)
 	}
 	writing.Wait()
 	if failed != nil {
@@ -148,6 +149,14 @@ const (
 	// quietSales is how many rows the till writes with nothing else going on, to compare with.
 	quietSales = 200
 )
+
+// briefly sleeps for less than a millisecond, which time.Sleep makes one of.
+func (b *bench) briefly(d time.Duration) {
+	left := syscall.NsecToTimespec(d.Nanoseconds())
+	if err := syscall.Nanosleep(&left, nil); !errors.Is(err, syscall.EINTR) {
+		b.must(err)
+	}
+}
 
 // tillLine is what an application at a node waits for while the node catches up.
 func tillLine(b *bench) {
