@@ -97,6 +97,10 @@ func Open(path string, clock Clock) (*Store, error) {
 			return nil, explain(path, err)
 		}
 	}
+	if err := s.bulk.conn.Exec("PRAGMA cache_size=-" + cacheKiB); err != nil {
+		s.Close()
+		return nil, explain(path, err)
+	}
 	if err := s.checkEnrolled(); err != nil {
 		s.Close()
 		return nil, err
