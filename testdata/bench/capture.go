@@ -43,7 +43,7 @@ func pick(s shape, text, integer float64) float64 {
 
 // captured compares one piece of work without and with capture, on a fresh file each time.
 func (b *bench) captured(what string, f fixture, file, synchronous string, units int, target float64, work func(p *plain), ahead ...func(p *plain)) {
-	on := func(name string) func() time.Duration {
+	on := func(name string, ahead ...func(p *plain)) func() time.Duration {
 		return func() time.Duration {
 			dir, done := b.copied(f, name)
 			defer done()
@@ -56,7 +56,8 @@ func (b *bench) captured(what string, f fixture, file, synchronous string, units
 		}
 	}
 	b.compare(comparison{what: fmt.Sprintf("%s, %s key", what, f.key()), against: "without triggers, " + synchronous,
-		units: units, target: target, plain: on(bareFile), ours: on(file)})
+		units: units, target: target, plain: on(bareFile, ahead...), ours: on(file, ahead...),
+		least: on(bareFile, append([]func(p *plain){leastTriggers}, ahead...)...), leastIs: leastTriggersAre})
 }
 
 // capturedSingly does the same for transactions of one row.

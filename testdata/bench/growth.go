@@ -3,13 +3,16 @@ package main
 import (
 	"database/sql/driver"
 	"fmt"
+	"path/filepath"
+	"time"
 )
 
-// growthLine is what happens to the figures as tables get longer, wider, and sites more.
-// Each has to stay what it is.
+// growthLine is what happens to the figures as tables get longer, wider, outages too, and sites
+// more. Each has to stay what it is.
 func growthLine(b *bench) {
 	b.growingRows()
 	b.growingColumns()
+	b.growingDays()
 	b.growingSites()
 }
 
@@ -52,6 +55,45 @@ func (b *bench) growingColumns() {
 	}
 	b.grows("fold", folds)
 	b.grows("apply", applies)
+}
+
+// growingDays is what an outage costs by how long it lasts: the same rows change every day, and
+// some are new.
+func (b *bench) growingDays() {
+	const daily, made = 1000, 100
+	f := fixture{textShape, b.rows}
+	var levels []result
+	for _, days := range []int{1, 10, 100} {
+		dir, done := b.copied(f, nodeFile)
+		p, node := b.open(filepath.Join(dir, nodeFile), "NORMAL"), b.openStore(filepath.Join(dir, nodeFile))
+		keys := f.keys(daily)
+		fresh := f.sales(f.rows, f.rows+days*made)
+		for day := range days {
+			b.updateAll(p, keys)
+			b.insertAll(p, f.shape, fresh[day*made:(day+1)*made])
+			b.foldAll(node)
+		}
+		self, err := node.Self()
+		b.must(err)
+		units := daily + days*made
+		levels = append(levels, b.compare(comparison{what: fmt.Sprintf("level after %d days: %d rows changed daily, %d made", days, daily, made),
+			against: "plain writes of the rows as they are in the end", units: units, pairs: few,
+			plain: b.plainly(f, func(p *plain) {
+				b.updateAll(p, keys)
+				b.insertAll(p, f.shape, fresh)
+			}),
+			ours: func() time.Duration {
+				at, remove := b.copied(f, hubFile)
+				defer remove()
+				hub := b.openStore(filepath.Join(at, hubFile))
+				defer hub.Close()
+				return timed(func() { b.applyTo(hub, b.extract(node, 0, self.HubHave), self, units) })
+			}}))
+		b.must(node.Close())
+		p.close()
+		done()
+	}
+	b.grows("levelling", levels)
 }
 
 // growingSites is how long a change of the hub takes to all, by how many there are.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -52,6 +53,8 @@ type result struct {
 	Target   float64 `json:"target"` // at most; 0: none
 	HasGoal  bool    `json:"has_target"`
 	Met      bool    `json:"met"`
+	Limit    float64 `json:"limit"`    // the ratio of the least that the design can cost; 0: not measured
+	LimitIs  string  `json:"limit_is"` // what that is
 	Note     string  `json:"note"`
 }
 
@@ -73,6 +76,10 @@ type comparison struct {
 	units         int // of work in one go; the figures are per unit
 	pairs         int // 0: as many as usual, after one that does not count
 	plain, ours   func() time.Duration
+	// least is plain SQLite doing what the design has to do at the least, and leastIs says what;
+	// nil: it is not measured.
+	least   func() time.Duration
+	leastIs string
 }
 
 // few is how many pairs are taken of what takes many seconds; nothing warms up for those.
@@ -87,9 +94,9 @@ func (b *bench) compare(c comparison) result {
 	if c.pairs > 0 {
 		warm, pairs = 0, min(b.pairs, c.pairs)
 	}
-	var plain, ours, ratios []float64
+	var plain, ours, ratios, limits []float64
 	for i := range warm + pairs {
-		var p, o time.Duration
+		var p, o, l time.Duration
 		if i%2 == 0 {
 			p = c.plain()
 			o = c.ours()
@@ -97,14 +104,19 @@ func (b *bench) compare(c comparison) result {
 			o = c.ours()
 			p = c.plain()
 		}
+		if c.least != nil {
+			l = c.least()
+		}
 		if i < warm {
 			continue
 		}
 		plain = append(plain, microseconds(p)/float64(c.units))
 		ours = append(ours, microseconds(o)/float64(c.units))
 		ratios = append(ratios, float64(o)/float64(max(p, 1)))
+		limits = append(limits, float64(l)/float64(max(p, 1)))
 	}
-	return b.add(result{What: c.what, Unit: "µs", Measured: median(ours), Baseline: median(plain), Against: c.against,
+	return b.add(result{Limit: median(limits), LimitIs: c.leastIs,
+		What: c.what, Unit: "µs", Measured: median(ours), Baseline: median(plain), Against: c.against,
 		Ratio: median(ratios), Low: slices.Min(ratios), High: slices.Max(ratios), Pairs: len(ratios), Target: c.target, HasGoal: c.target > 0, Note: c.note})
 }
 
@@ -149,11 +161,12 @@ func (r result) print() {
 			met = "yes"
 		}
 	}
-	note := r.Against
-	if r.Note != "" && note != "" {
-		note += "; "
+	notes := []string{r.Against, r.Note}
+	if r.Limit > 0 {
+		notes = append(notes, fmt.Sprintf("limit %.2fx: %s", r.Limit, r.LimitIs))
 	}
-	fmt.Printf(tableRow, r.Line, r.What, measured, baseline, ratio, spread, target, met, note+r.Note)
+	notes = slices.DeleteFunc(notes, func(note string) bool { return note == "" })
+	fmt.Printf(tableRow, r.Line, r.What, measured, baseline, ratio, spread, target, met, strings.Join(notes, "; "))
 }
 
 // number shows three digits that mean something.
