@@ -23,6 +23,9 @@ const (
 	aheadBytes = 64 << 10
 	// alone is how many questions are asked one by one after some rows were read ahead for one.
 	alone = 64
+	// leastInOrder is how many rows are gone through for reading ahead to be tried at all: of a
+	// sale and its lines each is soon found.
+	leastInOrder = 16
 )
 
 // ahead is rows of one tree that were read ahead, for questions in the order of its keys. Every
@@ -159,11 +162,13 @@ func (tx *transaction) near(t *table) *nearby {
 	return tx.nearby
 }
 
-// inOrder runs f, which goes through the rows of one table after the other in the order of their
-// keys, and changes none but the one in hand.
-func (tx *transaction) inOrder(f func() error) error {
-	tx.nearby = &nearby{}
-	defer func() { tx.nearby = nil }()
+// inOrder runs f, which goes through so many rows of one table after the other in the order of
+// their keys, and changes none but the one in hand.
+func (tx *transaction) inOrder(rows int, f func() error) error {
+	if rows >= tx.inOrderFrom {
+		tx.nearby = &nearby{}
+		defer func() { tx.nearby = nil }()
+	}
 	return f()
 }
 

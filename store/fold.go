@@ -63,7 +63,7 @@ func sortRows(order []*loggedRow) {
 
 // foldRows folds what the log says of rows, which are in the order of their keys.
 func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt.Value) (rows int, err error) {
-	err = tx.gatherShadows(func() error {
+	err = tx.gatherShadows(len(order), func() error {
 		f := new(folding)
 		for _, w := range order {
 			*f = folding{loggedRow: w, sets: w.sets()}

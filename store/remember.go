@@ -161,11 +161,11 @@ func (tx *transaction) writeShadow(t *table, key crdt.Key, row crdt.Row, documen
 	return tx.writeOwn(&tx.shadows, stored, integer(at), crdt.BlobValue(string(tx.packed)), root)
 }
 
-// gatherShadows runs f, and lets it write shadow rows, and touches, many at a time. Within f,
-// shadows are read by readShadowAt and readRow and in no other way.
-func (tx *transaction) gatherShadows(f func() error) error {
+// gatherShadows runs f, which goes through so many rows, and lets it write shadow rows, and touches,
+// many at a time. Within f, shadows are read by readShadowAt and readRow and in no other way.
+func (tx *transaction) gatherShadows(rows int, f func() error) error {
 	tx.gathers = true
-	err := tx.inOrder(f)
+	err := tx.inOrder(rows, f)
 	tx.gathers = false
 	if err != nil {
 		return err

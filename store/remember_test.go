@@ -37,7 +37,7 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 				return of{rapid.SampledFrom([]string{"a", "b", "b"}).Draw(t, "table"), rapid.IntRange(0, 40).Draw(t, "key")}
 			})
 			for range rapid.IntRange(1, 3).Draw(t, "runs") {
-				err := tx.gatherShadows(func() error {
+				err := tx.gatherShadows(leastInOrder, func() error {
 					for range rapid.IntRange(0, 4*writeRun).Draw(t, "rows") {
 						k := some.Draw(t, "row")
 						if rapid.IntRange(0, 9).Draw(t, "look") == 0 {

@@ -196,23 +196,24 @@ func (tx *transaction) findCollisions(delta Delta, author causal.Site) error {
 			highest[t] = key
 		}
 	}
-	look := func(section *crdt.Section) error {
+	err = delta.each(func(section *crdt.Section) error {
 		t := tx.cat.byName[strings.ToLower(section.Table)]
 		if t == nil || !t.renumbers || section.Journal {
 			return nil
 		}
-		for _, change := range section.Changes {
-			c, any, err := tx.collision(t, change, author, delta.Seen, highest)
-			if err != nil {
-				return fmt.Errorf("table %s: %w", t.Name, err)
+		return tx.inOrder(len(section.Changes), func() error {
+			for _, change := range section.Changes {
+				c, any, err := tx.collision(t, change, author, delta.Seen, highest)
+				if err != nil {
+					return fmt.Errorf("table %s: %w", t.Name, err)
+				}
+				if any {
+					found = append(found, c)
+				}
 			}
-			if any {
-				found = append(found, c)
-			}
-		}
-		return nil
-	}
-	err = tx.inOrder(func() error { return delta.each(look) })
+			return nil
+		})
+	})
 	if err != nil {
 		return err
 	}

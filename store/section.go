@@ -34,7 +34,7 @@ func (tx *transaction) applySection(section *crdt.Section, author causal.Site, a
 		}
 		columns[i] = crdt.Column(t.numbers[at])
 	}
-	err := tx.gatherShadows(func() error {
+	err := tx.gatherShadows(len(section.Changes), func() error {
 		for _, change := range section.Changes {
 			if err := tx.applyNamed(t, columns, change, author, applied); err != nil {
 				return fmt.Errorf("table %s: %w", t.Name, err)

@@ -70,8 +70,8 @@ func (s *Store) SliceRows() int {
 // slice a row takes a fraction of what it takes of a small one, so the one says nothing of the other.
 func (s *Store) foldTurn() (rows int, turn time.Duration, took *pace) {
 	switch busy, quiet := &s.turn.fold, &s.turn.foldQuiet; {
-	case s.sliceRows > 0:
-		return s.sliceRows, 0, busy
+	case s.sliceRows > 0: // and a transaction for each, though no time may pass in it
+		return s.sliceRows, -1, busy
 	case s.turn.busy(s.clock()):
 		return busy.within(sliceTurn, FirstSlice, LargeSlice), sliceTurn, busy
 	default:

@@ -246,14 +246,15 @@ type transaction struct {
 	written int64                           // when its last entry was written, in Unix milliseconds; 0: it was empty
 	deleted map[*table]map[crdt.Key]goneRow // rows the application deleted, as far as they were asked for
 	// What is written many rows at a time, while gathers.
-	gathers   bool
-	shadows   unwritten // of one table
-	shadowsOf *table
-	touched   unwritten
-	nearby    *nearby      // rows read ahead, while rows are gone through in their order
-	args      []crdt.Value // of the last statement, to be used again
-	packed    []byte       // the last shadow, likewise
-	updating  updating     // the last UPDATE of a table, likewise
+	gathers     bool
+	shadows     unwritten // of one table
+	shadowsOf   *table
+	touched     unwritten
+	nearby      *nearby      // rows read ahead, while rows are gone through in their order
+	inOrderFrom int          // so many of them
+	args        []crdt.Value // of the last statement, to be used again
+	packed      []byte       // the last shadow, likewise
+	updating    updating     // the last UPDATE of a table, likewise
 	// What placing the held rows has to look at again.
 	holding     bool        // some row is held
 	heldChanged bool        // some row became held, or is held no more
@@ -390,9 +391,9 @@ func (s *Store) begin() (*transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	tx := &transaction{c: s.writer, clock: s.clock, state: st, spread: spread}
+	tx := &transaction{c: s.writer, clock: s.clock, state: st, spread: spread, inOrderFrom: leastInOrder}
 	if s.sliceRows > 0 {
-		tx.spread = s.sliceRows
+		tx.spread, tx.inOrderFrom = s.sliceRows, 1
 	}
 	schemaVersion, err := s.writer.Int("PRAGMA schema_version")
 	if err != nil {

@@ -194,9 +194,9 @@ func (f *Folder) fold() (found, error) {
 	}
 	rows, position, err := f.Store.FoldTo()
 	f.mutex.Lock()
-	known, moved := f.trouble, err == nil && position != f.position
+	known, moved := f.trouble, err == nil && position > f.position
 	f.trouble = err
-	if err == nil {
+	if moved { // not back: of what was applied meanwhile they are told already
 		f.position = position
 	}
 	f.folded, f.version = err == nil && unknown == nil, version

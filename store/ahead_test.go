@@ -1,0 +1,120 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"ravno/crdt"
+)
+
+// Whatever is asked for, in whatever order, reading ahead answers what the table itself would say,
+// even though whoever asks changes the row he has asked for.
+func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
+	for name, x := range map[string]struct {
+		key string
+		of  func(n int) crdt.Value
+	}{
+		"rowids": {"INTEGER", func(n int) crdt.Value { return integer(3*n - 20) }},
+		"texts":  {"TEXT", func(n int) crdt.Value { return text(fmt.Sprintf("%c%d", 'a'+n%3, n)) }},
+		"blobs":  {"BLOB", func(n int) crdt.Value { return blob(string(crdt.NewKey(text(fmt.Sprint(n))))) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newChain(t, "CREATE TABLE plain(k "+x.key+" PRIMARY KEY, v) ", nil)
+			conn := c.hub.writer
+			rapid.Check(t, func(t *rapid.T) {
+				must := func(err error) {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				number := rapid.IntRange(0, 60)
+				must(conn.Transaction("IMMEDIATE", func() error {
+					must(conn.Exec("DELETE FROM plain WHERE ?=1", integer(1)))
+					for _, n := range rapid.SliceOfN(number, 0, 60).Draw(t, "rows") {
+						size := rapid.SampledFrom([]int{1, 1, 1, aheadBytes}).Draw(t, "bytes")
+						must(conn.Exec("INSERT OR REPLACE INTO plain VALUES(?,?)", x.of(n), text(strings.Repeat("x", size))))
+					}
+					a := &ahead{sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
+					numbers := rapid.SliceOfN(number, 1, 100).Draw(t, "questions")
+					if rapid.Bool().Draw(t, "in order") {
+						slices.SortFunc(numbers, func(i, j int) int { return compareKeys(x.of(i), x.of(j)) })
+					}
+					for _, n := range numbers {
+						row, known, err := a.find(conn, x.of(n))
+						must(err)
+						is, err := conn.Row("SELECT k, v FROM plain WHERE k=?", x.of(n))
+						must(err)
+						if known && !slices.Equal(row, is) {
+							t.Fatalf("key %v: %.40v was read ahead, and it is %.40v", x.of(n), row, is)
+						}
+						switch rapid.IntRange(0, 3).Draw(t, "then") {
+						case 0:
+							must(conn.Exec("DELETE FROM plain WHERE k=?", x.of(n)))
+						case 1:
+							must(conn.Exec("INSERT OR REPLACE INTO plain VALUES(?,?)", x.of(n), text("new")))
+						}
+					}
+					return nil
+				}))
+			})
+		})
+	}
+}
+
+// What is asked for side by side is read ahead, in larger and larger pieces; what lies apart is
+// asked for one by one.
+func TestWhatLiesApartIsNotReadAhead(t *testing.T) {
+	c := newChain(t, "CREATE TABLE plain(k INTEGER PRIMARY KEY, v)", nil)
+	conn := c.hub.writer
+	c.must(conn.Transaction("IMMEDIATE", func() error {
+		for n := range 4000 {
+			c.must(conn.Exec("INSERT INTO plain VALUES(?,?)", integer(n), text("x")))
+		}
+		return nil
+	}))
+	ask := func(step int) (known int) {
+		a := &ahead{sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
+		for n := range 40 {
+			_, ok, err := a.find(conn, integer(n*step))
+			c.must(err)
+			if ok {
+				known++
+			}
+		}
+		return known
+	}
+	if known := ask(1); known != 40 {
+		t.Errorf("of neighbours %d of 40 were read ahead", known)
+	}
+	if known := ask(100); known != 1 {
+		t.Errorf("of what lies apart %d of 40 were read ahead", known)
+	}
+}
+
+// The keys that can be read ahead are those that SQLite sorts as they are compared here.
+func TestOnlyKeysThatAreComparedByTheirBytesAreReadAhead(t *testing.T) {
+	for declared, ahead := range map[string]bool{
+		"id INTEGER PRIMARY KEY": true, "id TEXT PRIMARY KEY NOT NULL": true, "id VARCHAR(20) PRIMARY KEY NOT NULL": true,
+		"id TEXT PRIMARY KEY COLLATE NOCASE NOT NULL": false, "id BLOB PRIMARY KEY NOT NULL": false, "id REAL PRIMARY KEY NOT NULL": false,
+		"a TEXT NOT NULL, b TEXT NOT NULL, PRIMARY KEY(a, b)": false,
+	} {
+		c := newChain(t, "CREATE TABLE p("+declared+")", nil)
+		c.must(c.hub.write(func(tx *transaction) error {
+			if sql := tx.cat.byName["p"].sql; (sql.aheadRows != "") != ahead || (sql.aheadKeys != "") != ahead {
+				t.Errorf("%s: read ahead by %q", declared, sql.aheadRows)
+			}
+			return nil
+		}))
+	}
+	c := newChain(t, "PRAGMA encoding='UTF-16le'; CREATE TABLE p(id TEXT PRIMARY KEY NOT NULL)", nil)
+	c.must(c.hub.write(func(tx *transaction) error {
+		if sql := tx.cat.byName["p"].sql; sql.aheadRows != "" {
+			t.Errorf("in UTF-16, which is not sorted as its UTF-8: read ahead by %q", sql.aheadRows)
+		}
+		return nil
+	}))
+}

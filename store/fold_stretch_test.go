@@ -1,0 +1,151 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+
+	"ravno/journal"
+	"ravno/store/internal/sqlite"
+)
+
+// stretchRows is how many rows are in the log that these stories fold, in slices of stretchSlice.
+const stretchRows, stretchSlice = 12, 4
+
+// foldFrom folds one slice of a stretch, and reports whether that was the end.
+func (c *chain) foldFrom(site string, long *stretch) (end bool) {
+	c.t.Helper()
+	s := c.store(site)
+	c.must(s.write(func(tx *transaction) (err error) {
+		_, end, err = tx.foldFor(s, long)
+		return err
+	}))
+	return end
+}
+
+// stretchOf makes rows k00 to k11 at a site and reads the log, of which nothing is folded.
+func (c *chain) stretchOf(site string) *stretch {
+	c.t.Helper()
+	s := c.store(site)
+	s.SetSliceRows(stretchSlice)
+	_, err := s.Fold() // reads the tables
+	c.must(err)
+	for n := range stretchRows {
+		c.at(site, fmt.Sprintf("INSERT INTO item VALUES('k%02d','made',1)", n))
+	}
+	long, err := s.readStretch()
+	c.must(err)
+	if long == nil || len(long.left) != stretchRows {
+		c.t.Fatalf("%v was read of %d rows", long, stretchRows)
+	}
+	return long
+}
+
+const itemSchema = `CREATE TABLE item(k TEXT PRIMARY KEY, v, n INT);
+	CREATE TABLE line(id INTEGER PRIMARY KEY, item TEXT REFERENCES item(k) ON DELETE CASCADE)`
+
+// Between two slices of a long log anything may happen: the application goes on writing, something
+// arrives and folds the whole log, the daemon dies. In the end everybody has what was written.
+func TestAnythingMayComeBetweenTheSlicesOfALongLog(t *testing.T) {
+	for name, between := range map[string]func(c *chain, site string){
+		"nothing":          func(*chain, string) {},
+		"rows are changed": func(c *chain, site string) { c.at(site, "UPDATE item SET v='changed' WHERE k IN ('k01','k10')") },
+		"rows are deleted": func(c *chain, site string) { c.at(site, "DELETE FROM item WHERE k IN ('k01','k10')") },
+		"rows are deleted and made new": func(c *chain, site string) {
+			c.at(site, "DELETE FROM item WHERE k>'k08'; INSERT INTO item VALUES('k09','new',2)")
+		},
+		"rows are replaced": func(c *chain, site string) { c.at(site, "REPLACE INTO item VALUES('k01','new',2),('k10','new',2)") },
+		"a key is changed":  func(c *chain, site string) { c.at(site, "UPDATE item SET k='z' WHERE k='k10'") },
+		"there is more":     func(c *chain, site string) { c.at(site, "INSERT INTO item VALUES('k05a','more',1),('a','more',1)") },
+		"a document gets and loses rows": func(c *chain, site string) {
+			c.at(site, "INSERT INTO line VALUES(1,'k01'),(2,'k10'); UPDATE line SET item='k11' WHERE id=1")
+		},
+		"the clock is set back": func(c *chain, site string) {
+			c.now = c.now.AddDate(-1, 0, 0)
+			c.at(site, "UPDATE item SET v='back' WHERE k IN ('k01','k10')")
+		},
+		"a column is added": func(c *chain, site string) {
+			for _, at := range []string{"hub", "a", "b"} {
+				c.at(at, "ALTER TABLE item ADD COLUMN w DEFAULT 'w'")
+			}
+			c.at(site, "UPDATE item SET w='x' WHERE k IN ('k01','k10')")
+		},
+		"an event is recorded": func(c *chain, site string) { c.must(c.store(site).Record(journal.Up(site, "1"))) },
+		"a command folds it all": func(c *chain, site string) {
+			c.must(c.store(site).write(func(tx *transaction) error { _, err := tx.fold(); return err }))
+		},
+		"something is applied": func(c *chain, site string) {
+			c.at("a", "INSERT INTO item VALUES('k05b','of a',1)")
+			if c.up("a"); site != "hub" {
+				c.down(site)
+			}
+		},
+	} {
+		for _, site := range []string{"hub", "b"} {
+			for _, dies := range []bool{false, true} {
+				if dies && site == "hub" {
+					continue // reopen is for nodes
+				}
+				t.Run(fmt.Sprintf("%s at %s, which dies %v", name, site, dies), func(t *testing.T) {
+					t.Parallel()
+					c := newChain(t, itemSchema, nil, "a", "b")
+					long := c.stretchOf(site)
+					if c.foldFrom(site, long) || len(long.left) != stretchRows-stretchSlice {
+						t.Fatalf("%d rows are left after a slice of %d", len(long.left), stretchSlice)
+					}
+					between(c, site)
+					want := c.rows(site, "SELECT * FROM item ORDER BY k")
+					if dies {
+						c.reopen(site)
+					} else {
+						for !c.foldFrom(site, long) {
+						}
+					}
+					c.level()
+					for _, at := range []string{"hub", "a", "b"} {
+						c.expect(at, "SELECT * FROM item ORDER BY k", want)
+					}
+					if n := len(c.open("hub")); n > 0 {
+						t.Errorf("%d conflicts, want none", n)
+					}
+					c.expect(site, "SELECT count(*) FROM ravno_log", "1") // the last one stays
+				})
+			}
+		}
+	}
+}
+
+// Whoever reads a long log waits for nobody and keeps nobody from writing.
+func TestALongLogIsReadWhileTheApplicationWrites(t *testing.T) {
+	c := newChain(t, itemSchema, nil, "a", "b")
+	long := c.stretchOf("b")
+	app, err := sqlite.Open(c.store("b").Path(), sqlite.ReadWrite)
+	c.must(err)
+	defer app.Close()
+	c.must(app.Exec("BEGIN IMMEDIATE; UPDATE item SET v='changed'"))
+	again, err := c.store("b").readStretch()
+	c.must(err)
+	if again == nil || len(again.left) != stretchRows {
+		t.Errorf("%v was read of %d rows while the application was writing", again, stretchRows)
+	}
+	c.must(app.Exec("COMMIT"))
+	for !c.foldFrom("b", long) {
+	}
+	c.level()
+	c.expect("hub", "SELECT DISTINCT v FROM item", "changed")
+}
+
+// Nothing of a log is sent that is folded in part.
+func TestNothingIsSentOfAStretchThatIsNotFoldedToItsEnd(t *testing.T) {
+	c := newChain(t, itemSchema, nil, "a", "b")
+	long := c.stretchOf("b")
+	c.foldFrom("b", long)
+	c.up("b") // folds the rest first
+	c.expect("hub", "SELECT count(*) FROM item", fmt.Sprint(stretchRows))
+	if c.foldFrom("b", long); len(c.open("hub")) > 0 {
+		t.Error("what others have heard of was folded again")
+	}
+	before := c.rows("b", "SELECT position FROM ravno_state")
+	c.foldFrom("b", long)
+	c.expect("b", "SELECT position FROM ravno_state", before)
+	c.level()
+}
