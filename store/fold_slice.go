@@ -52,7 +52,10 @@ func (s *Store) FoldTo() (rows int, position causal.Position, err error) {
 	for err == nil && waiting > 0 {
 		var long *stretch
 		if waiting > s.shortLog() {
-			if long, err = s.readStretch(); err != nil {
+			if long, err = s.readStretch(); errors.Is(err, errTables) {
+				err = s.write(look)
+				continue
+			} else if err != nil {
 				break
 			}
 		}
@@ -132,8 +135,12 @@ func (s *Store) logWaits() (entries int64, position causal.Position, current boo
 	return entries, position, current, err
 }
 
-// errWhole says that a log has to be folded in one go.
-var errWhole = errors.New("this log has to be folded in one go")
+var (
+	// errWhole says that a log has to be folded in one go.
+	errWhole = errors.New("this log has to be folded in one go")
+	// errTables says that a write transaction has to read the tables first: the last one failed.
+	errTables = errors.New("the tables are not known as they are now")
+)
 
 // readStretch reads the beginning of the log; nil if that has to be folded whole.
 func (s *Store) readStretch() (long *stretch, err error) {
@@ -143,6 +150,13 @@ func (s *Store) readStretch() (long *stretch, err error) {
 		st, err := readState(s.writer)
 		if err != nil {
 			return err
+		}
+		schemaVersion, err := s.writer.Int("PRAGMA schema_version")
+		if err != nil {
+			return err
+		}
+		if !s.writeCatalog.is(st.catalog, schemaVersion) {
+			return errTables
 		}
 		tx := &transaction{c: s.writer, clock: s.clock, state: st, cat: s.writeCatalog}
 		if whole, err := tx.wantsWhole(st.folded); err != nil || whole {

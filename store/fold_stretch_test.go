@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -147,5 +148,46 @@ func TestNothingIsSentOfAStretchThatIsNotFoldedToItsEnd(t *testing.T) {
 	before := c.rows("b", "SELECT position FROM ravno_state")
 	c.foldFrom("b", long)
 	c.expect("b", "SELECT position FROM ravno_state", before)
+	c.level()
+}
+
+// What the hub's application deletes is kept until the log is folded that says so: not until some
+// slice of it is.
+func TestARowDeletedBetweenTheSlicesOfALongLogComesBackWhole(t *testing.T) {
+	c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p);
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<12) INSERT INTO p SELECT i, 'x', 'x' FROM n`, nil, "a", "b")
+	c.hub.SetSliceRows(stretchSlice)
+	_, err := c.hub.Fold()
+	c.must(err)
+	c.at("hub", "UPDATE p SET a='y'")
+	long, err := c.hub.readStretch()
+	c.must(err)
+	c.foldFrom("hub", long)
+	c.at("hub", "DELETE FROM p WHERE id IN (2, 11)")
+	c.at("b", "INSERT INTO c VALUES(1, 2), (2, 11)")
+	for !c.foldFrom("hub", long) {
+	}
+	c.level()
+	for _, site := range []string{"hub", "a", "b"} {
+		c.expect(site, "SELECT id, a, b FROM p WHERE id IN (2, 11)", "2|y|x\n11|y|x")
+		c.expect(site, "SELECT p FROM c ORDER BY id", "2\n11")
+	}
+}
+
+// After a transaction that failed the tables have to be read again, in a transaction that writes.
+func TestALongLogIsFoldedAfterATransactionThatFailed(t *testing.T) {
+	c := newChain(t, itemSchema, nil, "a", "b")
+	c.stretchOf("b")
+	if err := c.store("b").write(func(*transaction) error { return errEnough }); err == nil {
+		t.Fatal("it did not fail")
+	}
+	if _, err := c.store("b").readStretch(); !errors.Is(err, errTables) {
+		t.Errorf("with tables that are not known, reading a long log says %v", err)
+	}
+	rows, err := c.store("b").Fold()
+	c.must(err)
+	if rows != stretchRows {
+		t.Errorf("%d rows were folded, want %d", rows, stretchRows)
+	}
 	c.level()
 }

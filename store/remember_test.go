@@ -80,6 +80,36 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 	})
 }
 
+// A section may have one row twice, and not in the order of the keys: then what was written of it
+// just now is what it is.
+func TestShadowsAreReadAheadAsTheyWereWritten(t *testing.T) {
+	c := newChain(t, "CREATE TABLE a(id INTEGER PRIMARY KEY, x); CREATE TABLE b(id TEXT PRIMARY KEY, x)", nil, "n")
+	c.must(c.store("n").write(func(tx *transaction) error {
+		return tx.gatherShadows(leastInOrder, func() error {
+			at := uint64(0)
+			for _, name := range []string{"a", "b", "a"} {
+				for _, number := range []int{1, 2, 3, 2, 9, 1, 9, 30, 31, 30} {
+					table, key := shadowed(tx, name, number)
+					before, sent, err := tx.readShadowNext(table, key)
+					if err != nil {
+						return err
+					}
+					want, _, is, err := tx.readShadowAt(table, key)
+					if err != nil || sent != is || before.Birth != want.Birth {
+						t.Fatalf("%s %d is read as %v, and is %v: %v", name, number, before, want, err)
+					}
+					at++
+					row := crdt.Row{Birth: crdt.Version{Stamp: hlc.Stamp{Time: hlc.Time(at), Site: 2}, Position: causal.Position(at)}}
+					if err := tx.writeShadow(table, key, row, reference{}, causal.Position(at)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}))
+}
+
 // shadowed is a row of a table by its number.
 func shadowed(tx *transaction, name string, number int) (*table, crdt.Key) {
 	t := tx.cat.byName[name]

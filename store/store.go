@@ -371,6 +371,9 @@ func (s *Store) transact(f func(tx *transaction) error) error {
 	if !locked.IsZero() {
 		s.turn.took(locked, s.clock(), applied)
 	}
+	if errors.Is(err, errLongLog) {
+		return err // nothing was done yet
+	}
 	if err != nil {
 		s.writeCatalog = nil // what was read in a transaction that is undone proves nothing
 		if sqlite.FailureOf(err) != sqlite.OtherFailure && sqlite.FailureOf(err) != sqlite.Constraint {
