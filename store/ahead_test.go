@@ -31,17 +31,30 @@ func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				number := rapid.IntRange(0, 60)
+				some := func(label string) (numbers []int) { // about half of them
+					for n, in := range rapid.SliceOfN(rapid.Bool(), 60, 60).Draw(t, label) {
+						if in {
+							numbers = append(numbers, n)
+						}
+					}
+					return numbers
+				}
 				must(conn.Transaction("IMMEDIATE", func() error {
 					must(conn.Exec("DELETE FROM plain WHERE ?=1", integer(1)))
-					for _, n := range rapid.SliceOfN(number, 0, 60).Draw(t, "rows") {
-						size := rapid.SampledFrom([]int{1, 1, 1, aheadBytes}).Draw(t, "bytes")
-						must(conn.Exec("INSERT OR REPLACE INTO plain VALUES(?,?)", x.of(n), text(strings.Repeat("x", size))))
+					large := rapid.IntRange(0, 200).Draw(t, "large")
+					for _, n := range some("rows") {
+						size := 1
+						if n == large {
+							size = aheadBytes
+						}
+						must(conn.Exec("INSERT INTO plain VALUES(?,?)", x.of(n), text(strings.Repeat("x", size))))
 					}
 					a := &ahead{sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
-					numbers := rapid.SliceOfN(number, 1, 100).Draw(t, "questions")
-					if rapid.Bool().Draw(t, "in order") {
-						slices.SortFunc(numbers, func(i, j int) int { return compareKeys(x.of(i), x.of(j)) })
+					numbers := some("questions")
+					slices.SortFunc(numbers, func(i, j int) int { return compareKeys(x.of(i), x.of(j)) })
+					for range rapid.IntRange(0, 3).Draw(t, "backwards") {
+						at := rapid.IntRange(0, len(numbers)).Draw(t, "at")
+						numbers = slices.Insert(numbers, at, rapid.IntRange(0, 59).Draw(t, "question"))
 					}
 					for _, n := range numbers {
 						row, known, err := a.find(conn, x.of(n))

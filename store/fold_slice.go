@@ -52,7 +52,7 @@ func (s *Store) FoldTo() (rows int, position causal.Position, err error) {
 	for err == nil && waiting > 0 {
 		var long *stretch
 		if waiting > s.shortLog() {
-			if long, err = s.readStretch(); errors.Is(err, errTables) {
+			if long, err = s.readStretch(s.mostStretch()); errors.Is(err, errTables) {
 				err = s.write(look)
 				continue
 			} else if err != nil {
@@ -142,8 +142,17 @@ var (
 	errTables = errors.New("the tables are not known as they are now")
 )
 
-// readStretch reads the beginning of the log; nil if that has to be folded whole.
-func (s *Store) readStretch() (long *stretch, err error) {
+// mostStretch is how many entries of a long log are read at a time.
+func (s *Store) mostStretch() int {
+	if s.sliceRows > 0 {
+		return s.sliceRows + 1 // so that there is more than one, of more than one slice
+	}
+	return mostStretch
+}
+
+// readStretch reads the beginning of the log, about so many entries; nil if that has to be folded
+// whole.
+func (s *Store) readStretch(limit int) (long *stretch, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	err = s.writer.Transaction("DEFERRED", func() error {
@@ -161,10 +170,6 @@ func (s *Store) readStretch() (long *stretch, err error) {
 		tx := &transaction{c: s.writer, clock: s.clock, state: st, cat: s.writeCatalog}
 		if whole, err := tx.wantsWhole(st.folded); err != nil || whole {
 			return err
-		}
-		limit := mostStretch
-		if s.sliceRows > 0 {
-			limit = 3 * s.sliceRows
 		}
 		read := &stretch{cat: tx.cat, from: st.folded}
 		if read.upTo, err = capture.Cut(tx.c, st.folded, limit); err != nil {

@@ -33,7 +33,7 @@ func (c *chain) stretchOf(site string) *stretch {
 	for n := range stretchRows {
 		c.at(site, fmt.Sprintf("INSERT INTO item VALUES('k%02d','made',1)", n))
 	}
-	long, err := s.readStretch()
+	long, err := s.readStretch(100)
 	c.must(err)
 	if long == nil || len(long.left) != stretchRows {
 		c.t.Fatalf("%v was read of %d rows", long, stretchRows)
@@ -123,7 +123,7 @@ func TestALongLogIsReadWhileTheApplicationWrites(t *testing.T) {
 	c.must(err)
 	defer app.Close()
 	c.must(app.Exec("BEGIN IMMEDIATE; UPDATE item SET v='changed'"))
-	again, err := c.store("b").readStretch()
+	again, err := c.store("b").readStretch(100)
 	c.must(err)
 	if again == nil || len(again.left) != stretchRows {
 		t.Errorf("%v was read of %d rows while the application was writing", again, stretchRows)
@@ -160,7 +160,7 @@ func TestARowDeletedBetweenTheSlicesOfALongLogComesBackWhole(t *testing.T) {
 	_, err := c.hub.Fold()
 	c.must(err)
 	c.at("hub", "UPDATE p SET a='y'")
-	long, err := c.hub.readStretch()
+	long, err := c.hub.readStretch(100)
 	c.must(err)
 	c.foldFrom("hub", long)
 	c.at("hub", "DELETE FROM p WHERE id IN (2, 11)")
@@ -181,7 +181,7 @@ func TestALongLogIsFoldedAfterATransactionThatFailed(t *testing.T) {
 	if err := c.store("b").write(func(*transaction) error { return errEnough }); err == nil {
 		t.Fatal("it did not fail")
 	}
-	if _, err := c.store("b").readStretch(); !errors.Is(err, errTables) {
+	if _, err := c.store("b").readStretch(100); !errors.Is(err, errTables) {
 		t.Errorf("with tables that are not known, reading a long log says %v", err)
 	}
 	rows, err := c.store("b").Fold()
