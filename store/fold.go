@@ -42,7 +42,8 @@ func (tx *transaction) fold() (rows int, err error) {
 	if rows, err = tx.foldRows(order, parents); err != nil {
 		return 0, err
 	}
-	return rows, tx.endFold(upTo)
+	tx.endFold(upTo)
+	return rows, capture.Trim(tx.c, upTo)
 }
 
 func (tx *transaction) readWholeLog() (order []*loggedRow, parents map[reference][]crdt.Value, upTo int64, err error) {
@@ -99,10 +100,9 @@ func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt
 }
 
 // endFold notes that the log is folded up to an entry.
-func (tx *transaction) endFold(upTo int64) error {
+func (tx *transaction) endFold(upTo int64) {
 	tx.state.folded = upTo
 	tx.dirty = true
-	return capture.Trim(tx.c, upTo)
 }
 
 // holdFloor keeps in mind, at a node, that there is work the hub does not have yet, and what it

@@ -14,6 +14,9 @@ import (
 // their rows' keys: some 20 MiB in memory, and so many that rows with random keys have neighbours.
 const mostStretch = 2 * largestSlice
 
+// mostTrimmed is how many entries of a long log are removed in one transaction: some 10 ms.
+const mostTrimmed = LargeSlice
+
 // stretch is the beginning of a long log, read and sorted while nobody was kept from writing. It is
 // folded in slices, a transaction or several for each turn at the lock. The log stays as it is until
 // all of it is folded. So whoever folds in between, or after a crash, finds those entries once
@@ -59,18 +62,33 @@ func (s *Store) FoldTo() (rows int, position causal.Position, err error) {
 				break
 			}
 		}
-		for end := false; err == nil && !end; {
-			err = s.write(func(tx *transaction) (err error) {
-				some := 0
-				if some, end, err = tx.foldFor(s, long); err != nil {
-					return err
-				}
-				rows += some
-				return look(tx)
-			})
-		}
+		some := 0
+		some, err = s.foldLong(long, look)
+		rows += some
 	}
 	return rows, position, err
+}
+
+// foldLong folds a stretch, or the whole log if there is none, and removes it from the log. after is
+// called at the end of each transaction that folds.
+func (s *Store) foldLong(long *stretch, after func(tx *transaction) error) (rows int, err error) {
+	for end := false; err == nil && !end; {
+		err = s.write(func(tx *transaction) (err error) {
+			some := 0
+			if some, end, err = tx.foldFor(s, long); err != nil {
+				return err
+			}
+			rows += some
+			return after(tx)
+		})
+	}
+	for more := long != nil; err == nil && more; {
+		err = s.write(func(tx *transaction) (err error) {
+			more, err = capture.TrimSome(tx.c, tx.state.folded, mostTrimmed)
+			return err
+		})
+	}
+	return rows, err
 }
 
 // shortLog is how many entries are folded in one go.
@@ -232,7 +250,8 @@ func (tx *transaction) foldFor(s *Store, long *stretch) (rows int, end bool, err
 		}
 		rows += some
 		if len(long.left) == 0 {
-			return rows, true, tx.endFold(long.upTo)
+			tx.endFold(long.upTo)
+			return rows, true, nil
 		}
 		now := tx.clock()
 		*took = pace{len(part), now.Sub(before)}

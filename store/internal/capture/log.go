@@ -213,6 +213,17 @@ func Append(c *sqlite.Conn, number int64, op Op, columns ColumnSet, millis int64
 		strings.Repeat(", ?", len(args)-1)+")", args...)
 }
 
+// TrimSome is Trim for a long log: it removes the first of those entries, at most so many, and reports
+// whether there may be more.
+func TrimSome(c *sqlite.Conn, upTo int64, limit int) (more bool, err error) {
+	first, err := c.Int("SELECT min(id) FROM main." + logTable)
+	if err != nil {
+		return false, err
+	}
+	some := min(upTo, first+int64(limit)-1)
+	return some < upTo, Trim(c, some)
+}
+
 // Trim removes the entries up to and including upTo, except the one with the highest id:
 // SQLite numbers on from the highest row there is, and ids are positions that others keep.
 func Trim(c *sqlite.Conn, upTo int64) error {
