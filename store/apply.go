@@ -159,7 +159,7 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 		if err := tx.refuseRemoved(node); err != nil {
 			return err
 		}
-		tx.hears = tx.heard
+		tx.hears, tx.sliced = tx.heard, have.Until > 0
 		if _, err := tx.fold(); err != nil {
 			return err
 		}

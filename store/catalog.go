@@ -48,6 +48,8 @@ type table struct {
 	up       []*link       // foreign keys of this table
 	down     []*link       // foreign keys that refer to this table
 	cyclic   bool          // a row may, over other rows, refer to itself
+	depth    int           // how many foreign keys can be followed from it at most, one after the other, circles not counted
+	circle   int64         // the lowest number among the tables with which it refers to each other; its own if there is none
 	// renumbers: a row whose key another site has given to another row gets a fresh key.
 	renumbers bool
 	domain    []domainColumn   // the columns that hold keys of this table, its own first

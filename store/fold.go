@@ -55,10 +55,15 @@ func (tx *transaction) readWholeLog() (order []*loggedRow, parents map[reference
 }
 
 // sortRows puts rows in the order of their keys, in which they lie side by side in the trees that
-// are read and written: finding them is most of the time that the lock is held.
+// are read and written: finding them is most of the time that the lock is held. Whatever is referred
+// to comes before what refers to it, so that it gets no later position, and travels no later; rows of
+// tables that refer to themselves stay in the order in which they were written.
 func sortRows(order []*loggedRow) {
-	slices.SortFunc(order, func(a, b *loggedRow) int {
-		return cmp.Or(cmp.Compare(a.t.number, b.t.number), strings.Compare(string(a.key), string(b.key)))
+	slices.SortStableFunc(order, func(a, b *loggedRow) int {
+		if byTable := cmp.Or(cmp.Compare(a.t.depth, b.t.depth), cmp.Compare(a.t.circle, b.t.circle)); byTable != 0 || a.t.cyclic {
+			return byTable
+		}
+		return strings.Compare(string(a.key), string(b.key))
 	})
 }
 

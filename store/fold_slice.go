@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"errors"
+	"slices"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -13,6 +15,10 @@ import (
 // mostStretch is how many entries of a long log are read at a time, to be folded in the order of
 // their rows' keys: some 20 MiB in memory, and so many that rows with random keys have neighbours.
 const mostStretch = 2 * largestSlice
+
+// mostInDocuments is the same where rows belong to documents: those of one are sent together, and
+// should not have positions that are far from each other.
+const mostInDocuments = LargeSlice
 
 // mostTrimmed is how many entries of a long log are removed in one transaction: some 10 ms.
 const mostTrimmed = LargeSlice
@@ -27,7 +33,6 @@ type stretch struct {
 	from, upTo int64 // entries above the one up to the other
 	looked     int64 // up to this entry nothing says that the log has to be folded whole
 	left       []*loggedRow
-	begun      bool
 	parents    map[reference][]crdt.Value
 	clock      hlc.Time // the newest of the stamps given
 }
@@ -35,12 +40,13 @@ type stretch struct {
 // Fold folds what the application has written since the last fold, in slices if it is much. It
 // returns the number of rows that changed, and touches nothing if there are none.
 func (s *Store) Fold() (rows int, err error) {
-	rows, _, err = s.FoldTo()
+	rows, _, err = s.FoldTo(context.Background())
 	return rows, err
 }
 
-// FoldTo is Fold, and returns the position of this site besides.
-func (s *Store) FoldTo() (rows int, position causal.Position, err error) {
+// FoldTo is Fold, and returns the position of this site besides. Of a long log it leaves the rest
+// when ctx ends.
+func (s *Store) FoldTo(ctx context.Context) (rows int, position causal.Position, err error) {
 	s.folding.Lock() // two at once would do the same work
 	defer s.folding.Unlock()
 	waiting, position, current, err := s.logWaits()
@@ -52,27 +58,37 @@ func (s *Store) FoldTo() (rows int, position causal.Position, err error) {
 	if err == nil && !current { // a write transaction reads the tables, and may log what it finds
 		err = s.write(look)
 	}
-	for err == nil && waiting > 0 {
+	outdated := 0 // stretches, one after the other, of which nothing was folded
+	for err == nil && waiting > 0 && (ctx.Err() == nil || waiting <= s.shortLog()) {
 		var long *stretch
 		if waiting > s.shortLog() {
-			if long, err = s.readStretch(s.mostStretch()); errors.Is(err, errTables) {
+			if long, err = s.readStretch(); errors.Is(err, errTables) {
 				err = s.write(look)
 				continue
 			} else if err != nil {
 				break
 			}
 		}
+		if outdated > longLogTries {
+			long = nil
+		}
 		some := 0
-		some, err = s.foldLong(long, look)
+		some, err = s.foldLong(ctx, long, look)
 		rows += some
+		if outdated++; some > 0 {
+			outdated = 0
+		}
 	}
 	return rows, position, err
 }
 
 // foldLong folds a stretch, or the whole log if there is none, and removes it from the log. after is
 // called at the end of each transaction that folds.
-func (s *Store) foldLong(long *stretch, after func(tx *transaction) error) (rows int, err error) {
+func (s *Store) foldLong(ctx context.Context, long *stretch, after func(tx *transaction) error) (rows int, err error) {
 	for end := false; err == nil && !end; {
+		if long != nil && ctx.Err() != nil {
+			return rows, nil
+		}
 		err = s.write(func(tx *transaction) (err error) {
 			some := 0
 			if some, end, err = tx.foldFor(s, long); err != nil {
@@ -161,16 +177,22 @@ var (
 )
 
 // mostStretch is how many entries of a long log are read at a time.
-func (s *Store) mostStretch() int {
-	if s.sliceRows > 0 {
+func (s *Store) mostStretch(cat *catalog) int {
+	switch {
+	case s.sliceRows > 0:
 		return s.sliceRows + 1 // so that there is more than one, of more than one slice
+	case slices.ContainsFunc(cat.tables, func(t *table) bool { return t.parent != nil }):
+		return mostInDocuments
 	}
 	return mostStretch
 }
 
-// readStretch reads the beginning of the log, about so many entries; nil if that has to be folded
-// whole.
-func (s *Store) readStretch(limit int) (long *stretch, err error) {
+// readStretch reads the beginning of the log; nil if that has to be folded whole.
+func (s *Store) readStretch() (long *stretch, err error) {
+	return s.readStretchOf(s.mostStretch)
+}
+
+func (s *Store) readStretchOf(entries func(*catalog) int) (long *stretch, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	err = s.writer.Transaction("DEFERRED", func() error {
@@ -190,10 +212,12 @@ func (s *Store) readStretch(limit int) (long *stretch, err error) {
 			return err
 		}
 		read := &stretch{cat: tx.cat, from: st.folded}
-		if read.upTo, err = capture.Cut(tx.c, st.folded, limit); err != nil {
+		if read.upTo, err = capture.Cut(tx.c, st.folded, entries(tx.cat)); err != nil {
 			return err
 		}
-		read.looked = read.upTo
+		if read.looked, _, err = capture.Last(tx.c); err != nil {
+			return err
+		}
 		read.left, read.parents, err = tx.readLog(read.upTo, func(*table, error) error { return errWhole })
 		if err != nil {
 			return err
@@ -210,9 +234,15 @@ func (s *Store) readStretch(limit int) (long *stretch, err error) {
 }
 
 // wantsWhole reports whether the entries of the log above one have to be folded in one go: rows were
-// deleted or replaced, or values taken from that others refer to, and are kept for the whole log.
+// deleted or replaced, or values taken from that others refer to, and are kept for the whole log; or
+// rows are held, and placing one could take others out of their tables that are not folded yet.
 func (tx *transaction) wantsWhole(above int64) (bool, error) {
 	whole, err := capture.Removals(tx.c, above)
+	if err == nil && !whole {
+		var held int64
+		held, err = tx.c.Int("SELECT EXISTS(SELECT 1 FROM ravno_image WHERE state='held')")
+		whole = held != 0
+	}
 	for _, t := range tx.cat.tables {
 		if err != nil || whole {
 			return whole, err
@@ -228,16 +258,25 @@ func (tx *transaction) wantsWhole(above int64) (bool, error) {
 }
 
 // foldFor folds a stretch, slice after slice, as long as one more does not take longer than the
-// turn, and notes how long the last one took. Where there is no stretch, or it no longer says what
-// there is to fold, it folds the whole log. It reports whether that was the end.
+// turn, and notes how long the last one took. Where there is no stretch, or the log has to be folded
+// whole by now, it does that. It reports whether that was the end, as it is of a stretch that is no
+// longer the beginning of the log.
 func (tx *transaction) foldFor(s *Store, long *stretch) (rows int, end bool, err error) {
-	holds, err := tx.goesOn(long)
-	if err != nil {
-		return 0, false, err
+	whole := long == nil
+	if !whole {
+		if whole, err = tx.wantsWhole(long.looked); err != nil {
+			return 0, false, err
+		}
 	}
-	if !holds {
+	switch {
+	case whole:
 		rows, err = tx.fold()
 		return rows, true, err
+	case long.from != tx.state.folded || long.cat != tx.cat:
+		return 0, true, nil
+	}
+	if long.looked, tx.written, err = capture.Last(tx.c); err != nil {
+		return 0, false, err
 	}
 	tx.state.clock.Observe(long.clock)
 	slice, turn, took := s.foldTurn()
@@ -259,21 +298,4 @@ func (tx *transaction) foldFor(s *Store, long *stretch) (rows int, end bool, err
 			return rows, false, nil
 		}
 	}
-}
-
-// goesOn reports whether a stretch still is the beginning of the log, and may be folded for itself.
-func (tx *transaction) goesOn(long *stretch) (bool, error) {
-	if long == nil || long.from != tx.state.folded || long.cat != tx.cat {
-		return false, nil
-	}
-	if whole, err := tx.wantsWhole(long.looked); err != nil || whole {
-		return false, err
-	}
-	var err error
-	if long.looked, tx.written, err = capture.Last(tx.c); err != nil || long.begun {
-		return err == nil, err
-	}
-	long.begun = true
-	again, err := tx.stepAside(long.left) // what does is logged anew, and so is what refers to it
-	return !again, err
 }

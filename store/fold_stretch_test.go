@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -11,6 +12,9 @@ import (
 
 // stretchRows is how many rows are in the log that these stories fold, in slices of stretchSlice.
 const stretchRows, stretchSlice = 12, 4
+
+// wholeLog lets a stretch be the whole of a log.
+func wholeLog(*catalog) int { return 1000 }
 
 // foldFrom folds one slice of a stretch, and reports whether that was the end.
 func (c *chain) foldFrom(site string, long *stretch) (end bool) {
@@ -26,7 +30,7 @@ func (c *chain) foldFrom(site string, long *stretch) (end bool) {
 // foldToEnd folds what is left of a stretch.
 func (c *chain) foldToEnd(site string, long *stretch) {
 	c.t.Helper()
-	_, err := c.store(site).foldLong(long, func(*transaction) error { return nil })
+	_, err := c.store(site).foldLong(context.Background(), long, func(*transaction) error { return nil })
 	c.must(err)
 }
 
@@ -40,7 +44,7 @@ func (c *chain) stretchOf(site string) *stretch {
 	for n := range stretchRows {
 		c.at(site, fmt.Sprintf("INSERT INTO item VALUES('k%02d','made',1)", n))
 	}
-	long, err := s.readStretch(100)
+	long, err := s.readStretchOf(wholeLog)
 	c.must(err)
 	if long == nil || len(long.left) != stretchRows {
 		c.t.Fatalf("%v was read of %d rows", long, stretchRows)
@@ -129,7 +133,7 @@ func TestALongLogIsReadWhileTheApplicationWrites(t *testing.T) {
 	c.must(err)
 	defer app.Close()
 	c.must(app.Exec("BEGIN IMMEDIATE; UPDATE item SET v='changed'"))
-	again, err := c.store("b").readStretch(100)
+	again, err := c.store("b").readStretchOf(wholeLog)
 	c.must(err)
 	if again == nil || len(again.left) != stretchRows {
 		t.Errorf("%v was read of %d rows while the application was writing", again, stretchRows)
@@ -165,7 +169,7 @@ func TestARowDeletedBetweenTheSlicesOfALongLogComesBackWhole(t *testing.T) {
 	_, err := c.hub.Fold()
 	c.must(err)
 	c.at("hub", "UPDATE p SET a='y'")
-	long, err := c.hub.readStretch(100)
+	long, err := c.hub.readStretchOf(wholeLog)
 	c.must(err)
 	c.foldFrom("hub", long)
 	c.at("hub", "DELETE FROM p WHERE id IN (2, 11)")
@@ -185,13 +189,90 @@ func TestALongLogIsFoldedAfterATransactionThatFailed(t *testing.T) {
 	if err := c.store("b").write(func(*transaction) error { return errEnough }); err == nil {
 		t.Fatal("it did not fail")
 	}
-	if _, err := c.store("b").readStretch(100); !errors.Is(err, errTables) {
+	if _, err := c.store("b").readStretchOf(wholeLog); !errors.Is(err, errTables) {
 		t.Errorf("with tables that are not known, reading a long log says %v", err)
 	}
 	rows, err := c.store("b").Fold()
 	c.must(err)
 	if rows != stretchRows {
 		t.Errorf("%d rows were folded, want %d", rows, stretchRows)
+	}
+	c.level()
+}
+
+// A transaction of somebody else that fails between two slices, or is put off because of the long
+// log itself, does not make the rest of it one piece.
+func TestALongLogStaysInSlicesWhenSomethingElseFails(t *testing.T) {
+	c := newChain(t, itemSchema, nil, "a", "b")
+	long := c.stretchOf("b")
+	c.foldFrom("b", long)
+	if err := c.store("b").write(func(*transaction) error { return errLongLog }); !errors.Is(err, errLongLog) {
+		t.Fatal(err)
+	}
+	if c.foldFrom("b", long) || len(long.left) != stretchRows-2*stretchSlice {
+		t.Errorf("%d rows are left, want those of one slice", len(long.left))
+	}
+	if err := c.store("b").write(func(*transaction) error { return errEnough }); err == nil {
+		t.Fatal("it did not fail")
+	}
+	folded := c.rows("b", "SELECT folded FROM ravno_state")
+	c.foldToEnd("b", long) // which ends here, because the tables were read again
+	c.expect("b", "SELECT folded FROM ravno_state", folded)
+	c.level()
+	c.expect("hub", "SELECT count(*) FROM item", fmt.Sprint(stretchRows))
+}
+
+// A held row that finds its place takes others out of their tables. None of those may be rows that
+// are not folded yet: they would be nowhere.
+func TestWhatFollowsAHeldRowIsFoldedBeforeItIsHeld(t *testing.T) {
+	ends := map[string]bool{}
+	for _, rows := range []int{0, stretchSlice} {
+		c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, v); CREATE TABLE q(id INTEGER PRIMARY KEY, p INTEGER REFERENCES p(id), v)`, nil, "a", "b")
+		c.at("a", "INSERT INTO p VALUES(1,'x','of a')")
+		c.at("b", "INSERT INTO p VALUES(2,'x','of b')")
+		c.level() // 2 is held
+		if rows > 0 {
+			c.nodes["b"].SetSliceRows(rows)
+		}
+		_, err := c.nodes["b"].Fold()
+		c.must(err)
+		c.at("b", "UPDATE p SET code='y' WHERE id=1")
+		c.at("b", "INSERT INTO p VALUES(3,'x','new')") // newer than 2, which comes back
+		for i := 10; i < 20; i++ {
+			c.at("b", fmt.Sprintf("INSERT INTO p VALUES(%d,'c%d','new')", i, i))
+		}
+		c.at("b", "INSERT INTO q VALUES(1,3,'child'),(2,3,'child'),(3,10,'other')")
+		c.level()
+		end := ""
+		for _, at := range []string{"hub", "a", "b"} {
+			end += c.rows(at, "SELECT id, code FROM p") + c.rows(at, "SELECT * FROM q") + c.rows(at, "SELECT tab, hex(key), state FROM ravno_image")
+		}
+		ends[end] = true
+	}
+	if len(ends) != 1 {
+		t.Errorf("folded whole and in slices it ends differently: %v", ends)
+	}
+}
+
+// In a backlog nobody sees a row without what it refers to.
+func TestWhatIsReferredToComesNoLaterThanWhatRefersToIt(t *testing.T) {
+	c := newChain(t, `CREATE TABLE a(id INTEGER PRIMARY KEY, p INTEGER REFERENCES z(id)); CREATE TABLE m(id INTEGER PRIMARY KEY, a INTEGER REFERENCES a(id), z REFERENCES z(id));
+		CREATE TABLE z(id INTEGER PRIMARY KEY, up INTEGER REFERENCES z(id))`, nil, "n")
+	n := c.nodes["n"]
+	n.SetSliceRows(6)
+	for i := 1; i <= 20; i++ {
+		c.at("n", fmt.Sprintf("INSERT INTO z VALUES(%[2]d, CASE WHEN %[1]d>1 THEN %[2]d+1 END); INSERT INTO a VALUES(%[1]d,%[2]d); INSERT INTO m VALUES(%[1]d,%[1]d,%[2]d)", i, 21-i))
+	}
+	_, err := n.Fold()
+	c.must(err)
+	dangling := 0
+	slices := c.upInSlices("n", 6, func() {
+		if c.rows("hub", "SELECT * FROM pragma_foreign_key_check") != "" {
+			dangling++
+		}
+	})
+	if dangling > 0 || slices < 5 {
+		t.Errorf("after %d of %d slices some row referred to nothing", dangling, slices)
 	}
 	c.level()
 }

@@ -2,9 +2,11 @@ package store
 
 import (
 	"encoding/hex"
+	"slices"
 
 	"ravno/crdt"
 	"ravno/store/internal/capture"
+	"ravno/store/internal/sqlite"
 )
 
 // A row may refer to another by a unique value instead of its key. If that value changes at
@@ -148,4 +150,95 @@ func (x *mending) follow(l *link, child, parent crdt.Key) error {
 	x.recorded++
 	return x.recordForeignKey(l.parent, parent, document, det, crdt.Claim{Site: changer, Stamp: parentRow.Newest()},
 		crdt.Claim{Site: owner(row.Newest()), Stamp: row.Newest()})
+}
+
+// manyFresh is from how many fresh keys of a table on the rows that may refer to them are found by
+// going through all rows, and not by asking for each: there may be no index.
+const manyFresh = 16
+
+// followFresh makes rows follow those that have just got fresh keys, if they came from their maker
+// before these did: in an earlier slice of the same work, with a value newer than that slice.
+func (x *mending) followFresh(all []collision) error {
+	if !x.tx.sliced {
+		return nil
+	}
+	fresh := map[*table]map[int64]collision{}
+	for _, c := range all {
+		if fresh[c.t] == nil {
+			fresh[c.t] = map[int64]collision{}
+		}
+		fresh[c.t][c.old] = c
+	}
+	for _, c := range all {
+		of := fresh[c.t]
+		delete(fresh, c.t)
+		for _, d := range c.t.domain {
+			if len(of) == 0 || d.t.Columns[d.column].InKey {
+				continue // such rows are parts of the document, and come with it
+			}
+			rows, err := x.tx.rowsWith(d, of)
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				if err := x.refersTo(d, row.key, of[row.value]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// referring is a row and what a column of it says.
+type referring struct {
+	key   crdt.Key
+	value int64
+}
+
+// rowsWith are the rows whose column has one of some values.
+func (tx *transaction) rowsWith(d domainColumn, values map[int64]collision) (rows []referring, err error) {
+	if len(values) < manyFresh {
+		for value := range values {
+			keys, err := tx.keysWith(d, value)
+			if err != nil {
+				return nil, err
+			}
+			for _, key := range keys {
+				rows = append(rows, referring{key, value})
+			}
+		}
+		return rows, nil
+	}
+	column := "+" + sqlite.Quote(d.t.Columns[d.column].Name)
+	err = tx.c.Rows("SELECT "+column+", "+sqlite.QuoteAll("+", d.t.keyNames())+" FROM "+sqlite.Quote(d.t.Name), nil, func(row []crdt.Value) error {
+		if _, any := values[row[0].Int()]; !any || row[0].Kind() != crdt.Integer {
+			return nil
+		}
+		if key, err := d.t.CanonicalKey(slices.Clone(row[1:])); err == nil {
+			rows = append(rows, referring{key, row[0].Int()})
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// refersTo puts a fresh key into a column, if it was the maker of the row that has got it who wrote
+// the former key there, after making that row: anybody else means the row that keeps it.
+func (x *mending) refersTo(d domainColumn, key crdt.Key, c collision) error {
+	row, _, _, err := x.tx.readShadow(d.t, key)
+	if err != nil {
+		return err
+	}
+	number := crdt.Column(d.t.numbers[d.column])
+	if v := row.Version(number).Stamp; v.Site != x.author || v.Time < c.birth.Time {
+		return nil
+	}
+	fresh := newImage(1)
+	fresh.set(number, integer(c.new))
+	if err := x.tx.updateImage(d.t, key, []crdt.Column{number}, fresh); err != nil {
+		return err
+	}
+	x.wrote = true
+	return x.tx.log(d.t, key, capture.Update, []string{d.t.Columns[d.column].Name})
 }

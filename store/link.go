@@ -45,6 +45,7 @@ func (cat *catalog) link() {
 	for _, t := range cat.tables {
 		t.cyclic = t.reaches(t, map[*table]bool{})
 	}
+	cat.findDepths()
 	cat.findDomains()
 }
 
@@ -62,6 +63,33 @@ func (l *link) write() {
 	}
 	l.hasParent = "SELECT 1 FROM " + sqlite.Quote(l.parent.Name) + " WHERE " + strings.Join(parent, " AND ")
 	l.findChildren = "SELECT " + sqlite.QuoteAll("+", l.child.keyNames()) + " FROM " + sqlite.Quote(l.child.Name) + " WHERE " + strings.Join(child, " AND ")
+}
+
+// findDepths finds which tables come before which, so that what is referred to comes before what
+// refers to it. Tables that refer to each other in a circle are one.
+func (cat *catalog) findDepths() {
+	for _, t := range cat.tables {
+		t.circle = t.number
+		for _, other := range cat.tables {
+			if t.cyclic && other.cyclic && other.number < t.circle && t.reaches(other, map[*table]bool{}) && other.reaches(t, map[*table]bool{}) {
+				t.circle = other.number
+			}
+		}
+	}
+	depths := map[int64]int{} // by circle
+	for again := true; again; {
+		again = false
+		for _, t := range cat.tables {
+			for _, l := range t.up {
+				if l.parent.circle != t.circle && depths[t.circle] <= depths[l.parent.circle] {
+					depths[t.circle], again = depths[l.parent.circle]+1, true
+				}
+			}
+		}
+	}
+	for _, t := range cat.tables {
+		t.depth = depths[t.circle]
+	}
 }
 
 func (t *table) reaches(target *table, visited map[*table]bool) bool {

@@ -37,6 +37,9 @@ func (tx *transaction) mend(author causal.Site, applied *Applied) error {
 			return err
 		}
 	}
+	if err := mending.followFresh(tx.collisions); err != nil {
+		return err
+	}
 	tx.news, tx.clashed, tx.superseded = nil, nil, nil
 	if err := tx.recordCollisions(author); err != nil {
 		return err

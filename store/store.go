@@ -233,6 +233,7 @@ type transaction struct {
 	applied    *Applied
 	began      causal.Position // the position before it
 	span       Span
+	sliced     bool     // at the hub: an earlier slice of the node's work is here
 	heard      hlc.Time // at the hub: the newest stamp in what the node had sent before
 	hears      hlc.Time // and with this delta
 	renames    renames
@@ -347,7 +348,7 @@ var errNotMarksAlone = errors.New("there is more than marks to commit")
 
 func (s *Store) transact(f func(tx *transaction) error) error {
 	var locked time.Time
-	applied := 0
+	applied, known := 0, s.writeCatalog
 	err := s.writer.Transaction("IMMEDIATE", func() error {
 		locked = s.clock()
 		tx, err := s.begin()
@@ -371,7 +372,7 @@ func (s *Store) transact(f func(tx *transaction) error) error {
 	if !locked.IsZero() {
 		s.turn.took(locked, s.clock(), applied)
 	}
-	if errors.Is(err, errLongLog) {
+	if errors.Is(err, errLongLog) && s.writeCatalog == known {
 		return err // nothing was done yet
 	}
 	if err != nil {

@@ -12,12 +12,16 @@ import (
 // its root. More than this gains nothing.
 const writeRun = 16
 
+// writeBytes is how many bytes of rows wait at the most: values may be large.
+const writeBytes = 64 << 10
+
 // unwritten are rows of one table on their way into it.
 type unwritten struct {
 	insert string       // what writes one of them
 	full   string       // what writes writeRun of them; empty: not made yet
 	width  int          // how many values each has, the one it is looked up by first
 	values []crdt.Value // of all, one row after the other
+	bytes  int          // of them
 }
 
 // into says what writes a row, now that none is on its way.
@@ -34,7 +38,10 @@ func (tx *transaction) writeOwn(u *unwritten, values ...crdt.Value) error {
 	}
 	u.width = len(values)
 	u.values = append(u.values, values...)
-	if len(u.values) < writeRun*u.width {
+	for _, v := range values {
+		u.bytes += len(v.Bytes())
+	}
+	if len(u.values) < writeRun*u.width && u.bytes < writeBytes {
 		return nil
 	}
 	return u.flush(tx.c)
@@ -75,6 +82,6 @@ func (u *unwritten) flush(c *sqlite.Conn) error {
 		u.full = sql
 	}
 	err := c.Exec(sql, u.values...)
-	u.values = u.values[:0]
+	u.values, u.bytes = u.values[:0], 0
 	return err
 }

@@ -118,7 +118,7 @@ func (f *Folder) Run(ctx context.Context) {
 				return
 			}
 		}
-		found, err := f.fold()
+		found, err := f.fold(ctx)
 		if found == work {
 			wrote = time.Now()
 		}
@@ -183,16 +183,16 @@ const (
 // Fold folds now. In a file in which nobody has committed anything since the last fold it
 // only finds that out: most looks find nothing, and a server at rest should cost nothing.
 func (f *Folder) Fold() error {
-	_, err := f.fold()
+	_, err := f.fold(context.Background())
 	return err
 }
 
-func (f *Folder) fold() (found, error) {
+func (f *Folder) fold(ctx context.Context) (found, error) {
 	version, unknown := f.Store.FileVersion()
 	if unknown == nil && f.hasFolded(version) {
 		return nothing, nil
 	}
-	rows, position, err := f.Store.FoldTo()
+	rows, position, err := f.Store.FoldTo(ctx)
 	f.mutex.Lock()
 	known, moved := f.trouble, err == nil && position > f.position
 	f.trouble = err
