@@ -174,7 +174,7 @@ func (x *mending) followFresh(all []collision) error {
 		delete(fresh, c.t)
 		for _, d := range c.t.domain {
 			if len(of) == 0 || d.t.Columns[d.column].InKey {
-				continue // such rows are parts of the document, and come with it
+				continue // such a reference is as old as its row, and what it is to came no later (sortRows)
 			}
 			rows, err := x.tx.rowsWith(d, of)
 			if err != nil {
