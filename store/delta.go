@@ -43,7 +43,7 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit 
 			}
 			span.Seen = causal.Position(have)
 		}
-		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from, has: from}
+		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from, has: from, seen: st.seen}
 		if node != 0 {
 			x.settled = st.settled
 		}
@@ -88,6 +88,7 @@ type extraction struct {
 	has     causal.Position               // what it has of the row in hand: more, if that was sent early
 	early   map[reference]causal.Position // such rows
 	settled causal.Position               // at the hub: births up to it are forgotten, or may be
+	seen    causal.Seen                   // at a node: what of the hub is applied here
 	emit    func(*crdt.Section) error
 	section *crdt.Section
 	bytes   int
@@ -308,6 +309,9 @@ func (x *extraction) change(t *table, key crdt.Key, row crdt.Row, inTable []crdt
 		change.Registers = slices.DeleteFunc(change.Registers, func(r crdt.Register) bool {
 			return !x.news(row.Version(crdt.Column(t.numbers[r.Column])))
 		})
+	}
+	if !any { // nothing of it is news but that it is whole: what its sender has seen is all that came
+		change.Seen = x.seen
 	}
 	return change, any || row.Revived > x.has, nil
 }

@@ -164,6 +164,9 @@ func (x *mending) followFresh(all []collision) error {
 	}
 	fresh := map[*table]map[int64]collision{}
 	for _, c := range all {
+		if x.tx.renames.fresh[c.t.reference(crdt.NewKey(integer(c.old)))] {
+			continue // it is the fresh key of another row of its maker's, which may be meant as well
+		}
 		if fresh[c.t] == nil {
 			fresh[c.t] = map[int64]collision{}
 		}
@@ -224,14 +227,15 @@ func (tx *transaction) rowsWith(d domainColumn, values map[int64]collision) (row
 }
 
 // refersTo puts a fresh key into a column, if it was the maker of the row that has got it who wrote
-// the former key there, after making that row: anybody else means the row that keeps it.
+// the former key there, after making that row: anybody else means the row that keeps it. What came
+// with that row was translated when it came.
 func (x *mending) refersTo(d domainColumn, key crdt.Key, c collision) error {
 	row, _, _, err := x.tx.readShadow(d.t, key)
 	if err != nil {
 		return err
 	}
 	number := crdt.Column(d.t.numbers[d.column])
-	if v := row.Version(number).Stamp; v.Site != x.author || v.Time < c.birth.Time {
+	if v := row.Version(number); v.Stamp.Site != x.author || v.Stamp.Time < c.birth.Time || v.Position > x.tx.began {
 		return nil
 	}
 	fresh := newImage(1)
