@@ -62,7 +62,7 @@ func (b *bench) captured(what string, f fixture, file, synchronous string, units
 
 // capturedSingly does the same for transactions of one row.
 func (b *bench) capturedSingly(s shape, synchronous string) {
-	count, target := b.rows/5, pick(s, 1.3, 1.9)
+	count, target := b.rows/10, pick(s, 1.3, 1.9)
 	if synchronous == "FULL" {
 		count, target = b.rows/100, 1.15
 	}
