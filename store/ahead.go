@@ -21,8 +21,8 @@ const (
 	firstAhead, mostAhead = 8, 128
 	// aheadBytes is where reading ahead stops in any case: rows may be large.
 	aheadBytes = 64 << 10
-	// alone is how many questions are asked one by one after some rows were read ahead for one.
-	alone = 64
+	// singly is how many questions are asked one by one after some rows were read ahead for one.
+	singly = 64
 	// leastInOrder is how many rows are gone through for reading ahead to be tried at all: of a
 	// sale and its lines each is soon found.
 	leastInOrder = 16
@@ -57,7 +57,7 @@ func (a *ahead) find(c *sqlite.Conn, key crdt.Value) (row []crdt.Value, known bo
 			return nil, false, nil
 		}
 		if !a.suits() {
-			a.pause, a.limit, a.served = alone, 0, mostAhead
+			a.pause, a.limit = singly, 0
 			return nil, false, nil
 		}
 		if err := a.read(c, key); err != nil {
@@ -145,17 +145,14 @@ func (tx *transaction) near(t *table) *nearby {
 	if tx.nearby.t != t {
 		*tx.nearby = nearby{t: t, rows: ahead{sql: t.sql.aheadRows}, keys: ahead{sql: t.sql.aheadKeys},
 			shadows: ahead{sql: t.sql.aheadShadows, flush: func(from crdt.Value) error {
-				if tx.shadowsOf != t || !tx.shadows.reaches(from) {
+				if tx.shadowsOf != t {
 					return nil
 				}
-				return tx.flushShadows()
+				return tx.shadows.flushFrom(tx.c, from)
 			}}}
 		if t.alone && tx.state.isHub() {
 			tx.nearby.touches = ahead{sql: "SELECT document FROM ravno_touch WHERE document>=? ORDER BY document LIMIT ?", flush: func(from crdt.Value) error {
-				if !tx.touched.reaches(from) {
-					return nil
-				}
-				return tx.flushTouches()
+				return tx.touched.flushFrom(tx.c, from)
 			}}
 		}
 	}

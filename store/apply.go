@@ -271,25 +271,7 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	if author != 0 {
 		position = tx.position()
 		tx.hears = max(tx.hears, newest)
-		if m.seen, err = tx.hasSeen(author, t.reference(change.Key), change.Seen); err != nil {
-			return err
-		}
-		if err := tx.noteDecision(m); err != nil {
-			return err
-		}
-		former := document
-		if document, err = tx.judge(m, applied); err != nil {
-			return err
-		}
-		if m.out.Changed && sent.found && t.parent != nil {
-			if former == (reference{}) {
-				former = t.reference(change.Key)
-			}
-			if err := tx.moves(former, document); err != nil {
-				return err
-			}
-		}
-		if err := tx.recordMadeOver(m, document, applied); err != nil {
+		if document, err = tx.judgeWork(m, here, applied); err != nil {
 			return err
 		}
 	} else {
@@ -317,6 +299,32 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		m.out.Row.Columns = nil
 	}
 	return tx.writeShadow(t, change.Key, m.out.Row, document, position)
+}
+
+// judgeWork is what the hub does with a node's change besides merging it: it finds out what the node
+// had seen, whether that is a conflict, and which documents the row left and came to. It returns the
+// document that the row belongs to now.
+func (tx *transaction) judgeWork(m *merging, here rowHere, applied *Applied) (document reference, err error) {
+	self := m.t.reference(m.change.Key)
+	if m.seen, err = tx.hasSeen(m.author, self, m.change.Seen); err != nil {
+		return document, err
+	}
+	if err := tx.noteDecision(m); err != nil {
+		return document, err
+	}
+	if document, err = tx.judge(m, applied); err != nil {
+		return document, err
+	}
+	if m.out.Changed && here.sent.found && m.t.parent != nil {
+		former := here.document
+		if former == (reference{}) {
+			former = self
+		}
+		if err := tx.moves(former, document); err != nil {
+			return document, err
+		}
+	}
+	return document, tx.recordMadeOver(m, document, applied)
 }
 
 // comesBack sees to what this node wrote itself, forgot, and gets back from the hub: it is no work

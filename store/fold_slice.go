@@ -37,6 +37,9 @@ type stretch struct {
 	clock      hlc.Time // the newest of the stamps given
 }
 
+// outdated reports, of a stretch that is done with, whether something else came before its end.
+func (long *stretch) outdated() bool { return long != nil && len(long.left) > 0 }
+
 // Fold folds what the application has written since the last fold, in slices if it is much. It
 // returns the number of rows that changed, and touches nothing if there are none.
 func (s *Store) Fold() (rows int, err error) {
@@ -58,10 +61,10 @@ func (s *Store) FoldTo(ctx context.Context) (rows int, position causal.Position,
 	if err == nil && !current { // a write transaction reads the tables, and may log what it finds
 		err = s.write(look)
 	}
-	outdated := 0 // stretches, one after the other, of which nothing was folded
+	outdated := 0 // stretches, one after the other, that were not folded to their end
 	for err == nil && waiting > 0 && (ctx.Err() == nil || waiting <= s.shortLog()) {
 		var long *stretch
-		if waiting > s.shortLog() {
+		if waiting > s.shortLog() && outdated < longLogTries {
 			if long, err = s.readStretch(); errors.Is(err, errTables) {
 				err = s.write(look)
 				continue
@@ -69,13 +72,10 @@ func (s *Store) FoldTo(ctx context.Context) (rows int, position causal.Position,
 				break
 			}
 		}
-		if outdated > longLogTries {
-			long = nil
-		}
 		some := 0
 		some, err = s.foldLong(ctx, long, look)
 		rows += some
-		if outdated++; some > 0 {
+		if outdated++; !long.outdated() {
 			outdated = 0
 		}
 	}
@@ -98,7 +98,7 @@ func (s *Store) foldLong(ctx context.Context, long *stretch, after func(tx *tran
 			return after(tx)
 		})
 	}
-	for more := long != nil; err == nil && more; {
+	for more := long != nil && !long.outdated(); err == nil && more; {
 		err = s.write(func(tx *transaction) (err error) {
 			more, err = capture.TrimSome(tx.c, tx.state.folded, mostTrimmed)
 			return err
@@ -115,9 +115,6 @@ func (s *Store) shortLog() int64 {
 	return FirstSlice
 }
 
-// errLongLog says that there is more to fold than one goes through beside other work.
-var errLongLog = errors.New("much has been written here that is not folded")
-
 // longLogTries bounds how often a long log is folded before other work because the application has
 // written so much again: then it is folded with it.
 const longLogTries = 3
@@ -125,17 +122,15 @@ const longLogTries = 3
 // writeFolded is write for what folds first: a long log is folded before, in slices.
 func (s *Store) writeFolded(f func(tx *transaction) error) error {
 	for range longLogTries {
+		long := false
 		err := s.write(func(tx *transaction) error {
 			waiting, err := tx.unfolded()
-			switch {
-			case err != nil:
-				return err
-			case waiting > s.shortLog():
-				return errLongLog
+			if long = waiting > s.shortLog(); err != nil || long {
+				return err // nothing was done: f comes after the log
 			}
 			return f(tx)
 		})
-		if !errors.Is(err, errLongLog) {
+		if err != nil || !long {
 			return err
 		}
 		if _, err := s.Fold(); err != nil {
@@ -176,8 +171,8 @@ var (
 	errTables = errors.New("the tables are not known as they are now")
 )
 
-// mostStretch is how many entries of a long log are read at a time.
-func (s *Store) mostStretch(cat *catalog) int {
+// stretchEntries is how many entries of a long log are read at a time.
+func (s *Store) stretchEntries(cat *catalog) int {
 	switch {
 	case s.sliceRows > 0:
 		return s.sliceRows + 1 // so that there is more than one, of more than one slice
@@ -189,7 +184,7 @@ func (s *Store) mostStretch(cat *catalog) int {
 
 // readStretch reads the beginning of the log; nil if that has to be folded whole.
 func (s *Store) readStretch() (long *stretch, err error) {
-	return s.readStretchOf(s.mostStretch)
+	return s.readStretchOf(s.stretchEntries)
 }
 
 func (s *Store) readStretchOf(entries func(*catalog) int) (long *stretch, err error) {

@@ -172,10 +172,9 @@ func (x *mending) followFresh(all []collision) error {
 		}
 		fresh[c.t][c.old] = c
 	}
-	for _, c := range all {
-		of := fresh[c.t]
-		delete(fresh, c.t)
-		for _, d := range c.t.domain {
+	for _, t := range x.tx.cat.tables {
+		of := fresh[t]
+		for _, d := range t.domain {
 			if len(of) == 0 || d.t.Columns[d.column].InKey {
 				continue // such a reference is as old as its row, and what it is to came no later (sortRows)
 			}

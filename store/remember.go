@@ -30,10 +30,18 @@ func (tx *transaction) readShadowAt(t *table, key crdt.Key) (crdt.Row, reference
 
 // lookUpShadow is a row's key as its shadow has it, which is not on its way into its table then.
 func (tx *transaction) lookUpShadow(t *table, key crdt.Key) (stored crdt.Value, err error) {
-	if stored, err = t.shadowKey(key); err == nil && tx.shadowsOf == t && tx.shadows.holds(stored) {
-		err = tx.flushShadows()
+	if stored, err = t.shadowKey(key); err == nil {
+		err = tx.landShadow(t, stored)
 	}
 	return stored, err
+}
+
+// landShadow sees to it that a shadow is not on its way into its table.
+func (tx *transaction) landShadow(t *table, stored crdt.Value) error {
+	if tx.shadowsOf == t && tx.shadows.holds(stored) {
+		return tx.flushShadows()
+	}
+	return nil
 }
 
 func (t *table) decodeShadow(values []crdt.Value) (crdt.Row, reference, remembered, error) {
@@ -95,9 +103,9 @@ func (tx *transaction) readBoth(t *table, key crdt.Key, whole bool) (remembered,
 		return nil, nil, err
 	}
 	tx.args = args
-	both, alone := t.sql.readLogged, t.sql.exists
+	both, row := t.sql.readLogged, t.sql.exists
 	if whole {
-		both, alone = t.sql.readRow, t.sql.image
+		both, row = t.sql.readRow, t.sql.image
 	}
 	knownShadow, knownRow := false, false
 	if near := tx.near(t); near != nil {
@@ -116,13 +124,13 @@ func (tx *transaction) readBoth(t *table, key crdt.Key, whole bool) (remembered,
 		}
 	}
 	if !knownShadow {
-		if _, err := tx.lookUpShadow(t, key); err != nil {
+		if err := tx.landShadow(t, stored); err != nil {
 			return nil, nil, err
 		}
 	}
 	switch {
 	case knownShadow && !knownRow:
-		columns, err = tx.c.First(alone, args[1:]...)
+		columns, err = tx.c.First(row, args[1:]...)
 	case knownRow && !knownShadow:
 		remembered, err = tx.c.First(t.sql.readShadow, stored)
 	case !knownRow:

@@ -348,7 +348,7 @@ var errNotMarksAlone = errors.New("there is more than marks to commit")
 
 func (s *Store) transact(f func(tx *transaction) error) error {
 	var locked time.Time
-	applied, known := 0, s.writeCatalog
+	applied := 0
 	err := s.writer.Transaction("IMMEDIATE", func() error {
 		locked = s.clock()
 		tx, err := s.begin()
@@ -371,9 +371,6 @@ func (s *Store) transact(f func(tx *transaction) error) error {
 	})
 	if !locked.IsZero() {
 		s.turn.took(locked, s.clock(), applied)
-	}
-	if errors.Is(err, errLongLog) && s.writeCatalog == known {
-		return err // nothing was done yet
 	}
 	if err != nil {
 		s.writeCatalog = nil // what was read in a transaction that is undone proves nothing

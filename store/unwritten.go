@@ -57,14 +57,14 @@ func (u *unwritten) holds(by crdt.Value) bool {
 	return false
 }
 
-// reaches reports whether a row is on its way that is looked up by a value, or one after it.
-func (u *unwritten) reaches(from crdt.Value) bool {
+// flushFrom is flush if a row is on its way that is looked up by a value, or by one after it.
+func (u *unwritten) flushFrom(c *sqlite.Conn, from crdt.Value) error {
 	for i := 0; i < len(u.values); i += u.width {
 		if compareKeys(u.values[i], from) >= 0 {
-			return true
+			return u.flush(c)
 		}
 	}
-	return false
+	return nil
 }
 
 func (u *unwritten) flush(c *sqlite.Conn) error {

@@ -49,7 +49,7 @@ func (b *bench) leastMetadata(p *plain, s shape, keys []driver.Value, touched bo
 			shadow, position := make([]byte, shadowBytes), int64(i/neighbours)
 			blob := key
 			if s.text {
-				blob = []byte("\x03\x24" + text(key))
+				blob = []byte("\x03\x24" + keyText(key))
 			}
 			p.do("INSERT OR REPLACE INTO least_shadow VALUES(?,?,?,NULL)", blob, position, shadow)
 			if touched {
@@ -62,12 +62,7 @@ func (b *bench) leastMetadata(p *plain, s shape, keys []driver.Value, touched bo
 
 // leastly measures work on a bare file, if there is any, and the least metadata of the rows.
 func (b *bench) leastly(f fixture, keys []driver.Value, touched bool, work func(p *plain)) func() time.Duration {
-	sorted := slices.SortedFunc(slices.Values(keys), func(a, b driver.Value) int {
-		if f.text {
-			return strings.Compare(text(a), text(b))
-		}
-		return int(a.(int64) - b.(int64))
-	})
+	sorted := slices.SortedFunc(slices.Values(keys), func(a, b driver.Value) int { return strings.Compare(keyText(a), keyText(b)) })
 	return func() time.Duration {
 		dir, done := b.copied(f, bareFile)
 		defer done()
@@ -88,17 +83,10 @@ func (b *bench) leastly(f fixture, keys []driver.Value, touched bool, work func(
 	}
 }
 
+// keyText is a key as a text that sorts as the keys do.
 func keyText(key driver.Value) string {
 	if n, ok := key.(int64); ok {
 		return fmt.Sprintf("%09d", n)
 	}
-	return text(key)
-}
-
-// text is a key that is one.
-func text(key driver.Value) string {
-	if s, ok := key.(string); ok {
-		return s
-	}
-	return string(key.([]byte))
+	return key.(string)
 }

@@ -42,9 +42,6 @@ const (
 
 var errShadow = errors.New("malformed shadow row")
 
-// Encode packs a row.
-func Encode(row crdt.Row) []byte { return Append(make([]byte, 0, 32+24*len(row.Columns)), row) }
-
 // Append packs a row behind what is in b.
 func Append(b []byte, row crdt.Row) []byte {
 	var flags byte
@@ -118,7 +115,7 @@ func appendVersion(b []byte, v crdt.Version) []byte {
 	return binary.AppendUvarint(b, uint64(v.Seen))
 }
 
-// Decode unpacks a row. It fails on anything Encode cannot have written.
+// Decode unpacks a row. It fails on anything Append cannot have written.
 func Decode(b string) (crdt.Row, error) {
 	if len(b) < 2 {
 		return crdt.Row{}, fmt.Errorf("%w: %d bytes", errShadow, len(b))
