@@ -36,6 +36,9 @@ type side struct {
 	// Earlier are values of the same side that a later one in Values replaced. Its author may
 	// not have seen them: they can have been replaced at the site by someone else's first.
 	Earlier map[string][]string `json:"earlier,omitempty"`
+	// Born is the time of the row's birth as of when the record was last extended: its key may be
+	// given to another row since. nil: not known.
+	Born *hlc.Time `json:"born,omitempty"`
 }
 
 func encodeValue(v crdt.Value) string { return hex.EncodeToString([]byte(crdt.NewKey(v))) }
@@ -94,7 +97,7 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		}
 	}
 	deleted := m.change.Death.After(m.row.Death.Stamp)
-	if !m.out.Changed && len(m.out.Lost) == 0 && !crdt.LostWhole(m.row, m.change, m.out) || m.t.own {
+	if !m.out.Changed && len(m.out.Lost) == 0 && !crdt.LostWhole(m.row, m.change, m.out) || m.t.own || m.unheard() {
 		return document, nil
 	}
 	documents := []reference{document}
@@ -144,6 +147,11 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 	}
 	return document, nil
 }
+
+// unheard reports whether all that comes is the end of a row of which nobody but its author ever
+// knew. It is a side of nothing: what is there under its number, or under that of the document it
+// was in, may be others' rows, which only have the same numbers.
+func (m *merging) unheard() bool { return !m.present && !m.out.Row.Live() }
 
 // deathUnseen reports whether the row was deleted without its author's knowledge: then the
 // document it was deleted from is in it too, wherever the author has moved the row.
@@ -201,6 +209,13 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 	if err != nil {
 		return false, err
 	}
+	if root != m.t || d.key != m.change.Key {
+		of, _, _, err := tx.readShadow(root, d.key)
+		if err != nil {
+			return false, err
+		}
+		before = append(before, side{Table: root.Name, Key: hex.EncodeToString([]byte(d.key)), Born: &of.Birth.Stamp.Time})
+	}
 	more, sites := detail{Sides: append([]side{mine}, others...), Before: before}, []causal.Site{m.author}
 	for _, other := range others {
 		sites = append(sites, other.Site)
@@ -235,6 +250,20 @@ func (d *detail) take(more detail) {
 	}
 	for _, b := range more.Before {
 		d.Before = merge(d.Before, b, true)
+	}
+	for _, s := range slices.Concat(more.Before, more.Sides) {
+		s.bornAt(d.Before)
+		s.bornAt(d.Sides)
+	}
+}
+
+// bornAt says of the same row in others when it was born: they are all about the one that is in
+// force now.
+func (s side) bornAt(others []side) {
+	for i := range others {
+		if o := &others[i]; s.Born != nil && o.Table == s.Table && o.Key == s.Key {
+			o.Born = s.Born
+		}
 	}
 }
 
@@ -322,7 +351,7 @@ func (tx *transaction) noteDecision(m *merging) error {
 // authorSide is what the change itself says.
 func (m *merging) authorSide() side {
 	s := side{Site: m.author, Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)), Whole: m.change.Whole,
-		Deleted: m.change.Death.After(m.row.Death.Stamp), Values: map[string]string{}}
+		Deleted: m.change.Death.After(m.row.Death.Stamp), Values: map[string]string{}, Born: &m.out.Row.Birth.Stamp.Time}
 	for _, reg := range m.change.Registers {
 		if (reg.Stamp.Site == m.author || m.change.Whole) && !m.isBase(reg) {
 			s.Values[m.t.Columns[m.t.byNum[reg.Column]].Name] = encodeValue(reg.Value)
@@ -361,7 +390,11 @@ func (tx *transaction) otherSides(m *merging, d reference, unseen []crdt.Touch) 
 				return nil, nil, newest, err
 			}
 		}
-		s := side{Site: touch.Site, Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Deleted: touch.Dead, Values: map[string]string{}}
+		born := row.Birth.Stamp.Time
+		if here {
+			born = m.out.Row.Birth.Stamp.Time
+		}
+		s := side{Site: touch.Site, Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Deleted: touch.Dead, Values: map[string]string{}, Born: &born}
 		stamp := row.Death.Stamp
 		for number, v := range values.all() {
 			version := row.Version(number)

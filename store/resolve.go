@@ -141,7 +141,11 @@ func (d *decision) choose(r Resolution) error {
 		if v == nil {
 			return fmt.Errorf("conflict %s: %s deleted the row of %s. Try: --keep %s", x.ID, site, name, site)
 		}
-		if err := choose(name, at, *v); err != nil {
+		r, err := d.named(x.Columns[at].Table, x.Columns[at].key)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(choose(name, at, *v), d.refuseForAnother(r)); err != nil {
 			return err
 		}
 	}
@@ -218,19 +222,34 @@ func (d *decision) setColumns(chosen map[int]crdt.Value) error {
 	return nil
 }
 
+// refuseForAnother refuses to give a side's value to a row that is not the one the side wrote.
+func (d *decision) refuseForAnother(r *decided) error {
+	if !r.another && !d.documentGone {
+		return nil
+	}
+	gone := r.String()
+	if d.documentGone {
+		gone = RowName(d.x.DocumentTable, d.x.DocumentKey)
+	}
+	return fmt.Errorf("conflict %s: %s was deleted since, and its key is another row's now. Try: --keep of the side that deleted, or --set COLUMN=VALUE for what is to be in the row that is there", d.x.ID, gone)
+}
+
 // keepSide plans one side's rows into force: what it wrote is written again, what it deleted
 // is deleted, what others deleted and it kept whole comes back.
 func (d *decision) keepSide(site causal.Site, name string) error {
-	whole := slices.ContainsFunc(d.x.detail.Sides, func(s side) bool {
+	whole := slices.ContainsFunc(d.sides, func(s sideRow) bool {
 		return s.Site == site && s.Deleted && strings.EqualFold(s.Table, d.x.DocumentTable) && s.Key == d.x.documentKey
 	})
 	for _, s := range d.sides {
 		own := slices.ContainsFunc(d.sides, func(o sideRow) bool { return o.Site == site && o.row == s.row })
 		switch {
 		case s.Site == site && s.Deleted, whole && !s.Deleted:
-			s.row.delete() // the site deleted the row, or the whole document it belongs to
+			d.deleteSide(s) // the site deleted the row, or the whole document it belongs to
 		case whole:
 		case s.Site == site, s.Deleted && !own:
+			if err := d.refuseForAnother(s.row); err != nil {
+				return err
+			}
 			if err := d.bringBack(s, site); err != nil {
 				return err
 			}
@@ -296,7 +315,7 @@ func (d *decision) keepUnique(site causal.Site, name string) error {
 	}
 	for _, s := range others {
 		if s.row.where == imageHeld || s.row.where == imageTable && blocked {
-			s.row.delete()
+			d.deleteSide(s)
 			if d.x.isHeldRow(s.Table, s.row.key) {
 				for _, dependent := range dependents {
 					dependent.row.delete()
@@ -314,7 +333,7 @@ func (d *decision) keepReference(site causal.Site) error {
 	for _, s := range d.sides {
 		if s.Site == site && s.Deleted {
 			deleter = true
-			s.row.delete()
+			d.deleteSide(s)
 		}
 	}
 	if deleter {

@@ -21,6 +21,9 @@ type decision struct {
 	sides []sideRow // of the record
 	rows  map[reference]*decided
 	order []*decided
+	// documentGone: the document's root is gone, and its key another's. The rows of the record that
+	// were in it would come back into the other's document.
+	documentGone bool
 	// cascade: rows that refer to a deleted one go with it where the schema, the document or
 	// the record say so. Otherwise they keep it from being deleted.
 	cascade bool
@@ -39,6 +42,9 @@ type decided struct {
 	after    *image // nil: the row is not there
 	columns  []crdt.Column
 	restored bool // it was not there, or not whole, and is now
+	// another: the row of the record is gone, and the key was given to this one since. It is none of
+	// the record's business.
+	another bool
 	// stepsAside: the row was held before the resolution that is taken back. It, or what it is
 	// in the way of, is written all the same; then the older claim decides, as ever.
 	stepsAside bool
@@ -50,25 +56,58 @@ type sideRow struct {
 	row *decided
 }
 
+// deleteSide plans the row of a side out of its table, unless that row is gone already and another
+// has its key, or the key of its document.
+func (d *decision) deleteSide(s sideRow) {
+	if !s.row.another && !d.documentGone {
+		s.row.delete()
+	}
+}
+
 // newDecision begins a decision with the rows of the record.
 func newDecision(tx *transaction, x *Conflict) (*decision, error) {
 	d := &decision{tx: tx, x: x, rows: map[reference]*decided{}}
+	root := side{Table: x.DocumentTable, Key: x.documentKey}
+	for _, s := range slices.Concat(x.detail.Before, x.detail.Sides) {
+		if s.Table == root.Table && s.Key == root.Key && s.Born != nil {
+			root.Born = s.Born
+		}
+	}
+	var err error
+	if _, _, d.documentGone, err = d.find(root); err != nil {
+		return nil, err
+	}
 	for _, s := range x.detail.Sides {
-		t := tx.cat.byName[strings.ToLower(s.Table)]
-		if t == nil && tx.state.isHub() {
-			continue // the hub knew the table when it made the record: it was dropped since
-		}
-		raw, err := hex.DecodeString(s.Key)
-		if err != nil {
-			return nil, fmt.Errorf("conflict %s: a key of table %s: %w", x.ID, s.Table, err)
-		}
-		r, err := d.named(s.Table, crdt.Key(raw))
+		t, key, another, err := d.find(s)
 		if err != nil {
 			return nil, err
 		}
+		if t == nil && tx.state.isHub() {
+			continue // the hub knew the table when it made the record: it was dropped since
+		}
+		r, err := d.named(s.Table, key)
+		if err != nil {
+			return nil, err
+		}
+		r.another = another
 		d.sides = append(d.sides, sideRow{side: s, row: r})
 	}
 	return d, nil
+}
+
+// find finds the row that a side of the record is about. another: that row is gone, and another has
+// its key now. t is nil if there is no such table here.
+func (d *decision) find(s side) (t *table, key crdt.Key, another bool, err error) {
+	raw, err := hex.DecodeString(s.Key)
+	if err != nil {
+		return nil, "", false, fmt.Errorf("conflict %s: a key of table %s: %w", d.x.ID, s.Table, err)
+	}
+	t, key = d.tx.cat.byName[strings.ToLower(s.Table)], crdt.Key(raw)
+	if t == nil || s.Born == nil {
+		return t, key, false, nil
+	}
+	now, _, _, err := d.tx.readShadow(t, key)
+	return t, key, now.Live() && now.Birth.Stamp.Time > *s.Born, err // a birth that is forgotten is older than any open record
 }
 
 // row is a row as planned so far.
