@@ -240,7 +240,8 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		return fmt.Errorf("site %d sent a change of table %s that had seen the hub's position %d, and up to %d is settled. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", author, t.Name, change.Seen, tx.state.settled)
 	}
 	document, sent := here.document, here.sent
-	m := &merging{t: t, author: author, change: change, row: here.row, was: here.table, state: imageTable}
+	m := &tx.merging
+	*m = merging{t: t, author: author, change: change, row: here.row, was: here.table, state: imageTable}
 	if m.was == nil {
 		if m.was, m.state, err = tx.readImage(t, change.Key); err != nil {
 			return err
@@ -336,10 +337,12 @@ func (m *merging) comesBack(self causal.Site, had causal.Position) {
 		}
 		return v
 	}
-	row, before := &m.out.Row, m.row
+	row, before := &m.out.Row, &m.row
 	row.Birth, row.Death = heard(row.Birth, before.Birth), heard(row.Death, before.Death)
-	for _, reg := range m.change.Registers {
-		row.Set(reg.Column, heard(row.Version(reg.Column), before.Version(reg.Column)))
+	for i := range m.change.Registers {
+		if reg := &m.change.Registers[i]; reg.Stamp.Site == self {
+			row.Set(reg.Column, heard(row.Version(reg.Column), before.Version(reg.Column)))
+		}
 	}
 	row.Base = heard(row.Base, before.Base)
 }

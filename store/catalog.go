@@ -285,10 +285,15 @@ func (t *table) write(isHub, utf8 bool) {
 		t.sql.changed = "SELECT s.key, s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", t.columnNames()) + " FROM " + t.shadow + " s LEFT JOIN " +
 			name + " t ON t." + sqlite.Quote(t.Columns[t.Key[0]].Name) + "=" + key + " WHERE "
 	}
-	t.sql.changed, t.sql.changedRow = t.sql.changed+"s.position>? AND s.position<=?", t.sql.changed+"s.key=?"
+	t.sql.changed, t.sql.changedRow = t.sql.changed+"s."+hasPosition+" AND s.position>? AND s.position<=?", t.sql.changed+"s.key=?"
 	t.writeAhead(utf8)
 	t.sql.writeShadow = "INSERT OR REPLACE INTO " + t.shadow + "(key, position, row, document) VALUES(?,?,?,?)"
 }
+
+// hasPosition is in every question that the index of positions is to answer: there are no other rows
+// in it, and SQLite uses it only where it can see that none is asked for. It is no bound, or SQLite
+// might begin there and not at the position in question.
+const hasPosition = "position<>0"
 
 // readBoth is the text that reads a row's shadow and some columns of the row itself, by the key of
 // the one and the key of the other.

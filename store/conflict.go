@@ -350,8 +350,9 @@ func (tx *transaction) noteDecision(m *merging) error {
 
 // authorSide is what the change itself says.
 func (m *merging) authorSide() side {
+	born := m.out.Row.Birth.Stamp.Time
 	s := side{Site: m.author, Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)), Whole: m.change.Whole,
-		Deleted: m.change.Death.After(m.row.Death.Stamp), Values: map[string]string{}, Born: &m.out.Row.Birth.Stamp.Time}
+		Deleted: m.change.Death.After(m.row.Death.Stamp), Values: map[string]string{}, Born: &born}
 	for _, reg := range m.change.Registers {
 		if (reg.Stamp.Site == m.author || m.change.Whole) && !m.isBase(reg) {
 			s.Values[m.t.Columns[m.t.byNum[reg.Column]].Name] = encodeValue(reg.Value)

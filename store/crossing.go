@@ -52,7 +52,7 @@ func (tx *transaction) unsentDocuments() (map[reference]bool, error) {
 
 // eachUnsent goes through the rows of a table with work that the sender did not have.
 func (tx *transaction) eachUnsent(t *table, each func(row crdt.Row, key, document crdt.Value)) error {
-	return tx.c.Rows("SELECT key, row, document FROM "+t.shadow+" WHERE position>?", []crdt.Value{integer(tx.span.Seen)},
+	return tx.c.Rows("SELECT key, row, document FROM "+t.shadow+" WHERE "+hasPosition+" AND position>?", []crdt.Value{integer(tx.span.Seen)},
 		func(values []crdt.Value) error {
 			row, err := shadow.Decode(values[1].Bytes())
 			if err == nil && tx.unsent(row) {

@@ -92,6 +92,7 @@ type extraction struct {
 	emit    func(*crdt.Section) error
 	section *crdt.Section
 	bytes   int
+	room    map[string]int // by tables, how many changes there were at once: in a large delta as many follow
 	changes int
 	trimmed bool // rows of a journal are deleted, which does not travel
 	limit   int  // of changes; 0: none
@@ -115,6 +116,9 @@ func (x *extraction) begin(t *table) {
 }
 
 func (x *extraction) add(change crdt.Change) error {
+	if x.section.Changes == nil && x.room[x.section.Table] > 0 {
+		x.section.Changes = make([]crdt.Change, 0, x.room[x.section.Table])
+	}
 	x.section.Changes = append(x.section.Changes, change)
 	x.changes++
 	size := sizeOf(change)
@@ -137,6 +141,10 @@ func (x *extraction) flush() error {
 	}
 	changes := x.section.Changes
 	x.section.Changes, x.bytes = nil, 0
+	if x.room == nil {
+		x.room = map[string]int{}
+	}
+	x.room[x.section.Table] = len(changes)
 	slices.SortFunc(changes, func(a, b crdt.Change) int { return strings.Compare(string(a.Key), string(b.Key)) })
 	for len(changes) > 0 {
 		n, bytes := 0, 0

@@ -83,16 +83,16 @@ func findForgettable(c *sqlite.Conn, st *state, cat *catalog) (found []forgettab
 	if err != nil {
 		return nil, err
 	}
-	last := st.settled // at the hub, where a row's position is that of its newest version
+	last, where := st.settled, hasPosition+" AND position<=?" // at the hub, where a row's position is that of its newest version
 	if !st.isHub() {
-		last = st.settledOwn // at a node it is that of the newest which the hub is to get
+		last, where = st.settledOwn, "+position<=?" // at a node it is that of the newest which the hub is to get; most have none
 	}
 	for _, t := range cat.tables {
 		if keeps[t.number] || t.class != Synced && t.class != Journal {
 			continue
 		}
 		if err == nil {
-			err = c.Rows("SELECT key, row FROM "+t.shadow+" WHERE position<=?", []crdt.Value{integer(last)}, func(values []crdt.Value) error {
+			err = c.Rows("SELECT key, row FROM "+t.shadow+" WHERE "+where, []crdt.Value{integer(last)}, func(values []crdt.Value) error {
 				row, err := shadow.Decode(values[1].Bytes())
 				if err != nil || !st.isSettled(row) || len(needed) > 0 && needed[t.reference(t.keyOf(values[0]))] {
 					return err

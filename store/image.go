@@ -58,11 +58,14 @@ func (m *image) value(column crdt.Column) crdt.Value {
 }
 
 func (m *image) set(column crdt.Column, v crdt.Value) {
-	at, known := m.find(column)
-	if !known {
-		m.cells = slices.Insert(m.cells, at, columnValue{column: column})
+	switch at, known := m.find(column); {
+	case known:
+		m.cells[at].value = v
+	case at == len(m.cells):
+		m.cells = append(m.cells, columnValue{column, v})
+	default:
+		m.cells = slices.Insert(m.cells, at, columnValue{column, v})
 	}
-	m.cells[at].value = v
 }
 
 func (m *image) forget(column crdt.Column) {

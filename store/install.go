@@ -28,7 +28,9 @@ func (tx *transaction) install() (*catalog, error) {
 		if err := tx.c.Exec("CREATE TABLE IF NOT EXISTS " + t.shadow + "(" + key); err != nil {
 			return nil, err
 		}
-		if err := tx.c.Exec("CREATE INDEX IF NOT EXISTS " + index + " ON " + t.shadow + "(position)"); err != nil {
+		// What a node has from the hub has no position here, and nobody asks for it by one. (Files of
+		// older versions have all rows in the index, which costs a write for each and does no harm.)
+		if err := tx.c.Exec("CREATE INDEX IF NOT EXISTS " + index + " ON " + t.shadow + "(position) WHERE " + hasPosition); err != nil {
 			return nil, err
 		}
 		if t.kept != "" {

@@ -140,7 +140,7 @@ func (tx *transaction) unknownWork(t *table, above causal.Position) (bool, error
 	if err := tx.flushShadows(); err != nil {
 		return false, err
 	}
-	count, err := tx.c.Int("SELECT EXISTS(SELECT 1 FROM "+t.shadow+" WHERE position>?)", integer(above))
+	count, err := tx.c.Int("SELECT EXISTS(SELECT 1 FROM "+t.shadow+" WHERE "+hasPosition+" AND position>?)", integer(above))
 	n.relevant[asked] = count != 0
 	return count != 0, err
 }

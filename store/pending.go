@@ -24,7 +24,7 @@ func pending(c *sqlite.Conn, st *state, cat *catalog, from causal.Position) (int
 	var parts []string
 	for _, t := range cat.tables {
 		if t.class == Synced || t.class == Journal && !st.isHub() {
-			parts = append(parts, "SELECT count(*) AS n FROM "+t.shadow+" WHERE position>?1")
+			parts = append(parts, "SELECT count(*) AS n FROM "+t.shadow+" WHERE "+hasPosition+" AND position>?1")
 		}
 	}
 	parts = append(parts, "SELECT count(*) FROM ravno_displaced WHERE position>?1")

@@ -293,11 +293,11 @@ func (x *extraction) eachPending(of func(*table) bool, each func(*table, pending
 		if !x.sends(t) || !of(t) {
 			continue
 		}
-		by, err := x.pendingWhere(t)
+		where, err := x.pendingWhere(t)
 		if err != nil {
 			return err
 		}
-		err = x.c.Rows("SELECT key, row, document, position FROM "+t.shadow+" WHERE "+by+">?", []crdt.Value{integer(x.from)}, func(values []crdt.Value) error {
+		err = x.c.Rows("SELECT key, row, document, position FROM "+t.shadow+" WHERE "+where, []crdt.Value{integer(x.from)}, func(values []crdt.Value) error {
 			row, err := shadow.Decode(values[1].Bytes())
 			if err != nil {
 				return err
@@ -318,11 +318,11 @@ func (x *extraction) eachPending(of func(*table) bool, each func(*table, pending
 // pendingWhere is how to ask for the rows of a table above a position: by the index of positions,
 // or, where that would find many of them, by going through all of them as they lie.
 func (x *extraction) pendingWhere(t *table) (string, error) {
-	row, err := x.c.Row("SELECT (SELECT count(*) FROM "+t.shadow+" WHERE position>?), (SELECT count(*) FROM "+t.shadow+")", integer(x.from))
+	row, err := x.c.Row("SELECT (SELECT count(*) FROM "+t.shadow+" WHERE "+hasPosition+" AND position>?), (SELECT count(*) FROM "+t.shadow+")", integer(x.from))
 	if err != nil || row[0].Int()*4 < row[1].Int() {
-		return "position", err
+		return hasPosition + " AND position>?", err
 	}
-	return "+position", nil
+	return "+position>?", nil
 }
 
 // oldest is the least position of what of a row is news to the receiver.

@@ -231,6 +231,7 @@ type transaction struct {
 	known     map[reference]*touches
 	// While a delta is applied.
 	applied    *Applied
+	merging    merging         // the change in hand: they are large, and there is one at a time
 	began      causal.Position // the position before it
 	span       Span
 	sliced     bool     // at the hub: an earlier slice of the node's work is here

@@ -63,8 +63,10 @@ func (b *bench) applied(what string, f fixture, at string, target float64, again
 			runtime.GC()
 			return timed(func() { b.applyTo(s, x, self, len(x.keys)) })
 		},
-		least:   func() time.Duration { return b.leastly(f, x.keys, f.rows > 0 && at == hubFile, again(x.keys))() },
-		leastIs: "the same rows and their stamps by key and position; at the hub, of updates, who touched what, too"})
+		least: func() time.Duration {
+			return b.leastly(f, x.keys, at == hubFile, f.rows > 0 && at == hubFile, again(x.keys))()
+		},
+		leastIs: "the same rows and their stamps by key; at the hub by position, too, and of updates who touched what"})
 }
 
 // written is the delta of what was written at the other end of the link of a site.
