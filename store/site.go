@@ -176,7 +176,7 @@ func (s *Store) AckedByNode(site causal.Site, has causal.Reached, floor causal.S
 				return err
 			}
 		}
-		return tx.trimTouches()
+		return tx.trimTouchesAfter(site)
 	})
 }
 

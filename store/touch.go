@@ -110,6 +110,19 @@ func (tx *transaction) valuesBefore(document reference, t *table, key crdt.Key, 
 	return decodeImage(row[0])
 }
 
+// trimTouchesAfter is trimTouches when one node has just said how far it is. In a chain of a thousand
+// hardly any of them is the last, and who is next is likely to be behind: so it is asked first.
+func (tx *transaction) trimTouchesAfter(site causal.Site) error {
+	const behind = "EXISTS(SELECT 1 FROM ravno_peer p CROSS JOIN ravno_site s ON s.site=p.site WHERE min(p.floor, p.acked)<oldest AND NOT s.removed AND p.site"
+	left, err := tx.c.Int("SELECT oldest IS NULL OR "+behind+">?1) OR "+behind+`<=?1) FROM (SELECT min(position) AS oldest FROM (
+		SELECT min(position) AS position FROM ravno_touch UNION ALL SELECT min(position) FROM ravno_former UNION ALL SELECT min(position) FROM ravno_moved))`,
+		integer(site))
+	if err != nil || left != 0 {
+		return err // there is nothing to forget, or somebody else has yet to see it
+	}
+	return tx.trimTouches()
+}
+
 // trimTouches forgets changes that every enrolled node has seen, in work it may still send
 // too. They can no longer be concurrent with anything.
 func (tx *transaction) trimTouches() error {

@@ -20,6 +20,11 @@ const (
 	// breath is what it waits instead after a write that none preceded for a quiet moment: most
 	// such writes stay alone, and if one is the first of a burst, the next shows within it.
 	breath = time.Millisecond
+	// glance is what it waits where the last loneEnough writes have all stayed alone: a file is
+	// written to more than once for one commit, and within a glance it is there, if no disk is
+	// waited for. An application that begins to write in bursts is met in the middle of one once.
+	glance     = 250 * time.Microsecond
+	loneEnough = 8
 	// lookAgain is how soon it looks again if a wake has shown nothing: a file is written before
 	// the commit is durable and seen, and the end of a commit wakes nobody. Then it takes twice as
 	// long each time, until it polls as ever.
@@ -105,8 +110,9 @@ func (f *Folder) Run(ctx context.Context) {
 	poll := time.NewTimer(0)
 	defer poll.Stop()
 	var wrote time.Time // when the last fold that found work of the application was over
+	lone := 0           // how many writes in a row have stayed alone
 	for {
-		woken := false
+		woken, burst := false, false
 		select {
 		case <-ctx.Done():
 			return
@@ -114,19 +120,25 @@ func (f *Folder) Run(ctx context.Context) {
 		case <-f.Wake:
 			woken = true
 			// How long, not when: by the runtime's clock, which no wrong wall clock moves.
-			if !f.settle(ctx, time.Since(wrote) < quiet) {
+			burst = time.Since(wrote) < quiet
+			if !f.settle(ctx, pause(burst, lone)) {
 				return
 			}
 		}
 		found, err := f.fold(ctx)
 		if found == work {
 			wrote = time.Now()
+			if lone++; burst || !woken {
+				lone = 0
+			}
 		}
 		switch {
 		case err != nil:
 			next = troubleEvery
 		case found != nothing:
 			next = pollEvery
+		case woken && !burst && lone >= loneEnough:
+			next, lone = breath, 0 // the commit takes its time
 		case woken:
 			next = lookAgain
 		default:
@@ -136,12 +148,20 @@ func (f *Folder) Run(ctx context.Context) {
 	}
 }
 
-// settle waits for a quiet moment, and for a breath only if the application has just begun.
-func (f *Folder) settle(ctx context.Context, burst bool) bool {
-	pause := breath
-	if burst {
-		pause = quiet
+// pause is how long to wait for more of what was written.
+func pause(burst bool, lone int) time.Duration {
+	switch {
+	case burst:
+		return quiet
+	case lone >= loneEnough:
+		return glance
 	}
+	return breath
+}
+
+// settle waits for a moment in which nothing is written, of a certain length: if more is written than
+// one commit may be, of a quiet one's.
+func (f *Folder) settle(ctx context.Context, pause time.Duration) bool {
 	begun := time.Now()
 	calm, limit := time.NewTimer(pause), time.NewTimer(quietAtMost)
 	defer calm.Stop()

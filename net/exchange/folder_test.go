@@ -101,6 +101,76 @@ func TestALoneWriteIsFoldedABreathAfterTheWake(t *testing.T) {
 	})
 }
 
+// loneWrites are so many that a glance is enough for the next.
+func (f *folding) loneWrites() {
+	f.t.Helper()
+	for range loneEnough {
+		f.after(2 * quiet)
+		f.write("UPDATE item SET name=name||'x'")
+		f.wakeUp()
+		f.after(breath)
+		if !f.drain() {
+			f.t.Fatal("a lone write was not folded within a breath")
+		}
+		f.wakeUp() // by the fold's own commit
+	}
+	f.after(2 * quiet)
+}
+
+func TestWhoAlwaysWritesAloneIsFoldedAtAGlance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startFolding(t)
+		f.loneWrites()
+		f.write("UPDATE item SET name=name||'x'")
+		f.wakeUp()
+		f.after(glance)
+		if !f.drain() {
+			t.Errorf("not folded %s after the wake", glance)
+		}
+	})
+}
+
+func TestWhoBeginsToWriteInBurstsIsGivenTimeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startFolding(t)
+		f.loneWrites()
+		for range 2 { // the second one is met at a glance, and then they are a burst
+			f.write("UPDATE item SET name=name||'x'")
+			f.wakeUp()
+			f.after(breath)
+		}
+		f.after(2 * quiet)
+		f.drain()
+		f.write("UPDATE item SET name=name||'x'")
+		f.wakeUp()
+		f.after(breath - time.Microsecond)
+		if f.drain() {
+			t.Error("folded before there was time for a second write")
+		}
+		f.after(time.Microsecond)
+		if !f.drain() {
+			t.Errorf("not folded %s after the wake", breath)
+		}
+	})
+}
+
+func TestACommitThatTakesLongerThanAGlanceIsFoldedABreathLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startFolding(t)
+		f.loneWrites()
+		for range 2 { // the second time nobody only glances
+			f.wakeUp()
+			f.after(2 * glance) // the disk takes its time over the commit
+			f.write("UPDATE item SET name=name||'x'")
+			f.after(breath - glance)
+			if !f.drain() {
+				t.Errorf("not folded %s after the wake", glance+breath)
+			}
+			f.after(2 * quiet)
+		}
+	})
+}
+
 func TestABurstIsFoldedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)

@@ -79,8 +79,12 @@ func (b *bench) join(hub *store.Store, path, name string, number byte) {
 	b.must(err)
 }
 
+// dropTemplates removes those that no other line is likely to use.
 func (b *bench) dropTemplates() {
 	for f, dir := range b.templates {
+		if f.rows <= b.rows && (f.shape == textShape || f.shape == intShape) {
+			continue
+		}
 		os.RemoveAll(dir) // the whole scratch directory goes at the end
 		delete(b.templates, f)
 	}

@@ -147,7 +147,7 @@ func newBench(o options, scratch string) *bench {
 		b.nodes = o.nodes
 	}
 	b.report = report{At: time.Now(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Processors: runtime.NumCPU(),
-		Quick: o.quick, Rows: b.rows, Load: loadAverage(), Results: []result{}}
+		Quick: o.quick, Rows: b.rows, Load: loadAverage(), LineSeconds: map[string]float64{}, Results: []result{}}
 	return b
 }
 
@@ -164,7 +164,11 @@ func (b *bench) take(l line) {
 		}
 		b.dropTemplates()
 	}()
+	began := time.Now()
 	l.run(b)
+	took := time.Since(began).Seconds()
+	b.report.LineSeconds[l.name] = took
+	b.progress("took %.0f s", took)
 }
 
 // fresh is a new empty directory; done removes it.

@@ -35,7 +35,9 @@ type report struct {
 	SyncMS     float64   `json:"durable_write_ms"` // median time of a small durable write
 	Quick      bool      `json:"quick"`
 	Rows       int       `json:"rows"`
-	Results    []result  `json:"results"`
+	// LineSeconds is how long each line took to measure.
+	LineSeconds map[string]float64 `json:"line_seconds"`
+	Results     []result           `json:"results"`
 }
 
 // result is one line of the table.

@@ -161,6 +161,9 @@ func (m mutant) try() result {
 		if strings.Contains(output, "[build failed]") || strings.Contains(output, "[setup failed]") || ctx.Err() != nil {
 			return result{broken, "the test does not compile: " + firstLine(output, err)}
 		}
+		if strings.Contains(output, "[no tests to run]") {
+			return result{stale, "there is no such test: " + strings.Join(test, " ")}
+		}
 		if err != nil {
 			return result{found, "by " + finder(output) + " (" + test[0] + ")"}
 		}
