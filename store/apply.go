@@ -60,6 +60,10 @@ type Applied struct {
 	Changes   int
 	Conflicts int             // found or extended
 	Position  causal.Position // of this site, after it
+	// At a node, after it: the least hub position its unsent work may have seen, and whether there is
+	// anything that the hub may not have.
+	Floor  causal.Seen
+	Unsent bool
 }
 
 // OutOfOrderError says that a delta does not begin where this site's knowledge ends: it is
@@ -110,6 +114,7 @@ func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
 		}
 		tx.state.seen, tx.state.until = delta.To, delta.Until
 		tx.dirty = true
+		applied.Position, applied.Floor, applied.Unsent = tx.state.position, tx.state.seenFloor(), tx.state.hasFloor || !tx.noneEarly
 		return nil
 	}
 	// Durable, although there may be nothing in it: what this node has seen it must never again

@@ -219,14 +219,18 @@ func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, c
 		},
 		Rows: n.Store.SliceRows,
 		Apply: func(delta store.Delta) (causal.Seen, error) {
-			if _, err := n.Store.ApplyFromHub(delta); err != nil {
+			applied, err := n.Store.ApplyFromHub(delta)
+			if err != nil {
 				return 0, err
 			}
 			n.look(func(v *View) { v.PendingIn = 0 })
-			n.changed.Notify() // an edit of ours that outlived a deletion is to be sent whole
+			if applied.Unsent { // folded with it, or an edit of ours that outlived a deletion and is to be sent whole
+				n.changed.Notify()
+			} else {
+				n.folder.Told(applied.Position)
+			}
 			n.progress.Notify()
-			now, err := n.Store.Self()
-			return now.Floor, err
+			return applied.Floor, nil
 		},
 		Blocked: func(text string) { n.look(func(v *View) { v.Schema = text }) },
 		Acked: func(a session.Acked) error {

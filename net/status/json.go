@@ -62,7 +62,7 @@ func (m moment) MarshalJSON() ([]byte, error) {
 
 func (m *moment) UnmarshalJSON(data []byte) error {
 	var t time.Time // stays zero for null
-	if err := json.Unmarshal(data, &t); err != nil {
+	if err := t.UnmarshalJSON(data); err != nil {
 		return err
 	}
 	if !t.IsZero() {
@@ -145,7 +145,7 @@ func Decode(data []byte) (Snapshot, error) {
 		return Snapshot{}, fmt.Errorf("status: decode snapshot: %d bytes, limit is %d", len(data), MaxEncodedBytes)
 	}
 	var s Snapshot
-	if err := json.Unmarshal(data, &s); err != nil {
+	if err := s.UnmarshalJSON(data); err != nil { // not by json.Unmarshal, which would go through it three times
 		return Snapshot{}, fmt.Errorf("status: decode snapshot: %w", err)
 	}
 	return s, nil
