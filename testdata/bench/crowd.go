@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -81,6 +82,9 @@ func (b *bench) newCrowd(n int) (c *crowd, done func()) {
 	c = &crowd{chain: hub}
 	done = func() {
 		for _, m := range c.nodes {
+			if m == nil {
+				continue // it did not come to that
+			}
 			m.cancel()
 			m.endpoint.Close()
 			<-m.over
@@ -99,9 +103,8 @@ func (b *bench) newCrowd(n int) (c *crowd, done func()) {
 	enrolled := b.enrolAll(c, n)
 	b.progress("%d nodes enrolled in %.1f s", n, time.Since(began).Seconds())
 	c.hub.start()
-	for _, dir := range enrolled {
-		c.nodes = append(c.nodes, b.run(dir))
-	}
+	c.nodes = make([]*member, n)
+	b.sharedOut(n, func(i int) { c.nodes[i] = b.run(enrolled[i]) })
 	b.progress("%d nodes started, %.1f s", n, time.Since(began).Seconds())
 	return c, done
 }
@@ -145,13 +148,39 @@ func (b *bench) enrolAll(c *crowd, n int) []enrolled {
 	load := filepath.Join(c.dir, "load")
 	_, err = hub.WriteLoad(load)
 	b.must(err)
-	for _, e := range all {
+	b.sharedOut(n, func(i int) {
+		e := all[i]
 		own := filepath.Join(e.dir, "load") // it becomes the node's file
 		b.copyFile(load, own)
 		_, _, err := store.InstallLoad(own, e.db, store.NodeOptions{Site: e.site, Incarnation: e.incarnation, Addresses: []string{c.hub.listen}}, store.RefuseLocal, time.Now)
 		b.must(err)
-	}
+	})
 	return all
+}
+
+// sharedOut calls f with every number below n, several at a time: what is prepared waits for the
+// disk more than for a processor.
+func (b *bench) sharedOut(n int, f func(i int)) {
+	const hands = 8
+	var next atomic.Int64
+	var working sync.WaitGroup
+	var failed atomic.Value
+	for range hands {
+		working.Go(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					failed.CompareAndSwap(nil, r)
+				}
+			}()
+			for i := next.Add(1) - 1; i < int64(n) && failed.Load() == nil; i = next.Add(1) - 1 {
+				f(int(i))
+			}
+		})
+	}
+	working.Wait()
+	if r := failed.Load(); r != nil {
+		panic(r)
+	}
 }
 
 // run starts a node in this process.
