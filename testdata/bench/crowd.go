@@ -81,15 +81,14 @@ func (b *bench) newCrowd(n int) (c *crowd, done func()) {
 	hub, stop := b.newChain(intShape, 0)
 	c = &crowd{chain: hub}
 	done = func() {
-		for _, m := range c.nodes {
-			if m == nil {
-				continue // it did not come to that
+		b.sharedOut(len(c.nodes), func(i int) {
+			if m := c.nodes[i]; m != nil { // else it did not come to that
+				m.cancel()
+				m.endpoint.Close()
+				<-m.over
+				m.store.Close()
 			}
-			m.cancel()
-			m.endpoint.Close()
-			<-m.over
-			m.store.Close()
-		}
+		})
 		stop()
 	}
 	defer func() {

@@ -37,9 +37,8 @@ func lines() []line {
 		{"wire", wireLine},
 		{"backlog", backlogLine},
 		{"latency", latencyLine},
-		{"till", tillLine},
+		{"catch-up", catchUpLine},
 		{"idle", idleLine},
-		{"memory", memoryLine},
 		{"crowd", crowdLine},
 		{"growth", growthLine},
 	}
@@ -74,7 +73,7 @@ func run() error {
 	flag.StringVar(&o.out, "out", "bench.json", "`file` for the figures as JSON")
 	flag.StringVar(&o.dir, "dir", "", "`directory` for the databases, on the disk to be measured (default: that of temporary files)")
 	flag.IntVar(&o.pairs, "pairs", 0, "pairs of each comparison (default 5, quick 3)")
-	flag.IntVar(&o.nodes, "nodes", 0, "nodes of the line crowd; its targets are for 1000 (default 100, quick 20)")
+	flag.IntVar(&o.nodes, "nodes", 0, "nodes of the line crowd (default 1000, or what the limit of open files allows; quick 20)")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of this process to a `file`")
 	flag.Parse()
 	selected, err := selectLines(o.only)
@@ -97,8 +96,7 @@ func run() error {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	raiseFileLimit()
-	b := newBench(o, scratch)
+	b := newBench(o, scratch, raiseFileLimit())
 	b.describe()
 	for _, l := range selected {
 		b.take(l)
@@ -124,19 +122,27 @@ func selectLines(only string) ([]line, error) {
 	return selected, nil
 }
 
-// raiseFileLimit asks for as many open files as the system grants: a thousand nodes in one
-// process have about ten each. Whether it was enough shows when they are opened.
-func raiseFileLimit() {
+// filesOfNode is how many open files a node of a crowd has, and some to spare.
+const filesOfNode = 12
+
+// raiseFileLimit asks for as many open files as the system grants, and returns how many those are.
+func raiseFileLimit() (files int) {
 	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) == nil && limit.Cur < limit.Max {
-		limit.Cur = limit.Max
-		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return 0
 	}
+	if most := limit; limit.Cur < limit.Max {
+		most.Cur = most.Max
+		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &most) == nil {
+			limit = most
+		}
+	}
+	return int(min(limit.Cur, crowdSize*filesOfNode))
 }
 
-// newBench sets the sizes.
-func newBench(o options, scratch string) *bench {
-	b := &bench{scratch: scratch, pairs: 5, rows: 100_000, nodes: 100, quick: o.quick, templates: map[fixture]string{}}
+// newBench sets the sizes, given how many files may be open.
+func newBench(o options, scratch string, files int) *bench {
+	b := &bench{scratch: scratch, pairs: 5, rows: 100_000, nodes: files / filesOfNode, quick: o.quick, templates: map[fixture]string{}}
 	if o.quick {
 		b.pairs, b.rows, b.nodes = 3, 10_000, 20
 	}

@@ -116,7 +116,7 @@ func (b *bench) compare(c comparison) result {
 	limit := 0.0
 	if c.least != nil && c.target > 0 && median(ratios) > c.target {
 		var least []float64
-		for range few {
+		for range few - 1 { // it is no figure of ravno's
 			least = append(least, microseconds(c.least())/float64(c.units))
 		}
 		limit = median(least) / median(plain)

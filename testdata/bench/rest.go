@@ -9,7 +9,7 @@ const (
 	// calmDown is how long a chain is left alone before its rest is measured.
 	calmDown = 3 * time.Second
 	// idleFor is how long it is, longer than anything that happens now and then.
-	idleFor = 20 * time.Second
+	idleFor = 15 * time.Second
 	// idleShortly is the same with -quick.
 	idleShortly = 5 * time.Second
 )
@@ -39,27 +39,28 @@ func idleLine(b *bench) {
 	}
 }
 
-// memoryLine is the most memory the daemons take while a backlog goes through, and through
-// one ten times as large.
-func memoryLine(b *bench) {
-	var peaks [2][3]float64
-	for i, rows := range []int{b.rows / 2, 5 * b.rows} {
-		peaks[i] = b.peaksOf(rows)
-	}
-	for j, name := range []string{"the node that wrote", "the hub", "the node that got"} {
-		small, large := peaks[0][j], peaks[1][j]
-		b.add(result{What: "most memory of " + name + ", " + fmt.Sprint(5*b.rows) + " rows", Unit: "MiB", Measured: large, Target: 150, HasGoal: true, Note: "resident, with pages of mapped files"})
-		b.add(result{What: "the same, against a backlog of a tenth", Unit: "MiB", Measured: large, Baseline: small, Against: "a tenth of the rows",
-			Ratio: large / small, Target: flat, HasGoal: true})
-	}
-}
+// daemonsAre are the daemons of a chain through which a backlog goes, in its order.
+var daemonsAre = [3]string{"the node that wrote", "the hub", "the node that got"}
 
-func (b *bench) peaksOf(rows int) (peaks [3]float64) {
-	c, done := b.newChain(textShape, 2)
-	defer done()
-	c.backlog(textShape.sales(0, rows))
+// peaks are the most memory that each has taken since it was started, in MiB.
+func (c *chain) peaks() (peaks [3]float64) {
 	for i, s := range []*server{c.node[0], c.hub, c.node[1]} {
 		peaks[i] = s.usage().peak
 	}
 	return peaks
+}
+
+func (b *bench) peaksOf(rows int) [3]float64 {
+	c, done := b.newChain(intShape, 2)
+	defer done()
+	c.backlog(intShape, intShape.sales(0, rows))
+	return c.peaks()
+}
+
+// remembered adds what the daemons took at most for so many rows.
+func (b *bench) remembered(peaks [3]float64, rows int, key string) {
+	for i, name := range daemonsAre {
+		b.add(result{What: fmt.Sprintf("most memory of %s, %d rows, %s key", name, rows, key), Unit: "MiB", Measured: peaks[i], Target: 150, HasGoal: true,
+			Note: "resident, with pages of mapped files"})
+	}
 }
