@@ -5,6 +5,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
 	"ravno/store/internal/capture"
 )
 
@@ -22,8 +23,8 @@ import (
 // records what it did.
 func (tx *transaction) mend(author causal.Site, applied *Applied) error {
 	mending := &mending{tx: tx, author: author, back: map[reference]bool{}}
-	for _, ref := range tx.superseded {
-		if err := mending.kill(tx.cat.byNumber[ref.tab], ref.key); err != nil {
+	for _, gone := range tx.superseded {
+		if err := mending.supersede(gone); err != nil {
 			return err
 		}
 	}
@@ -52,6 +53,17 @@ func (tx *transaction) mend(author causal.Site, applied *Applied) error {
 		return err
 	}
 	return nil
+}
+
+// supersede deletes a row that its maker has not got any more, unless another has its key by now: a
+// number that nobody had in a table is given by whoever adds a row next.
+func (x *mending) supersede(gone superseded) error {
+	t := x.tx.cat.byNumber[gone.row.tab]
+	row, _, _, err := x.tx.readShadow(t, gone.row.key)
+	if err != nil || row.Birth.Stamp != (hlc.Stamp{Time: gone.birth, Site: x.author}) {
+		return err
+	}
+	return x.kill(t, gone.row.key)
 }
 
 type mending struct {

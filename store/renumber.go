@@ -261,13 +261,19 @@ func (tx *transaction) collision(t *table, change crdt.Change, author causal.Sit
 	return collision{t: t, old: old, birth: change.Birth, other: other.Stamp.Site}, true, nil
 }
 
+// superseded is a row that got a fresh key here and is gone at its maker, and when it was born.
+type superseded struct {
+	row   reference
+	birth hlc.Time
+}
+
 // supersede notes that the author has made another row in the place of one that has got a
 // fresh key here: that one is gone there.
 func (tx *transaction) supersede(t *table, old int64, birth hlc.Time) {
 	for former, new := range tx.renames.rows {
-		ref := t.reference(crdt.NewKey(integer(new)))
-		if former.tab == t.number && former.old == old && former.birth < birth && !slices.Contains(tx.superseded, ref) {
-			tx.superseded = append(tx.superseded, ref)
+		gone := superseded{row: t.reference(crdt.NewKey(integer(new))), birth: former.birth}
+		if former.tab == t.number && former.old == old && former.birth < birth && !slices.Contains(tx.superseded, gone) {
+			tx.superseded = append(tx.superseded, gone)
 		}
 	}
 }

@@ -243,7 +243,7 @@ type transaction struct {
 	decided    map[reference]string // documents whose conflict two sites have resolved at once, with its identifier
 	news       *news                // what the delta did to rows that refer, or are referred to
 	clashed    []reference          // documents that one side deleted and another edited
-	superseded []reference          // rows with fresh keys that are gone at their maker
+	superseded []superseded         // rows with fresh keys that are gone at their maker
 	// While the log is folded.
 	written int64                           // when its last entry was written, in Unix milliseconds; 0: it was empty
 	deleted map[*table]map[crdt.Key]goneRow // rows the application deleted, as far as they were asked for
