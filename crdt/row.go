@@ -100,6 +100,14 @@ func (r *Row) Set(c Column, v Version) {
 	}
 }
 
+// Rewrite gives every register that is older than a version that version. Counters stay as they are.
+func (r *Row) Rewrite(v Version) {
+	if v.Stamp.After(r.Base.Stamp) {
+		r.Base = v
+	}
+	r.Columns = slices.DeleteFunc(slices.Clone(r.Columns), func(c ColumnVersion) bool { return !c.Stamp.After(r.Base.Stamp) })
+}
+
 // Clone is a copy that shares nothing with r.
 func (r Row) Clone() Row {
 	r.Columns = slices.Clone(r.Columns)

@@ -234,6 +234,8 @@ type merging struct {
 	// seen is, at the hub, what the author had seen of the row: more than of everything, if that
 	// was sent early.
 	seen causal.Seen
+	// remade is, at the hub, when the author had made the row anew before it deleted it, unheard.
+	remade hlc.Stamp
 }
 
 func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Change, applied *Applied) error {
@@ -265,6 +267,12 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	m.readCounters()
 	m.out = crdt.Merge(m.row, m.present, m.change, tx.position())
 	m.ignoreBases()
+	if !m.remade.IsZero() && !m.out.Outlived {
+		// Its author has all columns at that time, and has forgotten their values: older ones would
+		// not count there, should the row live on.
+		m.out.Row.Rewrite(crdt.Version{Stamp: m.remade, Position: tx.position(), Seen: m.change.Seen})
+		m.out.Changed = true
+	}
 	if author == 0 {
 		m.comesBack(tx.state.site, tx.span.Seen)
 	} else if !m.present && m.change.Whole && m.change.Birth.IsZero() && m.out.Row.Live() {

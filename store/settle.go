@@ -165,6 +165,9 @@ func (m *merging) sameRow(tx *transaction) {
 		}
 	case !here.Stamp.IsZero(), m.author == 0: // a node forgets no birth that the hub still speaks of
 	case !m.change.Whole || said.Site != m.author || said.Time <= tx.heard: // what is new comes whole, and first from its maker
+		if said.Site == m.author && said.Time > tx.heard {
+			m.remade = said // made anew there, and deleted before anybody heard of it
+		}
 		m.change.Birth = here.Stamp
 	}
 }
