@@ -109,3 +109,187 @@ func TestALineDoesNotComeBackIntoAnotherReceiptOfTheSameNumber(t *testing.T) {
 	c.level()
 	c.expectAll("SELECT total, (SELECT count(*) FROM receipt_line WHERE receipt=2) FROM receipt WHERE id=2", "99|0")
 }
+
+// Keys that say what they are about are not given again: a row made anew under one is the same thing.
+func TestALineThatIsSavedAnewUnderItsOwnNumberInTheReceiptIsStillTheOneInTheRecord(t *testing.T) {
+	c := newChain(t, `CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER);
+		CREATE TABLE line(receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, no INTEGER NOT NULL, what TEXT, PRIMARY KEY(receipt, no));
+		INSERT INTO receipt VALUES(2,20); INSERT INTO line VALUES(2,1,'soup'),(2,2,'bun')`, nil, "a", "b")
+	c.at("a", "UPDATE line SET what='soup of a' WHERE no=1")
+	c.at("b", "UPDATE line SET what='soup of b' WHERE no=1")
+	c.level()
+	c.at("hub", "BEGIN; DELETE FROM line; INSERT INTO line VALUES(2,1,'soup of b'),(2,2,'bun'); COMMIT")
+	c.level()
+	c.resolve("hub", c.open("hub")[0].ID, Resolution{Keep: "a"})
+	c.level()
+	c.expectAll("SELECT what FROM line ORDER BY no", "soup of a\nbun")
+}
+
+// The hub forgets what is settled before a node does, or after it.
+func TestADecisionIsCarriedOutWhoeverHasForgottenWhenTheRowWasBorn(t *testing.T) {
+	for _, who := range []int{1, 2, 3, 4, 6, 7} {
+		for _, keep := range []string{"hub", "b"} {
+			for _, at := range []string{"hub", "a", "b"} {
+				c := newChain(t, receiptsAndLines, nil, "a", "b")
+				c.written("a", "INSERT INTO receipt VALUES(5,50); INSERT INTO receipt_line VALUES(50,5,'x')")
+				c.settle()
+				c.forget(who)
+				c.forget(who)
+				c.at("hub", "DELETE FROM receipt WHERE id=5")
+				c.at("b", "UPDATE receipt SET total=51 WHERE id=5")
+				c.level()
+				c.resolve(at, c.open("hub")[0].ID, Resolution{Keep: keep})
+				c.level()
+				want := map[string]string{"hub": "", "b": "51"}[keep]
+				if got := c.rows("hub", "SELECT total FROM receipt WHERE id=5"); got != want {
+					t.Errorf("forgotten by %03b, at %s, keep %s: %q, want %q", who, at, keep, got, want)
+				}
+			}
+		}
+	}
+}
+
+// Without a column that could carry a newer version a row comes back by being made anew.
+func TestARowThatTheHubHasMadeAnewIsTheOneInTheRecord(t *testing.T) {
+	for name, x := range map[string]struct {
+		schema      string
+		settings    []Setting
+		gone, needs string
+		query, want string
+	}{
+		"all key": {`CREATE TABLE box(id INTEGER PRIMARY KEY); CREATE TABLE thing(id INTEGER PRIMARY KEY, box INTEGER NOT NULL REFERENCES box(id) ON DELETE CASCADE, what TEXT);
+			INSERT INTO box VALUES(1),(2); INSERT INTO thing VALUES(1,1,'cup'),(2,2,'pot')`, nil,
+			"DELETE FROM box WHERE id=2", "INSERT INTO thing VALUES(3,2,'pan')", "SELECT count(*) FROM thing WHERE box=2", "0"},
+		"all key, a code": {`CREATE TABLE tag(name TEXT PRIMARY KEY); CREATE TABLE item(id INTEGER PRIMARY KEY, tag TEXT REFERENCES tag(name));
+			INSERT INTO tag VALUES('y'),('z'); INSERT INTO item VALUES(1,'y')`, nil,
+			"DELETE FROM tag WHERE name='z'", "UPDATE item SET tag='z'", "SELECT count(*) FROM tag WHERE name='z'", "0"},
+		"key and counter": {`CREATE TABLE stock(item INTEGER PRIMARY KEY, qty INTEGER); CREATE TABLE sale(id INTEGER PRIMARY KEY, item INTEGER REFERENCES stock(item));
+			INSERT INTO stock VALUES(1,10),(2,3)`, []Setting{{Table: "stock", Class: Synced, Counters: []string{"qty"}}},
+			"DELETE FROM stock WHERE item=2", "INSERT INTO sale VALUES(1,2)", "SELECT count(*) FROM stock WHERE item=2", "0"},
+	} {
+		c := newChain(t, x.schema, x.settings, "a", "b")
+		c.at("hub", x.gone)
+		must(c.hub.Fold())
+		c.at("a", x.needs)
+		c.level()
+		c.resolve("hub", c.open("hub")[0].ID, Resolution{Keep: "hub"})
+		c.level()
+		if got := c.rows("b", x.query); got != x.want {
+			t.Errorf("%s: %s, want %s", name, got, x.want)
+		}
+	}
+}
+
+const receiptsWithQuantities = `CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER);
+	CREATE TABLE receipt_line(id INTEGER PRIMARY KEY, receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, what TEXT, qty INTEGER);
+	INSERT INTO receipt VALUES(1,10),(2,20); INSERT INTO receipt_line VALUES(1,1,'tea',1),(5,2,'bun',1),(6,2,'soup',1)`
+
+func TestWhatASiteHadBeforeIsNotGivenToARowThatGotTheNumberSince(t *testing.T) {
+	c := newChain(t, receiptsWithQuantities, nil, "a", "b")
+	c.at("a", "UPDATE receipt SET total=21 WHERE id=2")
+	c.at("b", "UPDATE receipt_line SET qty=2 WHERE id=6")
+	c.level()
+	id := c.open("hub")[0].ID
+	c.at("hub", "DELETE FROM receipt_line WHERE id=6")
+	c.level()
+	c.at("hub", "INSERT INTO receipt_line VALUES(6,1,'wine',2)")
+	c.level()
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.level()
+	c.expectAll("SELECT receipt, what, qty FROM receipt_line WHERE id=6", "1|wine|2")
+}
+
+func TestWhatASiteHadBeforeIsNotGivenToAnotherReceiptOfTheSameNumber(t *testing.T) {
+	c := newChain(t, receiptsWithQuantities, nil, "a", "b")
+	c.at("a", "DELETE FROM receipt_line WHERE id=5")
+	c.at("b", "UPDATE receipt_line SET qty=2 WHERE id=6")
+	c.level()
+	id := c.open("hub")[0].ID
+	c.at("hub", "DELETE FROM receipt WHERE id=2")
+	c.level()
+	c.at("hub", "INSERT INTO receipt VALUES(2,99); INSERT INTO receipt_line VALUES(5,2,'cake',1),(6,2,'wine',2)")
+	c.level()
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.level()
+	c.expectAll("SELECT what, qty FROM receipt_line WHERE receipt=2 ORDER BY id", "cake|1\nwine|2")
+}
+
+func TestALineThatWentWithItsReceiptAndWhoseNumberWasGivenAgainStays(t *testing.T) {
+	c := newChain(t, receiptsAndLines, nil, "a", "b")
+	c.at("hub", "UPDATE receipt SET total=21 WHERE id=2")
+	must(c.hub.Fold())
+	c.at("a", "PRAGMA foreign_keys=OFF; DELETE FROM receipt WHERE id=2")
+	c.level() // the hub takes the line along
+	id := c.open("hub")[0].ID
+	c.at("b", "INSERT INTO receipt_line VALUES(2,1,'wine')")
+	c.level()
+	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.level()
+	c.expectAll("SELECT receipt, what FROM receipt_line WHERE id=2", "1|wine")
+}
+
+// A row that came and went at one site alone is older or newer than another's of the same key.
+func TestARowThatCameAndWentElsewhereKeepsNoneOutInSilence(t *testing.T) {
+	for name, x := range map[string]struct{ schema, bread, mistyped, deleted, query string }{
+		"a line by its number in the receipt": {`CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER);
+			CREATE TABLE line(receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, no INTEGER NOT NULL, what TEXT, PRIMARY KEY(receipt, no));
+			INSERT INTO receipt VALUES(2,20)`, "INSERT INTO line VALUES(2,2,'bread')", "INSERT INTO line VALUES(2,2,'mistyped')", "DELETE FROM line", "SELECT what FROM line"},
+		"a code with rows that belong to it": {`CREATE TABLE p(id TEXT PRIMARY KEY, what TEXT); CREATE TABLE q(id INTEGER PRIMARY KEY, p TEXT REFERENCES p(id) ON DELETE CASCADE)`,
+			"INSERT INTO p VALUES('x','bread')", "INSERT INTO p VALUES('x','mistyped')", "DELETE FROM p", "SELECT what FROM p"},
+		"all key": {`CREATE TABLE p(id TEXT PRIMARY KEY); CREATE TABLE q(id INTEGER PRIMARY KEY, p TEXT REFERENCES p(id) ON DELETE CASCADE)`,
+			"INSERT INTO p VALUES('bread')", "INSERT INTO p VALUES('bread')", "DELETE FROM p", "SELECT id FROM p"},
+		"a note of a receipt": {`CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER); CREATE TABLE note(receipt INTEGER PRIMARY KEY REFERENCES receipt(id) ON DELETE CASCADE, what TEXT);
+			INSERT INTO receipt VALUES(1,10)`, "INSERT INTO note VALUES(1,'bread')", "INSERT INTO note VALUES(1,'mistyped')", "DELETE FROM note", "SELECT what FROM note"},
+		"a line by a number of its own": {receiptsAndLines, "INSERT INTO receipt_line VALUES(24,2,'bread')", "INSERT INTO receipt_line VALUES(24,2,'mistyped')",
+			"DELETE FROM receipt_line WHERE id=24", "SELECT what FROM receipt_line WHERE id>2"},
+	} {
+		for _, first := range []string{"a", "b"} {
+			c := newChain(t, x.schema, nil, "a", "b")
+			c.at("b", x.bread)
+			must(c.nodes["b"].Fold())
+			c.at("a", x.mistyped)
+			must(c.nodes["a"].Fold())
+			c.at("a", x.deleted)
+			c.up(first)
+			c.level()
+			if there := c.rows("hub", x.query); there != "bread" && len(c.open("hub")) == 0 {
+				t.Errorf("%s, %s first: there is %q and no conflict", name, first, there)
+			}
+		}
+	}
+}
+
+// The number that a row of a got at the hub is given again by b, when that row is gone, and then a
+// makes another row under the number the gone one had there.
+func TestANumberGivenAgainBeforeItsFirstRowIsGoneAtTheHubKeepsItsRow(t *testing.T) {
+	c := newChain(t, receiptsAndLines, nil, "a", "b")
+	c.at("hub", "INSERT INTO receipt_line VALUES(3,1,'of the hub')")
+	must(c.hub.Fold())
+	c.at("a", "INSERT INTO receipt_line VALUES(3,2,'mistyped')")
+	must(c.nodes["a"].Fold())
+	c.at("a", "DELETE FROM receipt_line WHERE id=3")
+	c.up("a") // which gives it the number 4
+	c.down("b")
+	c.at("b", "INSERT INTO receipt_line VALUES(4,2,'of b')")
+	c.up("b")
+	c.at("a", "INSERT INTO receipt_line VALUES(3,2,'of a')")
+	c.up("a")
+	c.level()
+	c.expectAll("SELECT what FROM receipt_line WHERE id>2 ORDER BY what", "of a\nof b\nof the hub")
+}
+
+func TestARowMadeAnewAndDeletedUnheardThatOutlivesItIsTheSameEverywhere(t *testing.T) {
+	c := newChain(t, `CREATE TABLE item(k TEXT PRIMARY KEY, name TEXT, lo INT DEFAULT 3, hi INT DEFAULT 9, stock INT DEFAULT 100); INSERT INTO item(k, name) VALUES('x','tea')`,
+		[]Setting{{Table: "item", Class: Synced, Counters: []string{"stock"}}}, "a", "b")
+	c.at("a", "UPDATE item SET hi=3")
+	c.up("a")
+	c.at("b", "DELETE FROM item; INSERT INTO item(k, name) VALUES('x','coffee')")
+	must(c.nodes["b"].Fold())
+	c.at("b", "DELETE FROM item")
+	c.at("hub", "UPDATE item SET name='green tea'")
+	c.level()
+	c.expectAll("SELECT name, lo, hi, stock FROM item", "green tea|3|3|100")
+	c.at("b", "UPDATE item SET lo=2")
+	c.level()
+	c.expectAll("SELECT name, lo, hi, stock FROM item", "green tea|2|3|100")
+}

@@ -36,9 +36,9 @@ type side struct {
 	// Earlier are values of the same side that a later one in Values replaced. Its author may
 	// not have seen them: they can have been replaced at the site by someone else's first.
 	Earlier map[string][]string `json:"earlier,omitempty"`
-	// Born is the time of the row's birth as of when the record was last extended: its key may be
-	// given to another row since. nil: not known.
-	Born *hlc.Time `json:"born,omitempty"`
+	// Noted is the hub's time when this was last noted: a row that was born later under this key is
+	// another one. 0: not known.
+	Noted hlc.Time `json:"noted,omitempty"`
 }
 
 func encodeValue(v crdt.Value) string { return hex.EncodeToString([]byte(crdt.NewKey(v))) }
@@ -123,6 +123,9 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 			touches = append(slices.Clip(touches), crdt.Touch{Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
 				Table: m.t.Name, Key: m.change.Key, Dead: !m.row.Live()})
 		}
+		if d == document {
+			touches = m.withDeath(touches)
+		}
 		unseen := crdt.Clash(m.author, m.change.Seen, touches)
 		if kind, ok := crdt.Classify(m.row, m.present, m.change, m.out, unseen, m.t.Name); len(unseen) > 0 && ok {
 			recorded, err := tx.recordConflict(kind, m, d, unseen)
@@ -152,6 +155,15 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 // knew. It is a side of nothing: what is there under its number, or under that of the document it
 // was in, may be others' rows, which only have the same numbers.
 func (m *merging) unheard() bool { return !m.present && !m.out.Row.Live() }
+
+// withDeath adds to the touches of a document the death of a row that keeps an older one of its key
+// out, where it has left none: what is kept out would be nowhere.
+func (m *merging) withDeath(touches []crdt.Touch) []crdt.Touch {
+	if !m.out.Outlived || m.row.Live() || slices.ContainsFunc(touches, func(o crdt.Touch) bool { return o.Table == m.t.Name && o.Key == m.change.Key }) {
+		return touches
+	}
+	return append(slices.Clip(touches), crdt.Touch{Site: m.row.Death.Stamp.Site, Position: m.row.Death.Position, Table: m.t.Name, Key: m.change.Key, Dead: true})
+}
 
 // deathUnseen reports whether the row was deleted without its author's knowledge: then the
 // document it was deleted from is in it too, wherever the author has moved the row.
@@ -209,13 +221,6 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 	if err != nil {
 		return false, err
 	}
-	if root != m.t || d.key != m.change.Key {
-		of, _, _, err := tx.readShadow(root, d.key)
-		if err != nil {
-			return false, err
-		}
-		before = append(before, side{Table: root.Name, Key: hex.EncodeToString([]byte(d.key)), Born: &of.Birth.Stamp.Time})
-	}
 	more, sites := detail{Sides: append([]side{mine}, others...), Before: before}, []causal.Site{m.author}
 	for _, other := range others {
 		sites = append(sites, other.Site)
@@ -225,6 +230,7 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 	}
 	var det detail
 	det.take(more)
+	det.note(more, tx.state.clock.Last())
 	encoded, err := json.Marshal(det)
 	if err != nil {
 		return false, err
@@ -251,18 +257,15 @@ func (d *detail) take(more detail) {
 	for _, b := range more.Before {
 		d.Before = merge(d.Before, b, true)
 	}
-	for _, s := range slices.Concat(more.Before, more.Sides) {
-		s.bornAt(d.Before)
-		s.bornAt(d.Sides)
-	}
 }
 
-// bornAt says of the same row in others when it was born: they are all about the one that is in
-// force now.
-func (s side) bornAt(others []side) {
-	for i := range others {
-		if o := &others[i]; s.Born != nil && o.Table == s.Table && o.Key == s.Key {
-			o.Born = s.Born
+// note says of the rows in more when they were noted: all sides are about the row that is in force
+// now.
+func (d *detail) note(more detail, at hlc.Time) {
+	for i := range d.Sides {
+		s := &d.Sides[i]
+		if slices.ContainsFunc(more.Sides, func(o side) bool { return o.Table == s.Table && o.Key == s.Key }) {
+			s.Noted = at
 		}
 	}
 }
@@ -285,6 +288,10 @@ func (tx *transaction) extendRecord(row []crdt.Value, kind crdt.ConflictKind, si
 	among := formatSites(append(sites, parseSites(row[2].Bytes())...))
 	if string(encoded) == row[3].Bytes() && string(kind) == row[1].Bytes() && among == row[2].Bytes() && !decided {
 		return nil // it says so already
+	}
+	det.note(more, tx.state.clock.Last())
+	if encoded, err = json.Marshal(det); err != nil {
+		return err
 	}
 	values := map[string]crdt.Value{"kind": text(string(kind)), "sites": text(among),
 		"detail": text(string(encoded)), "revision": integer(row[4].Int() + 1)}
@@ -350,9 +357,8 @@ func (tx *transaction) noteDecision(m *merging) error {
 
 // authorSide is what the change itself says.
 func (m *merging) authorSide() side {
-	born := m.out.Row.Birth.Stamp.Time
 	s := side{Site: m.author, Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)), Whole: m.change.Whole,
-		Deleted: m.change.Death.After(m.row.Death.Stamp), Values: map[string]string{}, Born: &born}
+		Deleted: m.change.Death.After(m.row.Death.Stamp), Values: map[string]string{}}
 	for _, reg := range m.change.Registers {
 		if (reg.Stamp.Site == m.author || m.change.Whole) && !m.isBase(reg) {
 			s.Values[m.t.Columns[m.t.byNum[reg.Column]].Name] = encodeValue(reg.Value)
@@ -391,11 +397,7 @@ func (tx *transaction) otherSides(m *merging, d reference, unseen []crdt.Touch) 
 				return nil, nil, newest, err
 			}
 		}
-		born := row.Birth.Stamp.Time
-		if here {
-			born = m.out.Row.Birth.Stamp.Time
-		}
-		s := side{Site: touch.Site, Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Deleted: touch.Dead, Values: map[string]string{}, Born: &born}
+		s := side{Site: touch.Site, Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Deleted: touch.Dead, Values: map[string]string{}}
 		stamp := row.Death.Stamp
 		for number, v := range values.all() {
 			version := row.Version(number)

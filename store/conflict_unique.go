@@ -255,6 +255,7 @@ func (tx *transaction) writeConflict(x newConflict) error {
 	if root == nil {
 		root, x.document = t, x.row
 	}
+	x.detail.note(x.detail, tx.state.clock.Last())
 	encoded, err := json.Marshal(x.detail)
 	if err != nil {
 		return err

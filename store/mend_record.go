@@ -33,8 +33,7 @@ func (x *mending) recordKilled(document reference, root crdt.Row, parts []refere
 		return err
 	}
 	t := x.tx.cat.byNumber[document.tab]
-	det.Sides = append(det.Sides, side{Site: deleter.Site, Table: t.Name, Key: hex.EncodeToString([]byte(document.key)), Deleted: true,
-		Born: &root.Birth.Stamp.Time})
+	det.Sides = append(det.Sides, side{Site: deleter.Site, Table: t.Name, Key: hex.EncodeToString([]byte(document.key)), Deleted: true})
 	x.recorded++
 	return x.tx.writeConflict(newConflict{kind: crdt.EditDelete, row: document, document: document, sites: sites, detail: det,
 		id: conflictID(crdt.EditDelete, document, t, deleter, newest)})
@@ -63,7 +62,7 @@ func (x *mending) recordReference(l *link, child crdt.Key, row crdt.Row, t *tabl
 	if err != nil {
 		return err
 	}
-	det := detail{Sides: []side{{Site: deleter, Table: t.Name, Key: hex.EncodeToString([]byte(key)), Deleted: true, Born: &parent.Birth.Stamp.Time},
+	det := detail{Sides: []side{{Site: deleter, Table: t.Name, Key: hex.EncodeToString([]byte(key)), Deleted: true},
 		l.child.wholeSide(author, child, m)}, Before: []side{before}}
 	x.recorded++
 	return x.recordForeignKey(t, key, document, det, crdt.Claim{Site: deleter, Stamp: parent.Death.Stamp}, crdt.Claim{Site: author, Stamp: stamp})

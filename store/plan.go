@@ -318,11 +318,16 @@ func (x *extraction) eachPending(of func(*table) bool, each func(*table, pending
 // pendingWhere is how to ask for the rows of a table above a position: by the index of positions,
 // or, where that would find many of them, by going through all of them as they lie.
 func (x *extraction) pendingWhere(t *table) (string, error) {
-	row, err := x.c.Row("SELECT (SELECT count(*) FROM "+t.shadow+" WHERE "+hasPosition+" AND position>?), (SELECT count(*) FROM "+t.shadow+")", integer(x.from))
-	if err != nil || row[0].Int()*4 < row[1].Int() {
-		return hasPosition + " AND position>?", err
+	pending, err := x.c.Int("SELECT count(*) FROM "+t.shadow+" WHERE "+hasPosition+" AND position>?", integer(x.from))
+	if err != nil {
+		return "", err
 	}
-	return "+position>?", nil
+	const few = 3 // others for each of them: then going through all costs as much as finding each
+	others, err := x.c.Int("SELECT count(*) FROM (SELECT 1 FROM "+t.shadow+" WHERE +position<=?1 LIMIT ?2)", integer(x.from), integer(few*pending))
+	if err != nil || others < few*pending {
+		return "+position>?", err
+	}
+	return hasPosition + " AND position>?", nil
 }
 
 // oldest is the least position of what of a row is news to the receiver.

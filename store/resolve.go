@@ -145,7 +145,10 @@ func (d *decision) choose(r Resolution) error {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(choose(name, at, *v), d.refuseForAnother(r)); err != nil {
+		if err := d.refuseForAnother(r); err != nil {
+			return err
+		}
+		if err := choose(name, at, *v); err != nil {
 			return err
 		}
 	}
@@ -231,7 +234,7 @@ func (d *decision) refuseForAnother(r *decided) error {
 	if d.documentGone {
 		gone = RowName(d.x.DocumentTable, d.x.DocumentKey)
 	}
-	return fmt.Errorf("conflict %s: %s was deleted since, and its key is another row's now. Try: --keep of the side that deleted, or --set COLUMN=VALUE for what is to be in the row that is there", d.x.ID, gone)
+	return fmt.Errorf("conflict %s: %s was deleted since, and its key is another row's now. Try: --set COLUMN=VALUE with what the row that is there is to have, its present value say", d.x.ID, gone)
 }
 
 // keepSide plans one side's rows into force: what it wrote is written again, what it deleted
@@ -260,6 +263,9 @@ func (d *decision) keepSide(site causal.Site, name string) error {
 		r, err := d.named(c.Table, c.key)
 		if err != nil {
 			return err
+		}
+		if r.another || d.documentGone {
+			continue // the site has said nothing of the row that is there
 		}
 		if r.t.isCounter(r.t.column(c.Name)) {
 			continue // what either side counted has happened

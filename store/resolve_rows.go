@@ -68,10 +68,8 @@ func (d *decision) deleteSide(s sideRow) {
 func newDecision(tx *transaction, x *Conflict) (*decision, error) {
 	d := &decision{tx: tx, x: x, rows: map[reference]*decided{}}
 	root := side{Table: x.DocumentTable, Key: x.documentKey}
-	for _, s := range slices.Concat(x.detail.Before, x.detail.Sides) {
-		if s.Table == root.Table && s.Key == root.Key && s.Born != nil {
-			root.Born = s.Born
-		}
+	for _, s := range x.detail.Sides {
+		root.Noted = max(root.Noted, s.Noted)
 	}
 	var err error
 	if _, _, d.documentGone, err = d.find(root); err != nil {
@@ -89,25 +87,27 @@ func newDecision(tx *transaction, x *Conflict) (*decision, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.another = another
+		r.another = r.another || another
 		d.sides = append(d.sides, sideRow{side: s, row: r})
 	}
 	return d, nil
 }
 
 // find finds the row that a side of the record is about. another: that row is gone, and another has
-// its key now. t is nil if there is no such table here.
+// its number now. What has a key that says what it is, a code say, is the same thing made anew; so is
+// a row without a column that could have carried a newer version, which only comes back by being made
+// anew. t is nil if there is no such table here.
 func (d *decision) find(s side) (t *table, key crdt.Key, another bool, err error) {
 	raw, err := hex.DecodeString(s.Key)
 	if err != nil {
 		return nil, "", false, fmt.Errorf("conflict %s: a key of table %s: %w", d.x.ID, s.Table, err)
 	}
 	t, key = d.tx.cat.byName[strings.ToLower(s.Table)], crdt.Key(raw)
-	if t == nil || s.Born == nil {
+	if t == nil || !t.renumbers || t.registers() == len(t.counters) || s.Noted == 0 {
 		return t, key, false, nil
 	}
 	now, _, _, err := d.tx.readShadow(t, key)
-	return t, key, now.Live() && now.Birth.Stamp.Time > *s.Born, err // a birth that is forgotten is older than any open record
+	return t, key, now.Live() && now.Birth.Stamp.Time > s.Noted, err
 }
 
 // row is a row as planned so far.

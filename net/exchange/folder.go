@@ -112,7 +112,7 @@ func (f *Folder) Run(ctx context.Context) {
 	var wrote time.Time // when the last fold that found work of the application was over
 	lone := 0           // how many writes in a row have stayed alone
 	for {
-		woken, burst := false, false
+		woken, burst, alone := false, false, false
 		select {
 		case <-ctx.Done():
 			return
@@ -121,21 +121,21 @@ func (f *Folder) Run(ctx context.Context) {
 			woken = true
 			// How long, not when: by the runtime's clock, which no wrong wall clock moves.
 			burst = time.Since(wrote) < quiet
-			if !f.settle(ctx, pause(burst, lone)) {
+			if alone = f.settle(ctx, pause(burst, lone)); ctx.Err() != nil {
 				return
 			}
 		}
 		found, err := f.fold(ctx)
 		if found == work {
 			wrote = time.Now()
-			if lone++; burst || !woken {
+			if lone++; burst || !alone {
 				lone = 0
 			}
 		}
 		switch {
 		case err != nil:
 			next = troubleEvery
-		case found != nothing:
+		case found == work:
 			next = pollEvery
 		case woken && !burst && lone >= loneEnough:
 			next, lone = breath, 0 // the commit takes its time
@@ -160,9 +160,9 @@ func pause(burst bool, lone int) time.Duration {
 }
 
 // settle waits for a moment in which nothing is written, of a certain length: if more is written than
-// one commit may be, of a quiet one's.
-func (f *Folder) settle(ctx context.Context, pause time.Duration) bool {
-	begun := time.Now()
+// one commit may be, of a quiet one's. It reports whether there was no more.
+func (f *Folder) settle(ctx context.Context, pause time.Duration) (alone bool) {
+	begun, last := time.Now(), time.Duration(0)
 	calm, limit := time.NewTimer(pause), time.NewTimer(quietAtMost)
 	defer calm.Stop()
 	defer limit.Stop()
@@ -171,11 +171,11 @@ func (f *Folder) settle(ctx context.Context, pause time.Duration) bool {
 		case <-ctx.Done():
 			return false
 		case <-calm.C:
-			return true
+			return last < glance
 		case <-limit.C:
-			return true
+			return false
 		case <-f.Wake: // one commit may wake several times, but not for a breath
-			if time.Since(begun) >= breath {
+			if last = time.Since(begun); last >= breath {
 				pause = quiet
 			}
 			calm.Reset(pause)

@@ -154,6 +154,26 @@ func TestWhoBeginsToWriteInBurstsIsGivenTimeAgain(t *testing.T) {
 	})
 }
 
+func TestABurstThatIsFoldedInOneGoIsNoLoneWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startFolding(t)
+		for range 2 * loneEnough {
+			f.after(2 * quiet)
+			f.drain()
+			for range 2 {
+				f.write("UPDATE item SET name=name||'x'")
+				f.wakeUp()
+				f.after(breath / 2)
+				if f.drain() {
+					t.Fatal("folded in the middle of a burst")
+				}
+			}
+			f.after(breath)
+			f.wakeUp() // by the fold's own commit
+		}
+	})
+}
+
 func TestACommitThatTakesLongerThanAGlanceIsFoldedABreathLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
