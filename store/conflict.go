@@ -23,6 +23,9 @@ type detail struct {
 	Before []side `json:"before,omitempty"`
 	// Renumbered says, of a key_collision, which row got which fresh key.
 	Renumbered *renumbering `json:"renumbered,omitempty"`
+	// held is, of rows on their way into a record, what no side wrote of them: it is in no table, so it
+	// takes the place of what was before it.
+	held []side
 }
 
 // side is what one site made of one row of the document.
@@ -256,6 +259,9 @@ func (d *detail) take(more detail) {
 	}
 	for _, b := range more.Before {
 		d.Before = merge(d.Before, b, true)
+	}
+	for _, h := range more.held {
+		d.Before = merge(d.Before, h, false)
 	}
 }
 

@@ -96,7 +96,7 @@ func (tx *transaction) refreshUnique(id string, row heldRow, held []heldRow) err
 }
 
 // recordUnfit keeps a row that a CHECK or NOT NULL holds, with what refers to it, in the open
-// conflict of its document: what was there before is what neither side wrote.
+// conflict of its document, together with what neither side wrote.
 func (tx *transaction) recordUnfit(row heldRow, held []heldRow) error {
 	document, err := tx.root(row.t, row.key, nil)
 	if err != nil {
@@ -132,7 +132,7 @@ func (tx *transaction) recordUnfit(row heldRow, held []heldRow) error {
 				maps.DeleteFunc(before.Values, func(name, _ string) bool { _, wrote := s.Values[name]; return wrote })
 			}
 		}
-		more.Before = append(more.Before, before)
+		more.held = append(more.held, before)
 	}
 	return tx.extendRecord(stored, crdt.EditEdit, nil, more, false)
 }
