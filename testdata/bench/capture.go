@@ -56,8 +56,8 @@ func (b *bench) captured(what string, f fixture, file, synchronous string, units
 		}
 	}
 	pairs := few
-	if synchronous == "FULL" { // quick, and at the mercy of the disk
-		pairs = 0
+	if target == 0 {
+		pairs = fewest
 	}
 	b.compare(comparison{what: fmt.Sprintf("%s, %s key", what, f.key()), against: "without triggers, " + synchronous,
 		units: units, target: target, pairs: pairs, plain: on(bareFile, ahead...), ours: on(file, ahead...),

@@ -55,12 +55,12 @@ func crowdLine(b *bench) {
 	b.crowded("all linked and level at first", "s", linked.Seconds(), 0, "")
 	before := c.hub.usage()
 	var took []float64
-	for range b.pairs {
+	for range few {
 		took = append(took, c.change().Seconds())
 	}
 	spent := c.hub.usage().cpu - before.cpu
 	b.crowded("one change of the hub to all", "s", median(took), 2,
-		fmt.Sprintf("longest of %d: %s s; processor time of the hub: %.0f ms each", b.pairs, number(quantile(took, 1)), milliseconds(spent)/float64(b.pairs)))
+		fmt.Sprintf("longest of %d: %s s; processor time of the hub: %.0f ms each", few, number(quantile(took, 1)), milliseconds(spent)/few))
 	again := c.restart()
 	b.crowded("level again after the hub restarted with a change", "s", again.Seconds(), 60, "")
 }

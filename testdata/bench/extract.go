@@ -55,7 +55,7 @@ func (b *bench) extractAll(s shape) {
 				b.must(err)
 			})
 		}})
-	b.compare(comparison{what: "the same, encoded for the wire, " + s.key() + " key", against: "plain scan", units: b.rows, pairs: few, plain: scan,
+	b.compare(comparison{what: "the same, encoded for the wire, " + s.key() + " key", against: "plain scan", units: b.rows, pairs: fewest, plain: scan,
 		ours: func() time.Duration { return timed(func() { b.extract(node, 0, 0) }) }})
 }
 
@@ -114,13 +114,13 @@ func (b *bench) changes(node *store.Store, above causal.Position) int {
 // wireLine is what a changed row takes in a batch, against the row itself.
 func wireLine(b *bench) {
 	for _, s := range []shape{textShape, intShape} {
-		rows := s.sales(0, b.rows)
+		rows := s.sales(0, b.rows/2)
 		own := 0
 		for _, row := range rows {
 			own += ownBytes(row)
 		}
 		perRow := float64(own) / float64(len(rows))
-		keys := s.keys(b.rows)
+		keys := s.keys(len(rows))
 		b.sent("inserted row, "+s.key()+" key", fixture{s, 0}, 0.6, perRow, func(p *plain) { b.insertAll(p, s, rows) })
 		b.sent("one-column update, "+s.key()+" key", fixture{s, b.rows}, 0.3, perRow, func(p *plain) { b.updateAll(p, keys) })
 		scattered := slices.Clone(keys)

@@ -18,7 +18,7 @@ import (
 func backlogLine(b *bench) {
 	rows := textShape.sales(0, 2*b.rows)
 	var peaks [3]float64
-	b.compare(comparison{what: fmt.Sprintf("%d rows from node to node", len(rows)), against: "plain inserts into three files", units: len(rows), target: 3, pairs: few,
+	b.compare(comparison{what: fmt.Sprintf("%d rows from node to node", len(rows)), against: "plain inserts into three files", units: len(rows), target: 3, pairs: fewest,
 		note: "real daemons on the loopback, start of the daemon included",
 		plain: func() time.Duration {
 			dir, done := b.fresh()

@@ -22,7 +22,7 @@ func foldLine(b *bench) {
 			plain: func() time.Duration { return b.plainly(fixture{s, 0}, insert())() },
 			ours:  b.folding(fixture{s, 0}, nodeFile, func(p *plain) { insert()(p) }),
 			least: b.leastly(fixture{s, 0}, keys, true, false, nil), leastIs: leastIs})
-		b.compare(comparison{what: "fold updates of one column, " + s.key() + " key", against: "plain update by key", units: b.rows, pairs: few,
+		b.compare(comparison{what: "fold updates of one column, " + s.key() + " key", against: "plain update by key", units: b.rows, pairs: fewest,
 			plain: b.plainUpdate(keys, fixture{s, b.rows}),
 			ours:  b.folding(fixture{s, b.rows}, nodeFile, func(p *plain) { b.updateAll(p, keys) }),
 			least: b.leastly(fixture{s, b.rows}, keys, true, false, nil), leastIs: leastIs})

@@ -28,7 +28,7 @@ func (b *bench) growingRows() {
 		}
 		update := func(p *plain) { b.updateAll(p, keys) }
 		folds = append(folds, b.compare(comparison{what: fmt.Sprintf("fold %d updates in a table of %d", len(keys), rows), against: "plain update by key",
-			units: len(keys), pairs: few, plain: b.plainly(f, update), ours: b.folding(f, nodeFile, update)}))
+			units: len(keys), pairs: fewest, plain: b.plainly(f, update), ours: b.folding(f, nodeFile, update)}))
 		applies = append(applies, b.applied(fmt.Sprintf("apply %d updates in a table of %d", len(keys), rows), f, nodeFile, 0, "plain update by key", update,
 			func(keys []driver.Value) func(p *plain) { return func(p *plain) { b.updateAll(p, keys) } }))
 		b.dropTemplates()
@@ -45,7 +45,7 @@ func (b *bench) growingColumns() {
 		f := fixture{s, 0}
 		insert := func(p *plain) { b.insertAll(p, s, rows) }
 		folds = append(folds, b.compare(comparison{what: fmt.Sprintf("fold inserted rows of %d columns", columns), against: "plain insert", units: len(rows),
-			pairs: few, plain: b.plainly(f, insert), ours: b.folding(f, nodeFile, insert)}))
+			pairs: fewest, plain: b.plainly(f, insert), ours: b.folding(f, nodeFile, insert)}))
 		applies = append(applies, b.applied(fmt.Sprintf("apply fresh rows of %d columns", columns), f, nodeFile, 0, "plain insert", insert,
 			func(keys []driver.Value) func(p *plain) {
 				arriving := ordered(keys, rows)
@@ -77,7 +77,7 @@ func (b *bench) growingDays() {
 		b.must(err)
 		units := daily + days*made
 		levels = append(levels, b.compare(comparison{what: fmt.Sprintf("level after %d days: %d rows changed daily, %d made", days, daily, made),
-			against: "plain writes of the rows as they are in the end", units: units, pairs: few,
+			against: "plain writes of the rows as they are in the end", units: units, pairs: fewest,
 			plain: b.plainly(f, func(p *plain) {
 				b.updateAll(p, keys)
 				b.insertAll(p, f.shape, fresh)
@@ -96,9 +96,10 @@ func (b *bench) growingDays() {
 	b.grows("levelling", levels)
 }
 
-// growingSites is how long a change of the hub takes to all, by how many there are.
+// growingSites is how long a change of the hub takes to all, by how many there are: fewer than in the
+// line crowd.
 func (b *bench) growingSites() {
-	for n := 2; n <= min(b.nodes, 128); n *= 8 {
+	for n := 2; n <= min(b.nodes, 64); n *= 8 {
 		b.changeTo(n)
 	}
 }

@@ -84,8 +84,9 @@ type comparison struct {
 	leastIs string
 }
 
-// few is how many pairs are taken of what takes many seconds; nothing warms up for those.
-const few = 3
+// few is how many pairs are taken of what takes many seconds, and fewest of what takes half a minute
+// or is only compared with itself; nothing warms up for those.
+const few, fewest = 3, 2
 
 // compare takes alternating pairs of the two sides.
 func (b *bench) compare(c comparison) result {
@@ -115,11 +116,7 @@ func (b *bench) compare(c comparison) result {
 	}
 	limit := 0.0
 	if c.least != nil && c.target > 0 && median(ratios) > c.target {
-		var least []float64
-		for range few - 1 { // it is no figure of ravno's
-			least = append(least, microseconds(c.least())/float64(c.units))
-		}
-		limit = median(least) / median(plain)
+		limit = microseconds(c.least()) / float64(c.units) / median(plain) // once: it is no figure of ravno's
 	}
 	return b.add(result{Limit: limit, LimitIs: c.leastIs,
 		What: c.what, Unit: "µs", Measured: median(ours), Baseline: median(plain), Against: c.against,
