@@ -267,12 +267,7 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	m.readCounters()
 	m.out = crdt.Merge(m.row, m.present, m.change, tx.position())
 	m.ignoreBases()
-	if !m.remade.IsZero() && !m.out.Outlived {
-		// Its author has all columns at that time, and has forgotten their values: older ones would
-		// not count there, should the row live on.
-		m.out.Row.Rewrite(crdt.Version{Stamp: m.remade, Position: tx.position(), Seen: m.change.Seen})
-		m.out.Changed = true
-	}
+	m.rewrite(tx)
 	if author == 0 {
 		m.comesBack(tx.state.site, tx.span.Seen)
 	} else if !m.present && m.change.Whole && m.change.Birth.IsZero() && m.out.Row.Live() {
@@ -339,6 +334,17 @@ func (tx *transaction) judgeWork(m *merging, here rowHere, applied *Applied) (do
 		}
 	}
 	return document, tx.recordMadeOver(m, document, applied)
+}
+
+// rewrite takes in, at the hub, that the author had made the row anew before it deleted it. It has all
+// columns at that time, and has forgotten their values: older ones would not count there, should the
+// row live on.
+func (m *merging) rewrite(tx *transaction) {
+	if m.remade.IsZero() || m.out.Outlived {
+		return
+	}
+	m.out.Row.Rewrite(crdt.Version{Stamp: m.remade, Position: tx.position(), Seen: m.change.Seen})
+	m.out.Changed = true
 }
 
 // comesBack sees to what this node wrote itself, forgot, and gets back from the hub: it is no work

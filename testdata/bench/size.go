@@ -14,7 +14,7 @@ const settleRounds = 4
 // sizeLine is what is left in the files once every site has everything.
 func sizeLine(b *bench) {
 	for _, s := range []shape{textShape, intShape} {
-		b.sizes(s, fixture{s, b.rows}, "there at enrolment", 0)
+		b.sizes(s, fixture{s, b.rows / 2}, "there at enrolment", 0)
 		b.sizes(s, fixture{s, 0}, "written in 20 days", 20)
 		b.sizes(s, fixture{s, 0}, "written in one go", 1)
 	}
@@ -30,7 +30,7 @@ func (b *bench) sizes(s shape, f fixture, how string, times int) {
 	hub, node, far := b.openStore(at(hubFile)), b.openStore(at(nodeFile)), b.openStore(at(farFile))
 	for day := range max(times, 1) {
 		if times > 0 {
-			rows := s.sales(day*b.rows/times, (day+1)*b.rows/times)
+			rows := s.sales(day*b.rows/2/times, (day+1)*b.rows/2/times) // half of the workload says as much
 			for _, name := range []string{bareFile, nodeFile} {
 				p := b.open(at(name), "NORMAL")
 				b.insertAll(p, s, rows)
