@@ -135,10 +135,10 @@ func (f *Folder) Run(ctx context.Context) {
 		switch {
 		case err != nil:
 			next = troubleEvery
-		case found == work:
+		case woken && !burst && found != work && lone >= loneEnough:
+			next, lone = breath, 0 // the commit takes its time, if it is one of the application
+		case found != nothing:
 			next = pollEvery
-		case woken && !burst && lone >= loneEnough:
-			next, lone = breath, 0 // the commit takes its time
 		case woken:
 			next = lookAgain
 		default:

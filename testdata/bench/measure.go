@@ -212,7 +212,14 @@ func (b *bench) write(path string) error {
 	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
-func median(of []float64) float64 { return quantile(of, 0.5) }
+// median is the middle value, or what is between the two middle ones; 0 of none.
+func median(of []float64) float64 {
+	if len(of) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(of))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
 
 // quantile is the value below which a share of the values lies; 0 of none.
 func quantile(of []float64, share float64) float64 {
