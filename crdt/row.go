@@ -105,7 +105,13 @@ func (r *Row) Rewrite(v Version) {
 	if v.Stamp.After(r.Base.Stamp) {
 		r.Base = v
 	}
-	r.Columns = slices.DeleteFunc(slices.Clone(r.Columns), func(c ColumnVersion) bool { return !c.Stamp.After(r.Base.Stamp) })
+	r.Columns = slices.Clone(r.Columns)
+	for i := range r.Columns {
+		if c := &r.Columns[i]; v.Stamp.After(c.Stamp) {
+			c.Version = v
+		}
+	}
+	r.Columns = slices.DeleteFunc(r.Columns, func(c ColumnVersion) bool { return c.Version == r.Base })
 }
 
 // Clone is a copy that shares nothing with r.

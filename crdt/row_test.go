@@ -108,3 +108,22 @@ func TestACloneSharesNothing(t *testing.T) {
 		t.Errorf("the row became %+v", row)
 	}
 }
+
+func TestRewriteGivesOlderRegistersThatVersionAndLeavesNewerOnes(t *testing.T) {
+	at := func(time hlc.Time) crdt.Version { return crdt.Version{Stamp: hlc.Stamp{Time: time, Site: 3}} }
+	for _, base := range []hlc.Time{10, 30} { // before the version, and after it
+		row := crdt.Row{Birth: at(10), Base: at(base)}
+		row.Set(1, at(15))
+		row.Set(2, at(40))
+		shared := row
+		row.Rewrite(at(20))
+		for column, want := range map[crdt.Column]hlc.Time{0: max(base, 20), 1: 20, 2: 40} {
+			if got := row.Version(column).Stamp.Time; got != want {
+				t.Errorf("base at %d: column %d is at %d, want %d", base, column, got, want)
+			}
+		}
+		if shared.Version(1) != at(15) {
+			t.Error("a copy of the row was changed too")
+		}
+	}
+}
