@@ -28,6 +28,9 @@ const (
 // slices have about as many rows as asked for; 0 if the receiver has not said yet.
 func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit func(slice Span, section *crdt.Section) error) (span Span, changes int, err error) {
 	err = s.readFolded(func(c *sqlite.Conn, st *state, cat *catalog) error {
+		if err := s.durably(nil); err != nil { // what this snapshot has, whoever has committed it
+			return err
+		}
 		if unsent, err := c.Int("SELECT EXISTS(SELECT 1 FROM ravno_early WHERE site=? AND NOT there)", integer(node)); err != nil {
 			return err
 		} else if unsent != 0 {

@@ -77,7 +77,7 @@ func (s *Store) Self() (self Self, err error) {
 		}
 		return nil
 	})
-	return self, err
+	return self, s.durably(err) // others are told of it
 }
 
 // HubStatus is, at a node, the hub's last word on all servers, empty before the first. It may
@@ -140,7 +140,7 @@ func (s *Store) Peers() (peers []Peer, err error) {
 			return nil
 		})
 	})
-	return peers, err
+	return peers, s.durably(err) // the nodes are told of it
 }
 
 // Peer is what the hub knows of one node; ok is false if it never enrolled.
@@ -152,7 +152,7 @@ func (s *Store) Peer(site causal.Site) (p Peer, ok bool, err error) {
 		}
 		return err
 	})
-	return p, ok, err
+	return p, ok, s.durably(err) // it is told of it
 }
 
 // AckedByNode records at the hub what a node has committed. transferred says that data

@@ -35,9 +35,8 @@ type Store struct {
 	sliceRows int // that a slice has; 0: as many as suit
 
 	folding sync.Mutex // held while the log is folded, over several transactions; locked before writing
-	writing sync.Mutex // guards writer, lax, turn and writeCatalog
+	writing sync.Mutex // guards writer, turn and writeCatalog; not needed for what the writer says is safe
 	writer  *sqlite.Conn
-	lax     bool // the writer's commits may not be durable
 	turn    turn
 	// writeCatalog is the tables as last read, compared with the file's versions at the start
 	// of every transaction; each reader has its own.
@@ -109,15 +108,11 @@ func Open(path string, clock Clock) (*Store, error) {
 }
 
 func openWriter(path string) (*sqlite.Conn, error) {
-	c, err := sqlite.Open(path, sqlite.ReadWrite)
+	c, err := sqlite.OpenWriter(path)
 	if err != nil {
 		return nil, err
 	}
-	// FULL: a commit of ours is durable before anything is sent or acknowledged, and makes
-	// the application's own commits before it durable too, since they share one -wal file.
-	// No checkpoints: they are the application's, at moments that suit it.
-	for _, sql := range []string{"PRAGMA foreign_keys=OFF", "PRAGMA synchronous=FULL", "PRAGMA recursive_triggers=OFF",
-		"PRAGMA wal_autocheckpoint=" + walPagesBeforeCheckpoint, "PRAGMA cache_size=-" + cacheKiB} {
+	for _, sql := range []string{"PRAGMA foreign_keys=OFF", "PRAGMA recursive_triggers=OFF", "PRAGMA cache_size=-" + cacheKiB} {
 		if err := c.Exec(sql); err != nil {
 			c.Close()
 			return nil, err
@@ -129,11 +124,6 @@ func openWriter(path string) (*sqlite.Conn, error) {
 	}
 	return c, nil
 }
-
-// walPagesBeforeCheckpoint is when a commit of ours checkpoints: eight times SQLite's own
-// default of 1,000, so that an application that writes does it first, at a moment of its
-// own, and a file nobody writes but ravno still does not grow without end.
-const walPagesBeforeCheckpoint = "8000"
 
 // cacheKiB is how much of the file the writing connection keeps in memory: a slice of rows with
 // random keys goes all over the file's trees, and reads what it has not kept anew for each row.
@@ -287,70 +277,53 @@ func (tx *transaction) now() int64 { return tx.clock().UnixMilli() }
 // write runs f in one write transaction. What f did is durable when write returns nil, and
 // undone if it returns an error.
 func (s *Store) write(f func(tx *transaction) error) error {
-	s.takeTurn()
-	defer s.writing.Unlock()
-	return s.transactDurably(f)
+	_, err := s.transactIn(s.takeTurn, f)
+	return s.durably(err)
 }
 
 // writeAtOnce is write for whoever may not wait for the application to have its turn.
 func (s *Store) writeAtOnce(f func(tx *transaction) error) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	return s.transactDurably(f)
+	_, err := s.transactIn(s.writing.Lock, f)
+	return s.durably(err)
 }
 
-func (s *Store) transactDurably(f func(tx *transaction) error) error {
-	if err := s.beDurable(); err != nil {
-		return err
-	}
+// transactIn is transact while writing is locked.
+func (s *Store) transactIn(lock func(), f func(tx *transaction) error) (moved bool, err error) {
+	lock()
+	defer s.writing.Unlock()
 	return s.transact(f)
 }
 
-// beDurable makes the next commits durable, where that has been switched off.
-func (s *Store) beDurable() error {
-	if !s.lax {
-		return nil
+// durably returns when everything that is committed is on disk, unless there was an error. It is what
+// comes before anything is said to others. Who waits for the disk keeps nobody from writing.
+func (s *Store) durably(err error) error {
+	if err != nil {
+		return err
 	}
-	if err := s.writer.Exec("PRAGMA synchronous=FULL"); err != nil {
+	if err := s.writer.Durable(); err != nil {
 		return explain(s.path, err)
 	}
-	s.lax = false
 	return nil
 }
 
 // keepMarks is write for marks alone: what the other side has, and what was last said of it.
 // They need not survive a loss of power, because each link begins by telling them anew, and
 // the next commit of anything else makes them durable as well. So they cost no sync of the
-// disk. If it turns out that there is work to commit which others are to hear of, f is called
-// again, in a transaction that is durable.
+// disk, unless it turns out that there is work to commit which others are to hear of.
 func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
-	s.takeTurn()
-	defer s.writing.Unlock()
-	s.lax = true // first: whatever becomes of this, the next write begins by being durable
-	if err := s.writer.Exec("PRAGMA synchronous=NORMAL"); err != nil {
+	moved, err := s.transactIn(s.takeTurn, f)
+	if err != nil || !moved {
 		return err
 	}
-	err = s.transact(func(tx *transaction) error {
-		if err := f(tx); err != nil || !tx.moved {
-			return err
-		}
-		return errNotMarksAlone
-	})
-	if full := s.beDurable(); full != nil {
-		return errors.Join(err, full)
-	}
-	if errors.Is(err, errNotMarksAlone) {
-		return s.transact(f)
-	}
-	return err
+	return s.durably(nil)
 }
 
-var errNotMarksAlone = errors.New("there is more than marks to commit")
-
-func (s *Store) transact(f func(tx *transaction) error) error {
+// transact runs f in one write transaction, and reports whether that took a position. It is not durable
+// yet.
+func (s *Store) transact(f func(tx *transaction) error) (moved bool, err error) {
 	var locked time.Time
 	applied := 0
-	err := s.writer.Transaction("IMMEDIATE", func() error {
+	err = s.writer.Write(func() error {
 		locked = s.clock()
 		tx, err := s.begin()
 		if err != nil {
@@ -365,6 +338,7 @@ func (s *Store) transact(f func(tx *transaction) error) error {
 		if tx.written > 0 {
 			s.turn.written = time.UnixMilli(tx.written)
 		}
+		moved = tx.moved
 		if !tx.dirty {
 			return nil
 		}
@@ -376,14 +350,14 @@ func (s *Store) transact(f func(tx *transaction) error) error {
 	if err != nil {
 		s.writeCatalog = nil // what was read in a transaction that is undone proves nothing
 		if sqlite.FailureOf(err) != sqlite.OtherFailure && sqlite.FailureOf(err) != sqlite.Constraint {
-			return explain(s.path, err)
+			err = explain(s.path, err)
 		}
-		return err
+		return false, err
 	}
 	if s.writeCatalog != nil {
 		s.committed.Store(s.writeCatalog)
 	}
-	return nil
+	return moved, nil
 }
 
 // begin reads the state and, where the schema or the settings changed, the tables, and puts

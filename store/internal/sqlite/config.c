@@ -15,6 +15,7 @@ extern int sqlite3_create_function_v2(sqlite3 *, const char *name, int args, int
 	void (*final)(sqlite3_context *), void (*destroy)(void *));
 extern sqlite3 *sqlite3_context_db_handle(sqlite3_context *);
 extern int sqlite3_value_int(sqlite3_value *);
+extern int sqlite3_busy_timeout(sqlite3 *, int);
 extern void sqlite3_result_int(sqlite3_context *, int);
 extern void sqlite3_result_int64(sqlite3_context *, int64_t);
 extern void sqlite3_result_error_code(sqlite3_context *, int);
@@ -68,6 +69,10 @@ static int configure(sqlite3 *db, char **error, const void *api) {
 		return code;
 	}
 	return sqlite3_create_function_v2(db, "ravno_triggers", 1, UTF8 | DIRECT_ONLY, 0, set_triggers, 0, 0, 0);
+}
+
+int ravno_busy_timeout(int64_t connection, int milliseconds) {
+	return sqlite3_busy_timeout((sqlite3 *)(intptr_t)connection, milliseconds);
 }
 
 int ravno_register(void) {

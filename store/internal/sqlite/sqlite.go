@@ -73,6 +73,8 @@ type Conn struct {
 	first []uint64
 	row   []crdt.Value
 	ahead []*ahead
+	// writer is how its write transactions step aside for others; nil: they do not.
+	writer *writer
 }
 
 // Open opens a connection to the database file at path.
@@ -117,7 +119,8 @@ func (c *Conn) Path() string { return c.path }
 func (c *Conn) Close() error {
 	c.Forget()
 	c.handle = 0
-	return c.raw.Close() // if a query still runs, the connection goes when that has ended
+	err := c.raw.Close() // if a query still runs, the connection goes when that has ended
+	return errors.Join(err, c.writer.close())
 }
 
 // SetTriggers switches the file's triggers on or off for this connection.
@@ -224,11 +227,26 @@ func (c *Conn) Forget() {
 }
 
 // Transaction runs f inside BEGIN kind (DEFERRED, IMMEDIATE) and COMMIT; an error or a
-// panic rolls everything back.
+// panic rolls everything back. What a writer commits is on disk when it returns.
 func (c *Conn) Transaction(kind string, f func() error) (err error) {
+	if c.writer == nil || kind != "IMMEDIATE" {
+		return c.transaction(kind, f)
+	}
+	if err := c.Write(f); err != nil {
+		return err
+	}
+	return c.Durable()
+}
+
+func (c *Conn) transaction(kind string, f func() error) error {
 	if err := c.execKept("BEGIN " + kind); err != nil {
 		return err
 	}
+	return c.begun(f)
+}
+
+// begun runs f inside a transaction that has begun, and ends that.
+func (c *Conn) begun(f func() error) (err error) {
 	done := false
 	defer func() {
 		if !done {

@@ -1,0 +1,276 @@
+package sqlite
+
+// #include <stdint.h>
+// int ravno_busy_timeout(int64_t connection, int milliseconds);
+import "C"
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// lookFirst is how soon the writer looks again whether it may shut the gate, the first time; each
+	// time it takes twice as long, up to lookEvery. A look costs some microseconds, and the
+	// pauses of an application between its transactions are milliseconds.
+	lookFirst = 100 * time.Microsecond
+	lookEvery = time.Millisecond
+	// Patience is for how long the writer waits for somebody who reads. Whoever reads longer counts as
+	// a report that will not write: five seconds are the busy timeout that most drivers set, so a
+	// transaction of an application is not meant to be longer.
+	Patience = 5 * time.Second
+	// earlierAtMost is for how long it waits for somebody who seems to read an earlier commit: that one
+	// could not write in any case. Now and then it is the last commit (gate.c).
+	earlierAtMost = 100 * time.Millisecond
+	// leaveAfter is when the gate gives back the locks that keep nobody out: long enough for whoever
+	// was about to ask for one as the gate opened.
+	leaveAfter = time.Millisecond
+	// shutAtMost is how long the gate stays shut. An SQLite older than 3.8 gives up asking after a
+	// second, a newer one after ten.
+	shutAtMost = 500 * time.Millisecond
+)
+
+// Entries counts how write transactions came to their lock.
+type Entries struct {
+	AtOnce  uint64 // the gate was shut at the first look
+	Waited  uint64 // after somebody had stopped reading
+	Forced  uint64 // somebody read for longer than Patience: a transaction of his that writes has failed
+	Ungated uint64 // there is no gate here
+	Overran uint64 // the gate was opened before the end, because that took longer than shutAtMost
+	Syncs   uint64 // how often the -wal file was put on disk
+}
+
+// writer is what a connection has whose write transactions step aside for those of others.
+type writer struct {
+	gate    atomic.Pointer[gate] // nil: the file is not in WAL mode yet, or has no gate
+	sure    bool                 // that there is none
+	mutex   sync.Mutex           // guards the gate, because timers open it, too
+	shut    bool
+	leaving *time.Timer // gives back what it has locked still
+	closed  bool
+	entries entries
+	durable durable
+}
+
+type entries struct{ atOnce, waited, forced, ungated, overran atomic.Uint64 }
+
+// OpenWriter opens a connection for writing beside an application. Its transactions of kind
+// IMMEDIATE go through a gate: they begin only while nobody reads the last commit, and nobody
+// begins to read until they end. So no transaction of another process that reads and then writes
+// fails because of them.
+func OpenWriter(path string) (*Conn, error) {
+	c, err := Open(path, ReadWrite)
+	if err != nil {
+		return nil, err
+	}
+	c.writer = &writer{}
+	// Checkpoints of ours come after the commit, when the gate is open.
+	if err := c.Exec("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0"); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Write runs f in a write transaction, as Transaction does, and returns before that is on disk: until
+// Durable, nobody may be told of it.
+func (c *Conn) Write(f func() error) error {
+	if c.writer == nil {
+		return c.transaction("IMMEDIATE", f)
+	}
+	if err := c.behindGate(f); err != nil {
+		return err
+	}
+	c.checkpoint()
+	return nil
+}
+
+func (c *Conn) behindGate(f func() error) error {
+	open, err := c.beginWriting()
+	if err != nil {
+		return err
+	}
+	defer open()
+	return c.begun(f)
+}
+
+// Entries tells how the write transactions of this connection came to their lock. It is safe to call
+// beside them.
+func (c *Conn) Entries() Entries {
+	if c.writer == nil {
+		return Entries{}
+	}
+	e := &c.writer.entries
+	return Entries{AtOnce: e.atOnce.Load(), Waited: e.waited.Load(), Forced: e.forced.Load(), Ungated: e.ungated.Load(), Overran: e.overran.Load(),
+		Syncs: c.writer.durable.syncs.Load()}
+}
+
+// beginWriting begins a write transaction behind the gate, and returns how to open that.
+func (c *Conn) beginWriting() (open func(), err error) {
+	w := c.writer
+	if err := c.findGate(); err != nil {
+		return nil, err
+	}
+	if w.gate.Load() == nil {
+		w.entries.ungated.Add(1)
+		return func() {}, c.execKept("BEGIN IMMEDIATE")
+	}
+	pause := lookFirst
+	for waited := time.Duration(0); waited < Patience; waited += pause {
+		if waited > 0 {
+			time.Sleep(pause)
+			pause = min(2*pause, lookEvery)
+		}
+		if w.shutGate(waited > earlierAtMost) {
+			err := c.beginAtOnce()
+			if err == nil {
+				if waited == 0 {
+					w.entries.atOnce.Add(1)
+				} else {
+					w.entries.waited.Add(1)
+				}
+				return w.openLater(), nil
+			}
+			w.open(true)
+			if FailureOf(err) != Busy {
+				return nil, err
+			}
+		}
+	}
+	w.entries.forced.Add(1)
+	return func() {}, c.execKept("BEGIN IMMEDIATE")
+}
+
+// findGate makes the gate, as soon as the file is in WAL mode.
+func (c *Conn) findGate() error {
+	w := c.writer
+	if w.sure || w.gate.Load() != nil {
+		return nil
+	}
+	found, err := openGate(c.path)
+	if err != nil {
+		return err
+	}
+	mode, err := c.Text("PRAGMA journal_mode")
+	if err != nil {
+		return err
+	}
+	if w.sure = found == nil && mode == "wal"; found == nil {
+		return nil
+	}
+	w.gate.Store(found)
+	return c.Exec("PRAGMA synchronous=NORMAL") // Durable does the rest
+}
+
+// beginAtOnce begins a write transaction if nobody has the write lock: the gate is shut, and must not
+// be for as long as somebody keeps that.
+func (c *Conn) beginAtOnce() error {
+	C.ravno_busy_timeout(c.handle, 0)
+	err := c.execKept("BEGIN IMMEDIATE")
+	C.ravno_busy_timeout(c.handle, C.int(BusyTimeout.Milliseconds()))
+	return err
+}
+
+func (w *writer) shutGate(waited bool) bool {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.shut = w.gate.Load().shut(waited) == gateShut
+	return w.shut
+}
+
+// open opens the gate, and reports whether it was shut.
+func (w *writer) open(leave bool) (was bool) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if was = w.shut; was {
+		w.gate.Load().open()
+		w.shut = false
+	}
+	if leave {
+		w.gate.Load().leave()
+	}
+	return was
+}
+
+// openLater returns how to open the gate, and sees to it that it does not stay shut for too long.
+func (w *writer) openLater() (open func()) {
+	timer := time.AfterFunc(shutAtMost, func() {
+		if w.open(false) {
+			w.entries.overran.Add(1)
+		}
+	})
+	return func() {
+		timer.Stop()
+		w.open(false)
+		w.leaveSoon()
+	}
+}
+
+// leaveSoon gives back what the gate has locked still.
+func (w *writer) leaveSoon() {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if w.leaving == nil {
+		w.leaving = time.AfterFunc(leaveAfter, func() {
+			w.mutex.Lock()
+			defer w.mutex.Unlock()
+			if !w.shut && !w.closed {
+				w.gate.Load().leave()
+			}
+		})
+		return
+	}
+	w.leaving.Reset(leaveAfter)
+}
+
+// pagesBeforeCheckpoint is how many pages there are in the -wal file when a commit of ours is followed by
+// a checkpoint: eight times SQLite's own default of 1,000. So an application that writes does it first,
+// at a moment of its own, and a file nobody writes but ravno still does not grow without end.
+const pagesBeforeCheckpoint = 8000
+
+// checkpoint copies a long -wal file into the database file, which keeps nobody out. If nobody has
+// begun it anew since, it is cut off then: a writer behind the gate never begins it anew, because it
+// keeps the marks locked that have to be free for that. What fails is tried again after the next commit,
+// as SQLite does after its own.
+func (c *Conn) checkpoint() {
+	gate := c.writer.gate.Load()
+	if gate == nil {
+		return
+	}
+	all, left := gate.frames()
+	if all < pagesBeforeCheckpoint {
+		return
+	}
+	c.writer.open(true)
+	if left > 0 {
+		c.First("PRAGMA wal_checkpoint(PASSIVE)")
+	}
+	if all, left = gate.frames(); left > 0 || all < pagesBeforeCheckpoint || !gate.quiet() {
+		return
+	}
+	C.ravno_busy_timeout(c.handle, 0)
+	c.First("PRAGMA wal_checkpoint(TRUNCATE)")
+	C.ravno_busy_timeout(c.handle, C.int(BusyTimeout.Milliseconds()))
+}
+
+// close closes the gate's connection, after the writer itself.
+func (w *writer) close() error {
+	if w == nil || w.gate.Load() == nil {
+		return nil
+	}
+	w.durable.mutex.Lock()
+	defer w.durable.mutex.Unlock()
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if w.closed {
+		return nil
+	}
+	w.closed, w.durable.broken = true, errClosed
+	w.gate.Load().leave()
+	return w.gate.Load().close()
+}
+
+// errClosed is what Durable says of a connection that is closed.
+var errClosed = errors.New("sqlite: the connection is closed")
