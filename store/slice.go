@@ -58,7 +58,7 @@ func (s *Store) SliceRows() int {
 	case s.sliceRows > 0:
 		return s.sliceRows
 	case s.turn.busy(s.clock()):
-		return p.within(sliceTurn, leastSlice, mostWritten)
+		return p.within(s.turn.slice(), leastSlice, max(mostWritten, int(mostWritten*s.turn.slice()/sliceTurn)))
 	case p.rows < LargeSlice/4: // of a small slice a row takes several times as long
 		return LargeSlice
 	}
@@ -73,31 +73,37 @@ func (s *Store) foldTurn() (rows int, turn time.Duration, took *pace) {
 	case s.sliceRows > 0: // and a transaction for each, though no time may pass in it
 		return s.sliceRows, -1, busy
 	case s.turn.busy(s.clock()):
-		return busy.within(sliceTurn, FirstSlice, LargeSlice), sliceTurn, busy
+		return busy.within(s.turn.slice(), FirstSlice, LargeSlice), s.turn.slice(), busy
 	default:
 		return quiet.within(quietLockTurn/4, FirstSlice, LargeSlice), quietLockTurn, quiet
 	}
 }
 
-// We and the application take turns. SQLite waits for a lock by asking for it again after 1, 3, 8,
-// 18, 33, 53, 78, 103, 128, 178 and 228 ms, and then every 100 ms. So whoever begins to wait while
-// we hold it for up to 33 ms finds it free in a pause of 17 ms; and one of 100 ms nobody misses.
+// We and the application take turns. Whoever comes while we write waits inside SQLite for the gate to
+// open (package sqlite). It looks again after pauses of 39 k² microseconds, k = 1, 2, 3 ..., so at the end
+// of a turn of 20 ms it does so every 5 ms, and of one of 100 ms every 17. A pause of ours that is a
+// little longer nobody misses. Other processes of the application, which wait for each other's locks
+// after 1, 3, 8, 18, 33, 53, 78 and 103 ms, find the file as free as they always did.
 const (
 	// lockTurn is how long we hold the write lock, in one transaction or several, before the
 	// application gets its turn, and sliceTurn what one slice should take of it: it may take longer
 	// than the one before.
-	lockTurn  = 33 * time.Millisecond
-	sliceTurn = 18 * time.Millisecond
+	lockTurn  = 20 * time.Millisecond
+	sliceTurn = 10 * time.Millisecond
 	// applicationTurn is how long we leave the file alone then.
-	applicationTurn = 17 * time.Millisecond
-	// quietLockTurn and quietTurn are the same while the application writes nothing: only the first
-	// that it writes may have to wait so long.
-	quietLockTurn = 400 * time.Millisecond
-	quietTurn     = 100 * time.Millisecond
+	applicationTurn = 6 * time.Millisecond
+	// quietLockTurn and quietTurn are the same while nobody is seen: only the first who comes may
+	// have to wait so long.
+	quietLockTurn = 100 * time.Millisecond
+	quietTurn     = 18 * time.Millisecond
+	// peekEvery is how often we look, in a pause, whether anybody reads: one who only reads leaves no
+	// other trace.
+	peekEvery = 250 * time.Microsecond
 	// greedy is which part of a turn we have to have held the lock for to owe a pause: a third.
 	// Where it is less, as between the small transactions of a day, most tries find it free.
 	greedy = 3
-	// quietAfter is for how long the application has to have written nothing.
+	// quietAfter is for how long the application has to have written nothing, and not to have been seen to
+	// read.
 	quietAfter = 3 * time.Second
 )
 
@@ -107,7 +113,8 @@ type turn struct {
 	held     time.Duration // of it, we held the lock
 	last     time.Duration // and the last time; the next may take as long
 	released time.Time     // we last gave it back
-	written  time.Time     // the application was last seen to have written
+	seen     time.Time     // the application was last seen to have written or to read
+	waited   time.Duration // for it to end, before our last transaction
 	// How long the last slices took that were applied, and folded while the application wrote and
 	// while it did not.
 	apply, fold, foldQuiet pace
@@ -141,15 +148,38 @@ func (s *Store) takeTurn() {
 			return
 		}
 		s.writing.Unlock()
-		time.Sleep(wait)
+		seen := s.pause(wait)
 		waited += wait
 		s.writing.Lock()
+		if seen {
+			s.turn.seen = s.clock()
+		}
 	}
 	s.turn.since, s.turn.held = s.clock(), 0 // whatever it says now
 }
 
-// busy reports whether the application writes.
-func (t *turn) busy(now time.Time) bool { return now.Sub(t.written).Abs() <= quietAfter }
+// pause leaves the file alone for a while, and reports whether anybody was seen to read it.
+func (s *Store) pause(d time.Duration) (seen bool) {
+	for slept := time.Duration(0); slept < d; slept += peekEvery {
+		time.Sleep(min(peekEvery, d-slept))
+		seen = seen || s.writer.OthersRead()
+	}
+	return seen
+}
+
+// entered takes in when we got the lock, and how long we had waited for others who read.
+func (t *turn) entered(now time.Time, waited time.Duration) {
+	if t.waited = waited; waited > 0 {
+		t.seen = now
+	}
+}
+
+// slice is how long a slice may take while the application is at work. Who reads for seconds, and lets
+// us in between, waits for a tenth of that without noticing; and there may be no other chance.
+func (t *turn) slice() time.Duration { return min(max(sliceTurn, t.waited/10), quietLockTurn) }
+
+// busy reports whether the application is at work.
+func (t *turn) busy(now time.Time) bool { return now.Sub(t.seen).Abs() <= quietAfter }
 
 // took notes that the lock was held, and how many changes were applied meanwhile.
 func (t *turn) took(from, to time.Time, changes int) {

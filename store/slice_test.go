@@ -118,32 +118,32 @@ func TestSlicesLevelOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// The application never waits longer for the lock than SQLite lets it in: whenever it begins to
-// ask for it, one of its tries is in a pause of ours.
+// The application never waits longer than SQLite lets it in: whenever it begins to ask for the file,
+// one of its tries is in a pause of ours.
 func TestTheApplicationGetsItsTurn(t *testing.T) {
-	var tries []time.Duration // as sqliteDefaultBusyCallback in SQLite's main.c
+	var tries []time.Duration // as walTryBeginRead in SQLite's wal.c
 	total := time.Duration(0)
-	for _, ms := range []time.Duration{0, 1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100, 100, 100, 100, 100} {
-		total += ms * time.Millisecond
+	for k := range time.Duration(40) {
+		total += 39 * k * k * time.Microsecond
 		tries = append(tries, total)
 	}
 	start := time.Date(2026, 3, 1, 7, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
-		busy   bool          // the application writes
-		slice  time.Duration // that we hold the lock for, again and again
+		busy   bool          // the application is at work
+		slice  time.Duration // that we keep it out for, again and again
 		within time.Duration
 	}{
-		"while it writes":                      {true, 16 * time.Millisecond, 33 * time.Millisecond},
-		"while a slice takes longer than most": {true, 33 * time.Millisecond, 33 * time.Millisecond},
-		"while we write in short transactions": {true, 2 * time.Millisecond, 33 * time.Millisecond},
-		"after it was quiet":                   {false, 300 * time.Millisecond, 728 * time.Millisecond},
-		"after it was quiet, in small slices":  {false, 20 * time.Millisecond, 528 * time.Millisecond},
+		"while it works":                       {true, 10 * time.Millisecond, 26 * time.Millisecond},
+		"while a slice takes longer than most": {true, 20 * time.Millisecond, 26 * time.Millisecond},
+		"while we write in short transactions": {true, 2 * time.Millisecond, 26 * time.Millisecond},
+		"after it was quiet":                   {false, 90 * time.Millisecond, 118 * time.Millisecond},
+		"after it was quiet, in small slices":  {false, 20 * time.Millisecond, 118 * time.Millisecond},
 	} {
 		now, us := start, turn{}
 		var free []time.Time // begin and end of each pause
 		for range 200 {
 			if c.busy {
-				us.written = now
+				us.seen = now
 			}
 			if wait := us.wait(now); wait > 0 {
 				free = append(free, now, now.Add(wait))
@@ -153,7 +153,7 @@ func TestTheApplicationGetsItsTurn(t *testing.T) {
 			us.took(now, now.Add(c.slice), 0)
 			now = now.Add(c.slice)
 		}
-		for asks := start; asks.Before(free[len(free)/2]); asks = asks.Add(time.Millisecond) {
+		for asks := start; asks.Before(free[len(free)/2]); asks = asks.Add(100 * time.Microsecond) {
 			got := slices.IndexFunc(tries, func(try time.Duration) bool {
 				i, _ := slices.BinarySearchFunc(free, asks.Add(try), func(a, b time.Time) int { return a.Compare(b.Add(time.Nanosecond)) })
 				return i%2 == 1

@@ -199,6 +199,15 @@ func (s *Store) Close() error {
 	return first
 }
 
+// Entries counts how write transactions came to the file beside the application.
+type Entries = sqlite.Entries
+
+// Patience is for how long a write transaction waits for an application that reads.
+const Patience = sqlite.Patience
+
+// Entries tells how the write transactions of this store came to the file so far.
+func (s *Store) Entries() Entries { return s.writer.Entries() }
+
 // Path is the database file.
 func (s *Store) Path() string { return s.path }
 
@@ -325,6 +334,7 @@ func (s *Store) transact(f func(tx *transaction) error) (moved bool, err error) 
 	applied := 0
 	err = s.writer.Write(func() error {
 		locked = s.clock()
+		s.turn.entered(locked, s.writer.Waited())
 		tx, err := s.begin()
 		if err != nil {
 			return err
@@ -335,8 +345,8 @@ func (s *Store) transact(f func(tx *transaction) error) (moved bool, err error) 
 		if tx.applied != nil {
 			applied = tx.applied.Changes
 		}
-		if tx.written > 0 {
-			s.turn.written = time.UnixMilli(tx.written)
+		if written := time.UnixMilli(tx.written); tx.written > 0 && written.After(s.turn.seen) {
+			s.turn.seen = written
 		}
 		moved = tx.moved
 		if !tx.dirty {

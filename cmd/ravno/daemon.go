@@ -103,7 +103,7 @@ const defaultWait = 30 * time.Second
 func (d *daemon) controls() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
-		snapshot, err := d.server.Status()
+		snapshot, err := d.status()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
@@ -118,6 +118,14 @@ func (d *daemon) controls() http.Handler {
 	mux.HandleFunc("POST /wait", d.wait)
 	mux.HandleFunc("GET /verify", d.verify)
 	return mux
+}
+
+// status is the server's status, with what only this process knows.
+func (d *daemon) status() (status.Snapshot, error) {
+	snapshot, err := d.server.Status()
+	entries := d.store.Entries()
+	snapshot.Writes = &status.Writes{AtOnce: entries.AtOnce, Waited: entries.Waited, Forced: entries.Forced, Overran: entries.Overran, Ungated: entries.Ungated}
+	return snapshot, err
 }
 
 func (d *daemon) wait(w http.ResponseWriter, r *http.Request) {

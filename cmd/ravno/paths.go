@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -54,7 +55,11 @@ func withStore(c *cobra.Command, f func(s *store.Store) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(s), s.Close())
+	err = f(s)
+	if s.Entries().Forced > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "ravno: the application was reading for more than %s, and what it writes in that transaction will fail\n", store.Patience)
+	}
+	return errors.Join(err, s.Close())
 }
 
 // emptyState removes what is in a state directory, except the lock, which is held.

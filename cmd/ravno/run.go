@@ -382,5 +382,5 @@ func (d *daemon) pageHandler(listener net.Listener) http.Handler {
 	if d.profiles {
 		options.Profiles = profiles()
 	}
-	return status.Handler(d.server.Status, options)
+	return status.Handler(d.status, options)
 }

@@ -24,7 +24,7 @@ const watchEvery = 2 * time.Second
 const clearScreen = "\x1b[H\x1b[2J"
 
 func newStatusCommand() *cobra.Command {
-	var asJSON, watching bool
+	var asJSON, watching, verbose bool
 	c := &cobra.Command{
 		Use: "status", Short: "Show every server: level or not, and why not",
 		Long: `Shows every server, on any server, whether the daemon runs or not. Green: its link is up
@@ -37,7 +37,7 @@ goes on until Ctrl-C; with --json too, one document per line.`,
 				return err
 			}
 			if watching {
-				return watchStatus(c, path, asJSON)
+				return watchStatus(c, path, asJSON, verbose)
 			}
 			snapshot, err := readStatus(c.Context(), path)
 			if err != nil {
@@ -46,7 +46,7 @@ goes on until Ctrl-C; with --json too, one document per line.`,
 			if asJSON {
 				err = status.Encode(c.OutOrStdout(), snapshot)
 			} else {
-				err = showStatus(c.OutOrStdout(), snapshot)
+				err = showStatus(c.OutOrStdout(), snapshot, verbose)
 			}
 			if err == nil && !snapshot.Judged().Level {
 				err = errNotLevel
@@ -56,15 +56,16 @@ goes on until Ctrl-C; with --json too, one document per line.`,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	c.Flags().BoolVar(&watching, "watch", false, "show it again and again, until Ctrl-C")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "say also how the daemon's writes came to the file")
 	return c
 }
 
-func showStatus(w io.Writer, snapshot status.Snapshot) error {
-	return status.Table(w, snapshot, status.TableOptions{Color: coloredOutput(w), Location: time.Local, Width: terminalWidth(w)})
+func showStatus(w io.Writer, snapshot status.Snapshot, verbose bool) error {
+	return status.Table(w, snapshot, status.TableOptions{Color: coloredOutput(w), Location: time.Local, Width: terminalWidth(w), Verbose: verbose})
 }
 
 // watchStatus ends with a signal, and that is not a failure.
-func watchStatus(c *cobra.Command, path string, asJSON bool) error {
+func watchStatus(c *cobra.Command, path string, asJSON, verbose bool) error {
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	out := c.OutOrStdout()
@@ -83,12 +84,12 @@ func watchStatus(c *cobra.Command, path string, asJSON bool) error {
 			err = printJSONLine(out, snapshot)
 		case terminalWidth(out) > 0:
 			fmt.Fprint(out, clearScreen)
-			err = showStatus(out, snapshot)
+			err = showStatus(out, snapshot, verbose)
 		default:
 			if !first {
 				fmt.Fprintln(out)
 			}
-			err = showStatus(out, snapshot)
+			err = showStatus(out, snapshot, verbose)
 		}
 		if err != nil {
 			return err

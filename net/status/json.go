@@ -29,6 +29,7 @@ type snapshotJSON struct {
 	Daemon  bool         `json:"daemon"`
 	Servers []serverJSON `json:"servers"`
 	Notices []string     `json:"notices"`
+	Writes  *Writes      `json:"writes,omitempty"`
 }
 
 type serverJSON struct {
@@ -78,7 +79,7 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 	s = s.Judged()
 	out := snapshotJSON{
 		Site: s.Site, Role: s.Role, Hub: s.Hub, At: moment(s.At), Level: s.Level, Daemon: s.Daemon,
-		Servers: make([]serverJSON, 0, len(s.Servers)), Notices: s.Notices,
+		Servers: make([]serverJSON, 0, len(s.Servers)), Notices: s.Notices, Writes: s.Writes,
 	}
 	for _, server := range s.Servers {
 		out.Servers = append(out.Servers, serverJSON{
@@ -105,7 +106,7 @@ func (s *Snapshot) UnmarshalJSON(data []byte) error {
 	}
 	decoded := Snapshot{
 		Site: in.Site, Role: in.Role, Hub: in.Hub, At: time.Time(in.At), Daemon: in.Daemon,
-		Servers: make([]Server, 0, len(in.Servers)), Notices: in.Notices,
+		Servers: make([]Server, 0, len(in.Servers)), Notices: in.Notices, Writes: in.Writes,
 	}
 	for _, server := range in.Servers {
 		if server.State != Green && server.State != Red && server.State != Grey {

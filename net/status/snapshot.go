@@ -66,6 +66,16 @@ type Snapshot struct {
 	Daemon  bool // the observer's daemon is running
 	Servers []Server
 	Notices []string // whatever else an admin should read, one line each
+	Writes  *Writes  // how the observer's own writes came to its file; nil: not known, the daemon is not running
+}
+
+// Writes counts, since the daemon's start, the transactions in which it wrote to the file beside the application.
+type Writes struct {
+	AtOnce  uint64 `json:"at_once"` // nobody else was at the file
+	Waited  uint64 `json:"waited"`  // for a transaction of the application to end
+	Forced  uint64 `json:"forced"`  // one that read went on for too long: it fails if it writes
+	Overran uint64 `json:"overran"` // the application was let in before the end, because that took too long
+	Ungated uint64 `json:"ungated"` // this system cannot do better: the application may find the file locked
 }
 
 // Judged returns the snapshot with Level computed and no nil list. Level means that there is at least one server and

@@ -32,6 +32,7 @@ type TableOptions struct {
 	Color    bool           // colour the state, with ANSI escape sequences
 	Location *time.Location // of the times shown; nil: UTC
 	Width    int            // columns of the terminal; causes are wrapped to fit; 0: not limited
+	Verbose  bool           // say also what only support asks for
 }
 
 // column is a head with its cells, one per server.
@@ -69,10 +70,27 @@ func Table(w io.Writer, s Snapshot, o TableOptions) error {
 		}
 		writeIndented(&out, "! ", Visible(notice), o.Width)
 	}
+	if o.Verbose {
+		out.WriteByte('\n')
+		writeIndented(&out, "", writesLine(s.Writes), o.Width)
+	}
 	if _, err := io.WriteString(w, out.String()); err != nil {
 		return fmt.Errorf("status: write table of %q: %w", s.Site, err)
 	}
 	return nil
+}
+
+// writesLine says how the writes here came to the file.
+func writesLine(w *Writes) string {
+	if w == nil {
+		return "writes here: not known, the daemon is not running"
+	}
+	line := fmt.Sprintf("writes here since the daemon's start: %d at once, %d after a transaction of the application had ended, "+
+		"%d regardless of one that only read for too long, %d that let the application in before their end", w.AtOnce, w.Waited, w.Forced, w.Overran)
+	if w.Ungated > 0 {
+		line += fmt.Sprintf(", %d beside which the application may have found the file locked", w.Ungated)
+	}
+	return line
 }
 
 // headline is the first line, visible: who looks, when, and the sum of it.

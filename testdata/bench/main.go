@@ -38,6 +38,7 @@ func lines() []line {
 		{"backlog", backlogLine},
 		{"latency", latencyLine},
 		{"catch-up", catchUpLine},
+		{"beside", besideLine},
 		{"idle", idleLine},
 		{"crowd", crowdLine},
 		{"growth", growthLine},
@@ -46,13 +47,15 @@ func lines() []line {
 
 // options are the flags as given.
 type options struct {
-	only    string
-	quick   bool
-	out     string
-	dir     string
-	pairs   int
-	nodes   int
-	profile string
+	only  string
+	quick bool
+	out   string
+	dir   string
+	pairs int
+	nodes int
+	// transactions is how many of each habit and gap the line beside makes.
+	transactions int
+	profile      string
 }
 
 func main() {
@@ -74,6 +77,7 @@ func run() error {
 	flag.StringVar(&o.dir, "dir", "", "`directory` for the databases, on the disk to be measured (default: that of temporary files)")
 	flag.IntVar(&o.pairs, "pairs", 0, "pairs of each comparison (default 5, quick 3)")
 	flag.IntVar(&o.nodes, "nodes", 0, "nodes of the line crowd (default 1000, or what the limit of open files allows; quick 20)")
+	flag.IntVar(&o.transactions, "transactions", 0, "transactions of each habit and gap of the line beside (default: those of a second)")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of this process to a `file`")
 	flag.Parse()
 	selected, err := selectLines(o.only)
@@ -142,7 +146,7 @@ func raiseFileLimit() (files int) {
 
 // newBench sets the sizes, given how many files may be open.
 func newBench(o options, scratch string, files int) *bench {
-	b := &bench{scratch: scratch, pairs: 5, rows: 100_000, nodes: files / filesOfNode, quick: o.quick, templates: map[fixture]string{}}
+	b := &bench{scratch: scratch, pairs: 5, rows: 100_000, nodes: files / filesOfNode, quick: o.quick, transactions: o.transactions, templates: map[fixture]string{}}
 	if o.quick {
 		b.pairs, b.rows, b.nodes = 3, 10_000, 20
 	}

@@ -12,15 +12,17 @@ import (
 
 // bench is one run.
 type bench struct {
-	scratch   string
-	pairs     int
-	rows      int // of the workload table
-	nodes     int // of the line crowd
-	quick     bool
-	line      string
-	program   string // ravno as built from this tree; empty until it is needed
-	templates map[fixture]string
-	report    report
+	scratch string
+	pairs   int
+	rows    int // of the workload table
+	nodes   int // of the line crowd
+	// transactions is how many the line beside makes of each habit and gap; 0: those of a second.
+	transactions int
+	quick        bool
+	line         string
+	program      string // ravno as built from this tree; empty until it is needed
+	templates    map[fixture]string
+	report       report
 }
 
 // report is the whole of bench.json.

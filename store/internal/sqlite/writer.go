@@ -50,6 +50,7 @@ type writer struct {
 	shut    bool
 	leaving *time.Timer // gives back what it has locked still
 	closed  bool
+	waited  time.Duration // before the last transaction; the connection's user guards it
 	entries entries
 	durable durable
 }
@@ -67,7 +68,11 @@ func OpenWriter(path string) (*Conn, error) {
 	}
 	c.writer = &writer{}
 	// Checkpoints of ours come after the commit, when the gate is open.
-	if err := c.Exec("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0"); err != nil {
+	err = c.Exec("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0")
+	if err == nil {
+		err = c.findGate()
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -126,6 +131,7 @@ func (c *Conn) beginWriting() (open func(), err error) {
 		if w.shutGate(waited > earlierAtMost) {
 			err := c.beginAtOnce()
 			if err == nil {
+				w.waited = waited
 				if waited == 0 {
 					w.entries.atOnce.Add(1)
 				} else {
@@ -140,7 +146,28 @@ func (c *Conn) beginWriting() (open func(), err error) {
 		}
 	}
 	w.entries.forced.Add(1)
+	w.waited = Patience
 	return func() {}, c.execKept("BEGIN IMMEDIATE")
+}
+
+// Waited is how long the last write transaction waited for others who read.
+func (c *Conn) Waited() time.Duration {
+	if c.writer == nil {
+		return 0
+	}
+	return c.writer.waited
+}
+
+// OthersRead reports whether another process reads the file right now, as far as can be told. It is safe to
+// call beside the connection's transactions.
+func (c *Conn) OthersRead() bool {
+	if c.writer == nil {
+		return false
+	}
+	c.writer.mutex.Lock()
+	defer c.writer.mutex.Unlock()
+	gate := c.writer.gate.Load()
+	return gate != nil && !c.writer.closed && !gate.quiet()
 }
 
 // findGate makes the gate, as soon as the file is in WAL mode.
