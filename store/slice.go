@@ -114,7 +114,7 @@ type turn struct {
 	last     time.Duration // and the last time; the next may take as long
 	released time.Time     // we last gave it back
 	seen     time.Time     // the application was last seen to have written or to read
-	waited   time.Duration // for it to end, before our last transaction
+	waited   time.Duration // for it to end, before our last transactions
 	// How long the last slices took that were applied, and folded while the application wrote and
 	// while it did not.
 	apply, fold, foldQuiet pace
@@ -169,9 +169,10 @@ func (s *Store) pause(d time.Duration) (seen bool) {
 
 // entered takes in when we got the lock, and how long we had waited for others who read.
 func (t *turn) entered(now time.Time, waited time.Duration) {
-	if t.waited = waited; waited > 0 {
+	if waited > 0 {
 		t.seen = now
 	}
+	t.waited = max(waited, t.waited*3/4) // those that follow at once wait for nobody
 }
 
 // slice is how long a slice may take while the application is at work. Who reads for seconds, and lets

@@ -53,6 +53,8 @@ type writer struct {
 	waited  time.Duration // before the last transaction; the connection's user guards it
 	entries entries
 	durable durable
+	// The limits are Patience and shutAtMost, but in tests.
+	patience, shutAtMost time.Duration
 }
 
 type entries struct{ atOnce, waited, forced, ungated, overran atomic.Uint64 }
@@ -66,7 +68,7 @@ func OpenWriter(path string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.writer = &writer{}
+	c.writer = &writer{patience: Patience, shutAtMost: shutAtMost}
 	// Checkpoints of ours come after the commit, when the gate is open.
 	err = c.Exec("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0")
 	if err == nil {
@@ -123,7 +125,7 @@ func (c *Conn) beginWriting() (open func(), err error) {
 		return func() {}, c.execKept("BEGIN IMMEDIATE")
 	}
 	pause := lookFirst
-	for waited := time.Duration(0); waited < Patience; waited += pause {
+	for waited := time.Duration(0); waited < w.patience; waited += pause {
 		if waited > 0 {
 			time.Sleep(pause)
 			pause = min(2*pause, lookEvery)
@@ -146,7 +148,7 @@ func (c *Conn) beginWriting() (open func(), err error) {
 		}
 	}
 	w.entries.forced.Add(1)
-	w.waited = Patience
+	w.waited = w.patience
 	return func() {}, c.execKept("BEGIN IMMEDIATE")
 }
 
@@ -223,7 +225,7 @@ func (w *writer) open(leave bool) (was bool) {
 
 // openLater returns how to open the gate, and sees to it that it does not stay shut for too long.
 func (w *writer) openLater() (open func()) {
-	timer := time.AfterFunc(shutAtMost, func() {
+	timer := time.AfterFunc(w.shutAtMost, func() {
 		if w.open(false) {
 			w.entries.overran.Add(1)
 		}
