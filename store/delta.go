@@ -25,7 +25,8 @@ const (
 // that ends where it begins says that there is nothing at all. At a node the
 // receiver is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
 // everyone else's. It is state, not history: a row changed a thousand times travels once. The
-// slices have about as many rows as asked for; 0 if the receiver has not said yet.
+// slices have about as many rows as asked for; 0 if the receiver has not said yet. Of very much, the span is
+// only a beginning, and Until says where the rest ends.
 func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit func(slice Span, section *crdt.Section) error) (span Span, changes int, err error) {
 	err = s.readFolded(func(c *sqlite.Conn, st *state, cat *catalog) error {
 		if err := s.durably(nil); err != nil { // what this snapshot has, whoever has committed it
@@ -46,7 +47,7 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit 
 			}
 			span.Seen = causal.Position(have)
 		}
-		x := &extraction{c: c, cat: cat, self: st.site, node: node, from: from, has: from, seen: st.seen}
+		x := &extraction{c: c, cat: cat, clock: s.clock, self: st.site, node: node, from: from, has: from, seen: st.seen}
 		if node != 0 {
 			x.settled = st.settled
 		}
@@ -60,10 +61,14 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit 
 		if s.sliceRows > 0 {
 			rows = s.sliceRows
 		}
-		if err = x.delta(span, rows, emit); err != nil {
+		covered, err := x.delta(span, rows, emit)
+		if err != nil {
 			return err
 		}
-		changes = x.changes
+		if changes = x.changes; covered.Until > 0 {
+			span = covered
+			return nil
+		}
 		switch behind := len(x.early) > 0 || x.plan != nil || x.trimmed; {
 		case st.isHub():
 		case behind: // there may be nothing left to send up to here, and yet the hub is to get here
@@ -84,6 +89,7 @@ func (x *extraction) sends(t *table) bool {
 // extraction is one delta on its way out.
 type extraction struct {
 	c       *sqlite.Conn
+	clock   Clock
 	cat     *catalog
 	self    causal.Site
 	node    causal.Site // the receiver; 0: the hub

@@ -131,11 +131,12 @@ func enrol(path string, clock Clock, prepare func(*sqlite.Conn) error, identify 
 			return nil, err
 		}
 	}
-	if mode, err = c.Text("PRAGMA journal_mode=WAL"); err != nil {
+	if mode, err = c.UseWAL(); err != nil {
 		return nil, explain(path, err)
 	} else if !strings.EqualFold(mode, "wal") {
 		return nil, errNoWAL(path, mode)
 	}
+	var tables []*table
 	err = c.Transaction("IMMEDIATE", func() error {
 		if err := checkFresh(c, path); err != nil { // nobody else came first
 			return err
@@ -158,12 +159,15 @@ func enrol(path string, clock Clock, prepare func(*sqlite.Conn) error, identify 
 				return err
 			}
 		}
-		return tx.report(report)
+		tables = tx.cat.tables
+		report.Local, report.Refused = tx.cat.local, refusals(tx.cat.refused)
+		return nil
 	})
-	if err != nil && !report.WasWAL {
-		// Best effort: in WAL mode or out of it, the application's data are the same.
-		c.Forget()
-		c.Text("PRAGMA journal_mode=DELETE")
+	if err == nil {
+		// Nobody waits for this, and if it fails, the file is enrolled all the same.
+		c.Transaction("DEFERRED", func() error { return report.count(c, tables) })
+	} else if !report.WasWAL {
+		leaveWAL(path, c)
 	}
 	if err != nil && !errors.Is(err, ErrEnrolled) {
 		if sqlite.FailureOf(err) == sqlite.OtherFailure {
@@ -172,6 +176,16 @@ func enrol(path string, clock Clock, prepare func(*sqlite.Conn) error, identify 
 		return nil, explain(path, err)
 	}
 	return report, err
+}
+
+// leaveWAL takes a file out of WAL mode whose enrolment failed. It is a best effort: in WAL mode or out
+// of it, the application's data are the same.
+func leaveWAL(path string, enrolling *sqlite.Conn) {
+	enrolling.Close() // all of its connections are in the way
+	if c, err := sqlite.Open(path, sqlite.ReadWrite); err == nil {
+		c.Text("PRAGMA journal_mode=DELETE")
+		c.Close()
+	}
 }
 
 func errNoWAL(path, mode string) error {
@@ -189,8 +203,9 @@ func checkFresh(c *sqlite.Conn, path string) error {
 	return nil
 }
 
-func (tx *transaction) report(r *Report) error {
-	for _, t := range tx.cat.tables {
+// count fills in the tables and counts their rows.
+func (r *Report) count(c *sqlite.Conn, tables []*table) error {
+	for _, t := range tables {
 		switch {
 		case t.own:
 			continue
@@ -199,13 +214,12 @@ func (tx *transaction) report(r *Report) error {
 			continue
 		}
 		r.Synced = append(r.Synced, t.Name)
-		n, err := tx.c.Int("SELECT count(*) FROM " + sqlite.Quote(t.Name))
+		n, err := c.Int("SELECT count(*) FROM " + sqlite.Quote(t.Name))
 		if err != nil {
 			return err
 		}
 		r.Rows += n
 	}
-	r.Local, r.Refused = tx.cat.local, refusals(tx.cat.refused)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -19,28 +20,32 @@ import (
 var errSlices = errors.New("more than one slice")
 
 // delta emits a delta: at once if it is no more than a slice, which is known when all of it
-// has been read, and in slices otherwise.
-func (x *extraction) delta(span Span, limit int, emit func(Span, *crdt.Section) error) error {
+// has been read, and in slices otherwise. It returns what it has covered: less than was asked for, if
+// reading on would hold up the application's checkpoints.
+func (x *extraction) delta(span Span, limit int, emit func(Span, *crdt.Section) error) (covered Span, err error) {
 	var whole []*crdt.Section
 	x.limit, x.emit = limit, func(section *crdt.Section) error {
 		whole = append(whole, section)
 		return nil
 	}
-	err := x.slice(x.from, span.To)
+	began := x.clock()
+	err = x.slice(x.from, span.To)
 	if err == nil {
 		for _, section := range whole {
 			if err := emit(span, section); err != nil {
-				return err
+				return span, err
 			}
 		}
-		return nil
+		return span, nil
 	}
 	if !errors.Is(err, errSlices) {
-		return err
+		return span, err
 	}
 	if x.plan, err = x.makePlan(span.To, limit); err != nil {
-		return err
+		return span, err
 	}
+	planned := x.clock()
+	readUntil := planned.Add(max(snapshotAtMost, planShare*planned.Sub(began)))
 	x.limit, x.changes, x.held = 0, 0, 0
 	end := span.To
 	done, next := x.from, x.from
@@ -50,25 +55,40 @@ func (x *extraction) delta(span Span, limit int, emit func(Span, *crdt.Section) 
 	}
 	span.Highest = x.plan.highest
 	above := x.from
-	for _, planned := range x.plan.slices {
-		next = planned.to
+	for _, cut := range x.plan.slices {
+		next = cut.to
 		span.From, span.To, span.Until = done, next, 0
 		if next < end {
 			span.Until = end
 		}
 		if x.node == 0 {
-			span.Newest = planned.newest
+			span.Newest = cut.newest
 		}
 		if err := x.sendEarly(next); err != nil {
-			return err
+			return span, err
 		}
 		if err := x.slice(above, next); err != nil {
-			return err
+			return span, err
 		}
 		above = next
+		if next < end && x.clock().After(readUntil) {
+			span.From = done // of a slice in which there was nothing
+			return span, nil
+		}
 	}
-	return nil
+	span.To = end
+	return span, nil
 }
+
+// A snapshot keeps the application's checkpoints from beginning the -wal file anew, which grows meanwhile.
+const (
+	// snapshotAtMost is for how long a delta is read in one snapshot: in a second even a busy
+	// application writes no more than some megabytes. The rest is read in another.
+	snapshotAtMost = time.Second
+	// planShare is how many times as long as planning its slices took, if that is longer: otherwise a
+	// very long delta would be planned again and again.
+	planShare = 4
+)
 
 // sendEarly has it remembered which rows go early with a slice, before they can arrive.
 func (x *extraction) sendEarly(slice causal.Position) error {

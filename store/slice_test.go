@@ -99,6 +99,44 @@ func TestWhatIsNoMoreThanASliceIsNotCut(t *testing.T) {
 	}
 }
 
+// A snapshot is short, whatever there is to send: the rest of a long delta is read in another. Who has got
+// a part of it has seen as much, and no more.
+func TestLongDeltaIsReadInSnapshots(t *testing.T) {
+	c := newChain(t, ordersSchema, nil, "varna")
+	s := c.nodes["varna"]
+	const rows = 20
+	for i := range rows {
+		c.at("varna", fmt.Sprintf("INSERT INTO note(id, words) VALUES(%d,'varna')", i+1))
+		_, err := s.Fold()
+		c.must(err)
+	}
+	s.clock = func() time.Time {
+		c.now = c.now.Add(snapshotAtMost)
+		return c.now
+	}
+	snapshots, read := 0, 0
+	var from, last causal.Position
+	for until := causal.Position(1); until > 0; snapshots++ {
+		span, changes, err := s.Outgoing(0, from, 1, func(slice Span, _ *crdt.Section) error {
+			if slice.From != last || slice.To <= last {
+				t.Errorf("a slice from %d to %d, after one to %d", slice.From, slice.To, last)
+			}
+			last = slice.To
+			return nil
+		})
+		c.must(err)
+		if span.From > span.To || span.To != last || changes == 0 {
+			t.Fatalf("%+v with %d changes, from %d", span, changes, from)
+		}
+		read, from, until = read+changes, span.To, span.Until
+	}
+	if snapshots < 3 || read != rows {
+		t.Errorf("%d changes in %d snapshots", read, snapshots)
+	}
+	s.clock = c.clock
+	c.level()
+}
+
 // A receiver that has one slice has every version up to its end, so what it goes on from is true:
 // a slice each, in any number of rows, levels as one delta does.
 func TestSlicesLevelOneAfterTheOther(t *testing.T) {

@@ -296,6 +296,13 @@ func (s *Store) writeAtOnce(f func(tx *transaction) error) error {
 	return s.durably(err)
 }
 
+// standBack lets time pass without writing locked.
+func (s *Store) standBack(d time.Duration) {
+	s.writing.Unlock()
+	time.Sleep(d)
+	s.writing.Lock()
+}
+
 // transactIn is transact while writing is locked.
 func (s *Store) transactIn(lock func(), f func(tx *transaction) error) (moved bool, err error) {
 	lock()
@@ -332,7 +339,7 @@ func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
 func (s *Store) transact(f func(tx *transaction) error) (moved bool, err error) {
 	var locked time.Time
 	applied := 0
-	err = s.writer.Write(func() error {
+	err = s.writer.Write(s.standBack, func() error {
 		locked = s.clock()
 		s.turn.entered(locked, s.writer.Waited())
 		tx, err := s.begin()

@@ -120,7 +120,7 @@ func (r *run) sendNext(b *backlog) {
 		return
 	}
 	// The session hears of it before the peer does: the answer may be quick.
-	r.do(r.session.Transmitting(batch.span.To, batch.changes, !batch.last || !batch.first))
+	r.do(r.session.Transmitting(batch.span.To, batch.changes, !batch.last || !batch.first || batch.span.Until > 0))
 	b.workers++
 	r.workers.Go(func() {
 		err := r.copyOut(b.spool, batch)

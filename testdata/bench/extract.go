@@ -51,8 +51,7 @@ func (b *bench) extractAll(s shape) {
 	b.compare(comparison{what: "extract a full delta, " + s.key() + " key", against: "plain scan", units: b.rows, target: 4, plain: scan,
 		ours: func() time.Duration {
 			return timed(func() {
-				_, _, err := node.Outgoing(0, 0, store.LargeSlice, drain)
-				b.must(err)
+				b.outgoing(node, 0, 0, drain)
 			})
 		}})
 	b.compare(comparison{what: "the same, encoded for the wire, " + s.key() + " key", against: "plain scan", units: b.rows, pairs: fewest, plain: scan,
@@ -106,8 +105,7 @@ func (b *bench) extractFew(f fixture, target float64) result {
 }
 
 func (b *bench) changes(node *store.Store, above causal.Position) int {
-	_, changes, err := node.Outgoing(0, above, store.LargeSlice, drain)
-	b.must(err)
+	_, changes := b.outgoing(node, 0, above, drain)
 	return changes
 }
 

@@ -167,12 +167,25 @@ type batch struct {
 	keys  []driver.Value
 }
 
+// outgoing emits everything of a store that a receiver does not have, in as many snapshots as that takes.
+func (b *bench) outgoing(s *store.Store, to causal.Site, above causal.Position, emit func(store.Span, *crdt.Section) error) (span store.Span, changes int) {
+	for from := above; ; from = span.To {
+		some, n, err := s.Outgoing(to, from, store.LargeSlice, emit)
+		b.must(err)
+		changes += n
+		if span = some; span.Until == 0 {
+			span.From = above
+			return span, changes
+		}
+	}
+}
+
 // extract encodes everything of a store that a receiver does not have.
 func (b *bench) extract(s *store.Store, to causal.Site, above causal.Position) *batch {
 	out := &batch{}
 	writer := wire.NewBatchWriter(&out.bytes)
 	begun := false
-	span, _, err := s.Outgoing(to, above, store.LargeSlice, func(span store.Span, section *crdt.Section) error {
+	span, _ := b.outgoing(s, to, above, func(span store.Span, section *crdt.Section) error {
 		if !begun {
 			begun = true
 			if err := writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen}); err != nil {
@@ -190,7 +203,6 @@ func (b *bench) extract(s *store.Store, to causal.Site, above causal.Position) *
 		}
 		return writer.Section((*wire.Section)(section))
 	})
-	b.must(err)
 	if !begun {
 		b.must(writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen}))
 	}

@@ -29,7 +29,7 @@ func beside(t *testing.T) (path string, w *Conn, app *application) {
 }
 
 func write(w *Conn) error {
-	return w.Write(func() error { return w.Exec("INSERT INTO ours(b) VALUES(1)") })
+	return w.Write(time.Sleep, func() error { return w.Exec("INSERT INTO ours(b) VALUES(1)") })
 }
 
 func TestWriterWaitsForReader(t *testing.T) {
@@ -58,7 +58,7 @@ func TestGateKeepsReaderOut(t *testing.T) {
 		if checkpointed { // then a reader needs nothing of the -wal file, and another mark
 			app.do("PRAGMA wal_checkpoint(PASSIVE)")
 		}
-		must(t, w.Write(func() error {
+		must(t, w.Write(time.Sleep, func() error {
 			for _, statement := range []string{"BEGIN", "SELECT count(*) FROM ours"} {
 				app.begin(statement)
 			}
@@ -153,7 +153,7 @@ func TestLongReaderIsPassed(t *testing.T) {
 func TestGateOpensInTime(t *testing.T) {
 	_, w, app := beside(t)
 	w.writer.shutAtMost = 10 * time.Millisecond
-	must(t, w.Write(func() error {
+	must(t, w.Write(time.Sleep, func() error {
 		if err := w.Exec("INSERT INTO ours(b) VALUES(1)"); err != nil {
 			return err
 		}
@@ -252,7 +252,7 @@ func TestDurableIsForOthersCommits(t *testing.T) {
 func TestLogStaysShort(t *testing.T) {
 	path, w, app := beside(t)
 	for range 40 {
-		must(t, w.Write(func() error {
+		must(t, w.Write(time.Sleep, func() error {
 			return w.Exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<400) INSERT INTO ours(b) SELECT randomblob(4000) FROM n")
 		}))
 		app.do("SELECT count(*) FROM ours")

@@ -232,7 +232,7 @@ func (c *Conn) Transaction(kind string, f func() error) (err error) {
 	if c.writer == nil || kind != "IMMEDIATE" {
 		return c.transaction(kind, f)
 	}
-	if err := c.Write(f); err != nil {
+	if err := c.Write(time.Sleep, f); err != nil {
 		return err
 	}
 	return c.Durable()

@@ -82,20 +82,21 @@ func OpenWriter(path string) (*Conn, error) {
 }
 
 // Write runs f in a write transaction, as Transaction does, and returns before that is on disk: until
-// Durable, nobody may be told of it.
-func (c *Conn) Write(f func() error) error {
+// Durable, nobody may be told of it. pause is how it lets time pass while others read; meanwhile the
+// connection may be used, by other transactions too.
+func (c *Conn) Write(pause func(time.Duration), f func() error) error {
 	if c.writer == nil {
 		return c.transaction("IMMEDIATE", f)
 	}
-	if err := c.behindGate(f); err != nil {
+	if err := c.behindGate(pause, f); err != nil {
 		return err
 	}
 	c.checkpoint()
 	return nil
 }
 
-func (c *Conn) behindGate(f func() error) error {
-	open, err := c.beginWriting()
+func (c *Conn) behindGate(pause func(time.Duration), f func() error) error {
+	open, err := c.beginWriting(pause)
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (c *Conn) Entries() Entries {
 }
 
 // beginWriting begins a write transaction behind the gate, and returns how to open that.
-func (c *Conn) beginWriting() (open func(), err error) {
+func (c *Conn) beginWriting(pause func(time.Duration)) (open func(), err error) {
 	w := c.writer
 	if err := c.findGate(); err != nil {
 		return nil, err
@@ -124,14 +125,16 @@ func (c *Conn) beginWriting() (open func(), err error) {
 		w.entries.ungated.Add(1)
 		return func() {}, c.execKept("BEGIN IMMEDIATE")
 	}
-	pause := lookFirst
-	for waited := time.Duration(0); waited < w.patience; waited += pause {
+	next := lookFirst
+	for waited := time.Duration(0); waited < w.patience; waited += next {
 		if waited > 0 {
-			time.Sleep(pause)
-			pause = min(2*pause, lookEvery)
+			pause(next)
+			next = min(2*next, lookEvery)
 		}
-		if w.shutGate(waited > earlierAtMost) {
-			err := c.beginAtOnce()
+		if shut, err := w.shutGate(waited > earlierAtMost); err != nil {
+			return nil, err
+		} else if shut {
+			err = c.beginAtOnce()
 			if err == nil {
 				w.waited = waited
 				if waited == 0 {
@@ -193,6 +196,20 @@ func (c *Conn) findGate() error {
 	return c.Exec("PRAGMA synchronous=NORMAL") // Durable does the rest
 }
 
+// UseWAL puts the file into WAL mode, if it is not, and returns the mode it is in then. It takes the
+// file only at a moment when nobody else reads or writes, because SQLite, if it waits for that, lets
+// nobody write who reads already.
+func (c *Conn) UseWAL() (mode string, err error) {
+	C.ravno_busy_timeout(c.handle, 0)
+	defer C.ravno_busy_timeout(c.handle, C.int(BusyTimeout.Milliseconds()))
+	for waited := time.Duration(0); ; waited += lookEvery {
+		if mode, err = c.Text("PRAGMA journal_mode=WAL"); FailureOf(err) != Busy || waited >= BusyTimeout {
+			return mode, err
+		}
+		time.Sleep(lookEvery)
+	}
+}
+
 // beginAtOnce begins a write transaction if nobody has the write lock: the gate is shut, and must not
 // be for as long as somebody keeps that.
 func (c *Conn) beginAtOnce() error {
@@ -202,11 +219,14 @@ func (c *Conn) beginAtOnce() error {
 	return err
 }
 
-func (w *writer) shutGate(waited bool) bool {
+func (w *writer) shutGate(waited bool) (shut bool, err error) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
+	if w.closed { // while it waited
+		return false, errClosed
+	}
 	w.shut = w.gate.Load().shut(waited) == gateShut
-	return w.shut
+	return w.shut, nil
 }
 
 // open opens the gate, and reports whether it was shut.
