@@ -67,6 +67,10 @@ type outgoing struct {
 	size    int64
 }
 
+// hasMore reports whether there may be more to send after it: of its backlog, or of what was too much to be
+// read in one snapshot.
+func (b outgoing) hasMore() bool { return !b.last || !b.first || b.span.Until > 0 }
+
 var errLeft = errors.New("this backlog is out of date")
 
 // transmit sends the next batch of the backlog there is, or else extracts one.
@@ -120,7 +124,7 @@ func (r *run) sendNext(b *backlog) {
 		return
 	}
 	// The session hears of it before the peer does: the answer may be quick.
-	r.do(r.session.Transmitting(batch.span.To, batch.changes, !batch.last || !batch.first || batch.span.Until > 0))
+	r.do(r.session.Transmitting(batch.span.To, batch.changes, batch.hasMore()))
 	b.workers++
 	r.workers.Go(func() {
 		err := r.copyOut(b.spool, batch)

@@ -143,7 +143,7 @@ func (a *application) answer() string {
 	select {
 	case answer := <-a.answers:
 		return answer
-	case <-time.After(time.Minute):
+	case <-time.After(20 * time.Second):
 		a.t.Fatal("the application does not answer")
 		return ""
 	}

@@ -117,7 +117,7 @@ func TestEarlierReaderHoldsNobodyUp(t *testing.T) {
 	app.do("SELECT n FROM t")
 	other := newApplication(t, path)
 	other.do("UPDATE t SET n=5")
-	w.writer.patience = time.Hour
+	w.writer.patience = time.Second
 	for range 3 {
 		must(t, write(w))
 	}

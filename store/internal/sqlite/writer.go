@@ -150,9 +150,12 @@ func (c *Conn) beginWriting(pause func(time.Duration)) (open func(), err error) 
 			}
 		}
 	}
-	w.entries.forced.Add(1)
 	w.waited = w.patience
-	return func() {}, c.execKept("BEGIN IMMEDIATE")
+	if err := c.execKept("BEGIN IMMEDIATE"); err != nil {
+		return nil, err
+	}
+	w.entries.forced.Add(1)
+	return func() {}, nil
 }
 
 // Waited is how long the last write transaction waited for others who read.
