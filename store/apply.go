@@ -119,6 +119,7 @@ func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
 	}
 	// Durable, although there may be nothing in it: what this node has seen it must never again
 	// not have seen, because others forget what everybody has.
+	s.warm(delta)
 	err = s.writeFolded(apply)
 	if err == nil && applied.Changes > 0 {
 		s.touchFile()
@@ -148,6 +149,7 @@ func (tx *transaction) refuseRemoved(node causal.Site) error {
 // ApplyFromNode merges a node's own changes into the hub's tables, in one transaction, and
 // returns once it is durable: then, and not before, the node may be told.
 func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) (applied Applied, err error) {
+	s.warm(delta)
 	err = s.writeFolded(func(tx *transaction) error {
 		peer, err := tx.c.Row("SELECT have, until, heard FROM ravno_peer WHERE site=?", integer(node))
 		if err != nil {

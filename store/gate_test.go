@@ -1,6 +1,10 @@
 package store
 
-import "testing"
+import (
+	"testing"
+
+	"ravno/store/internal/sqlite"
+)
 
 // Whatever is written beside an application steps aside for it: see package sqlite. A connection that
 // took the lock without asking would count nothing.
@@ -18,5 +22,36 @@ func TestWritesGoThroughGate(t *testing.T) {
 	c.must(c.hub.Leave(true))
 	if c.hub.Entries().AtOnce <= before {
 		t.Error("leave took the file without asking")
+	}
+}
+
+// An application that was started while no daemon ran may have taken the file out of WAL mode, as some do
+// at each start.
+func TestFileReturnsToWAL(t *testing.T) {
+	for _, mode := range []string{"DELETE", "TRUNCATE", "PERSIST"} {
+		c := newChain(t, ordersSchema, nil, "varna")
+		path := c.nodes["varna"].Path()
+		c.must(c.nodes["varna"].Close())
+		app, err := sqlite.Open(path, sqlite.ReadWrite)
+		c.must(err)
+		left, err := app.Text("PRAGMA journal_mode=" + mode)
+		c.must(err)
+		if left == "wal" {
+			t.Fatal("this test could not take it out of WAL mode")
+		}
+		c.must(app.Exec("INSERT INTO ord VALUES('sold meanwhile',1)"))
+		c.nodes["varna"], err = Open(path, c.clock)
+		c.must(err)
+		c.must(app.Exec("INSERT INTO ord VALUES('and now',1)"))
+		if now, err := app.Text("PRAGMA journal_mode"); err != nil || now != "wal" {
+			t.Errorf("after %s it is in mode %s: %v", mode, now, err)
+		}
+		c.must(app.Close())
+		c.level()
+		c.expect("hub", "SELECT count(*) FROM ord", "2")
+		if e := c.nodes["varna"].Entries(); e.Ungated > 0 {
+			t.Errorf("%+v", e)
+		}
+		c.nodes["varna"].Close()
 	}
 }

@@ -118,6 +118,7 @@ type turn struct {
 	// How long the last slices took that were applied, and folded while the application wrote and
 	// while it did not.
 	apply, fold, foldQuiet pace
+	warmed                 int // rows that were read before the lock
 }
 
 // wait is how long to leave the file alone before taking the lock.
