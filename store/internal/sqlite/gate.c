@@ -255,6 +255,14 @@ static int take_all(struct ravno_gate *g, uint32_t frame, int waited) {
 	return current ? SHUT : UNDER_WAY;
 }
 
+/* ravno_gate_together is the end of ravno_gate_alone. */
+void ravno_gate_together(struct ravno_gate *g) {
+	for (int mark = 1; mark < MARK_COUNT; mark++) {
+		set_in_system(g, mark, F_UNLCK);
+	}
+	release(g, 1);
+}
+
 /* ravno_gate_header copies the header, which differs after every commit of anybody, and says whether it
  * was whole. It may be called beside the others, as may ravno_gate_sync. */
 int ravno_gate_header(struct ravno_gate *g, unsigned char *copy) { return header(g, copy); }
@@ -269,6 +277,27 @@ void ravno_gate_frames(struct ravno_gate *g, int64_t *all, int64_t *left) {
 
 /* ravno_gate_sync puts the -wal file on disk: 0, or SQLite's code. */
 int ravno_gate_sync(struct ravno_gate *g) { return g->log->methods->sync(g->log, SYNC); }
+
+/* ravno_gate_alone locks every mark against other processes, but leaves those above the first to SQLite,
+ * which locks them itself to begin the -wal file anew. It fails if anybody reads, here or elsewhere.
+ * Whoever of ours begins to read meanwhile does so at the first, since all is in the database file. */
+int ravno_gate_alone(struct ravno_gate *g) {
+	ravno_gate_leave(g);
+	for (int mark = 1; mark < MARK_COUNT; mark++) {
+		if (!shm_lock(g, FIRST_MARK + mark, LOCK | EXCLUSIVE)) {
+			return 0;
+		}
+		shm_lock(g, FIRST_MARK + mark, UNLOCK | EXCLUSIVE);
+	}
+	int alone = take(g, 0);
+	for (int mark = 1; alone && mark < MARK_COUNT; mark++) {
+		alone = set_in_system(g, mark, F_WRLCK);
+	}
+	if (!alone) {
+		ravno_gate_together(g);
+	}
+	return alone;
+}
 
 /* ravno_gate_quiet says whether no other process reads anything. */
 int ravno_gate_quiet(struct ravno_gate *g) {

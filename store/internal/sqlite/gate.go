@@ -13,6 +13,8 @@ package sqlite
 // void ravno_gate_frames(struct ravno_gate *, int64_t *all, int64_t *left);
 // int ravno_gate_sync(struct ravno_gate *);
 // int ravno_gate_quiet(struct ravno_gate *);
+// int ravno_gate_alone(struct ravno_gate *);
+// void ravno_gate_together(struct ravno_gate *);
 import "C"
 
 import (
@@ -115,6 +117,15 @@ func (g *gate) sync() error {
 		return &failed{code: driver3.ErrNoExtended(code), message: g.shm.file.Name() + ": its -wal file cannot be put on disk"}
 	}
 	return nil
+}
+
+// alone keeps everybody else out who could read, for as long as f runs, so that f can begin the -wal file
+// anew. Where somebody reads it does nothing.
+func (g *gate) alone(f func()) {
+	if C.ravno_gate_alone(g.raw) != 0 {
+		defer C.ravno_gate_together(g.raw)
+		f()
+	}
 }
 
 // quiet reports whether no other process reads anything.

@@ -29,6 +29,8 @@ func (g *gate) frames() (all, left int) { return 0, 0 }
 
 func (g *gate) sync() error { return nil }
 
+func (g *gate) alone(func()) {}
+
 func (g *gate) quiet() bool { return false }
 
 func (g *gate) close() error { return nil }

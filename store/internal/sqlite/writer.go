@@ -277,34 +277,44 @@ func (w *writer) leaveSoon() {
 	w.leaving.Reset(leaveAfter)
 }
 
-// pagesBeforeCheckpoint is how many pages there are in the -wal file when a commit of ours is followed by
-// a checkpoint: eight times SQLite's own default of 1,000. So an application that writes does it first,
-// at a moment of its own, and a file nobody writes but ravno still does not grow without end.
-const pagesBeforeCheckpoint = 8000
+const (
+	// pagesBeforeCheckpoint is how many pages there are in the -wal file when a commit of ours is followed by
+	// a checkpoint: eight times SQLite's own default. So an application that writes does it first, at a
+	// moment of its own, and a file nobody writes but ravno still does not grow without end.
+	pagesBeforeCheckpoint = 8000
+	// pagesOfOthers is SQLite's default, and fewPages are few enough to follow a checkpoint of the
+	// application's with one of ours at once: only if there is nothing left to copy does the
+	// application's next commit begin the -wal file anew.
+	pagesOfOthers, fewPages = 1000, 64
+)
 
-// checkpoint copies a long -wal file into the database file, which keeps nobody out. If nobody has
-// begun it anew since, it is cut off then: a writer behind the gate never begins it anew, because it
-// keeps the marks locked that have to be free for that. What fails is tried again after the next commit,
-// as SQLite does after its own.
+// checkpoint copies a long -wal file into the database file, which keeps nobody out. Then whoever writes next
+// begins it anew; but not a writer behind the gate, because that keeps the marks locked that have to be
+// free for it. So if nobody else has written for long, the file is cut off. What fails is tried again after
+// the next commit, as SQLite does after its own.
 func (c *Conn) checkpoint() {
 	gate := c.writer.gate.Load()
 	if gate == nil {
 		return
 	}
 	all, left := gate.frames()
-	if all < pagesBeforeCheckpoint {
+	if all < pagesOfOthers || all < pagesBeforeCheckpoint && left > fewPages {
 		return
 	}
 	c.writer.open(true)
 	if left > 0 {
 		c.First("PRAGMA wal_checkpoint(PASSIVE)")
 	}
-	if all, left = gate.frames(); left > 0 || all < pagesBeforeCheckpoint || !gate.quiet() {
+	if all, left = gate.frames(); left > 0 || all < 2*pagesBeforeCheckpoint {
 		return
 	}
-	C.ravno_busy_timeout(c.handle, 0)
-	c.First("PRAGMA wal_checkpoint(TRUNCATE)")
-	C.ravno_busy_timeout(c.handle, C.int(BusyTimeout.Milliseconds()))
+	c.writer.mutex.Lock()
+	defer c.writer.mutex.Unlock()
+	gate.alone(func() {
+		C.ravno_busy_timeout(c.handle, 0)
+		c.First("PRAGMA wal_checkpoint(TRUNCATE)")
+		C.ravno_busy_timeout(c.handle, C.int(BusyTimeout.Milliseconds()))
+	})
 }
 
 // close closes the gate's connection, after the writer itself.
