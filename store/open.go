@@ -41,7 +41,8 @@ func Open(path string, clock Clock) (*Store, error) {
 	if err := checkFile(path, false); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, clock: clock}
+	s := &Store{path: path, clock: clock, folding: make(longMutex, 1),
+		quick: reader{mutex: make(longMutex, 1)}, bulk: reader{mutex: make(longMutex, 1)}}
 	var err error
 	if s.writer, err = openWriter(path); err != nil {
 		return nil, explain(path, err)

@@ -3,14 +3,13 @@ package store
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"ravno/store/internal/sqlite"
 )
 
 // reader is a connection for reading, and the tables as it last saw them.
 type reader struct {
-	mutex sync.Mutex // guards the rest
+	mutex longMutex // guards the rest
 	conn  *sqlite.Conn
 	cat   *catalog
 }

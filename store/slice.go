@@ -159,6 +159,16 @@ func (s *Store) takeTurn() {
 	s.turn.since, s.turn.held = s.clock(), 0 // whatever it says now
 }
 
+// longMutex is a mutex that is held while a writer waits for the application. Whoever waits for it lets time
+// pass under testing/synctest, which whoever waits for a sync.Mutex does not. It is made with room for one.
+type longMutex chan struct{}
+
+// Lock locks it.
+func (m longMutex) Lock() { m <- struct{}{} }
+
+// Unlock unlocks it.
+func (m longMutex) Unlock() { <-m }
+
 // pause leaves the file alone for a while, and reports whether anybody was seen to read it.
 func (s *Store) pause(d time.Duration) (seen bool) {
 	for slept := time.Duration(0); slept < d; slept += peekEvery {

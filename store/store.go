@@ -31,7 +31,7 @@ type Store struct {
 	clock     Clock
 	sliceRows int // that a slice has; 0: as many as suit
 
-	folding sync.Mutex // held while the log is folded, over several transactions; locked before writing
+	folding longMutex  // held while the log is folded, over several transactions; locked before writing
 	writing sync.Mutex // guards writer, turn and writeCatalog; not needed for what the writer says is safe
 	writer  *sqlite.Conn
 	turn    turn
@@ -54,7 +54,7 @@ type Store struct {
 // Close closes the connections, once whoever uses one is done with it. The -wal file stays as
 // it is.
 func (s *Store) Close() error {
-	for _, mutex := range []*sync.Mutex{&s.quick.mutex, &s.bulk.mutex, &s.writing} {
+	for _, mutex := range []sync.Locker{s.quick.mutex, s.bulk.mutex, &s.writing} {
 		mutex.Lock()
 		defer mutex.Unlock()
 	}
