@@ -29,11 +29,10 @@ func (s *Store) Leave(force bool) error {
 	defer s.writing.Unlock()
 	s.writer.Forget()
 	s.writeCatalog = nil
-	err = s.writer.Transaction("IMMEDIATE", func() error { return dropOwn(s.writer) })
-	if err != nil {
+	if err := s.writer.Write(s.standBack, func() error { return dropOwn(s.writer) }); err != nil {
 		return explain(s.path, err)
 	}
-	return nil
+	return s.durably(nil)
 }
 
 func (s *Store) mayLeave(self Self) error {

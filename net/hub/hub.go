@@ -74,7 +74,7 @@ type Hub struct {
 	// What is settled is looked for again after settleAfter, unless that is still under way.
 	settleAfter time.Time
 	settling    atomic.Bool
-	loads       sync.Mutex // one first load is written at a time
+	loads       chan struct{} // full: a first load is being written. A channel, as store's longMutex: it is held over a write
 
 	background sync.WaitGroup
 
@@ -112,7 +112,7 @@ type seen struct {
 // New prepares a hub; Run runs it.
 func New(config Config) *Hub {
 	config.SettleEvery = cmp.Or(config.SettleEvery, SettleEvery)
-	h := &Hub{Config: config, live: map[causal.Site]*live{}, seen: map[causal.Site]*seen{}, look: make(chan struct{}, 1)}
+	h := &Hub{Config: config, live: map[causal.Site]*live{}, seen: map[causal.Site]*seen{}, look: make(chan struct{}, 1), loads: make(chan struct{}, 1)}
 	h.folder = exchange.Folder{Store: h.Store, Wake: h.Wake, Changed: &h.changed, Log: h.Log}
 	return h
 }

@@ -90,8 +90,8 @@ func (h *Hub) loadDir() string { return filepath.Join(h.StateDir, "load") }
 
 // findLoad finds a load by its identifier, which is only ever compared with names here.
 func (h *Hub) findLoad(id string) (*load, error) {
-	h.loads.Lock()
-	defer h.loads.Unlock()
+	h.loads <- struct{}{}
+	defer func() { <-h.loads }()
 	entries, err := os.ReadDir(h.loadDir())
 	if err != nil {
 		return nil, err
@@ -115,8 +115,8 @@ func (h *Hub) findLoad(id string) (*load, error) {
 
 // writeLoad writes a first load of this moment.
 func (h *Hub) writeLoad() (*load, error) {
-	h.loads.Lock()
-	defer h.loads.Unlock()
+	h.loads <- struct{}{}
+	defer func() { <-h.loads }()
 	if err := os.MkdirAll(h.loadDir(), 0o700); err != nil {
 		return nil, err
 	}

@@ -69,7 +69,7 @@ type Node struct {
 
 	background sync.WaitGroup
 	heard      atomic.Uint64 // counts the hub's statuses as they arrive
-	keeping    sync.Mutex    // guards kept
+	keeping    chan struct{} // full: locked. Guards kept. A channel, as store's longMutex: it is held over a write
 	kept       uint64        // the number of the last status that was kept
 	settling   atomic.Bool
 	settled    wire.Settled // what the hub said last that was taken in; whoever has set settling uses it
@@ -92,7 +92,7 @@ type View struct {
 
 // New prepares a node; Run runs it.
 func New(config Config) *Node {
-	n := &Node{Config: config, retry: make(chan struct{}, 1)}
+	n := &Node{Config: config, retry: make(chan struct{}, 1), keeping: make(chan struct{}, 1)}
 	n.folder = exchange.Folder{Store: n.Store, Wake: n.Wake, Changed: &n.changed, Log: n.Log}
 	n.view = View{Since: n.Clock(), Daemon: true}
 	return n

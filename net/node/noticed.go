@@ -77,8 +77,8 @@ func (n *Node) measured(offset time.Duration) {
 // later one has been kept already.
 func (n *Node) keepStatus(number uint64, json []byte) {
 	_, err := status.Decode(json)
-	n.keeping.Lock()
-	defer n.keeping.Unlock()
+	n.keeping <- struct{}{}
+	defer func() { <-n.keeping }()
 	if number < n.kept {
 		return
 	}
