@@ -44,6 +44,10 @@ func serveStatements(path string) error {
 			fmt.Println(sell(conn, strings.TrimPrefix(lines.Text(), "sell ")))
 			continue
 		}
+		if lines.Text() == "go through" {
+			fmt.Println(goThrough(conn))
+			continue
+		}
 		value, err := firstValue(conn, lines.Text())
 		if err != nil {
 			value = "error: " + err.Error()
@@ -93,6 +97,25 @@ func sell(conn *driver3.SQLiteConn, how string) string {
 				conn.Exec("ROLLBACK", nil) // SQLite may have done so
 				break
 			}
+		}
+	}
+	return fmt.Sprintf("%d failed%s", failed, why)
+}
+
+// goThrough goes through a result and commits each row that it changes, as many programs do in a loop. It
+// tells how many of those failed.
+func goThrough(conn *driver3.SQLiteConn) string {
+	rows, err := conn.Query("SELECT id FROM many", nil)
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	defer rows.Close()
+	failed, why := 0, ""
+	for values := make([]driver.Value, 1); rows.Next(values) == nil; {
+		time.Sleep(time.Millisecond) // it thinks: this is not the test
+		if _, err := conn.Exec("UPDATE many SET n=n+1 WHERE id=?", values); err != nil {
+			failed++
+			why = " " + err.Error()
 		}
 	}
 	return fmt.Sprintf("%d failed%s", failed, why)

@@ -69,7 +69,11 @@ struct ravno_gate {
 	unsigned taken;                /* a bit for each mark whose lock is ours alone */
 	int next;                      /* the mark for whoever comes after; 0: none was free */
 	int no_checkpoints;            /* the checkpoint lock is ours */
-	int64_t earlier[MARK_COUNT];   /* who read an earlier commit here has been waited for: its frame; or NOBODY */
+	/* Who reads at a mark while we commit can no longer write: the frame of the mark, or NOBODY. First
+	 * those who are there before the commit, and then, for as long as they read, those who were. */
+	int64_t present[MARK_COUNT], outdated[MARK_COUNT];
+	unsigned char before[HEADER]; /* the commit that they may read */
+	int writing;                  /* a transaction of ours is on its way since then */
 };
 
 /* ravno_gate_new makes a gate of a connection that has read from a file in WAL mode, and that
@@ -90,7 +94,7 @@ struct ravno_gate *ravno_gate_new(int64_t connection, int descriptor) {
 		g->shm = shm;
 		g->descriptor = descriptor;
 		for (int mark = 0; mark < MARK_COUNT; mark++) {
-			g->earlier[mark] = NOBODY;
+			g->present[mark] = g->outdated[mark] = NOBODY;
 		}
 	}
 	return g;
@@ -133,7 +137,7 @@ static int take(struct ravno_gate *g, int mark) {
 		return 0;
 	}
 	g->taken |= 1u << mark;
-	g->earlier[mark] = NOBODY;
+	g->outdated[mark] = NOBODY;
 	return 1;
 }
 
@@ -176,6 +180,12 @@ static int header(struct ravno_gate *g, unsigned char *copy) {
  * where it looks like somebody who reads an earlier commit. Who has tried to claim one before goes
  * for those, so they stay locked until ravno_gate_leave. */
 void ravno_gate_open(struct ravno_gate *g) {
+	if (g->writing && memcmp(g->before, (const void *)g->shm, HEADER) != 0) {
+		for (int mark = 1; mark < MARK_COUNT; mark++) {
+			g->outdated[mark] = g->present[mark];
+		}
+	}
+	g->writing = 0;
 	if (g->next) {
 		give(g, g->next, load(g, MAX_FRAME));
 		g->next = 0;
@@ -208,10 +218,11 @@ static int find(struct ravno_gate *g, uint32_t frame) {
 	return mark != 0;
 }
 
-/* pass decides on a mark that could not be taken. Whoever reads an earlier commit there is no concern
- * of ours: what it writes fails in any case, for what has been committed since. But now and then the
- * last commit is read at an earlier mark (see ravno_gate_open). So it is waited for, once. */
-static int pass(struct ravno_gate *g, int mark, uint32_t frame, int waited) {
+/* pass decides on a mark that could not be taken. Whoever reads an earlier commit cannot write any more, and
+ * is no concern of ours. But an earlier mark does not tell: whoever goes through a result and commits what
+ * it changes on the way reads its own commits, at the mark where it began. So it is waited for, unless a
+ * commit of ours has outdated it. Insist says that it has been waited for. */
+static int pass(struct ravno_gate *g, int mark, uint32_t frame, int insist) {
 	short type = F_WRLCK;
 	if (!in_system(g, mark, F_GETLK, &type) || type != F_RDLCK) {
 		return UNDER_WAY; /* a mark is being claimed, or was given up just now */
@@ -220,17 +231,17 @@ static int pass(struct ravno_gate *g, int mark, uint32_t frame, int waited) {
 	if (reads == frame) {
 		return SOMEBODY_READS;
 	}
-	if (g->earlier[mark] != (int64_t)reads && !waited) {
+	if (g->outdated[mark] != (int64_t)reads && !insist) {
 		return EARLIER_READ;
 	}
-	g->earlier[mark] = reads;
+	g->present[mark] = reads;
 	return SHUT;
 }
 
 /* take_all takes every mark at which a process that begins to read now could do so, and every one
  * that it could claim: then it has to wait. The checkpoint lock is held, so the database file does not
  * become the last commit meanwhile. */
-static int take_all(struct ravno_gate *g, uint32_t frame, int waited) {
+static int take_all(struct ravno_gate *g, uint32_t frame, int insist) {
 	if (!find(g, frame)) {
 		return SOMEBODY_READS; /* all marks are in use, some perhaps for the last commit */
 	}
@@ -239,11 +250,11 @@ static int take_all(struct ravno_gate *g, uint32_t frame, int waited) {
 		if (frame_of(g, mark) != frame && !g->next && shm_lock(g, FIRST_MARK + mark, LOCK | EXCLUSIVE)) {
 			set_frame(g, mark, unused);
 			g->next = mark;
-			g->earlier[mark] = NOBODY;
+			g->outdated[mark] = NOBODY;
 		} else if (take(g, mark)) {
 			current |= frame_of(g, mark) == frame;
 		} else {
-			int outcome = pass(g, mark, frame, waited);
+			int outcome = pass(g, mark, frame, insist);
 			if (outcome != SHUT) {
 				return outcome;
 			}
@@ -323,12 +334,27 @@ static int read_now(struct ravno_gate *g) {
 	return 0;
 }
 
-/* ravno_gate_shut shuts the gate, if nobody reads the last commit. Waited says that whoever reads an
- * earlier one has been waited for. */
-int ravno_gate_shut(struct ravno_gate *g, int waited) {
-	unsigned char before[HEADER], after[HEADER];
+/* ravno_gate_force notes, before a commit that waits for nobody any more, who reads: the commit outdates
+ * them. ravno_gate_open is to follow it. */
+void ravno_gate_force(struct ravno_gate *g) {
+	ravno_gate_leave(g);
+	g->writing = header(g, g->before);
+	for (int mark = 1; mark < MARK_COUNT; mark++) {
+		short type = F_WRLCK;
+		int somebody = in_system(g, mark, F_GETLK, &type) && type == F_RDLCK;
+		g->present[mark] = somebody ? (int64_t)frame_of(g, mark) : NOBODY;
+	}
+}
+
+/* ravno_gate_shut shuts the gate, if nobody reads the last commit. Insist says that whoever may read it
+ * at an earlier mark has been waited for. */
+int ravno_gate_shut(struct ravno_gate *g, int insist) {
+	unsigned char after[HEADER];
 	uint32_t frame;
 	ravno_gate_leave(g);
+	for (int mark = 0; mark < MARK_COUNT; mark++) {
+		g->present[mark] = NOBODY;
+	}
 	if (read_now(g)) {
 		return SOMEBODY_READS;
 	}
@@ -337,14 +363,15 @@ int ravno_gate_shut(struct ravno_gate *g, int waited) {
 	}
 	g->no_checkpoints = 1;
 	int outcome = UNDER_WAY; /* a commit, if the header is not whole */
-	if (header(g, before)) {
-		memcpy(&frame, before + MAX_FRAME, sizeof frame);
-		outcome = take_all(g, frame, waited);
+	if (header(g, g->before)) {
+		memcpy(&frame, g->before + MAX_FRAME, sizeof frame);
+		outcome = take_all(g, frame, insist);
 		g->file->methods->shm_barrier(g->file);
-		if (outcome == SHUT && (!header(g, after) || memcmp(before, after, HEADER) != 0)) {
+		if (outcome == SHUT && (!header(g, after) || memcmp(g->before, after, HEADER) != 0)) {
 			outcome = UNDER_WAY; /* something was committed while we looked */
 		}
 	}
+	g->writing = outcome == SHUT;
 	if (outcome != SHUT) {
 		ravno_gate_leave(g);
 	}

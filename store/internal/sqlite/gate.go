@@ -6,7 +6,8 @@ package sqlite
 // #include <stdlib.h>
 // struct ravno_gate;
 // struct ravno_gate *ravno_gate_new(int64_t connection, int descriptor);
-// int ravno_gate_shut(struct ravno_gate *, int waited);
+// int ravno_gate_shut(struct ravno_gate *, int insist);
+// void ravno_gate_force(struct ravno_gate *);
 // void ravno_gate_open(struct ravno_gate *);
 // void ravno_gate_leave(struct ravno_gate *);
 // int ravno_gate_header(struct ravno_gate *, unsigned char *copy);
@@ -82,15 +83,18 @@ func openGate(path string) (*gate, error) {
 	return &gate{raw: raw, side: side, shm: shm}, nil
 }
 
-// shut shuts the gate if nobody reads the last commit. waited says that whoever reads an earlier one
-// has been waited for.
-func (g *gate) shut(waited bool) outcome {
+// shut shuts the gate if nobody reads the last commit. insist says that whoever may read it where an earlier
+// one is read has been waited for.
+func (g *gate) shut(insist bool) outcome {
 	flag := C.int(0)
-	if waited {
+	if insist {
 		flag = 1
 	}
 	return outcome(C.ravno_gate_shut(g.raw, flag))
 }
+
+// force notes who reads, before a transaction that waits for nobody any more. open is to follow it.
+func (g *gate) force() { C.ravno_gate_force(g.raw) }
 
 // open opens the gate. Some locks, which keep nobody out, stay until leave or the next shut.
 func (g *gate) open() { C.ravno_gate_open(g.raw) }

@@ -17,13 +17,18 @@ const (
 	// pauses of an application between its transactions are milliseconds.
 	lookFirst = 100 * time.Microsecond
 	lookEvery = time.Millisecond
-	// Patience is for how long the writer waits for somebody who reads. Whoever reads longer counts as
-	// a report that will not write: five seconds are the busy timeout that most drivers set, so a
-	// transaction of an application is not meant to be longer.
+	// Patience is for how long the writer waits for somebody who reads while nobody commits. Whoever reads
+	// longer counts as a report that will not write: five seconds are the busy timeout that most
+	// drivers set, so a transaction of an application is not meant to be longer.
 	Patience = 5 * time.Second
-	// earlierAtMost is for how long it waits for somebody who seems to read an earlier commit: that one
-	// could not write in any case. Now and then it is the last commit (gate.c).
-	earlierAtMost = 100 * time.Millisecond
+	// LongPatience is the same while others commit: somebody may go through a result and commit each row
+	// that he changes, and every commit of ours would end that. Whatever takes longer is a job for the
+	// night, and half a minute is as far as a shop may be behind in the day.
+	LongPatience = 30 * time.Second
+	// leastPatience is what is left of both where one transaction after the other was in vain: each halves
+	// them, so that there is progress beside a crowd that always reads.
+	leastPatience = 200 * time.Millisecond
+	mostHasty     = 8
 	// leaveAfter is when the gate gives back the locks that keep nobody out: long enough for whoever
 	// was about to ask for one as the gate opened.
 	leaveAfter = time.Millisecond
@@ -50,11 +55,13 @@ type writer struct {
 	shut    bool
 	leaving *time.Timer // gives back what it has locked still
 	closed  bool
-	waited  time.Duration // before the last transaction; the connection's user guards it
+	// The connection's user guards these.
+	waited  time.Duration // before the last transaction
+	hasty   uint          // how many transactions in a row could wait no longer
 	entries entries
 	durable durable
-	// The limits are Patience and shutAtMost, but in tests.
-	patience, shutAtMost time.Duration
+	// The limits are those above, but in tests.
+	patience, longPatience, shutAtMost time.Duration
 }
 
 type entries struct{ atOnce, waited, forced, ungated, overran atomic.Uint64 }
@@ -68,7 +75,7 @@ func OpenWriter(path string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.writer = &writer{patience: Patience, shutAtMost: shutAtMost}
+	c.writer = &writer{patience: Patience, longPatience: LongPatience, shutAtMost: shutAtMost}
 	// Checkpoints of ours come after the commit, when the gate is open.
 	err = c.Exec("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0")
 	if err == nil {
@@ -125,37 +132,86 @@ func (c *Conn) beginWriting(pause func(time.Duration)) (open func(), err error) 
 		w.entries.ungated.Add(1)
 		return func() {}, c.execKept("BEGIN IMMEDIATE")
 	}
-	next := lookFirst
-	for waited := time.Duration(0); waited < w.patience; waited += next {
-		if waited > 0 {
+	patience, next := w.begin(), lookFirst
+	for patience.lasts(w.gate.Load()) {
+		if patience.waited > 0 {
 			pause(next)
 			next = min(2*next, lookEvery)
 		}
-		if shut, err := w.shutGate(waited > earlierAtMost); err != nil {
-			return nil, err
-		} else if shut {
-			err = c.beginAtOnce()
-			if err == nil {
-				w.waited = waited
-				if waited == 0 {
-					w.entries.atOnce.Add(1)
-				} else {
-					w.entries.waited.Add(1)
-				}
-				return w.openLater(), nil
-			}
-			w.open(true)
-			if FailureOf(err) != Busy {
-				return nil, err
-			}
+		if open, err := c.tryWriting(patience.waited, false); open != nil || err != nil {
+			return open, err
 		}
+		patience.wait(next)
 	}
-	w.waited = w.patience
+	w.hasty = min(w.hasty+1, mostHasty)
+	if open, err := c.tryWriting(patience.waited, true); open != nil || err != nil {
+		w.entries.forced.Add(1) // whoever seemed to read an earlier commit may have read the last one
+		return open, err
+	}
+	w.mutex.Lock()
+	w.gate.Load().force()
+	w.mutex.Unlock()
+	w.waited = patience.waited
 	if err := c.execKept("BEGIN IMMEDIATE"); err != nil {
 		return nil, err
 	}
 	w.entries.forced.Add(1)
-	return func() {}, nil
+	return func() { w.open(true) }, nil
+}
+
+// tryWriting begins a write transaction behind the gate, if that can be shut now; open is nil otherwise.
+func (c *Conn) tryWriting(waited time.Duration, insist bool) (open func(), err error) {
+	w := c.writer
+	if shut, err := w.shutGate(insist); err != nil || !shut {
+		return nil, err
+	}
+	if err := c.beginAtOnce(); err != nil {
+		w.open(true)
+		if FailureOf(err) == Busy {
+			err = nil
+		}
+		return nil, err
+	}
+	w.waited = waited
+	switch {
+	case insist:
+	case waited == 0:
+		w.hasty = 0
+		w.entries.atOnce.Add(1)
+	default:
+		w.hasty = 0
+		w.entries.waited.Add(1)
+	}
+	return w.openLater(), nil
+}
+
+// patience is how long a write transaction goes on waiting.
+type patience struct {
+	limit, long  time.Duration
+	waited, idle time.Duration // in all, and since others have committed
+	version      logVersion
+}
+
+// begin begins to wait.
+func (w *writer) begin() *patience {
+	p := &patience{limit: w.patience, long: w.longPatience}
+	for range w.hasty {
+		p.limit, p.long = max(p.limit/2, leastPatience), max(p.long/2, leastPatience)
+	}
+	return p
+}
+
+// lasts reports whether there is any patience left.
+func (p *patience) lasts(g *gate) bool {
+	if now, whole := g.version(); whole && now != p.version {
+		p.version, p.idle = now, 0
+	}
+	return p.idle < p.limit && p.waited < p.long
+}
+
+func (p *patience) wait(d time.Duration) {
+	p.waited += d
+	p.idle += d
 }
 
 // Waited is how long the last write transaction waited for others who read.
@@ -222,13 +278,13 @@ func (c *Conn) beginAtOnce() error {
 	return err
 }
 
-func (w *writer) shutGate(waited bool) (shut bool, err error) {
+func (w *writer) shutGate(insist bool) (shut bool, err error) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	if w.closed { // while it waited
 		return false, errClosed
 	}
-	w.shut = w.gate.Load().shut(waited) == gateShut
+	w.shut = w.gate.Load().shut(insist) == gateShut
 	return w.shut, nil
 }
 
@@ -240,7 +296,7 @@ func (w *writer) open(leave bool) (was bool) {
 		w.gate.Load().open()
 		w.shut = false
 	}
-	if leave {
+	if leave && !w.closed {
 		w.gate.Load().leave()
 	}
 	return was
