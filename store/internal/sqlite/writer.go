@@ -17,6 +17,9 @@ const (
 	// pauses of an application between its transactions are milliseconds.
 	lookFirst = 100 * time.Microsecond
 	lookEvery = time.Millisecond
+	// lookCloser is from when on it looks as often as at first: an application that makes one transaction
+	// after the other leaves the file alone for some ten microseconds at a time.
+	lookCloser = time.Second
 	// Patience is for how long the writer waits for somebody who reads while nobody commits. Whoever reads
 	// longer counts as a report that will not write: five seconds are the busy timeout that most
 	// drivers set, so a transaction of an application is not meant to be longer.
@@ -132,16 +135,20 @@ func (c *Conn) beginWriting(pause func(time.Duration)) (open func(), err error) 
 		w.entries.ungated.Add(1)
 		return func() {}, c.execKept("BEGIN IMMEDIATE")
 	}
+	if open, err := c.tryWriting(0, false); open != nil || err != nil {
+		return open, err
+	}
 	patience, next := w.begin(), lookFirst
+	defer patience.end()
 	for patience.lasts(w.gate.Load()) {
-		if patience.waited > 0 {
-			pause(next)
-			next = min(2*next, lookEvery)
-		}
+		pause(next)
+		patience.waited += next
 		if open, err := c.tryWriting(patience.waited, false); open != nil || err != nil {
 			return open, err
 		}
-		patience.wait(next)
+		if next = min(2*next, lookEvery); patience.waited > lookCloser {
+			next = lookFirst
+		}
 	}
 	w.hasty = min(w.hasty+1, mostHasty)
 	if open, err := c.tryWriting(patience.waited, true); open != nil || err != nil {
@@ -185,33 +192,43 @@ func (c *Conn) tryWriting(waited time.Duration, insist bool) (open func(), err e
 	return w.openLater(), nil
 }
 
-// patience is how long a write transaction goes on waiting.
+// patience is how long a write transaction goes on waiting. Timers end it, because pauses take longer than
+// was asked for.
 type patience struct {
-	limit, long  time.Duration
-	waited, idle time.Duration // in all, and since others have committed
-	version      logVersion
+	limit     time.Duration
+	idle      *time.Timer // ends the limit, which begins anew whenever others commit
+	long      *time.Timer // ends it in any case
+	idleEnded atomic.Bool
+	longEnded atomic.Bool
+	waited    time.Duration // what was asked for
+	version   logVersion
 }
 
-// begin begins to wait.
+// begin begins to wait; end is to be called.
 func (w *writer) begin() *patience {
-	p := &patience{limit: w.patience, long: w.longPatience}
+	p := &patience{limit: w.patience}
+	long := w.longPatience
 	for range w.hasty {
-		p.limit, p.long = max(p.limit/2, leastPatience), max(p.long/2, leastPatience)
+		p.limit, long = max(p.limit/2, leastPatience), max(long/2, leastPatience)
 	}
+	p.idle = time.AfterFunc(p.limit, func() { p.idleEnded.Store(true) })
+	p.long = time.AfterFunc(long, func() { p.longEnded.Store(true) })
 	return p
 }
 
 // lasts reports whether there is any patience left.
 func (p *patience) lasts(g *gate) bool {
 	if now, whole := g.version(); whole && now != p.version {
-		p.version, p.idle = now, 0
+		p.version = now
+		p.idle.Reset(p.limit)
+		p.idleEnded.Store(false)
 	}
-	return p.idle < p.limit && p.waited < p.long
+	return !p.idleEnded.Load() && !p.longEnded.Load()
 }
 
-func (p *patience) wait(d time.Duration) {
-	p.waited += d
-	p.idle += d
+func (p *patience) end() {
+	p.idle.Stop()
+	p.long.Stop()
 }
 
 // Waited is how long the last write transaction waited for others who read.
