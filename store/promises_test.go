@@ -183,6 +183,9 @@ func TestTheHubRemembersWhatUnsentWorkHasNotSeen(t *testing.T) {
 	c.up("a")
 	c.down("a")
 	c.down("b") // has seen the work of a now; the work it has not sent has not
+	for range 2 { // a checkpoint, and that it is known to all
+		c.must(c.hub.Settle())
+	}
 	c.level()
 	if n := len(c.open("hub")); n != 1 {
 		t.Errorf("%d conflicts", n)
