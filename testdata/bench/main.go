@@ -127,7 +127,7 @@ func selectLines(only string) ([]line, error) {
 }
 
 // filesOfNode is how many open files a node of a crowd has, and some to spare.
-const filesOfNode = 12
+const filesOfNode = 15
 
 // raiseFileLimit asks for as many open files as the system grants, and returns how many those are.
 func raiseFileLimit() (files int) {

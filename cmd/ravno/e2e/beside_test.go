@@ -199,8 +199,7 @@ func TestNoCommandIsRude(t *testing.T) {
 	}
 }
 
-// A file is enrolled while its application works. The application is not in WAL mode before, and has to
-// wait for the moment of the change, as for any other writer.
+// A file is enrolled while its application works, and released again.
 func TestInitBesideAnApplication(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "shop.db")

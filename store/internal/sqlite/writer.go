@@ -44,7 +44,7 @@ const (
 type Entries struct {
 	AtOnce  uint64 // the gate was shut at the first look
 	Waited  uint64 // after somebody had stopped reading
-	Forced  uint64 // somebody read for longer than Patience: a transaction of his that writes has failed
+	Forced  uint64 // somebody read for longer than there was patience: what he writes in that transaction fails
 	Ungated uint64 // there is no gate here
 	Overran uint64 // the gate was opened before the end, because that took longer than shutAtMost
 	Syncs   uint64 // how often the -wal file was put on disk
