@@ -182,7 +182,7 @@ func TestTheHubRemembersWhatUnsentWorkHasNotSeen(t *testing.T) {
 	c.at("a", "UPDATE p SET n=6")
 	c.up("a")
 	c.down("a")
-	c.down("b") // has seen the work of a now; the work it has not sent has not
+	c.down("b")   // has seen the work of a now; the work it has not sent has not
 	for range 2 { // a checkpoint, and that it is known to all
 		c.must(c.hub.Settle())
 	}
