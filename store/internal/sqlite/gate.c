@@ -266,10 +266,16 @@ static int take_all(struct ravno_gate *g, uint32_t frame, int insist) {
 	return current ? SHUT : UNDER_WAY;
 }
 
-/* ravno_gate_together is the end of ravno_gate_alone. */
+/* ravno_gate_together is the end of ravno_gate_alone. Where a reader of ours has come meanwhile, its lock
+ * stays. */
 void ravno_gate_together(struct ravno_gate *g) {
 	for (int mark = 1; mark < MARK_COUNT; mark++) {
-		set_in_system(g, mark, F_UNLCK);
+		short others = F_WRLCK;
+		if (shm_lock(g, FIRST_MARK + mark, LOCK | EXCLUSIVE)) {
+			shm_lock(g, FIRST_MARK + mark, UNLOCK | EXCLUSIVE); /* in the system, too */
+		} else if (in_system(g, mark, F_GETLK, &others) && others == F_UNLCK) {
+			set_in_system(g, mark, F_RDLCK);
+		}
 	}
 	release(g, 1);
 }
