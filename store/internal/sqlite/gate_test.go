@@ -302,7 +302,7 @@ func TestLogStaysShort(t *testing.T) {
 	}
 	info, err := os.Stat(path + "-wal")
 	must(t, err)
-	if limit := int64(3 * pagesBeforeCheckpoint * 4096); info.Size() > limit {
+	if limit := int64(2 * pagesBeforeCheckpoint * 4096); info.Size() > limit {
 		t.Errorf("the -wal file has %d bytes, more than %d, after %d", info.Size(), limit, 100*400*4100)
 	}
 	if ok := app.do("PRAGMA integrity_check"); ok != "ok" {

@@ -363,8 +363,8 @@ const (
 
 // checkpoint copies a long -wal file into the database file, which keeps nobody out. Then whoever writes next
 // begins it anew; but not a writer behind the gate, because that keeps the marks locked that have to be
-// free for it. So if nobody else has written for long, the file is cut off. What fails is tried again after
-// the next commit, as SQLite does after its own.
+// free for it. So if nobody else has begun it anew for long, and nobody reads, the file is cut off. What fails
+// is tried again after the next commit, as SQLite does after its own.
 func (c *Conn) checkpoint() {
 	gate := c.writer.gate.Load()
 	if gate == nil {
@@ -378,7 +378,7 @@ func (c *Conn) checkpoint() {
 	if left > 0 {
 		c.First("PRAGMA wal_checkpoint(PASSIVE)")
 	}
-	if all, left = gate.frames(); left > 0 || all < 2*pagesBeforeCheckpoint {
+	if all, left = gate.frames(); left > 0 || all < pagesBeforeCheckpoint {
 		return
 	}
 	c.writer.mutex.Lock()
