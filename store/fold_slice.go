@@ -190,19 +190,8 @@ func (s *Store) readStretch() (long *stretch, err error) {
 func (s *Store) readStretchOf(entries func(*catalog) int) (long *stretch, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	err = s.writer.Transaction("DEFERRED", func() error {
-		st, err := readState(s.writer)
-		if err != nil {
-			return err
-		}
-		schemaVersion, err := s.writer.Int("PRAGMA schema_version")
-		if err != nil {
-			return err
-		}
-		if !s.writeCatalog.is(st.catalog, schemaVersion) {
-			return errTables
-		}
-		tx := &transaction{c: s.writer, clock: s.clock, state: st, cat: s.writeCatalog}
+	err = s.readWithWriter(func(tx *transaction) error {
+		st := tx.state
 		if whole, err := tx.wantsWhole(st.folded); err != nil || whole {
 			return err
 		}
@@ -226,6 +215,26 @@ func (s *Store) readStretchOf(entries func(*catalog) int) (long *stretch, err er
 		err = nil
 	}
 	return long, err
+}
+
+// readWithWriter reads in a snapshot on the connection for writing, while writing is locked: it keeps nobody
+// out, and what was read is in that connection's memory afterwards. errTables if the tables are not known
+// as they are now.
+func (s *Store) readWithWriter(f func(tx *transaction) error) error {
+	return s.writer.Transaction("DEFERRED", func() error {
+		st, err := readState(s.writer)
+		if err != nil {
+			return err
+		}
+		schemaVersion, err := s.writer.Int("PRAGMA schema_version")
+		if err != nil {
+			return err
+		}
+		if !s.writeCatalog.is(st.catalog, schemaVersion) {
+			return errTables
+		}
+		return f(&transaction{c: s.writer, clock: s.clock, state: st, cat: s.writeCatalog})
+	})
 }
 
 // wantsWhole reports whether the entries of the log above one have to be folded in one go: rows were

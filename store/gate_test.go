@@ -55,3 +55,23 @@ func TestFileReturnsToWAL(t *testing.T) {
 		c.nodes["varna"].Close()
 	}
 }
+
+// While a fold waits for an application that reads, what the application has written meanwhile is pending:
+// nobody is green who has work that others do not have.
+func TestUnfoldedWorkIsPending(t *testing.T) {
+	c := newChain(t, ordersSchema, nil, "varna")
+	c.level()
+	s := c.nodes["varna"]
+	self, err := s.Self()
+	c.must(err)
+	c.at("varna", "INSERT INTO ord VALUES('v',1)")
+	if n, err := s.Pending(0, self.Position); err != nil || n != 1 {
+		t.Errorf("%d rows before the fold: %v", n, err)
+	}
+	c.level()
+	self, err = s.Self()
+	c.must(err)
+	if n, err := s.Pending(0, self.HubHave); err != nil || n != 0 {
+		t.Errorf("%d rows when level: %v", n, err)
+	}
+}

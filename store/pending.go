@@ -11,7 +11,12 @@ import (
 // not have (node 0), at the hub what a node at this position does not have.
 func (s *Store) Pending(node causal.Site, from causal.Position) (rows int64, err error) {
 	err = s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
-		rows, err = pending(c, st, cat, from)
+		if rows, err = pending(c, st, cat, from); err != nil {
+			return err
+		}
+		// A fold may wait for an application that reads: until then its work counts by the log.
+		unfolded, err := (&transaction{c: c, state: st}).unfolded()
+		rows += max(unfolded, 0)
 		return err
 	})
 	return rows, err

@@ -72,9 +72,6 @@ func (s *Store) Close() error {
 // Entries counts how write transactions came to the file beside the application.
 type Entries = sqlite.Entries
 
-// Patience is for how long a write transaction waits for an application that reads.
-const Patience = sqlite.Patience
-
 // Entries tells how the write transactions of this store came to the file so far.
 func (s *Store) Entries() Entries { return s.writer.Entries() }
 

@@ -29,16 +29,8 @@ func (s *Store) warm(delta Delta) {
 	if !s.turn.waitsForDisk() {
 		return
 	}
-	s.writer.Transaction("DEFERRED", func() error {
-		st, err := readState(s.writer)
-		if err != nil {
-			return err
-		}
-		schemaVersion, err := s.writer.Int("PRAGMA schema_version")
-		if err != nil || !s.writeCatalog.is(st.catalog, schemaVersion) {
-			return err
-		}
-		tx := &transaction{c: s.writer, clock: s.clock, state: st, cat: s.writeCatalog, inOrderFrom: leastInOrder}
+	s.readWithWriter(func(tx *transaction) error {
+		tx.inOrderFrom = leastInOrder
 		return delta.each(func(section *crdt.Section) error {
 			t := tx.cat.byName[strings.ToLower(section.Table)]
 			if t == nil || t.class == Journal {

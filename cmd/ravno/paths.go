@@ -57,7 +57,7 @@ func withStore(c *cobra.Command, f func(s *store.Store) error) error {
 	}
 	err = f(s)
 	if s.Entries().Forced > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "ravno: the application was reading for more than %s, and what it writes in that transaction will fail\n", store.Patience)
+		fmt.Fprintln(c.ErrOrStderr(), "ravno: somebody read for too long to be waited for, and what that transaction writes fails")
 	}
 	return errors.Join(err, s.Close())
 }

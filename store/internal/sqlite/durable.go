@@ -16,12 +16,11 @@ type logVersion [48]byte
 
 // durable is what is known of the -wal file on disk.
 type durable struct {
-	begun  atomic.Uint64 // syncs
+	syncs  atomic.Uint64 // that have begun
 	mutex  sync.Mutex    // guards the rest; held during a sync
 	done   uint64        // the last sync that succeeded
 	synced logVersion    // what it put on disk
 	broken error         // a sync has failed: what it was to put on disk may be lost, and no later one tells
-	syncs  atomic.Uint64 // how many there were
 }
 
 // Durable returns when everything that was committed before the call is on disk. It is safe to call
@@ -31,7 +30,7 @@ func (c *Conn) Durable() error {
 		return nil // its commits are durable when they end
 	}
 	d, gate := &c.writer.durable, c.writer.gate.Load()
-	called := d.begun.Load()
+	called := d.syncs.Load()
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	if d.broken != nil {
@@ -41,8 +40,7 @@ func (c *Conn) Durable() error {
 	if d.done > called || whole && version == d.synced {
 		return nil
 	}
-	number := d.begun.Add(1)
-	d.syncs.Add(1)
+	number := d.syncs.Add(1)
 	if err := gate.sync(); err != nil {
 		d.broken = fmt.Errorf("%w; what was written last may be lost if the machine stops now", err)
 		return d.broken

@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The gate (gate.go) in terms of the wal-index, the -shm file of a database in WAL mode. Its
  * layout and its locks are part of SQLite's file format: https://www.sqlite.org/walformat.html.

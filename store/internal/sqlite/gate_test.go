@@ -32,6 +32,19 @@ func write(w *Conn) error {
 	return w.Write(time.Sleep, func() error { return w.Exec("INSERT INTO ours(b) VALUES(1)") })
 }
 
+// writeUntilAnswer writes again and again until the application has done what it was told.
+func writeUntilAnswer(t *testing.T, w *Conn, app *application) (answer string, writes int) {
+	t.Helper()
+	for ; answer == ""; writes++ {
+		must(t, write(w))
+		select {
+		case answer = <-app.answers:
+		default:
+		}
+	}
+	return answer, writes
+}
+
 func TestWriterWaitsForReader(t *testing.T) {
 	_, w, app := beside(t)
 	app.do("BEGIN")
@@ -89,16 +102,9 @@ func TestReadThenWriteNeverFails(t *testing.T) {
 		t.Run(fmt.Sprintf("thinking %d µs", thinking), func(t *testing.T) {
 			_, w, app := beside(t)
 			app.begin(fmt.Sprintf("sell 1000 %d", thinking))
-			writes := 0
-			for sold := ""; sold == ""; writes++ {
-				must(t, write(w))
-				select {
-				case sold = <-app.answers:
-					if sold != "0 failed" {
-						t.Errorf("%s of 1000, beside %d writes of ours", sold, writes)
-					}
-				default:
-				}
+			sold, writes := writeUntilAnswer(t, w, app)
+			if sold != "0 failed" {
+				t.Errorf("%s of 1000, beside %d writes of ours", sold, writes)
 			}
 			if e := w.Entries(); e.Forced > 0 || e.AtOnce+e.Waited < uint64(writes) || writes < 20 {
 				t.Errorf("%d writes: %+v", writes, e)
@@ -138,16 +144,8 @@ func TestGoingThroughResultNeverFails(t *testing.T) {
 	app.do("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<300) INSERT INTO many SELECT i, 0 FROM n")
 	for range 3 {
 		app.begin("go through")
-		writes := 0
-		for gone := ""; gone == ""; writes++ {
-			must(t, write(w))
-			select {
-			case gone = <-app.answers:
-				if gone != "0 failed" {
-					t.Errorf("%s of 300, beside %d writes of ours", gone, writes)
-				}
-			default:
-			}
+		if gone, writes := writeUntilAnswer(t, w, app); gone != "0 failed" {
+			t.Errorf("%s of 300, beside %d writes of ours", gone, writes)
 		}
 	}
 	if e := w.Entries(); e.Forced > 0 {

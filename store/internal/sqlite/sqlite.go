@@ -12,6 +12,7 @@ package sqlite
 // #cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
 // #include <stdint.h>
 // int ravno_register(void);
+// int ravno_busy_timeout(int64_t connection, int milliseconds);
 import "C"
 
 import (
@@ -131,7 +132,10 @@ func (c *Conn) SetTriggers(on bool) error {
 
 // SetBusyTimeout changes how long this connection waits for another one's lock.
 func (c *Conn) SetBusyTimeout(d time.Duration) error {
-	return c.Exec(fmt.Sprintf("PRAGMA busy_timeout=%d", d.Milliseconds()))
+	if code := C.ravno_busy_timeout(c.handle, C.int(d.Milliseconds())); code != 0 {
+		return fmt.Errorf("sqlite: cannot set the busy timeout of %s (code %d)", c.path, int(code))
+	}
+	return nil
 }
 
 func boolean(b bool) crdt.Value {

@@ -1,9 +1,5 @@
 package sqlite
 
-// #include <stdint.h>
-// int ravno_busy_timeout(int64_t connection, int milliseconds);
-import "C"
-
 import (
 	"errors"
 	"sync"
@@ -172,7 +168,8 @@ func (c *Conn) tryWriting(waited time.Duration, insist bool) (open func(), err e
 	if shut, err := w.shutGate(insist); err != nil || !shut {
 		return nil, err
 	}
-	if err := c.beginAtOnce(); err != nil {
+	// The gate must not be shut for as long as somebody keeps the write lock.
+	if err := c.atOnce(func() error { return c.execKept("BEGIN IMMEDIATE") }); err != nil {
 		w.open(true)
 		if FailureOf(err) == Busy {
 			err = nil
@@ -276,23 +273,24 @@ func (c *Conn) findGate() error {
 // file only at a moment when nobody else reads or writes, because SQLite, if it waits for that, lets
 // nobody write who reads already.
 func (c *Conn) UseWAL() (mode string, err error) {
-	C.ravno_busy_timeout(c.handle, 0)
-	defer C.ravno_busy_timeout(c.handle, C.int(BusyTimeout.Milliseconds()))
 	for waited := time.Duration(0); ; waited += lookEvery {
-		if mode, err = c.Text("PRAGMA journal_mode=WAL"); FailureOf(err) != Busy || waited >= BusyTimeout {
+		err = c.atOnce(func() error {
+			mode, err = c.Text("PRAGMA journal_mode=WAL")
+			return err
+		})
+		if FailureOf(err) != Busy || waited >= BusyTimeout {
 			return mode, err
 		}
 		time.Sleep(lookEvery)
 	}
 }
 
-// beginAtOnce begins a write transaction if nobody has the write lock: the gate is shut, and must not
-// be for as long as somebody keeps that.
-func (c *Conn) beginAtOnce() error {
-	C.ravno_busy_timeout(c.handle, 0)
-	err := c.execKept("BEGIN IMMEDIATE")
-	C.ravno_busy_timeout(c.handle, C.int(BusyTimeout.Milliseconds()))
-	return err
+// atOnce runs f without waiting for the lock of anybody else.
+func (c *Conn) atOnce(f func() error) error {
+	if err := c.SetBusyTimeout(0); err != nil {
+		return err
+	}
+	return errors.Join(f(), c.SetBusyTimeout(BusyTimeout))
 }
 
 func (w *writer) shutGate(insist bool) (shut bool, err error) {
@@ -384,9 +382,10 @@ func (c *Conn) checkpoint() {
 	c.writer.mutex.Lock()
 	defer c.writer.mutex.Unlock()
 	gate.alone(func() {
-		C.ravno_busy_timeout(c.handle, 0)
-		c.First("PRAGMA wal_checkpoint(TRUNCATE)")
-		C.ravno_busy_timeout(c.handle, C.int(BusyTimeout.Milliseconds()))
+		c.atOnce(func() error {
+			_, err := c.First("PRAGMA wal_checkpoint(TRUNCATE)")
+			return err
+		})
 	})
 }
 
