@@ -105,17 +105,20 @@ func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
 		if delta.From != tx.state.seen {
 			return &OutOfOrderError{From: delta.From, Have: causal.Reached{Position: tx.state.seen, Until: tx.state.until}}
 		}
-		if _, err := tx.fold(); err != nil {
+		held, err := s.foldFirst(tx)
+		if err != nil {
 			return err
 		}
-		applied = Applied{}
-		if err := tx.applyAll(delta, 0, &applied); err != nil {
+		in := newIncoming(tx, held, 0, delta)
+		if err := in.applyAll(); err != nil {
 			return err
 		}
+		applied = in.applied
+		s.turn.changes = applied.Changes
 		tx.state.seen, tx.state.until = delta.To, delta.Until
-		tx.dirty = true
-		applied.Position, applied.Floor, applied.Unsent = tx.state.position, tx.state.seenFloor(), tx.state.hasFloor || !tx.noneEarly
-		return nil
+		none, err := tx.nothingEarly()
+		applied.Position, applied.Floor, applied.Unsent = tx.state.position, tx.state.seenFloor(), tx.state.hasFloor || !none
+		return err
 	}
 	// Durable, although there may be nothing in it: what this node has seen it must never again
 	// not have seen, because others forget what everybody has.
@@ -156,9 +159,10 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 			return err
 		}
 		var have causal.Reached
+		heard := hlc.Time(0)
 		if peer != nil {
 			have = causal.Reached{Position: causal.Position(peer[0].Int()), Until: causal.Position(peer[1].Int())}
-			tx.heard = hlc.Time(peer[2].Int())
+			heard = hlc.Time(peer[2].Int())
 		}
 		if delta.From != have.Position {
 			return &OutOfOrderError{From: delta.From, Have: have}
@@ -166,25 +170,29 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 		if err := tx.refuseRemoved(node); err != nil {
 			return err
 		}
-		tx.hears, tx.sliced = tx.heard, have.Until > 0
-		if _, err := tx.fold(); err != nil {
+		held, err := s.foldFirst(tx)
+		if err != nil {
 			return err
 		}
-		if err := tx.applyAll(delta, node, &applied); err != nil {
+		in := newIncoming(tx, held, node, delta)
+		in.hears, in.rekeying.heard, in.rekeying.sliced = heard, heard, have.Until > 0
+		if err := in.applyAll(); err != nil {
 			return err
 		}
+		applied = in.applied
+		s.turn.changes = applied.Changes
 		if applied.Conflicts > 0 { // stamp the records at once, so that they travel with the changes
-			if _, err := tx.fold(); err != nil {
+			if _, err := s.fold(tx, held); err != nil {
 				return err
 			}
 		}
-		tx.dirty = true
+		hears := in.hears
 		if delta.Newest > 0 {
-			tx.hears = max(tx.heard, delta.Newest)
+			hears = max(heard, delta.Newest)
 		}
 		applied.Position = tx.state.position
 		return tx.c.Exec("UPDATE ravno_peer SET have=?, until=?, floor=max(floor, ?), heard=?, last_transfer=? WHERE site=?",
-			integer(delta.To), integer(delta.Until), integer(floor), integer(tx.hears), integer(tx.now()), integer(node))
+			integer(delta.To), integer(delta.Until), integer(floor), integer(hears), integer(tx.now()), integer(node))
 	})
 	if err == nil && applied.Changes > 0 {
 		s.touchFile()
@@ -192,32 +200,54 @@ func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) 
 	return applied, err
 }
 
-func (tx *transaction) applyAll(delta Delta, author causal.Site, applied *Applied) error {
-	tx.applied, tx.began = applied, tx.state.position
-	tx.span = delta.Span
+// incoming is one delta on its way into the tables, in one transaction.
+type incoming struct {
+	tx       *transaction
+	held     *heldSet
+	delta    Delta
+	author   causal.Site // the node it comes from; 0: the hub
+	applied  Applied
+	merging  merging         // the change in hand: they are large, and there is one at a time
+	began    causal.Position // the position before the first change
+	hears    hlc.Time        // at the hub: the newest stamp in what the node has sent, this delta too
+	rekeying *rekeying
+	effects  *effects
+	touches  *knownTouches
+	// decided are documents whose conflict two sites have resolved at once, with its identifier.
+	decided map[reference]string
+}
+
+func newIncoming(tx *transaction, held *heldSet, author causal.Site, delta Delta) *incoming {
+	return &incoming{tx: tx, held: held, delta: delta, author: author, began: tx.state.position,
+		rekeying: &rekeying{tx: tx, author: author, seen: delta.Seen, began: tx.state.position},
+		effects:  newEffects(tx, author, delta.Seen), touches: &knownTouches{tx: tx}}
+}
+
+func (in *incoming) applyAll() error {
+	tx := in.tx
 	restore, err := tx.ownSequences()
 	if err != nil {
 		return err
 	}
-	if author != 0 {
-		if err := tx.findCollisions(delta, author); err != nil {
+	if in.author != 0 {
+		if err := in.rekeying.findCollisions(in.delta.each, in.delta.Highest); err != nil {
 			return err
 		}
 	}
-	if err := delta.each(func(section *crdt.Section) error { return tx.applySection(section, author, applied) }); err != nil {
+	if err := in.delta.each(in.applySection); err != nil {
 		return err
 	}
-	if applied.Changes > 0 {
+	if in.applied.Changes > 0 {
 		tx.state.lastTransfer = tx.now()
 	}
-	if author == 0 {
-		if err := tx.crossing(); err != nil {
+	if in.author == 0 {
+		if err := in.effects.crossing(); err != nil {
 			return err
 		}
-	} else if err := tx.mend(author, applied); err != nil {
+	} else if err := in.repair(); err != nil {
 		return err
 	}
-	if err := tx.placeHeld(); err != nil {
+	if err := tx.readmitHeld(in.held); err != nil {
 		return err
 	}
 	return restore()
@@ -240,7 +270,8 @@ type merging struct {
 	remade hlc.Stamp
 }
 
-func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Change, applied *Applied) error {
+func (in *incoming) applyChange(t *table, change crdt.Change) error {
+	tx, author := in.tx, in.author
 	here, err := tx.readRow(t, change.Key)
 	if err != nil {
 		return err
@@ -249,7 +280,7 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		return fmt.Errorf("site %d sent a change of table %s that had seen the hub's position %d, and up to %d is settled. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", author, t.Name, change.Seen, tx.state.settled)
 	}
 	document, sent := here.document, here.sent
-	m := &tx.merging
+	m := &in.merging
 	*m = merging{t: t, author: author, change: change, row: here.row, was: here.table, state: imageTable}
 	if m.was == nil {
 		if m.was, m.state, err = tx.readImage(t, change.Key); err != nil {
@@ -257,8 +288,8 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 		}
 	}
 	m.present = sent.found || m.state == imageTable
-	m.sameRow(tx)
-	if author == 0 && t.renumbers && m.collides(tx.state.site, tx.span.Seen) {
+	in.sameRow(m)
+	if author == 0 && t.renumbers && m.collides(tx.state.site, in.delta.Seen) {
 		return &CrossingError{Table: t.Name}
 	}
 	if author != 0 {
@@ -271,7 +302,7 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	m.ignoreBases()
 	m.rewrite(tx)
 	if author == 0 {
-		m.comesBack(tx.state.site, tx.span.Seen)
+		m.comesBack(tx.state.site, in.delta.Seen)
 	} else if !m.present && m.change.Whole && m.change.Birth.IsZero() && m.out.Row.Live() {
 		m.out.Row.Revived = tx.position() // its birth is news to nobody, so this says that whoever lacks the row gets it whole
 	}
@@ -281,12 +312,12 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 	position := sent.position
 	if author != 0 {
 		position = tx.position()
-		tx.hears = max(tx.hears, newest)
-		if document, err = tx.judgeWork(m, here, applied); err != nil {
+		in.hears = max(in.hears, newest)
+		if document, err = in.judgeWork(m, here); err != nil {
 			return err
 		}
 	} else {
-		if err := tx.displace(m); err != nil {
+		if err := in.displace(m); err != nil {
 			return err
 		}
 		if m.offersWhole(tx.state.site) {
@@ -294,10 +325,10 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 			tx.holdFloor() // it is work that the hub does not have
 		}
 	}
-	if err := tx.materialise(m); err != nil {
+	if err := in.materialise(m); err != nil {
 		return err
 	}
-	if err := tx.note(m, document); err != nil {
+	if err := in.note(m, document); err != nil {
 		return err
 	}
 	if !m.out.Changed {
@@ -315,15 +346,16 @@ func (tx *transaction) applyChange(t *table, author causal.Site, change crdt.Cha
 // judgeWork is what the hub does with a node's change besides merging it: it finds out what the node
 // had seen, whether that is a conflict, and which documents the row left and came to. It returns the
 // document that the row belongs to now.
-func (tx *transaction) judgeWork(m *merging, here rowHere, applied *Applied) (document reference, err error) {
+func (in *incoming) judgeWork(m *merging, here rowHere) (document reference, err error) {
+	tx := in.tx
 	self := m.t.reference(m.change.Key)
 	if m.seen, err = tx.hasSeen(m.author, self, m.change.Seen); err != nil {
 		return document, err
 	}
-	if err := tx.noteDecision(m); err != nil {
+	if err := in.noteDecision(m); err != nil {
 		return document, err
 	}
-	if document, err = tx.judge(m, applied); err != nil {
+	if document, err = in.judge(m); err != nil {
 		return document, err
 	}
 	if m.out.Changed && here.sent.found && m.t.parent != nil {
@@ -335,7 +367,7 @@ func (tx *transaction) judgeWork(m *merging, here rowHere, applied *Applied) (do
 			return document, err
 		}
 	}
-	return document, tx.recordMadeOver(m, document, applied)
+	return document, in.recordMadeOver(m, document)
 }
 
 // rewrite takes in, at the hub, that the author had made the row anew before it deleted it. It has all

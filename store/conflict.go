@@ -91,7 +91,8 @@ func merge(sides []side, more side, keepOld bool) []side {
 // judge finds out at the hub whether a node's change was made without knowledge of what
 // others did to the same document. If so it is in a conflict, which is recorded in this
 // same transaction; the merge goes on either way. It returns the row's document.
-func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
+func (in *incoming) judge(m *merging) (reference, error) {
+	tx := in.tx
 	self := m.t.reference(m.change.Key)
 	document := self
 	if d := m.change.Document; d != nil {
@@ -117,7 +118,7 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		}
 	}
 	for _, d := range documents {
-		found, err := tx.touchesOf(d, m.author, m.change.Seen)
+		found, err := in.touches.of(d, m.author, m.change.Seen)
 		if err != nil {
 			return document, err
 		}
@@ -131,21 +132,21 @@ func (tx *transaction) judge(m *merging, applied *Applied) (reference, error) {
 		}
 		unseen := crdt.Clash(m.author, m.change.Seen, touches)
 		if kind, ok := crdt.Classify(m.row, m.present, m.change, m.out, unseen, m.t.Name); len(unseen) > 0 && ok {
-			recorded, err := tx.recordConflict(kind, m, d, unseen)
+			recorded, err := in.recordConflict(kind, m, d, unseen)
 			if err != nil {
 				return document, err
 			}
 			if recorded {
-				applied.Conflicts++
+				in.applied.Conflicts++
 			}
-			if kind == crdt.EditDelete && !slices.Contains(tx.clashed, d) {
-				tx.clashed = append(tx.clashed, d)
+			if kind == crdt.EditDelete && !slices.Contains(in.effects.clashed, d) {
+				in.effects.clashed = append(in.effects.clashed, d)
 			}
 		}
 		if m.onlyCounts() {
 			err = tx.touchCounted(d, m.t, m.change.Key, m.author)
 		} else {
-			err = tx.touchWith(d, m, deleted, found)
+			err = in.touchWith(d, m, deleted, found)
 		}
 		if err != nil {
 			return document, err
@@ -177,7 +178,8 @@ func (m *merging) deathUnseen() bool {
 
 // touchWith records the change as a touch, with the values it replaces: they are the
 // common ancestor should a change of someone who had not seen it arrive later.
-func (tx *transaction) touchWith(d reference, m *merging, dead bool, known *touches) (err error) {
+func (in *incoming) touchWith(d reference, m *merging, dead bool, known *touches) (err error) {
+	tx := in.tx
 	var before *image
 	born := !m.present || m.out.Reborn
 	if born && m.t.alone && !dead {
@@ -207,9 +209,9 @@ func (tx *transaction) touchWith(d reference, m *merging, dead bool, known *touc
 }
 
 // recordConflict writes or extends the one open record of a document.
-func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d reference, unseen []crdt.Touch) (bool, error) {
-	mine := m.authorSide()
-	others, before, claims, err := tx.otherSides(m, d, unseen)
+func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d reference, unseen []crdt.Touch) (bool, error) {
+	tx, mine := in.tx, m.authorSide()
+	others, before, claims, err := in.otherSides(m, d, unseen)
 	if err != nil {
 		return false, err
 	}
@@ -220,7 +222,7 @@ func (tx *transaction) recordConflict(kind crdt.ConflictKind, m *merging, d refe
 	if root == nil {
 		root, d = m.t, m.t.reference(m.change.Key)
 	}
-	row, decided, err := tx.recordOf(root, d)
+	row, decided, err := in.recordOf(root, d)
 	if err != nil {
 		return false, err
 	}
@@ -310,12 +312,12 @@ func (tx *transaction) extendRecord(row []crdt.Value, kind crdt.ConflictKind, si
 // recordOf finds the record that a conflict of a document goes into: the open one, or the one
 // which two sites have just resolved without knowing of each other. Then the conflict is
 // between their decisions, the newer of which is in force, and needs no third.
-func (tx *transaction) recordOf(root *table, d reference) (row []crdt.Value, decided bool, err error) {
-	if id, ok := tx.decided[d]; ok {
-		row, err = tx.c.Row(readRecord+"WHERE id=?", text(id))
+func (in *incoming) recordOf(root *table, d reference) (row []crdt.Value, decided bool, err error) {
+	if id, ok := in.decided[d]; ok {
+		row, err = in.tx.c.Row(readRecord+"WHERE id=?", text(id))
 		return row, row != nil, err
 	}
-	row, err = tx.openRecord(root, d)
+	row, err = in.tx.openRecord(root, d)
 	return row, false, err
 }
 
@@ -330,11 +332,12 @@ func (tx *transaction) openRecord(root *table, d reference) ([]crdt.Value, error
 
 // noteDecision remembers that a node has resolved a conflict which another site had resolved
 // already, unknown to it.
-func (tx *transaction) noteDecision(m *merging) error {
+func (in *incoming) noteDecision(m *merging) error {
+	tx := in.tx
 	if m.t.Name != "ravno_conflict" || !m.present {
 		return nil
 	}
-	seen, err := tx.hasSeen(m.author, m.t.reference(m.change.Key), tx.span.Seen)
+	seen, err := tx.hasSeen(m.author, m.t.reference(m.change.Key), in.delta.Seen)
 	if err != nil {
 		return err
 	}
@@ -353,10 +356,10 @@ func (tx *transaction) noteDecision(m *merging) error {
 		return err
 	}
 	if root := tx.cat.byName[strings.ToLower(row[0].Bytes())]; root != nil {
-		if tx.decided == nil {
-			tx.decided = map[reference]string{}
+		if in.decided == nil {
+			in.decided = map[reference]string{}
 		}
-		tx.decided[root.reference(crdt.Key(row[1].Bytes()))] = values[0].Bytes()
+		in.decided[root.reference(crdt.Key(row[1].Bytes()))] = values[0].Bytes()
 	}
 	return nil
 }
@@ -386,7 +389,8 @@ func (m *merging) claim() crdt.Claim {
 
 // otherSides is what the unseen touches wrote, what was there before them, and the newest
 // of them as the other side of the conflict.
-func (tx *transaction) otherSides(m *merging, d reference, unseen []crdt.Touch) (others, before []side, newest crdt.Claim, err error) {
+func (in *incoming) otherSides(m *merging, d reference, unseen []crdt.Touch) (others, before []side, newest crdt.Claim, err error) {
+	tx := in.tx
 	for _, touch := range unseen {
 		t := tx.cat.byName[strings.ToLower(touch.Table)]
 		values, row, here := (*image)(nil), m.row, t == m.t && touch.Key == m.change.Key

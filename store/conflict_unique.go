@@ -17,16 +17,24 @@ import (
 // byItself is who closes a conflict that needs nobody.
 const byItself = "ravno"
 
+// readmitHeld puts held rows into their tables where they fit, and records, at the hub, which are held now.
+func (tx *transaction) readmitHeld(h *heldSet) error {
+	changed, err := h.readmitAll()
+	if err != nil || !changed {
+		return err
+	}
+	return tx.recordHeld(h)
+}
+
 // recordHeld sees to it, at the hub, that every row which is held, because another has the
 // older claim to a unique value or because what two sites wrote does not fit together, is kept
 // whole, with what refers to it, in an open conflict; and closes the conflicts of kind unique of
 // rows that are back or gone.
-func (tx *transaction) recordHeld() error {
-	if !tx.heldChanged || !tx.state.isHub() {
+func (tx *transaction) recordHeld(h *heldSet) error {
+	if !tx.state.isHub() {
 		return nil
 	}
-	tx.heldChanged = false
-	held, err := tx.heldRows()
+	held, err := h.rows()
 	if err != nil {
 		return err
 	}
@@ -35,14 +43,14 @@ func (tx *transaction) recordHeld() error {
 		return err
 	}
 	for _, row := range held {
-		stays, err := tx.stays(row, held)
+		stays, err := h.mustStayHeld(row, held)
 		if err != nil {
 			return err
 		}
 		if stays {
 			continue // it is in the record of the row it belongs to
 		}
-		blockers, err := tx.blockers(row)
+		blockers, err := h.blockers(row)
 		if err != nil {
 			return err
 		}
@@ -55,7 +63,7 @@ func (tx *transaction) recordHeld() error {
 		case len(blockers) == 0:
 			err = tx.recordUnfit(row, held)
 		default:
-			err = tx.recordUnique(row, blockers, held)
+			err = tx.recordUnique(h, row, blockers, held)
 		}
 		if err != nil {
 			return err
@@ -84,7 +92,7 @@ func (tx *transaction) refreshUnique(id string, row heldRow, held []heldRow) err
 	if err != nil {
 		return err
 	}
-	site := owner(row.claim)
+	site := owner(row.priority)
 	for _, r := range append([]heldRow{row}, followers...) {
 		det.Sides = merge(det.Sides, r.t.wholeSide(site, r.key, r.image), false)
 	}
@@ -110,14 +118,14 @@ func (tx *transaction) recordUnfit(row heldRow, held []heldRow) error {
 	if err != nil {
 		return err
 	}
-	site, rows := owner(row.claim), append([]heldRow{row}, followers...)
+	site, rows := owner(row.priority), append([]heldRow{row}, followers...)
 	var det detail
 	if stored == nil {
 		for _, r := range rows {
 			det.Sides = append(det.Sides, r.t.wholeSide(site, r.key, r.image))
 		}
 		ref := row.t.reference(row.key)
-		claim := crdt.Claim{Site: site, Stamp: row.claim}
+		claim := crdt.Claim{Site: site, Stamp: row.priority}
 		return tx.writeConflict(newConflict{kind: crdt.EditEdit, row: ref, document: document, sites: []causal.Site{site},
 			detail: det, id: conflictID(crdt.EditEdit, ref, row.t, claim, claim)})
 	}
@@ -161,20 +169,20 @@ func (tx *transaction) closeByItself(id, note string) error {
 }
 
 // recordUnique records that a row is held because of others.
-func (tx *transaction) recordUnique(row heldRow, blockers []crdt.Key, held []heldRow) error {
+func (tx *transaction) recordUnique(h *heldSet, row heldRow, blockers []crdt.Key, held []heldRow) error {
 	document, err := tx.root(row.t, row.key, nil)
 	if err != nil {
 		return err
 	}
-	site := owner(row.claim)
+	site := owner(row.priority)
 	det := detail{Sides: []side{row.t.wholeSide(site, row.key, row.image)}}
-	sites, claims := []causal.Site{site}, []crdt.Claim{{Site: site, Stamp: row.claim}}
+	sites, claims := []causal.Site{site}, []crdt.Claim{{Site: site, Stamp: row.priority}}
 	for _, key := range blockers {
 		m, err := tx.tableImage(row.t, key)
 		if err != nil {
 			return err
 		}
-		claim, err := tx.claim(row.t, key)
+		claim, err := h.priority(row.t, key)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,8 @@ import (
 // displace keeps, at a node, own work that the hub does not have yet and that the incoming
 // change is about to replace in the table. It still goes to the hub, which alone judges
 // whether the two were concurrent: so nothing committed is lost between the two.
-func (tx *transaction) displace(m *merging) error {
+func (in *incoming) displace(m *merging) error {
+	tx := in.tx
 	if !m.present || !m.out.Changed || tx.state.isHub() {
 		return nil
 	}
@@ -30,7 +31,8 @@ func (tx *transaction) displace(m *merging) error {
 // madeOver sees to a row that is held when the application makes another under the same key:
 // it cannot see the held one. The hub records it. A node keeps what was written to it here and
 // the hub does not have yet.
-func (tx *transaction) madeOver(f *folding, was crdt.Row) error {
+func (p *pass) madeOver(f *folding, was crdt.Row) error {
+	tx := p.tx
 	if tx.noImages || f.t.own {
 		return nil
 	}
@@ -38,7 +40,7 @@ func (tx *transaction) madeOver(f *folding, was crdt.Row) error {
 	if err != nil || state != imageHeld {
 		return err
 	}
-	tx.heldChanged = true
+	p.held.changed = true
 	if tx.state.isHub() {
 		document, err := tx.root(f.t, f.key, nil)
 		if err != nil {
@@ -117,13 +119,13 @@ func (tx *transaction) unheard(v crdt.Version, has causal.Position) bool {
 // recordMadeOver records, at the hub, that a row was made in the place of one that its maker
 // could not see: one that is held, or one with work of the maker's own that was displaced there,
 // unseen, and came along in the same delta.
-func (tx *transaction) recordMadeOver(m *merging, document reference, applied *Applied) error {
-	came := func(v crdt.Version) bool { return v.Stamp.Site == m.author && v.Position > tx.began }
+func (in *incoming) recordMadeOver(m *merging, document reference) error {
+	came := func(v crdt.Version) bool { return v.Stamp.Site == m.author && v.Position > in.began }
 	if !m.out.Reborn || m.t.own || m.state != imageHeld && !came(m.row.Birth) && !slices.ContainsFunc(m.row.Columns, func(c crdt.ColumnVersion) bool { return came(c.Version) }) {
 		return nil
 	}
-	applied.Conflicts++
-	return tx.keepMadeOver(m.t, m.change.Key, m.row, m.was, document, m.claim(), m.authorSide())
+	in.applied.Conflicts++
+	return in.tx.keepMadeOver(m.t, m.change.Key, m.row, m.was, document, m.claim(), m.authorSide())
 }
 
 // keepMadeOver keeps such a row whole in a conflict of its own, beside what was made of it if

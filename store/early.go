@@ -33,12 +33,26 @@ func (s *Store) sentEarly(to causal.Site, rows []reference, slice, until causal.
 	})
 }
 
+// nothingEarly reports whether no row was sent early when it was first asked in this transaction. None is
+// by the transactions that ask.
+func (tx *transaction) nothingEarly() (bool, error) {
+	if tx.noneEarly == nil {
+		some, err := tx.c.Int("SELECT EXISTS(SELECT 1 FROM ravno_early)")
+		if err != nil {
+			return false, err
+		}
+		none := some == 0
+		tx.noneEarly = &none
+	}
+	return *tx.noneEarly, nil
+}
+
 // gotEarly takes in how far a site has come. What was to go with slices up to there is there if
 // it has got them of that very delta: a row can go early with a slice of one delta, and be
 // another's by then with the slice of another that ends at the same position.
 func (tx *transaction) gotEarly(site causal.Site, has causal.Reached) error {
-	if tx.noneEarly {
-		return nil
+	if none, err := tx.nothingEarly(); err != nil || none {
+		return err
 	}
 	if err := tx.c.Exec("UPDATE ravno_early SET there=1 WHERE site=? AND until=? AND slice<=? AND NOT there",
 		integer(site), integer(has.Until), integer(has.Position)); err != nil {
@@ -72,8 +86,8 @@ func hasEarly(c *sqlite.Conn, receiver causal.Site, from causal.Position) (map[r
 // hasSeen is up to which of this site's positions another one has a row, given what it has seen
 // of everything.
 func (tx *transaction) hasSeen(site causal.Site, row reference, seen causal.Position) (causal.Position, error) {
-	if tx.noneEarly {
-		return seen, nil
+	if none, err := tx.nothingEarly(); err != nil || none {
+		return seen, err
 	}
 	until, err := tx.c.Int("SELECT max(until) FROM ravno_early WHERE site=? AND tab=? AND key=? AND slice<=? AND there",
 		integer(site), integer(row.tab), blob(row.key), integer(seen))
@@ -88,8 +102,8 @@ func (tx *transaction) hubHas(row reference) (causal.Position, error) {
 // forgetEarly forgets what a site has got of early rows, once it has seen everything that was
 // sent with them, in work it may still send, too.
 func (tx *transaction) forgetEarly(site causal.Site, seen causal.Position) error {
-	if tx.noneEarly {
-		return nil
+	if none, err := tx.nothingEarly(); err != nil || none {
+		return err
 	}
 	return tx.c.Exec("DELETE FROM ravno_early WHERE site=? AND until<=?", integer(site), integer(seen))
 }

@@ -22,36 +22,62 @@ type folding struct {
 	has  causal.Position // at a node: what the hub has of it
 }
 
+// pass is one fold, of the whole log or of a part of it.
+type pass struct {
+	tx   *transaction
+	held *heldSet
+	// parents are the foreign key values of rows that are gone from their tables, as the log has them.
+	parents map[reference][]crdt.Value
+	// repairs: it folds what the hub repaired, which is no side of its own in anybody's conflict.
+	repairs bool
+}
+
+// folded is what a fold did.
+type folded struct {
+	rows    int   // that changed
+	written int64 // when the application wrote the last entry, in Unix milliseconds; 0: there was none of it
+}
+
 // fold turns the log into registers: the only birthplace of stamps. It takes every entry
 // there is, so it never covers half a transaction of the application, and because each
 // apply folds first, inside its own transaction, whatever is still in the log afterwards
 // was written by someone who had seen what was applied.
-func (tx *transaction) fold() (rows int, err error) {
-	order, parents, upTo, err := tx.readWholeLog()
-	if err != nil || upTo <= tx.state.folded {
-		return 0, err
-	}
-	if again, err := tx.stepAside(order); err != nil {
-		return 0, err
-	} else if again { // what that wrote itself is at the log's end now
-		if order, parents, upTo, err = tx.readWholeLog(); err != nil {
-			return 0, err
-		}
-	}
-	sortRows(order)
-	if rows, err = tx.foldRows(order, parents); err != nil {
-		return 0, err
-	}
-	tx.endFold(upTo)
-	return rows, capture.Trim(tx.c, upTo)
+func (tx *transaction) fold(h *heldSet) (folded, error) { return tx.foldWhole(h, false) }
+
+// foldRepairs is fold of what was repaired.
+func (tx *transaction) foldRepairs(h *heldSet) error {
+	_, err := tx.foldWhole(h, true)
+	return err
 }
 
-func (tx *transaction) readWholeLog() (order []*loggedRow, parents map[reference][]crdt.Value, upTo int64, err error) {
-	if upTo, _, err = capture.Last(tx.c); err != nil || upTo <= tx.state.folded {
-		return nil, nil, upTo, err
+func (tx *transaction) foldWhole(h *heldSet, repairs bool) (done folded, err error) {
+	read, upTo, err := tx.readWholeLog()
+	if err != nil || upTo <= tx.state.folded {
+		return done, err
 	}
-	order, parents, err = tx.readLog(upTo, tx.refuseRow)
-	return order, parents, upTo, err
+	if again, err := tx.stepAside(h, read.order); err != nil {
+		return done, err
+	} else if again { // what that wrote itself is at the log's end now
+		if read, upTo, err = tx.readWholeLog(); err != nil {
+			return done, err
+		}
+	}
+	sortRows(read.order)
+	done.written = read.written
+	p := &pass{tx: tx, held: h, parents: read.parents, repairs: repairs}
+	if done.rows, err = p.foldRows(read.order); err != nil {
+		return done, err
+	}
+	tx.state.folded = upTo
+	return done, capture.Trim(tx.c, upTo)
+}
+
+func (tx *transaction) readWholeLog() (read logged, upTo int64, err error) {
+	if upTo, _, err = capture.Last(tx.c); err != nil || upTo <= tx.state.folded {
+		return read, upTo, err
+	}
+	read, err = tx.readLog(upTo, tx.refuseRow)
+	return read, upTo, err
 }
 
 // sortRows puts rows in the order of their keys, in which they lie side by side in the trees that
@@ -72,12 +98,13 @@ func sortRows(order []*loggedRow) {
 }
 
 // foldRows folds what the log says of rows, which are in the order of their keys.
-func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt.Value) (rows int, err error) {
+func (p *pass) foldRows(order []*loggedRow) (rows int, err error) {
+	tx := p.tx
 	err = tx.gatherShadows(len(order), func() error {
 		f := new(folding)
 		for _, w := range order {
 			*f = folding{loggedRow: w, sets: w.sets()}
-			changed, err := tx.foldRow(f, parents)
+			changed, err := p.foldRow(f)
 			if err != nil {
 				return err
 			}
@@ -97,21 +124,15 @@ func (tx *transaction) foldRows(order []*loggedRow, parents map[reference][]crdt
 	if rows > 0 {
 		tx.holdFloor()
 	}
-	tx.dirty = true
 	restore, err := tx.ownSequences()
 	if err != nil {
 		return 0, err
 	}
-	if err := tx.placeHeld(); err != nil {
+	p.held.try = true
+	if err := tx.readmitHeld(p.held); err != nil {
 		return 0, err
 	}
 	return rows, restore()
-}
-
-// endFold notes that the log is folded up to an entry.
-func (tx *transaction) endFold(upTo int64) {
-	tx.state.folded = upTo
-	tx.dirty = true
 }
 
 // holdFloor keeps in mind, at a node, that there is work the hub does not have yet, and what it
@@ -123,7 +144,8 @@ func (tx *transaction) holdFloor() {
 }
 
 // foldRow compares what the log says with what is in the table and in the shadow.
-func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (bool, error) {
+func (p *pass) foldRow(f *folding) (bool, error) {
+	tx := p.tx
 	exists, here, err := tx.readLoggedRow(f.t, f.key)
 	if err != nil {
 		return false, err
@@ -131,7 +153,7 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 	inTable, row, former, found := exists, here.row, here.document, here.sent.found
 	if !exists && found && !row.Live() && len(f.sets) > 0 {
 		// Put back by ravno, but a constraint keeps it out of its table for now.
-		if exists, err = tx.readHeld(f.t, f.key); err != nil {
+		if exists, err = p.held.isHeld(f.t, f.key); err != nil {
 			return false, err
 		}
 	}
@@ -154,16 +176,16 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 				return false, err
 			}
 		}
-	} else if changed, err = tx.foldGone(f, &row, found); err != nil {
+	} else if changed, err = p.foldGone(f, &row, found); err != nil {
 		return false, err
 	}
 	if !changed {
 		return false, nil
 	}
 	if inTable {
-		tx.arrives(f.t, f.key)
+		p.held.noteInserted(f.t, f.key)
 		if f.born {
-			if err := tx.madeOver(f, was); err != nil {
+			if err := p.madeOver(f, was); err != nil {
 				return false, err
 			}
 		}
@@ -171,23 +193,23 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 			return false, err
 		}
 	}
-	document, err := tx.root(f.t, f.key, parents)
+	document, err := tx.root(f.t, f.key, p.parents)
 	if err == nil {
-		err = tx.leaves(f, former, found, document, parents)
+		err = p.leaves(f, former, found, document)
 	}
 	if err != nil {
 		return false, err
 	}
-	if born := f.born && exists && f.t.alone; tx.state.isHub() && !f.t.own && !born && !tx.mending {
+	if born := f.born && exists && f.t.alone; tx.state.isHub() && !f.t.own && !born && !p.repairs {
 		if exists && f.onlyCounts() {
 			err = tx.touchCounted(document, f.t, f.key, tx.state.site)
 		} else {
-			err = tx.touchBoth(document, f, parents, !exists)
+			err = p.touchBoth(document, f, !exists)
 		}
 		if err != nil {
 			return false, err
 		}
-	} else if born && tx.state.isHub() && !f.t.own && !tx.mending {
+	} else if born && tx.state.isHub() && !f.t.own && !p.repairs {
 		if err := tx.renamedHere(f.t, f.key); err != nil { // made anew in the place of one that was called otherwise
 			return false, err
 		}
@@ -196,12 +218,13 @@ func (tx *transaction) foldRow(f *folding, parents map[reference][]crdt.Value) (
 }
 
 // leaves sees to a row that belongs to another document than before.
-func (tx *transaction) leaves(f *folding, former reference, found bool, document reference, parents map[reference][]crdt.Value) error {
+func (p *pass) leaves(f *folding, former reference, found bool, document reference) error {
+	tx := p.tx
 	if f.t.parent == nil {
 		return nil
 	}
 	if !found { // settled: the log says where it was
-		before := parents[f.t.reference(f.key)]
+		before := p.parents[f.t.reference(f.key)]
 		if before == nil {
 			return nil
 		}
@@ -209,7 +232,7 @@ func (tx *transaction) leaves(f *folding, former reference, found bool, document
 		if err != nil || !ok {
 			return err
 		}
-		if former, err = tx.root(f.t.parent.table, up, parents); err != nil {
+		if former, err = tx.root(f.t.parent.table, up, p.parents); err != nil {
 			return err
 		}
 	} else if former == (reference{}) {
@@ -219,7 +242,8 @@ func (tx *transaction) leaves(f *folding, former reference, found bool, document
 }
 
 // touchBoth touches the document a row belongs to and, if it was moved, the one it left.
-func (tx *transaction) touchBoth(document reference, f *folding, parents map[reference][]crdt.Value, dead bool) error {
+func (p *pass) touchBoth(document reference, f *folding, dead bool) error {
+	tx := p.tx
 	before, err := tx.gone(f.t, f.key, false) // what others may refer to, if it changed
 	if err != nil {
 		return err
@@ -230,7 +254,7 @@ func (tx *transaction) touchBoth(document reference, f *folding, parents map[ref
 	if err := tx.renamedHere(f.t, f.key); err != nil {
 		return err
 	}
-	former := parents[f.t.reference(f.key)]
+	former := p.parents[f.t.reference(f.key)]
 	if f.t.parent == nil || former == nil || dead {
 		return nil
 	}
@@ -238,7 +262,7 @@ func (tx *transaction) touchBoth(document reference, f *folding, parents map[ref
 	if err != nil || !ok {
 		return err
 	}
-	left, err := tx.root(f.t.parent.table, up, parents)
+	left, err := tx.root(f.t.parent.table, up, p.parents)
 	if err != nil || left == document {
 		return err
 	}
@@ -278,7 +302,8 @@ func (tx *transaction) foldLive(f *folding, row *crdt.Row, found bool) bool {
 	return true
 }
 
-func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
+func (p *pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
+	tx := p.tx
 	if found && !row.Live() || !found && f.first == capture.Insert {
 		return false, nil // gone before, or it came and went between two folds: nobody ever saw it
 	}
@@ -291,7 +316,7 @@ func (tx *transaction) foldGone(f *folding, row *crdt.Row, found bool) (bool, er
 	case err != nil:
 		return false, err
 	case state == imageHeld && f.first == capture.Delete: // a resolution gives it up
-		remains, tx.heldChanged, tx.tryHeld = m, true, true
+		remains, p.held.changed, p.held.try = m, true, true
 	case state == imageHeld || state == imagePartial:
 		return false, nil // it was not in the table to begin with
 	case state == imageRemains: // ravno deleted it

@@ -119,6 +119,22 @@ func (s *Store) shortLog() int64 {
 // written so much again: then it is folded with it.
 const longLogTries = 3
 
+// fold folds what the log has, and notes when the application last wrote.
+func (s *Store) fold(tx *transaction, h *heldSet) (rows int, err error) {
+	done, err := tx.fold(h)
+	s.turn.sawWrite(done.written)
+	return done.rows, err
+}
+
+// foldFirst folds in a transaction that has more to do afterwards, and returns the rows that are held.
+func (s *Store) foldFirst(tx *transaction) (*heldSet, error) {
+	h, err := openHeld(tx)
+	if err == nil {
+		_, err = s.fold(tx, h)
+	}
+	return h, err
+}
+
 // writeFolded is write for what folds first: a long log is folded before, in slices.
 func (s *Store) writeFolded(f func(tx *transaction) error) error {
 	for range longLogTries {
@@ -202,10 +218,11 @@ func (s *Store) readStretchOf(entries func(*catalog) int) (long *stretch, err er
 		if read.looked, _, err = capture.Last(tx.c); err != nil {
 			return err
 		}
-		read.left, read.parents, err = tx.readLog(read.upTo, func(*table, error) error { return errWhole })
+		entries, err := tx.readLog(read.upTo, func(*table, error) error { return errWhole })
 		if err != nil {
 			return err
 		}
+		read.left, read.parents = entries.order, entries.parents
 		sortRows(read.left)
 		read.clock = st.clock.Last()
 		long = read
@@ -266,6 +283,10 @@ func (tx *transaction) wantsWhole(above int64) (bool, error) {
 // whole by now, it does that. It reports whether that was the end, as it is of a stretch that is no
 // longer the beginning of the log.
 func (tx *transaction) foldFor(s *Store, long *stretch) (rows int, end bool, err error) {
+	h, err := openHeld(tx)
+	if err != nil {
+		return 0, false, err
+	}
 	whole := long == nil
 	if !whole {
 		if whole, err = tx.wantsWhole(long.looked); err != nil {
@@ -274,26 +295,28 @@ func (tx *transaction) foldFor(s *Store, long *stretch) (rows int, end bool, err
 	}
 	switch {
 	case whole:
-		rows, err = tx.fold()
+		rows, err = s.fold(tx, h)
 		return rows, true, err
 	case long.from != tx.state.folded || long.cat != tx.cat:
 		return 0, true, nil
 	}
-	if long.looked, tx.written, err = capture.Last(tx.c); err != nil {
+	written := int64(0)
+	if long.looked, written, err = capture.Last(tx.c); err != nil {
 		return 0, false, err
 	}
+	defer s.turn.sawWrite(written)
 	tx.state.clock.Observe(long.clock)
 	slice, turn, took := s.foldTurn()
 	for begun := tx.clock(); ; {
 		part, before := long.left[:min(slice, len(long.left))], tx.clock()
 		long.left = long.left[len(part):]
-		some, err := tx.foldRows(part, long.parents)
+		some, err := (&pass{tx: tx, held: h, parents: long.parents}).foldRows(part)
 		if err != nil {
 			return rows, false, err
 		}
 		rows += some
 		if len(long.left) == 0 {
-			tx.endFold(long.upTo)
+			tx.state.folded = long.upTo
 			return rows, true, nil
 		}
 		now := tx.clock()

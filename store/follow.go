@@ -14,7 +14,7 @@ import (
 // follows the row.
 
 // followMoved makes rows follow one whose values a delta has changed.
-func (x *mending) followMoved(m merged) error {
+func (x *repairs) followMoved(m merged) error {
 	for _, l := range m.t.down {
 		reference, ok := l.referred(m.was)
 		if l.byKey() || !ok {
@@ -40,7 +40,7 @@ func (x *mending) followMoved(m merged) error {
 
 // followUnseen makes a row that a delta brought follow a row whose values somebody has changed
 // without the author's knowledge.
-func (x *mending) followUnseen(ref arrival) error {
+func (x *repairs) followUnseen(ref arrival) error {
 	t := x.tx.cat.byNumber[ref.tab]
 	m, err := x.tx.tableImage(t, ref.key)
 	if err != nil || m == nil {
@@ -73,7 +73,7 @@ func (x *mending) followUnseen(ref arrival) error {
 
 // followOrKill makes a row that is back follow the row it referred to, or takes it out again if
 // nobody knows which that is.
-func (x *mending) followOrKill(l *link, child crdt.Key, reference []crdt.Value) error {
+func (x *repairs) followOrKill(l *link, child crdt.Key, reference []crdt.Value) error {
 	if l.byKey() {
 		return x.kill(l.child, child)
 	}
@@ -94,7 +94,7 @@ func (x *mending) followOrKill(l *link, child crdt.Key, reference []crdt.Value) 
 }
 
 // follow puts a row's current values into a reference to it, or, if it is deleted, its last.
-func (x *mending) follow(l *link, child, parent crdt.Key) error {
+func (x *repairs) follow(l *link, child, parent crdt.Key) error {
 	tx := x.tx
 	now, _, err := tx.values(l.parent, parent)
 	if err != nil || now == nil {
@@ -157,14 +157,14 @@ func (x *mending) follow(l *link, child, parent crdt.Key) error {
 const manyFresh = 16
 
 // followFresh makes rows follow those that have just got fresh keys, if they came from their maker
-// before these did: in an earlier slice of the same work, with a value newer than that slice.
-func (x *mending) followFresh(all []collision) error {
-	if !x.tx.sliced {
-		return nil
+// before these did, and reports whether it wrote any: in an earlier slice of the same work, with a value newer than that slice.
+func (x *rekeying) followFresh() (wrote bool, err error) {
+	if !x.sliced {
+		return false, nil
 	}
 	fresh := map[*table]map[int64]collision{}
-	for _, c := range all {
-		if x.tx.renames.fresh[c.t.reference(crdt.NewKey(integer(c.old)))] {
+	for _, c := range x.collisions {
+		if x.renames.fresh[c.t.reference(crdt.NewKey(integer(c.old)))] {
 			continue // it is the fresh key of another row of its maker's, which may be meant as well
 		}
 		if fresh[c.t] == nil {
@@ -180,16 +180,18 @@ func (x *mending) followFresh(all []collision) error {
 			}
 			rows, err := x.tx.rowsWith(d, of)
 			if err != nil {
-				return err
+				return wrote, err
 			}
 			for _, row := range rows {
-				if err := x.refersTo(d, row.key, of[row.value]); err != nil {
-					return err
+				some, err := x.refersTo(d, row.key, of[row.value])
+				if err != nil {
+					return wrote, err
 				}
+				wrote = wrote || some
 			}
 		}
 	}
-	return nil
+	return wrote, nil
 }
 
 // referring is a row and what a column of it says.
@@ -227,21 +229,20 @@ func (tx *transaction) rowsWith(d domainColumn, values map[int64]collision) (row
 
 // refersTo puts a fresh key into a column, if it was the maker of the row that has got it who wrote
 // the former key there, after making that row: anybody else means the row that keeps it. What came
-// with that row was translated when it came.
-func (x *mending) refersTo(d domainColumn, key crdt.Key, c collision) error {
+// with that row was translated when it came. It reports whether it wrote.
+func (x *rekeying) refersTo(d domainColumn, key crdt.Key, c collision) (wrote bool, err error) {
 	row, _, _, err := x.tx.readShadow(d.t, key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	number := crdt.Column(d.t.numbers[d.column])
-	if v := row.Version(number); v.Stamp.Site != x.author || v.Stamp.Time < c.birth.Time || v.Position > x.tx.began {
-		return nil
+	if v := row.Version(number); v.Stamp.Site != x.author || v.Stamp.Time < c.birth.Time || v.Position > x.began {
+		return false, nil
 	}
 	fresh := newImage(1)
 	fresh.set(number, integer(c.new))
 	if err := x.tx.updateImage(d.t, key, []crdt.Column{number}, fresh); err != nil {
-		return err
+		return false, err
 	}
-	x.wrote = true
-	return x.tx.log(d.t, key, capture.Update, []string{d.t.Columns[d.column].Name})
+	return true, x.tx.log(d.t, key, capture.Update, []string{d.t.Columns[d.column].Name})
 }

@@ -163,12 +163,20 @@ func (g *gathered) grow() {
 	}
 }
 
+// logged is what was read of the log.
+type logged struct {
+	order []*loggedRow
+	// parents are the foreign key values of rows that are gone from their tables.
+	parents map[reference][]crdt.Value
+	written int64 // when the application wrote the last entry, in Unix milliseconds; 0: there is none of it
+}
+
 // readLog gathers the entries up to one of them by row, in the order of the rows' first
 // entries, and stamps them: the first later than everything before, the others not before it.
 // refuse is told of rows that have no key to go by.
-func (tx *transaction) readLog(upTo int64, refuse func(t *table, cause error) error) (order []*loggedRow, parents map[reference][]crdt.Value, err error) {
+func (tx *transaction) readLog(upTo int64, refuse func(t *table, cause error) error) (read logged, err error) {
 	rows := newGathered()
-	parents = map[reference][]crdt.Value{}
+	read.parents = map[reference][]crdt.Value{}
 	started := false
 	err = capture.Read(tx.c, tx.cat.logWidth, tx.state.folded, upTo, tx.cat.widths, func(e capture.Entry) error {
 		t := tx.cat.byNumber[e.Table]
@@ -181,7 +189,7 @@ func (tx *transaction) readLog(upTo int64, refuse func(t *table, cause error) er
 		}
 		at := tx.state.clock.Last()
 		if !t.own {
-			tx.written = e.Millis
+			read.written = e.Millis
 		}
 		millis := e.Millis + tx.state.clockOffset
 		if !started {
@@ -191,9 +199,10 @@ func (tx *transaction) readLog(upTo int64, refuse func(t *table, cause error) er
 		}
 		rows.row(t, key, e.Op).add(e, at)
 		if len(e.Parent) > 0 {
-			parents[t.reference(key)] = append([]crdt.Value{}, e.Parent...)
+			read.parents[t.reference(key)] = append([]crdt.Value{}, e.Parent...)
 		}
 		return nil
 	})
-	return rows.order(), parents, err
+	read.order = rows.order()
+	return read, err
 }

@@ -144,14 +144,14 @@ func enrol(path string, clock Clock, prepare func(*sqlite.Conn) error, identify 
 		if err := c.Exec(layout); err != nil {
 			return err
 		}
-		tx := &transaction{c: c, clock: clock, enrolling: true}
+		tx := &transaction{c: c, clock: clock}
 		if err := identify(tx); err != nil {
 			return err
 		}
 		if tx.state, err = readState(c); err != nil {
 			return err
 		}
-		if tx.cat, err = tx.install(); err != nil {
+		if tx.cat, err = tx.install(true); err != nil {
 			return err
 		}
 		for _, f := range after {
@@ -360,7 +360,7 @@ func (s *Store) SetTable(set Setting) error {
 		if err := tx.hubOnly(); err != nil {
 			return err
 		}
-		if _, err := tx.fold(); err != nil {
+		if _, err := s.foldFirst(tx); err != nil {
 			return err
 		}
 		if err := checkSettings(tx.c, []Setting{set}); err != nil {

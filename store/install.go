@@ -13,8 +13,8 @@ import (
 )
 
 // install reads the tables and makes sure that every one that syncs has its shadow table
-// and its triggers.
-func (tx *transaction) install() (*catalog, error) {
+// and its triggers. enrolling: the file is being made ravno's, and the rows that are there are settled.
+func (tx *transaction) install(enrolling bool) (*catalog, error) {
 	cat, err := readCatalog(tx.c, tx.state.isHub(), true)
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (tx *transaction) install() (*catalog, error) {
 		if err := tx.beginCounting(t); err != nil {
 			return nil, err
 		}
-		if t.fresh && !t.own && !tx.enrolling {
+		if t.fresh && !t.own && !enrolling {
 			tx.cat = cat
 			if err := tx.seed(t); err != nil {
 				return nil, err

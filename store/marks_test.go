@@ -16,7 +16,7 @@ func TestMarksCostNoSync(t *testing.T) {
 		return s.writer.Entries().Syncs - before
 	}
 	mark := func(tx *transaction) error {
-		tx.dirty = true
+		tx.state.lastTransfer++
 		return nil
 	}
 	if n := syncs(mark); n != 0 {
@@ -24,7 +24,7 @@ func TestMarksCostNoSync(t *testing.T) {
 	}
 	c.at("a", "INSERT INTO p VALUES(1,1)")
 	fold := func(tx *transaction) error {
-		_, err := tx.fold()
+		_, err := s.foldFirst(tx)
 		return err
 	}
 	if n := syncs(fold); n != 1 {
@@ -43,7 +43,7 @@ func TestWorkThatFillsAPositionIsDurable(t *testing.T) {
 	c.at("a", "INSERT INTO p VALUES(1,1)")
 	before := s.writer.Entries().Syncs
 	c.must(s.keepMarks(func(tx *transaction) error {
-		_, err := tx.fold()
+		_, err := s.foldFirst(tx)
 		return err
 	}))
 	if s.writer.Entries().Syncs == before {
@@ -55,7 +55,7 @@ func TestWhatIsSentIsOnDiskWhoeverWroteIt(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT)", nil, "a")
 	s := c.nodes["a"]
 	c.must(s.keepMarks(func(tx *transaction) error {
-		tx.dirty = true
+		tx.state.lastTransfer++
 		return nil
 	}))
 	before := s.writer.Entries().Syncs

@@ -7,10 +7,11 @@ import (
 )
 
 // materialise makes the table show the merged row.
-func (tx *transaction) materialise(m *merging) error {
+func (in *incoming) materialise(m *merging) error {
+	tx := in.tx
 	t, key := m.t, m.change.Key
 	if !m.out.Row.Live() {
-		return tx.materialiseDead(m)
+		return in.materialiseDead(m)
 	}
 	if m.out.Outlived {
 		return nil
@@ -31,14 +32,14 @@ func (tx *transaction) materialise(m *merging) error {
 		}
 		return tx.keepImage(t, key, imagePartial, m2)
 	case m.state == imageHeld: // tried again at the end
-		tx.tryHeld = true
-		return tx.keepHeld(t, key, m2)
+		in.held.try = true
+		return in.held.keep(t, key, m2)
 	case m.state == imageTable:
-		tx.arrives(t, key)
+		in.held.noteInserted(t, key)
 		err = tx.updateImage(t, key, written, m2)
 	default:
 		if err = tx.insertImage(t, m2); err == nil {
-			tx.arrives(t, key)
+			in.held.noteInserted(t, key)
 			if m.state == imagePartial { // whole again: whoever lacks it gets it whole
 				m.out.Row.Revived, m.out.Changed = tx.position(), true
 			}
@@ -48,7 +49,7 @@ func (tx *transaction) materialise(m *merging) error {
 	if !isConstraint(err) {
 		return err
 	}
-	return tx.hold(t, key, m2)
+	return in.held.exclude(t, key, m2)
 }
 
 // values are the merged row's values and which columns they change.
@@ -79,7 +80,8 @@ func (m *merging) values() (*image, []crdt.Column) {
 
 // materialiseDead takes a deleted row out of its table and keeps its values: whatever the
 // shadow knows a version of, some image has the value of.
-func (tx *transaction) materialiseDead(m *merging) error {
+func (in *incoming) materialiseDead(m *merging) error {
+	tx := in.tx
 	if m.out.Outlived || !m.out.Changed {
 		return nil
 	}
@@ -87,10 +89,10 @@ func (tx *transaction) materialiseDead(m *merging) error {
 		if err := tx.remove(m.t, m.change.Key); err != nil {
 			return err
 		}
-		tx.tryHeld = true // what it occupied is free
+		in.held.try = true // what it occupied is free
 	}
 	if m.state == imageHeld {
-		tx.heldChanged = true
+		in.held.changed = true
 	}
 	merged, _ := m.values()
 	if merged.size() == 0 {

@@ -19,56 +19,55 @@ import (
 // A node in which a delta and own work have crossed does not decide. It leaves the delta
 // until the hub has seen its work and mended.
 
-// mend brings back, at the hub, what a node's delta and others' work have left half, and
+// repair brings back, at the hub, what a node's delta and others' work have left half, and
 // records what it did.
-func (tx *transaction) mend(author causal.Site, applied *Applied) error {
-	mending := &mending{tx: tx, author: author, back: map[reference]bool{}}
-	for _, gone := range tx.superseded {
-		if err := mending.supersede(gone); err != nil {
+func (in *incoming) repair() error {
+	tx := in.tx
+	x := &repairs{tx: tx, held: in.held, author: in.author, effects: in.effects, back: map[reference]bool{}}
+	for _, gone := range in.rekeying.superseded {
+		if err := x.supersede(gone.row, gone.birth); err != nil {
 			return err
 		}
 	}
-	if tx.news != nil {
-		if err := mending.references(tx.news); err != nil {
+	if err := x.references(); err != nil {
+		return err
+	}
+	for _, d := range in.effects.clashed {
+		if err := x.document(d); err != nil {
 			return err
 		}
 	}
-	for _, d := range tx.clashed {
-		if err := mending.document(d); err != nil {
-			return err
-		}
-	}
-	if err := mending.followFresh(tx.collisions); err != nil {
+	followed, err := in.rekeying.followFresh()
+	if err != nil {
 		return err
 	}
-	tx.news, tx.clashed, tx.superseded = nil, nil, nil
-	if err := tx.recordCollisions(author); err != nil {
+	if err := in.rekeying.recordCollisions(); err != nil {
 		return err
 	}
-	applied.Conflicts += mending.recorded
-	if mending.wrote {
-		tx.mending = true // what is mended is no side of its own in anybody's conflict
-		_, err := tx.fold()
-		tx.mending = false
-		return err
+	in.applied.Conflicts += x.recorded
+	if x.wrote || followed {
+		return tx.foldRepairs(in.held)
 	}
 	return nil
 }
 
 // supersede deletes a row that its maker has not got any more, unless another has its key by now: a
 // number that nobody had in a table is given by whoever adds a row next.
-func (x *mending) supersede(gone superseded) error {
-	t := x.tx.cat.byNumber[gone.row.tab]
-	row, _, _, err := x.tx.readShadow(t, gone.row.key)
-	if err != nil || row.Birth.Stamp != (hlc.Stamp{Time: gone.birth, Site: x.author}) {
+func (x *repairs) supersede(ref reference, birth hlc.Time) error {
+	t := x.tx.cat.byNumber[ref.tab]
+	row, _, _, err := x.tx.readShadow(t, ref.key)
+	if err != nil || row.Birth.Stamp != (hlc.Stamp{Time: birth, Site: x.author}) {
 		return err
 	}
-	return x.kill(t, gone.row.key)
+	return x.kill(t, ref.key)
 }
 
-type mending struct {
+// repairs is what the hub repairs after one delta.
+type repairs struct {
 	tx       *transaction
-	author   causal.Site
+	held     *heldSet
+	author   causal.Site        // of the delta
+	effects  *effects           // of the delta
 	back     map[reference]bool // rows brought back
 	wrote    bool
 	recorded int
@@ -76,16 +75,17 @@ type mending struct {
 
 // unknown reports whether somebody else has written a row, and the author of the delta did
 // not know.
-func (x *mending) unknown(row crdt.Row, seen causal.Position) bool {
+func (x *repairs) unknown(row crdt.Row, seen causal.Position) bool {
 	other := func(v crdt.Version) bool { return v.Stamp.Site != x.author && v.Position > seen }
 	return other(row.Birth) || other(row.Base) || slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return other(c.Version) })
 }
 
 // references brings back the rows that are referred to by those who did not know of their
 // deletion. Those of one document are left to document.
-func (x *mending) references(n *news) error {
+func (x *repairs) references() error {
+	n := x.effects
 	for _, m := range n.died {
-		orphans, err := x.tx.orphansOf(m, func(row crdt.Row) bool { return x.unknown(row, m.seen) })
+		orphans, err := n.orphansOf(m, func(row crdt.Row) bool { return x.unknown(row, m.seen) })
 		if err != nil {
 			return err
 		}
@@ -125,12 +125,12 @@ func (x *mending) references(n *news) error {
 }
 
 // refer mends one reference to a deleted row.
-func (x *mending) refer(l *link, child crdt.Key, row crdt.Row, t *table, key crdt.Key) error {
+func (x *repairs) refer(l *link, child crdt.Key, row crdt.Row, t *table, key crdt.Key) error {
 	if _, state, err := x.tx.readImage(t, key); err != nil {
 		return err
 	} else if l.document && state == imageRemains {
-		if ref := t.reference(key); !slices.Contains(x.tx.clashed, ref) {
-			x.tx.clashed = append(x.tx.clashed, ref)
+		if ref := t.reference(key); !slices.Contains(x.effects.clashed, ref) {
+			x.effects.clashed = append(x.effects.clashed, ref)
 		}
 		return nil
 	}
@@ -152,7 +152,7 @@ func (x *mending) refer(l *link, child crdt.Key, row crdt.Row, t *table, key crd
 
 // bringBack makes a deleted row live again, and with it what it refers to and what was
 // deleted together with it from its document. ok is false if its values are not known here.
-func (x *mending) bringBack(t *table, key crdt.Key) (ok bool, err error) {
+func (x *repairs) bringBack(t *table, key crdt.Key) (ok bool, err error) {
 	tx, ref := x.tx, t.reference(key)
 	if x.back[ref] {
 		return true, nil
@@ -169,7 +169,7 @@ func (x *mending) bringBack(t *table, key crdt.Key) (ok bool, err error) {
 		return false, err
 	}
 	x.back[ref], x.wrote = true, true
-	if err := tx.putBack(t, key, m); err != nil {
+	if err := x.putBack(t, key, m); err != nil {
 		return false, err
 	}
 	err = tx.eachDangling(t, m, func(l *link, reference []crdt.Value) error {
@@ -193,7 +193,7 @@ func (x *mending) bringBack(t *table, key crdt.Key) (ok bool, err error) {
 }
 
 // bringBackRest brings back the rows of a document that one site deleted in one go.
-func (x *mending) bringBackRest(document reference, death crdt.Version) error {
+func (x *repairs) bringBackRest(document reference, death crdt.Version) error {
 	var rows []reference
 	err := x.tx.c.Rows("SELECT tab, key FROM ravno_touch WHERE document=? AND dead=1 AND site=?",
 		[]crdt.Value{document.encode(), integer(death.Stamp.Site)}, func(row []crdt.Value) error {
@@ -223,7 +223,8 @@ func (x *mending) bringBackRest(document reference, death crdt.Version) error {
 
 // putBack puts a deleted row into its table again, as an edit of one column that is newer
 // than the deletion; or keeps it as held, if a constraint keeps it out.
-func (tx *transaction) putBack(t *table, key crdt.Key, m *image) error {
+func (x *repairs) putBack(t *table, key crdt.Key, m *image) error {
+	tx := x.tx
 	if err := tx.dropImage(t, key); err != nil {
 		return err
 	}
@@ -232,7 +233,7 @@ func (tx *transaction) putBack(t *table, key crdt.Key, m *image) error {
 	}
 	err := tx.insertImage(t, m)
 	if isConstraint(err) {
-		err = tx.keepHeld(t, key, m)
+		err = x.held.keep(t, key, m)
 	}
 	if err != nil {
 		return err
@@ -246,7 +247,7 @@ func (tx *transaction) putBack(t *table, key crdt.Key, m *image) error {
 }
 
 // kill deletes a row and keeps what it was.
-func (x *mending) kill(t *table, key crdt.Key) error {
+func (x *repairs) kill(t *table, key crdt.Key) error {
 	m, state, err := x.tx.values(t, key)
 	if err != nil || m == nil || state == imageRemains {
 		return err
@@ -260,6 +261,6 @@ func (x *mending) kill(t *table, key crdt.Key) error {
 			return err
 		}
 	}
-	x.tx.tryHeld = true
+	x.held.try = true
 	return x.tx.log(t, key, capture.Delete, nil)
 }

@@ -8,7 +8,7 @@ import (
 
 // document decides, of a document, or of a row in it with all that is below, which was
 // deleted at one site and edited at another, which is in force: the newer one, as a whole.
-func (x *mending) document(d reference) error {
+func (x *repairs) document(d reference) error {
 	tx, t := x.tx, x.tx.cat.byNumber[d.tab]
 	if t == nil {
 		return nil

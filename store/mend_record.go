@@ -8,7 +8,7 @@ import (
 )
 
 // recordKilled keeps the rows that go with a deleted document whole in its conflict.
-func (x *mending) recordKilled(document reference, root crdt.Row, parts []reference) error {
+func (x *repairs) recordKilled(document reference, root crdt.Row, parts []reference) error {
 	deleter := crdt.Claim{Site: owner(root.Death.Stamp), Stamp: root.Death.Stamp}
 	var det detail
 	sites, newest := []causal.Site{deleter.Site}, crdt.Claim{}
@@ -40,7 +40,7 @@ func (x *mending) recordKilled(document reference, root crdt.Row, parts []refere
 }
 
 // recordReference records that a row was deleted here and referred to there, and is back.
-func (x *mending) recordReference(l *link, child crdt.Key, row crdt.Row, t *table, key crdt.Key, parent crdt.Row) error {
+func (x *repairs) recordReference(l *link, child crdt.Key, row crdt.Row, t *table, key crdt.Key, parent crdt.Row) error {
 	tx := x.tx
 	m, _, err := tx.values(l.child, child)
 	if err != nil {
@@ -70,7 +70,7 @@ func (x *mending) recordReference(l *link, child crdt.Key, row crdt.Row, t *tabl
 
 // recordForeignKey records what was done about a reference to a row, in the open conflict of
 // its document if there is one.
-func (x *mending) recordForeignKey(t *table, key crdt.Key, document reference, det detail, a, b crdt.Claim) error {
+func (x *repairs) recordForeignKey(t *table, key crdt.Key, document reference, det detail, a, b crdt.Claim) error {
 	sites := []causal.Site{a.Site, b.Site}
 	if known, err := x.tx.extendOpen(document, crdt.ForeignKey, sites, det); err != nil || known {
 		return err

@@ -28,38 +28,49 @@ type unseen struct {
 	above causal.Position
 }
 
-// news is what a delta has done to rows that refer to others or are referred to, as far as
+// effects is what a delta has done to rows that refer to others or are referred to, as far as
 // it can have left one without the other.
-type news struct {
+type effects struct {
+	tx       *transaction
+	author   causal.Site     // of the delta: a node; 0: the hub
+	seen     causal.Position // of this site, what its sender had seen
 	died     []merged
 	moved    []merged // live rows: their values that others refer to have changed; was: what they were
 	arrived  []arrival
 	unsent   map[reference]bool // at a node: the documents with work the sender did not have
 	relevant map[unseen]bool    // there is work in the table that the author had not seen
+	clashed  []reference        // documents that one side deleted and another edited
+	none     bool               // at a node: there is no document with such work
+}
+
+func newEffects(tx *transaction, author causal.Site, seen causal.Position) *effects {
+	return &effects{tx: tx, author: author, seen: seen, relevant: map[unseen]bool{}}
+}
+
+// concern reports whether there can be anything to repair: at a node, only where it has work that the
+// sender of the delta did not have.
+func (n *effects) concern() (bool, error) {
+	if n.author != 0 || n.none || len(n.unsent) > 0 {
+		return !n.none, nil
+	}
+	var err error
+	n.unsent, err = n.unsentDocuments()
+	n.none = err == nil && len(n.unsent) == 0
+	return !n.none, err
 }
 
 // note remembers what merging a change may have left to mend.
-func (tx *transaction) note(m *merging, document reference) error {
-	t := m.t
+func (in *incoming) note(m *merging, document reference) error {
+	t, n := m.t, in.effects
 	lost := m.author != 0 && len(m.out.Lost) > 0 && t.referredOtherwise() // a name that was never in force
 	if t.own || len(t.up)+len(t.down) == 0 || !m.out.Changed && !lost {
 		return nil
 	}
-	if tx.news == nil {
-		tx.news = &news{relevant: map[unseen]bool{}}
-		if m.author == 0 {
-			var err error
-			if tx.news.unsent, err = tx.unsentDocuments(); err != nil {
-				return err
-			}
-		}
-	}
-	n := tx.news
-	if m.author == 0 && len(n.unsent) == 0 {
-		return nil // nothing here that the hub did not know of
+	if any, err := n.concern(); err != nil || !any {
+		return err
 	}
 	// What the author of a node's change had seen, and of the hub's, the hub itself.
-	seen := tx.span.Seen
+	seen := n.seen
 	if m.author != 0 {
 		seen = causal.Position(m.change.Seen)
 	}
@@ -73,7 +84,7 @@ func (tx *transaction) note(m *merging, document reference) error {
 		if never {
 			by = 0
 		}
-		if err := tx.renamed(t, m.change.Key, was, by); err != nil {
+		if err := in.tx.renamed(t, m.change.Key, was, by); err != nil {
 			return err
 		}
 	}
@@ -84,7 +95,7 @@ func (tx *transaction) note(m *merging, document reference) error {
 		n.moved = append(n.moved, merged{t: t, key: m.change.Key, was: was, seen: seen})
 	}
 	for _, l := range t.up {
-		known, err := tx.unknownWork(l.parent, seen)
+		known, err := n.unknownWork(l.parent, seen)
 		if err != nil {
 			return err
 		}
@@ -132,15 +143,15 @@ func (m *merging) formerReferences() (former *image, never bool) {
 }
 
 // unknownWork reports whether a table has rows changed above a position of this site.
-func (tx *transaction) unknownWork(t *table, above causal.Position) (bool, error) {
-	n, asked := tx.news, unseen{t, above}
+func (n *effects) unknownWork(t *table, above causal.Position) (bool, error) {
+	asked := unseen{t, above}
 	if any, known := n.relevant[asked]; known {
 		return any, nil
 	}
-	if err := tx.flushShadows(); err != nil {
+	if err := n.tx.flushShadows(); err != nil {
 		return false, err
 	}
-	count, err := tx.c.Int("SELECT EXISTS(SELECT 1 FROM "+t.shadow+" WHERE "+hasPosition+" AND position>?)", integer(above))
+	count, err := n.tx.c.Int("SELECT EXISTS(SELECT 1 FROM "+t.shadow+" WHERE "+hasPosition+" AND position>?)", integer(above))
 	n.relevant[asked] = count != 0
 	return count != 0, err
 }

@@ -15,9 +15,10 @@ type orphan struct {
 
 // orphansOf are the rows in tables that refer to a row which died, and which the sender of
 // the delta did not know.
-func (tx *transaction) orphansOf(m merged, unknown func(crdt.Row) bool) (orphans []orphan, err error) {
+func (n *effects) orphansOf(m merged, unknown func(crdt.Row) bool) (orphans []orphan, err error) {
+	tx := n.tx
 	for _, l := range m.t.down {
-		if any, err := tx.unknownWork(l.child, m.seen); err != nil || !any {
+		if any, err := n.unknownWork(l.child, m.seen); err != nil || !any {
 			if err != nil {
 				return nil, err
 			}

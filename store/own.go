@@ -38,7 +38,7 @@ func (tx *transaction) log(t *table, key crdt.Key, op capture.Op, columns []stri
 		}
 		numbers = append(numbers, t.numbers[i])
 	}
-	tx.dirty = true
+	tx.wrote = true
 	return capture.Append(tx.c, t.number, op, capture.Columns(numbers...), tx.now(), values)
 }
 

@@ -59,7 +59,6 @@ func (s *Store) Acknowledged(has causal.Reached) error {
 		}
 		tx.state.hubHave = position
 		tx.state.lastTransfer = tx.now()
-		tx.dirty = true
 		left, err := pending(tx.c, tx.state, tx.cat, position)
 		if err != nil {
 			return err

@@ -14,66 +14,75 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// maxPlaceRounds bounds how often the held rows are gone through in one transaction. Each
-// round places at least one row, and a row only gives way to an older claim, so rounds end
+// maxReadmitRounds bounds how often the held rows are gone through in one transaction. Each
+// round places at least one row, and a row only gives way to an older priority, so rounds end
 // by themselves; the bound is for the proof being wrong.
-const maxPlaceRounds = 10_000
+const maxReadmitRounds = 10_000
 
 func isConstraint(err error) bool { return sqlite.FailureOf(err) == sqlite.Constraint }
 
 // heldRow is a row that waits for its place.
 type heldRow struct {
-	t     *table
-	key   crdt.Key
-	image *image
-	claim hlc.Stamp // the newest stamp among the columns of its unique indexes
+	t        *table
+	key      crdt.Key
+	image    *image
+	priority hlc.Stamp // the newest stamp among the columns of its unique indexes
 }
 
-// placeHeld puts held rows into their tables where they fit: of two rows that claim one
-// value, the one with the older claim stays and the other is held, and with it whatever
-// refers to it. Every site decides alike, because claims are stamps.
-func (tx *transaction) placeHeld() error {
-	if !tx.tryHeld && !tx.dirty || tx.noImages {
-		return nil
+// readmitAll puts held rows into their tables where they fit: of two rows that priority one
+// value, the one with the older priority stays and the other is held, and with it whatever
+// refers to it. Every site decides alike, because priorities are stamps.
+// It reports whether some row became held since it was last called, or is held no more.
+func (h *heldSet) readmitAll() (changed bool, err error) {
+	if !h.try && !h.tx.wrote || h.tx.noImages {
+		return false, nil
 	}
-	for range maxPlaceRounds {
-		held, err := tx.heldRows()
+	if err := h.readmitUntilSettled(); err != nil {
+		return false, err
+	}
+	changed, h.changed = h.changed, false
+	return changed, nil
+}
+
+func (h *heldSet) readmitUntilSettled() error {
+	for range maxReadmitRounds {
+		held, err := h.rows()
 		if err != nil {
 			return err
 		}
-		if len(held) == 0 && len(tx.left) == 0 {
+		if len(held) == 0 && len(h.excluded) == 0 {
 			break
 		}
-		placed, err := tx.placeAll(held)
+		placed, err := h.readmitFitting(held)
 		if err != nil {
 			return err
 		}
-		followed, err := tx.holdFollowers(held)
+		followed, err := h.holdFollowers(held)
 		if err != nil {
 			return err
 		}
 		if !placed && !followed {
-			return tx.recordHeld()
+			return nil
 		}
 	}
-	held, err := tx.heldRows()
+	held, err := h.rows()
 	if err == nil && len(held) > 0 {
-		return fmt.Errorf("%d held rows still moving after %d rounds", len(held), maxPlaceRounds)
+		return fmt.Errorf("%d held rows still moving after %d rounds", len(held), maxReadmitRounds)
 	}
-	return errors.Join(err, tx.recordHeld())
+	return err
 }
 
-// placeAll tries to place each row, and reports whether any was.
-func (tx *transaction) placeAll(held []heldRow) (placed bool, err error) {
+// readmitFitting tries to place each row, and reports whether any was.
+func (h *heldSet) readmitFitting(held []heldRow) (placed bool, err error) {
 	for _, row := range held {
-		stays, err := tx.stays(row, held)
+		stays, err := h.mustStayHeld(row, held)
 		if err != nil {
 			return false, err
 		}
 		if stays {
 			continue
 		}
-		ok, err := tx.place(row)
+		ok, err := h.readmit(row)
 		if err != nil {
 			return false, err
 		}
@@ -86,24 +95,24 @@ func (tx *transaction) placeAll(held []heldRow) (placed bool, err error) {
 		if !row.t.cyclic {
 			continue
 		}
-		if placed, err = tx.placeCycle(row, held); placed || err != nil {
+		if placed, err = h.readmitCycle(row, held); placed || err != nil {
 			return placed, err
 		}
 	}
 	return false, nil
 }
 
-// placeCycle places rows that refer to each other in a circle, all together or not at all.
-func (tx *transaction) placeCycle(first heldRow, held []heldRow) (placed bool, err error) {
+// readmitCycle places rows that refer to each other in a circle, all together or not at all.
+func (h *heldSet) readmitCycle(first heldRow, held []heldRow) (placed bool, err error) {
 	group := []heldRow{first}
 	for i := 0; i < len(group); i++ {
 		for _, l := range group[i].t.up {
-			parent, err := tx.heldParent(l, group[i], held)
+			parent, err := h.heldParent(l, group[i], held)
 			if err != nil {
 				return false, err
 			}
 			if parent < 0 {
-				if orphan, err := tx.orphaned(l, group[i]); err != nil || orphan {
+				if orphan, err := h.orphaned(l, group[i]); err != nil || orphan {
 					return false, err
 				}
 			}
@@ -115,34 +124,34 @@ func (tx *transaction) placeCycle(first heldRow, held []heldRow) (placed bool, e
 	if len(group) == 1 {
 		return false, nil
 	}
-	if err := tx.c.Exec("SAVEPOINT ravno_cycle"); err != nil {
+	if err := h.tx.c.Exec("SAVEPOINT ravno_cycle"); err != nil {
 		return false, err
 	}
 	defer func() {
 		if !placed {
-			err = errors.Join(err, tx.c.Exec("ROLLBACK TO ravno_cycle"))
+			err = errors.Join(err, h.tx.c.Exec("ROLLBACK TO ravno_cycle"))
 		}
-		err = errors.Join(err, tx.c.Exec("RELEASE ravno_cycle"))
+		err = errors.Join(err, h.tx.c.Exec("RELEASE ravno_cycle"))
 	}()
 	for _, row := range group {
-		if err := tx.insertImage(row.t, row.image); err != nil {
+		if err := h.tx.insertImage(row.t, row.image); err != nil {
 			if isConstraint(err) {
 				return false, nil
 			}
 			return false, err
 		}
-		if err := tx.dropHeld(row); err != nil {
+		if err := h.drop(row); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// heldRows are the rows to place, oldest claim first.
-func (tx *transaction) heldRows() ([]heldRow, error) {
+// rows are the rows to place, oldest priority first.
+func (h *heldSet) rows() ([]heldRow, error) {
 	var held []heldRow
-	err := tx.c.Rows("SELECT tab, key, image FROM ravno_image WHERE state='held'", nil, func(row []crdt.Value) error {
-		t := tx.cat.byNumber[row[0].Int()]
+	err := h.tx.c.Rows("SELECT tab, key, image FROM ravno_image WHERE state='held'", nil, func(row []crdt.Value) error {
+		t := h.tx.cat.byNumber[row[0].Int()]
 		if t == nil {
 			return nil
 		}
@@ -154,41 +163,41 @@ func (tx *transaction) heldRows() ([]heldRow, error) {
 		return nil, err
 	}
 	for i := range held {
-		if held[i].claim, err = tx.claim(held[i].t, held[i].key); err != nil {
+		if held[i].priority, err = h.priority(held[i].t, held[i].key); err != nil {
 			return nil, err
 		}
 	}
 	slices.SortFunc(held, func(a, b heldRow) int {
-		return cmp.Or(a.claim.Compare(b.claim), strings.Compare(string(a.key), string(b.key)))
+		return cmp.Or(a.priority.Compare(b.priority), strings.Compare(string(a.key), string(b.key)))
 	})
 	return held, nil
 }
 
-// claim is when a row last wrote a column of a unique index.
-func (tx *transaction) claim(t *table, key crdt.Key) (hlc.Stamp, error) {
-	row, _, _, err := tx.readShadow(t, key)
+// priority is when a row last wrote a column of a unique index.
+func (h *heldSet) priority(t *table, key crdt.Key) (hlc.Stamp, error) {
+	row, _, _, err := h.tx.readShadow(t, key)
 	if err != nil {
 		return hlc.Stamp{}, err
 	}
-	claim := row.Birth.Stamp
+	priority := row.Birth.Stamp
 	for _, index := range t.Unique {
 		for _, part := range index.Parts {
 			if part.Column < 0 || index.Where != "" {
 				return row.Newest(), nil // an expression, or the condition: any column may be in it
 			}
-			if s := row.Version(crdt.Column(t.numbers[part.Column])).Stamp; s.After(claim) {
-				claim = s
+			if s := row.Version(crdt.Column(t.numbers[part.Column])).Stamp; s.After(priority) {
+				priority = s
 			}
 		}
 	}
-	return claim, nil
+	return priority, nil
 }
 
-// place tries to insert a held row, removing rows with newer claims that are in its way.
-func (tx *transaction) place(row heldRow) (bool, error) {
-	err := tx.insertImage(row.t, row.image)
+// readmit tries to insert a held row, removing rows with newer priorities that are in its way.
+func (h *heldSet) readmit(row heldRow) (bool, error) {
+	err := h.tx.insertImage(row.t, row.image)
 	if err == nil {
-		return true, tx.dropHeld(row)
+		return true, h.drop(row)
 	}
 	if !isConstraint(err) {
 		return false, err
@@ -196,45 +205,45 @@ func (tx *transaction) place(row heldRow) (bool, error) {
 	if !sqlite.IsUnique(err) {
 		return false, nil // NOT NULL or CHECK: nothing that could give way
 	}
-	blockers, err := tx.blockers(row)
+	blockers, err := h.blockers(row)
 	if err != nil || len(blockers) == 0 {
 		return false, err
 	}
 	for _, key := range blockers {
-		claim, err := tx.claim(row.t, key)
+		priority, err := h.priority(row.t, key)
 		if err != nil {
 			return false, err
 		}
-		if order := cmp.Or(row.claim.Compare(claim), strings.Compare(string(row.key), string(key))); order > 0 {
+		if order := cmp.Or(row.priority.Compare(priority), strings.Compare(string(row.key), string(key))); order > 0 {
 			return false, nil
 		}
 	}
 	for _, key := range blockers {
-		m, err := tx.tableImage(row.t, key)
+		m, err := h.tx.tableImage(row.t, key)
 		if err != nil {
 			return false, err
 		}
-		if err := tx.hold(row.t, key, m); err != nil {
+		if err := h.exclude(row.t, key, m); err != nil {
 			return false, err
 		}
 	}
-	if err := tx.insertImage(row.t, row.image); err != nil {
+	if err := h.tx.insertImage(row.t, row.image); err != nil {
 		if isConstraint(err) {
 			return true, nil // something else gave way; the next round decides
 		}
 		return false, err
 	}
-	return true, tx.dropHeld(row)
+	return true, h.drop(row)
 }
 
 // blockers are the keys of the rows in the table that have one of the row's unique values.
 // What those values are, expressions and generated columns included, SQLite itself says:
 // the row is put in by force, asked, and taken out again with all it did.
-func (tx *transaction) blockers(row heldRow) ([]crdt.Key, error) {
+func (h *heldSet) blockers(row heldRow) ([]crdt.Key, error) {
 	if len(row.t.Unique) == 0 {
 		return nil, nil
 	}
-	values, err := tx.uniqueValues(row)
+	values, err := h.uniqueValues(row)
 	if err != nil || values == nil {
 		return nil, err
 	}
@@ -251,7 +260,7 @@ func (tx *transaction) blockers(row heldRow) ([]crdt.Key, error) {
 		if index.Where != "" {
 			parts = append(parts, "("+index.Where+")")
 		}
-		err := tx.c.Rows("SELECT "+sqlite.QuoteAll("+", t.keyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+strings.Join(parts, " AND "), values[i],
+		err := h.tx.c.Rows("SELECT "+sqlite.QuoteAll("+", t.keyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+strings.Join(parts, " AND "), values[i],
 			func(stored []crdt.Value) error {
 				key, err := t.CanonicalKey(stored)
 				found[key] = true
@@ -274,19 +283,19 @@ func (t *table) part(p schema.IndexPart) string {
 
 // uniqueValues are the values a held row would have in each unique index; nil for a partial
 // index it would not be in. All are nil if it cannot even be put in by force.
-func (tx *transaction) uniqueValues(row heldRow) (values [][]crdt.Value, err error) {
-	if err := tx.c.Exec("SAVEPOINT ravno_trial"); err != nil {
+func (h *heldSet) uniqueValues(row heldRow) (values [][]crdt.Value, err error) {
+	if err := h.tx.c.Exec("SAVEPOINT ravno_trial"); err != nil {
 		return nil, err
 	}
 	defer func() {
-		err = errors.Join(err, tx.c.Exec("ROLLBACK TO ravno_trial"), tx.c.Exec("RELEASE ravno_trial"))
+		err = errors.Join(err, h.tx.c.Exec("ROLLBACK TO ravno_trial"), h.tx.c.Exec("RELEASE ravno_trial"))
 	}()
 	t := row.t
-	if err := tx.stopMirrors(t, "a trial"); err != nil { // goes back with the savepoint
+	if err := h.tx.stopMirrors(t, "a trial"); err != nil { // goes back with the savepoint
 		return nil, err
 	}
 	force := strings.Replace(t.sql.insert, "INSERT "+row.t.sql.or, "INSERT OR REPLACE ", 1)
-	if err := tx.c.Exec(force, t.ordered(nil, row.image)...); err != nil {
+	if err := h.tx.c.Exec(force, t.ordered(nil, row.image)...); err != nil {
 		if isConstraint(err) {
 			return nil, nil
 		}
@@ -305,7 +314,7 @@ func (tx *transaction) uniqueValues(row heldRow) (values [][]crdt.Value, err err
 		if index.Where != "" {
 			where += " AND (" + index.Where + ")"
 		}
-		found, err := tx.c.Row("SELECT "+strings.Join(parts, ", ")+" FROM "+sqlite.Quote(t.Name)+" WHERE "+where, key...)
+		found, err := h.tx.c.Row("SELECT "+strings.Join(parts, ", ")+" FROM "+sqlite.Quote(t.Name)+" WHERE "+where, key...)
 		if err != nil {
 			return nil, err
 		}

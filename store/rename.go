@@ -14,7 +14,8 @@ import (
 // followRenames gives rows made here the fresh keys the hub has given them, and makes
 // everything that refers to them follow, in the tables, in the shadows and in what is kept
 // aside. Stamps stay: the hub has translated the same writes.
-func (tx *transaction) followRenames() error {
+func (x *rekeying) followRenames(h *heldSet) error {
+	tx := x.tx
 	var list []collision
 	err := tx.c.Rows("SELECT tab, old, birth, new FROM ravno_rename WHERE site=? AND position>?",
 		[]crdt.Value{integer(tx.state.site), integer(tx.state.seen)}, func(row []crdt.Value) error {
@@ -30,14 +31,14 @@ func (tx *transaction) followRenames() error {
 	sortRenames(list)
 	moved := renames{}
 	for _, c := range list {
-		if err := tx.rename(c, &moved); err != nil {
+		if err := x.rename(c, &moved); err != nil {
 			return err
 		}
 	}
 	if len(moved.rows) == 0 {
 		return nil
 	}
-	tx.tryHeld = true
+	h.try = true
 	if err := tx.renameShadows(&moved); err != nil {
 		return err
 	}
@@ -51,7 +52,8 @@ func (tx *transaction) followRenames() error {
 }
 
 // rename gives one row a fresh key.
-func (tx *transaction) rename(c collision, moved *renames) error {
+func (x *rekeying) rename(c collision, moved *renames) error {
+	tx := x.tx
 	old, new := crdt.NewKey(integer(c.old)), crdt.NewKey(integer(c.new))
 	row, _, sent, err := tx.readShadowAt(c.t, old)
 	if err != nil {
@@ -65,7 +67,7 @@ func (tx *transaction) rename(c collision, moved *renames) error {
 	if err != nil {
 		return err
 	}
-	if taken || known && (there.Live() || tx.unsent(there)) {
+	if taken || known && (there.Live() || tx.unsentRow(there, x.seen)) {
 		return &CrossingError{Table: c.t.Name} // a row made here since has the fresh key: it is to get another
 	}
 	if known { // deleted, and settled: the hub has forgotten it already, or it would not give its key
@@ -150,7 +152,11 @@ func (tx *transaction) moveShadow(t *table, from, to crdt.Key) error {
 	if err != nil {
 		return err
 	}
-	if !tx.noneEarly {
+	none, err := tx.nothingEarly()
+	if err != nil {
+		return err
+	}
+	if !none {
 		if err := tx.c.Exec("UPDATE OR REPLACE ravno_early SET key=? WHERE site=0 AND tab=? AND key=?", blob(to), integer(t.number), blob(from)); err != nil {
 			return err
 		}

@@ -134,9 +134,22 @@ func (r *renames) key(t *table, key crdt.Key, birth hlc.Time) (crdt.Key, bool, e
 	return crdt.NewKey(values...), true, nil
 }
 
+// rekeying is what one delta has to do with keys that two rows have got.
+type rekeying struct {
+	tx         *transaction
+	author     causal.Site     // of the delta: a node; 0: the hub
+	seen       causal.Position // of this site, what its sender had seen
+	began      causal.Position // the position of this site before the first change
+	heard      hlc.Time        // at the hub: the newest stamp in what the node had sent before
+	sliced     bool            // at the hub: an earlier slice of the node's work is here
+	renames    renames
+	collisions []collision
+	superseded []superseded // rows with fresh keys that are gone at their maker
+}
+
 // translate puts a change into the keys that are in force.
-func (tx *transaction) translate(t *table, change *crdt.Change) (err error) {
-	r := &tx.renames
+func (x *rekeying) translate(t *table, change *crdt.Change) (err error) {
+	r := &x.renames
 	if len(r.rows) == 0 || t.own {
 		return nil
 	}
@@ -147,7 +160,7 @@ func (tx *transaction) translate(t *table, change *crdt.Change) (err error) {
 		change.Registers[i].Value, _ = r.value(t, t.byNum[reg.Column], reg.Value)
 	}
 	if d := change.Document; d != nil {
-		if root := tx.cat.byName[strings.ToLower(d.Table)]; root != nil {
+		if root := x.tx.cat.byName[strings.ToLower(d.Table)]; root != nil {
 			key, _, err := r.key(root, d.Key, 0)
 			change.Document = &crdt.Document{Table: d.Table, Key: key} // others may share the former
 			return err
@@ -174,12 +187,14 @@ type collision struct {
 }
 
 // findCollisions goes, at the hub, through a node's delta for rows made under keys that
-// others have taken meanwhile, and gives them fresh keys before anything is applied.
-func (tx *transaction) findCollisions(delta Delta, author causal.Site) error {
+// others have taken meanwhile, and gives them fresh keys before anything is applied. each goes through the
+// sections of the delta; keys are the highest ones of what else the node sends, by table.
+func (x *rekeying) findCollisions(each func(func(*crdt.Section) error) error, keys map[string]int64) error {
+	tx := x.tx
 	err := tx.c.Rows("SELECT tab, old, birth, new FROM ravno_rename WHERE site=? AND position>? ORDER BY position, id",
-		[]crdt.Value{integer(author), integer(delta.Seen)}, func(row []crdt.Value) error {
+		[]crdt.Value{integer(x.author), integer(x.seen)}, func(row []crdt.Value) error {
 			if t := tx.cat.byName[strings.ToLower(row[0].Bytes())]; t != nil {
-				tx.renames.add(renamedRow{t.number, row[1].Int(), hlc.Time(row[2].Int())}, row[3].Int())
+				x.renames.add(renamedRow{t.number, row[1].Int(), hlc.Time(row[2].Int())}, row[3].Int())
 			}
 			return nil
 		})
@@ -191,19 +206,19 @@ func (tx *transaction) findCollisions(delta Delta, author causal.Site) error {
 	}
 	var found []collision
 	highest := map[*table]int64{} // the node's own keys: a fresh key must be none of them
-	for name, key := range delta.Highest {
+	for name, key := range keys {
 		if t := tx.cat.byName[strings.ToLower(name)]; t != nil && key < maxFreshKey {
 			highest[t] = key
 		}
 	}
-	err = delta.each(func(section *crdt.Section) error {
+	err = each(func(section *crdt.Section) error {
 		t := tx.cat.byName[strings.ToLower(section.Table)]
 		if t == nil || !t.renumbers || section.Journal {
 			return nil
 		}
 		return tx.inOrder(len(section.Changes), func() error {
 			for _, change := range section.Changes {
-				c, any, err := tx.collision(t, change, author, delta.Seen, highest)
+				c, any, err := x.collision(t, change, highest)
 				if err != nil {
 					return fmt.Errorf("table %s: %w", t.Name, err)
 				}
@@ -218,14 +233,15 @@ func (tx *transaction) findCollisions(delta Delta, author causal.Site) error {
 		return err
 	}
 	for _, c := range found {
-		if err := tx.renumber(c, author, highest); err != nil {
+		if err := x.renumber(c, highest); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (tx *transaction) collision(t *table, change crdt.Change, author causal.Site, seen causal.Position, highest map[*table]int64) (c collision, any bool, err error) {
+func (x *rekeying) collision(t *table, change crdt.Change, highest map[*table]int64) (c collision, any bool, err error) {
+	tx, author := x.tx, x.author
 	stored, err := t.shadowKey(change.Key)
 	if err != nil {
 		return c, false, err
@@ -234,11 +250,11 @@ func (tx *transaction) collision(t *table, change crdt.Change, author causal.Sit
 	if old < maxFreshKey {
 		highest[t] = max(highest[t], old)
 	}
-	if _, has := tx.renames.rows[renamedRow{t.number, old, change.Birth.Time}]; has || change.Birth.Site != author {
+	if _, has := x.renames.rows[renamedRow{t.number, old, change.Birth.Time}]; has || change.Birth.Site != author {
 		return c, false, nil
 	}
-	if _, renamed := tx.renames.latest[t.number][old]; renamed {
-		tx.supersede(t, old, change.Birth.Time)
+	if _, renamed := x.renames.latest[t.number][old]; renamed {
+		x.supersede(t, old, change.Birth.Time)
 	}
 	row, remembered, err := tx.readShadowNext(t, change.Key)
 	if err != nil || !remembered.found {
@@ -246,15 +262,16 @@ func (tx *transaction) collision(t *table, change crdt.Change, author causal.Sit
 	}
 	other := row.Birth
 	// Its own row the author knows by that key, unless it is one that has got the key here.
-	if seen, err = tx.hasSeen(author, t.reference(change.Key), seen); err != nil {
+	seen, err := tx.hasSeen(author, t.reference(change.Key), x.seen)
+	if err != nil {
 		return c, false, err
 	}
-	known := other.Stamp.Site == author && !tx.renames.fresh[t.reference(change.Key)] || other.Position <= seen
+	known := other.Stamp.Site == author && !x.renames.fresh[t.reference(change.Key)] || other.Position <= seen
 	// A birth the hub has not heard of comes with the whole row. Without it, this is the work of
 	// one who did not know that the hub's row has taken the place of the one it is about; unless
 	// that is deleted again and newer, and would take the other one with it.
 	// What it has heard of before comes whole where a row outlived a deletion that it made itself.
-	fresh := change.Whole && (change.Birth.Time > tx.heard || change.Birth.Time == firstSeed) || !change.Death.IsZero() && change.Birth.After(other.Stamp)
+	fresh := change.Whole && (change.Birth.Time > x.heard || change.Birth.Time == firstSeed) || !change.Death.IsZero() && change.Birth.After(other.Stamp)
 	if known || !fresh || other.Stamp == change.Birth || other.Stamp.Time == firstSeed && change.Birth.Time == firstSeed {
 		return c, false, nil
 	}
@@ -269,25 +286,25 @@ type superseded struct {
 
 // supersede notes that the author has made another row in the place of one that has got a
 // fresh key here: that one is gone there.
-func (tx *transaction) supersede(t *table, old int64, birth hlc.Time) {
-	for former, new := range tx.renames.rows {
+func (x *rekeying) supersede(t *table, old int64, birth hlc.Time) {
+	for former, new := range x.renames.rows {
 		gone := superseded{row: t.reference(crdt.NewKey(integer(new))), birth: former.birth}
-		if former.tab == t.number && former.old == old && former.birth < birth && !slices.Contains(tx.superseded, gone) {
-			tx.superseded = append(tx.superseded, gone)
+		if former.tab == t.number && former.old == old && former.birth < birth && !slices.Contains(x.superseded, gone) {
+			x.superseded = append(x.superseded, gone)
 		}
 	}
 }
 
 // renumber gives a row of a node a fresh key.
-func (tx *transaction) renumber(c collision, author causal.Site, highest map[*table]int64) error {
-	var err error
+func (x *rekeying) renumber(c collision, highest map[*table]int64) (err error) {
+	tx := x.tx
 	if c.new, err = tx.freshKey(c.t, highest[c.t]); err != nil {
 		return err
 	}
 	highest[c.t] = c.new
-	tx.renames.add(renamedRow{c.t.number, c.old, c.birth.Time}, c.new)
-	tx.collisions = append(tx.collisions, c)
-	if err := tx.c.Exec("INSERT INTO ravno_rename(site, tab, old, birth, new, position) VALUES(?,?,?,?,?,?)", integer(author),
+	x.renames.add(renamedRow{c.t.number, c.old, c.birth.Time}, c.new)
+	x.collisions = append(x.collisions, c)
+	if err := tx.c.Exec("INSERT INTO ravno_rename(site, tab, old, birth, new, position) VALUES(?,?,?,?,?,?)", integer(x.author),
 		text(c.t.Name), integer(c.old), integer(c.birth.Time), integer(c.new), integer(tx.position())); err != nil {
 		return err
 	}
@@ -308,8 +325,9 @@ func (tx *transaction) freshKey(t *table, above int64) (int64, error) {
 }
 
 // recordCollisions records that rows got fresh keys. It needs nobody: the records are closed.
-func (tx *transaction) recordCollisions(author causal.Site) error {
-	for _, c := range tx.collisions {
+func (x *rekeying) recordCollisions() error {
+	tx, author := x.tx, x.author
+	for _, c := range x.collisions {
 		old, new := crdt.NewKey(integer(c.old)), crdt.NewKey(integer(c.new))
 		det := detail{Renumbered: &renumbering{Site: author, Table: c.t.Name, Old: fmt.Sprintf("%x", string(old)), New: fmt.Sprintf("%x", string(new))}}
 		for _, one := range []struct {
@@ -338,7 +356,6 @@ func (tx *transaction) recordCollisions(author causal.Site) error {
 			return err
 		}
 	}
-	tx.collisions = nil
 	return nil
 }
 

@@ -46,7 +46,8 @@ var errDryRun = errors.New("dry run")
 // What cannot be done is refused with the reason, and nothing is written.
 func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
 	err = s.write(func(tx *transaction) error {
-		if _, err := tx.fold(); err != nil {
+		held, err := s.foldFirst(tx)
+		if err != nil {
 			return err
 		}
 		x, err := readConflict(tx.c, tx.cat, id)
@@ -59,7 +60,7 @@ func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
 		if !x.Open {
 			return fmt.Errorf("conflict %s was resolved already, by %s at %s. Try: ravno conflict undo, then decide again", x.ID, x.ResolvedBy, x.ResolvedAt.Format("2006-01-02 15:04"))
 		}
-		d, err := newDecision(tx, &x)
+		d, err := newDecision(tx, held, &x)
 		if err != nil {
 			return err
 		}
@@ -93,7 +94,7 @@ func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
 // conclude folds what was written and says what it came to; a dry run ends in errDryRun, which
 // takes everything back.
 func (d *decision) conclude(dryRun bool) (writes []Write, err error) {
-	if _, err := d.tx.fold(); err != nil {
+	if _, err := d.tx.fold(d.held); err != nil {
 		return nil, err
 	}
 	if err := d.check(); err != nil {

@@ -37,7 +37,7 @@ func (d *decision) noteWaiting() error {
 			return err
 		}
 		for _, key := range slices.Sorted(maps.Keys(waiting)) {
-			blockers, err := d.tx.blockers(heldRow{t: t, key: key, image: waiting[key]})
+			blockers, err := d.held.blockers(heldRow{t: t, key: key, image: waiting[key]})
 			if err != nil {
 				return err
 			}
@@ -61,7 +61,7 @@ func (d *decision) makeRoom(r *decided) (held bool, err error) {
 	if whole, err := r.t.complete(r.key, r.after); err != nil || !whole {
 		return false, err
 	}
-	keys, err := d.tx.blockers(heldRow{t: r.t, key: r.key, image: r.after})
+	keys, err := d.held.blockers(heldRow{t: r.t, key: r.key, image: r.after})
 	if err != nil || len(keys) == 0 {
 		return false, err
 	}
@@ -71,7 +71,7 @@ func (d *decision) makeRoom(r *decided) (held bool, err error) {
 	}
 	newer := names == nil || slices.ContainsFunc(names, func(name string) bool { return r.t.claims(r.t.column(name)) })
 	if r.stepsAside && !r.wasLive() {
-		return true, d.tx.keepHeld(r.t, r.key, r.after)
+		return true, d.held.keep(r.t, r.key, r.after)
 	}
 	for _, key := range keys {
 		other, err := d.row(r.t, key)
@@ -82,7 +82,7 @@ func (d *decision) makeRoom(r *decided) (held bool, err error) {
 			continue // both cannot be there: putting the row says so
 		}
 		d.reclaim = d.reclaim || newer && !r.stepsAside
-		if err := d.tx.hold(other.t, other.key, other.after); err != nil {
+		if err := d.held.exclude(other.t, other.key, other.after); err != nil {
 			return false, err
 		}
 	}

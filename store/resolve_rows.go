@@ -17,6 +17,7 @@ import (
 // cannot be done is known before anything is.
 type decision struct {
 	tx    *transaction
+	held  *heldSet
 	x     *Conflict
 	sides []sideRow // of the record
 	rows  map[reference]*decided
@@ -65,8 +66,8 @@ func (d *decision) deleteSide(s sideRow) {
 }
 
 // newDecision begins a decision with the rows of the record.
-func newDecision(tx *transaction, x *Conflict) (*decision, error) {
-	d := &decision{tx: tx, x: x, rows: map[reference]*decided{}}
+func newDecision(tx *transaction, held *heldSet, x *Conflict) (*decision, error) {
+	d := &decision{tx: tx, held: held, x: x, rows: map[reference]*decided{}}
 	root := side{Table: x.DocumentTable, Key: x.documentKey}
 	for _, s := range x.detail.Sides {
 		root.Noted = max(root.Noted, s.Noted)
@@ -235,7 +236,7 @@ func (d *decision) take(r *decided) error {
 	if r.where == imagePartial {
 		return d.tx.dropImage(r.t, r.key)
 	}
-	d.tx.tryHeld = true // what it occupied is free
+	d.held.try = true // what it occupied is free
 	return errors.Join(d.tx.remove(r.t, r.key), d.tx.keepImage(r.t, r.key, imageRemains, r.before))
 }
 
@@ -323,7 +324,7 @@ func (d *decision) putRow(r *decided, there bool) error {
 	} else if err := errors.Join(d.tx.insertImage(r.t, r.after), d.tx.dropImage(r.t, r.key)); err != nil {
 		return err
 	}
-	d.tx.heldChanged = d.tx.heldChanged || r.where == imageHeld
+	d.held.changed = d.held.changed || r.where == imageHeld
 	stored, err := d.tx.tableImage(r.t, r.key) // as its columns' types make the values
 	if err == nil && stored != nil {
 		r.after = stored

@@ -28,7 +28,7 @@ func (c *chain) record(id string, kind crdt.ConflictKind, table string, key crdt
 		if err := tx.logOwn("ravno_conflict", crdt.NewKey(text(id)), capture.Insert, nil); err != nil {
 			return err
 		}
-		_, err := tx.fold()
+		_, err := c.hub.foldFirst(tx)
 		return err
 	}))
 }

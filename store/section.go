@@ -11,7 +11,8 @@ import (
 	"ravno/journal"
 )
 
-func (tx *transaction) applySection(section *crdt.Section, author causal.Site, applied *Applied) error {
+func (in *incoming) applySection(section *crdt.Section) error {
+	tx, author := in.tx, in.author
 	t := tx.cat.byName[strings.ToLower(section.Table)]
 	if author != 0 && tx.isLocal(section.Table) {
 		// The node wrote this before it heard that the table is local now. It stays there.
@@ -36,10 +37,10 @@ func (tx *transaction) applySection(section *crdt.Section, author causal.Site, a
 	}
 	err := tx.gatherShadows(len(section.Changes), func() error {
 		for _, change := range section.Changes {
-			if err := tx.applyNamed(t, columns, change, author, applied); err != nil {
+			if err := in.applyNamed(t, columns, change); err != nil {
 				return fmt.Errorf("table %s: %w", t.Name, err)
 			}
-			applied.Changes++
+			in.applied.Changes++
 			if author != 0 {
 				tx.spreads()
 			}
@@ -53,13 +54,13 @@ func (tx *transaction) applySection(section *crdt.Section, author causal.Site, a
 	case t.own && t.Name == "ravno_setting":
 		return tx.followSettings()
 	case t.own && t.Name == "ravno_rename" && author == 0:
-		return tx.followRenames()
+		return in.rekeying.followRenames(in.held)
 	}
 	return nil
 }
 
 // applyNamed applies a change whose columns are those of its section, which here are called columns.
-func (tx *transaction) applyNamed(t *table, columns []crdt.Column, change crdt.Change, author causal.Site, applied *Applied) error {
+func (in *incoming) applyNamed(t *table, columns []crdt.Column, change crdt.Change) error {
 	for i := range change.Registers {
 		change.Registers[i].Column = columns[change.Registers[i].Column]
 	}
@@ -68,13 +69,13 @@ func (tx *transaction) applyNamed(t *table, columns []crdt.Column, change crdt.C
 		change.Parts[i].Column = columns[change.Parts[i].Column]
 	}
 	slices.SortStableFunc(change.Parts, func(a, b crdt.ChangePart) int { return int(a.Column) - int(b.Column) })
-	if err := tx.translate(t, &change); err != nil {
+	if err := in.rekeying.translate(t, &change); err != nil {
 		return err
 	}
 	if t.class == Journal {
-		return tx.keepJournal(t, author, change)
+		return in.tx.keepJournal(t, in.author, change)
 	}
-	return tx.applyChange(t, author, change, applied)
+	return in.applyChange(t, change)
 }
 
 var errLocal = errors.New("the table is local now; what was written there meanwhile stays there")
@@ -97,7 +98,6 @@ func mayWrite(t *table, section *crdt.Section) bool {
 // followSettings makes what the hub has decided about tables hold here at once.
 func (tx *transaction) followSettings() (err error) {
 	tx.state.catalog++
-	tx.dirty = true
-	tx.cat, err = tx.install()
+	tx.cat, err = tx.install(false)
 	return err
 }

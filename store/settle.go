@@ -48,9 +48,9 @@ func (s *Store) Settle() error {
 			return err
 		}
 		moved := tx.state.settled
-		tx.dirty = tx.state.steps(known, func() {
+		tx.state.steps(known, func() {
 			err = tx.c.Exec("UPDATE ravno_peer SET checkpoint=have")
-		}) || tx.dirty
+		})
 		if err == nil && tx.state.settled != moved {
 			err = tx.c.Exec("UPDATE ravno_peer SET settled=checkpoint")
 		}
@@ -94,8 +94,7 @@ func (s *Store) Settled(by Settlement) (taken bool, err error) {
 		return taken, err
 	}
 	err = s.write(func(tx *transaction) error {
-		changes, taken = tx.state.settle(by)
-		tx.dirty = tx.dirty || changes
+		_, taken = tx.state.settle(by)
 		return nil
 	})
 	return taken, err
@@ -146,12 +145,13 @@ func (st *state) isSettled(row crdt.Row) bool {
 
 // sameRow sees to it that a change and the row it is about call that row's birth the same, where
 // one side remembers the birth and the other has forgotten it, settled: there it is zero.
-func (m *merging) sameRow(tx *transaction) {
-	m.sameVersions(tx)
+func (in *incoming) sameRow(m *merging) {
+	in.sameVersions(m)
+	tx, heard := in.tx, in.rekeying.heard
 	said, here := m.change.Birth, m.row.Birth
 	switch {
 	case !m.present:
-		if m.author != 0 && m.change.Whole && (said.Site != m.author || said.Time <= tx.heard && said.Time > firstSeed) {
+		if m.author != 0 && m.change.Whole && (said.Site != m.author || said.Time <= heard && said.Time > firstSeed) {
 			m.madeAnew()
 		}
 	case said == here.Stamp:
@@ -160,12 +160,12 @@ func (m *merging) sameRow(tx *transaction) {
 			m.change.Birth = here.Stamp
 		}
 	case said.IsZero(): // the hub has; unless the one here is made since, and the hub has yet to hear
-		if !tx.unsentVersion(here) {
+		if !tx.unsentVersion(here, in.delta.Seen) {
 			m.change.Birth = here.Stamp
 		}
 	case !here.Stamp.IsZero(), m.author == 0: // a node forgets no birth that the hub still speaks of
-	case !m.change.Whole || said.Site != m.author || said.Time <= tx.heard: // what is new comes whole, and first from its maker
-		if said.Site == m.author && said.Time > tx.heard {
+	case !m.change.Whole || said.Site != m.author || said.Time <= heard: // what is new comes whole, and first from its maker
+		if said.Site == m.author && said.Time > heard {
 			m.remade = said // made anew there, and deleted before anybody heard of it
 		}
 		m.change.Birth = here.Stamp
@@ -174,14 +174,15 @@ func (m *merging) sameRow(tx *transaction) {
 
 // sameVersions does so for the versions of columns: what is forgotten there and remembered here is
 // the same, as long as what is remembered is settled.
-func (m *merging) sameVersions(tx *transaction) {
+func (in *incoming) sameVersions(m *merging) {
+	tx := in.tx
 	for i := range m.change.Registers {
 		reg := &m.change.Registers[i]
 		if !reg.Stamp.IsZero() {
 			continue
 		}
 		here := m.row.Version(reg.Column)
-		if m.author == 0 && !tx.unsentVersion(here) || m.author != 0 && here.Position <= tx.state.settled {
+		if m.author == 0 && !tx.unsentVersion(here, in.delta.Seen) || m.author != 0 && here.Position <= tx.state.settled {
 			reg.Stamp = here.Stamp
 		}
 	}

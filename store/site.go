@@ -167,7 +167,11 @@ func (s *Store) AckedByNode(site causal.Site, has causal.Reached, floor causal.S
 		if err := tx.gotEarly(site, has); err != nil {
 			return err
 		}
-		if !tx.noneEarly {
+		none, err := tx.nothingEarly()
+		if err != nil {
+			return err
+		}
+		if !none {
 			seen, err := tx.c.Int("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", integer(site))
 			if err == nil {
 				err = tx.forgetEarly(site, causal.Position(seen))
@@ -266,7 +270,7 @@ func (s *Store) Enrol(hash [32]byte, incarnation causal.Incarnation, issue func(
 		if n, err := tx.c.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", row[1]); err != nil || n > 0 {
 			return errors.Join(err, fmt.Errorf("%s: %w", row[1].Bytes(), ErrNameTaken))
 		}
-		if _, err := tx.fold(); err != nil {
+		if _, err := s.foldFirst(tx); err != nil {
 			return err
 		}
 		name = row[1].Bytes()
@@ -396,7 +400,6 @@ func (s *Store) SetHubStatus(json string) error {
 func (s *Store) SetClockOffset(offset time.Duration) error {
 	return s.write(func(tx *transaction) error {
 		tx.state.clockOffset = offset.Milliseconds()
-		tx.dirty = true
 		return nil
 	})
 }

@@ -115,6 +115,7 @@ type turn struct {
 	released time.Time     // we last gave it back
 	seen     time.Time     // the application was last seen to have written or to read
 	waited   time.Duration // for it to end, before our last transactions
+	changes  int           // applied in the transaction in hand
 	// How long the last slices took that were applied, and folded while the application wrote and
 	// while it did not.
 	apply, fold, foldQuiet pace
@@ -183,6 +184,7 @@ func (t *turn) entered(now time.Time, waited time.Duration) {
 	if waited > 0 {
 		t.seen = now
 	}
+	t.changes = 0
 	t.waited = max(waited, t.waited*3/4) // those that follow at once wait for nobody
 }
 
@@ -190,15 +192,22 @@ func (t *turn) entered(now time.Time, waited time.Duration) {
 // us in between, waits for a tenth of that without noticing; and there may be no other chance.
 func (t *turn) slice() time.Duration { return min(max(sliceTurn, t.waited/10), quietLockTurn) }
 
+// sawWrite takes in when the application wrote, in Unix milliseconds; 0: it is not known to have.
+func (t *turn) sawWrite(millis int64) {
+	if at := time.UnixMilli(millis); millis > 0 && at.After(t.seen) {
+		t.seen = at
+	}
+}
+
 // busy reports whether the application is at work.
 func (t *turn) busy(now time.Time) bool { return now.Sub(t.seen).Abs() <= quietAfter }
 
-// took notes that the lock was held, and how many changes were applied meanwhile.
-func (t *turn) took(from, to time.Time, changes int) {
+// took notes that the lock was held.
+func (t *turn) took(from, to time.Time) {
 	held := max(to.Sub(from), 0)
 	t.held += held
 	t.last, t.released = held, to
-	if changes >= leastSlice { // fewer say more of a commit than of a row
-		t.apply = pace{changes, held}
+	if t.changes >= leastSlice { // fewer say more of a commit than of a row
+		t.apply = pace{t.changes, held}
 	}
 }

@@ -188,7 +188,7 @@ func TestTheApplicationGetsItsTurn(t *testing.T) {
 				now = now.Add(wait)
 				us.wait(now)
 			}
-			us.took(now, now.Add(c.slice), 0)
+			us.took(now, now.Add(c.slice))
 			now = now.Add(c.slice)
 		}
 		for asks := start; asks.Before(free[len(free)/2]); asks = asks.Add(100 * time.Microsecond) {

@@ -11,8 +11,8 @@ import (
 // stepAside gives a fresh key to a row the application has just made under the key of a
 // row that is held: it could not know that the key is taken. It reports whether the log has
 // to be read again.
-func (tx *transaction) stepAside(order []*loggedRow) (again bool, err error) {
-	if !tx.holding {
+func (tx *transaction) stepAside(h *heldSet, order []*loggedRow) (again bool, err error) {
+	if !h.any {
 		return false, nil
 	}
 	for _, f := range order {
@@ -23,7 +23,7 @@ func (tx *transaction) stepAside(order []*loggedRow) (again bool, err error) {
 		if err != nil {
 			return again, err
 		}
-		if held, err := tx.readHeld(f.t, f.key); err != nil || !held || !exists {
+		if held, err := h.isHeld(f.t, f.key); err != nil || !held || !exists {
 			if err != nil {
 				return again, err
 			}

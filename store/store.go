@@ -14,7 +14,6 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
-	"ravno/crdt/hlc"
 	"ravno/store/internal/sqlite"
 )
 
@@ -84,35 +83,14 @@ type transaction struct {
 	clock     Clock
 	state     *state
 	cat       *catalog
-	placed    bool // this transaction has a position for the next row
-	moved     bool // it has taken one
-	spread    int  // how many rows get one position
-	changed   int  // rows changed at this position
-	dirty     bool // the state changed
-	tryHeld   bool // held rows may have found their place
-	noImages  bool // ravno_image is empty
-	noneEarly bool // ravno_early is
-	// enrolling: the file is being made ravno's; the rows that are there are settled.
-	enrolling bool
-	known     map[reference]*touches
-	// While a delta is applied.
-	applied    *Applied
-	merging    merging         // the change in hand: they are large, and there is one at a time
-	began      causal.Position // the position before it
-	span       Span
-	sliced     bool     // at the hub: an earlier slice of the node's work is here
-	heard      hlc.Time // at the hub: the newest stamp in what the node had sent before
-	hears      hlc.Time // and with this delta
-	renames    renames
-	collisions []collision
-	mending    bool                 // the fold is of what was mended
-	decided    map[reference]string // documents whose conflict two sites have resolved at once, with its identifier
-	news       *news                // what the delta did to rows that refer, or are referred to
-	clashed    []reference          // documents that one side deleted and another edited
-	superseded []superseded         // rows with fresh keys that are gone at their maker
-	// While the log is folded.
-	written int64                           // when its last entry was written, in Unix milliseconds; 0: it was empty
-	deleted map[*table]map[crdt.Key]goneRow // rows the application deleted, as far as they were asked for
+	placed    bool                            // this transaction has a position for the next row
+	moved     bool                            // it has taken one
+	wrote     bool                            // it has taken one, or written to the log
+	spread    int                             // how many rows get one position
+	changed   int                             // rows changed at this position
+	noImages  bool                            // ravno_image is empty
+	noneEarly *bool                           // ravno_early is; nil: not asked yet
+	deleted   map[*table]map[crdt.Key]goneRow // rows the application deleted, as far as they were asked for
 	// What is written many rows at a time, while gathers.
 	gathers     bool
 	shadows     unwritten // of one table
@@ -123,18 +101,13 @@ type transaction struct {
 	args        []crdt.Value // of the last statement, to be used again
 	packed      []byte       // the last shadow, likewise
 	updating    updating     // the last UPDATE of a table, likewise
-	// What placing the held rows has to look at again.
-	holding     bool        // some row is held
-	heldChanged bool        // some row became held, or is held no more
-	left        []heldRow   // rows that became held
-	arrived     []reference // rows put into tables, or changed there, while others are held
 }
 
 // position is the position of this transaction, taken at the first change that needs one.
 func (tx *transaction) position() causal.Position {
 	if !tx.placed {
 		tx.state.position++
-		tx.placed, tx.moved, tx.dirty = true, true, true
+		tx.placed, tx.moved, tx.wrote = true, true, true
 	}
 	return tx.state.position
 }
@@ -205,7 +178,6 @@ func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
 // yet.
 func (s *Store) transact(f func(tx *transaction) error) (moved bool, err error) {
 	var locked time.Time
-	applied := 0
 	err = s.writer.Write(s.standBack, func() error {
 		locked = s.clock()
 		s.turn.entered(locked, s.writer.Waited())
@@ -213,23 +185,18 @@ func (s *Store) transact(f func(tx *transaction) error) (moved bool, err error) 
 		if err != nil {
 			return err
 		}
+		before := *tx.state
 		if err := f(tx); err != nil {
 			return err
 		}
-		if tx.applied != nil {
-			applied = tx.applied.Changes
-		}
-		if written := time.UnixMilli(tx.written); tx.written > 0 && written.After(s.turn.seen) {
-			s.turn.seen = written
-		}
 		moved = tx.moved
-		if !tx.dirty {
+		if *tx.state == before {
 			return nil
 		}
 		return tx.state.write(tx.c)
 	})
 	if !locked.IsZero() {
-		s.turn.took(locked, s.clock(), applied)
+		s.turn.took(locked, s.clock())
 	}
 	if err != nil {
 		s.writeCatalog = nil // what was read in a transaction that is undone proves nothing
@@ -260,17 +227,14 @@ func (s *Store) begin() (*transaction, error) {
 		return nil, err
 	}
 	if !s.writeCatalog.is(st.catalog, schemaVersion) {
-		if s.writeCatalog, err = tx.install(); err != nil {
+		if s.writeCatalog, err = tx.install(false); err != nil {
 			return nil, err
 		}
 	}
 	tx.cat = s.writeCatalog
-	some, err := s.writer.Row("SELECT EXISTS(SELECT 1 FROM ravno_image), EXISTS(SELECT 1 FROM ravno_image WHERE state='held'), EXISTS(SELECT 1 FROM ravno_early)")
-	if err != nil {
-		return nil, err
-	}
-	tx.noImages, tx.holding, tx.noneEarly = some[0].Int() == 0, some[1].Int() != 0, some[2].Int() == 0
-	return tx, nil
+	images, err := s.writer.Int("SELECT EXISTS(SELECT 1 FROM ravno_image)")
+	tx.noImages = images == 0
+	return tx, err
 }
 
 // readShadow reads what is remembered of a row; found is false for a row that is settled

@@ -46,9 +46,16 @@ type touches struct {
 // maxKnownDocuments bounds how many documents' touches one transaction keeps in memory.
 const maxKnownDocuments = 4096
 
-// touchesOf are the recorded changes of a document after a position by others than a site. A
+// knownTouches reads the recorded changes of documents, of each document once.
+type knownTouches struct {
+	tx    *transaction
+	known map[reference]*touches
+}
+
+// of are the recorded changes of a document after a position by others than a site. A
 // document with many rows is asked about once, not once a row.
-func (tx *transaction) touchesOf(document reference, author causal.Site, after causal.Seen) (*touches, error) {
+func (k *knownTouches) of(document reference, author causal.Site, after causal.Seen) (*touches, error) {
+	tx := k.tx
 	t := tx.cat.byNumber[document.tab]
 	if t != nil && t.alone { // there is no other row in it
 		if none, err := tx.untouched(t, document.encode()); err != nil || none {
@@ -56,17 +63,17 @@ func (tx *transaction) touchesOf(document reference, author causal.Site, after c
 		}
 		return tx.readTouches(document, author, after)
 	}
-	if known, ok := tx.known[document]; ok && known.author == author && known.after == after {
+	if known, ok := k.known[document]; ok && known.author == author && known.after == after {
 		return known, nil
 	}
 	found, err := tx.readTouches(document, author, after)
 	if err != nil {
 		return nil, err
 	}
-	if tx.known == nil || len(tx.known) >= maxKnownDocuments {
-		tx.known = map[reference]*touches{}
+	if k.known == nil || len(k.known) >= maxKnownDocuments {
+		k.known = map[reference]*touches{}
 	}
-	tx.known[document] = found
+	k.known[document] = found
 	return found, nil
 }
 
@@ -77,7 +84,11 @@ func (tx *transaction) readTouches(document reference, author causal.Site, after
 	}
 	found := &touches{author: author, after: after}
 	unseen := "position>?3"
-	if !tx.noneEarly {
+	none, err := tx.nothingEarly()
+	if err != nil {
+		return nil, err
+	}
+	if !none {
 		unseen += " AND NOT EXISTS(SELECT 1 FROM ravno_early e WHERE e.site=?2 AND e.tab=t.tab AND e.key=t.key AND e.slice<=?3 AND e.there AND e.until>=t.position)"
 	}
 	err = tx.c.Rows("SELECT tab, key, site, position, dead FROM ravno_touch AS t WHERE document=?1 AND (abs(site)=?2 OR "+unseen+")",

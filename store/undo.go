@@ -129,7 +129,8 @@ type Taking struct {
 // added to the document since never go unless forced.
 func (s *Store) Undo(id string, how Taking) (writes []Write, err error) {
 	err = s.write(func(tx *transaction) error {
-		if _, err := tx.fold(); err != nil {
+		held, err := s.foldFirst(tx)
+		if err != nil {
 			return err
 		}
 		x, err := readConflict(tx.c, tx.cat, id)
@@ -139,7 +140,7 @@ func (s *Store) Undo(id string, how Taking) (writes []Write, err error) {
 		if err := x.mayUndo(); err != nil {
 			return err
 		}
-		d, err := newDecision(tx, &x)
+		d, err := newDecision(tx, held, &x)
 		if err != nil {
 			return err
 		}
@@ -151,7 +152,7 @@ func (s *Store) Undo(id string, how Taking) (writes []Write, err error) {
 			return err
 		}
 		if d.reclaim { // only then are the rows where the open record says
-			if _, err := tx.fold(); err != nil {
+			if _, err := tx.fold(held); err != nil {
 				return err
 			}
 			if err := d.claimAgain(); err != nil {

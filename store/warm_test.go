@@ -14,7 +14,8 @@ func TestSlowDiskIsReadBeforeTheLock(t *testing.T) {
 		ch := newChain(t, ordersSchema, nil, "varna")
 		ch.at("varna", "INSERT INTO ord VALUES('v',1)")
 		ch.level()
-		ch.hub.turn.took(ch.now, ch.now.Add(c.took), leastSlice)
+		ch.hub.turn.changes = leastSlice
+		ch.hub.turn.took(ch.now, ch.now.Add(c.took))
 		ch.at("varna", "UPDATE ord SET total=2")
 		if ch.up("varna"); ch.hub.turn.warmed != c.warmed {
 			t.Errorf("%s: %d rows were read before", name, ch.hub.turn.warmed)
