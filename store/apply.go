@@ -101,23 +101,9 @@ func (e *IdentityError) Error() string {
 // ApplyFromHub merges a delta of the hub into this node's tables, in one transaction, and
 // returns once it is durable. A delta without a change is only a mark.
 func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
-	apply := func(tx *transaction) error {
-		if delta.From != tx.state.seen {
-			return &OutOfOrderError{From: delta.From, Have: causal.Reached{Position: tx.state.seen, Until: tx.state.until}}
-		}
-		held, err := s.foldFirst(tx)
-		if err != nil {
-			return err
-		}
-		in := newIncoming(tx, held, 0, delta)
-		if err := in.applyAll(); err != nil {
-			return err
-		}
-		applied = in.applied
+	apply := func(tx *transaction) (err error) {
+		applied, err = tx.applyFromHub(delta, s.foldFirst)
 		s.turn.changes = applied.Changes
-		tx.state.seen, tx.state.until = delta.To, delta.Until
-		none, err := tx.nothingEarly()
-		applied.Position, applied.Floor, applied.Unsent = tx.state.position, tx.state.seenFloor(), tx.state.hasFloor || !none
 		return err
 	}
 	// Durable, although there may be nothing in it: what this node has seen it must never again
@@ -127,6 +113,26 @@ func (s *Store) ApplyFromHub(delta Delta) (applied Applied, err error) {
 	if err == nil && applied.Changes > 0 {
 		s.touchFile()
 	}
+	return applied, err
+}
+
+// applyFromHub merges a delta of the hub. fold folds what the log has, and returns the rows that are held.
+func (tx *transaction) applyFromHub(delta Delta, fold func(*transaction) (*heldSet, error)) (applied Applied, err error) {
+	if delta.From != tx.state.seen {
+		return applied, &OutOfOrderError{From: delta.From, Have: causal.Reached{Position: tx.state.seen, Until: tx.state.until}}
+	}
+	held, err := fold(tx)
+	if err != nil {
+		return applied, err
+	}
+	in := newIncoming(tx, held, 0, delta)
+	if err := in.applyAll(); err != nil {
+		return applied, err
+	}
+	tx.state.seen, tx.state.until = delta.To, delta.Until
+	none, err := tx.nothingEarly()
+	applied = in.applied
+	applied.Position, applied.Floor, applied.Unsent = tx.state.position, tx.state.seenFloor(), tx.state.hasFloor || !none
 	return applied, err
 }
 
@@ -153,51 +159,66 @@ func (tx *transaction) refuseRemoved(node causal.Site) error {
 // returns once it is durable: then, and not before, the node may be told.
 func (s *Store) ApplyFromNode(node causal.Site, delta Delta, floor causal.Seen) (applied Applied, err error) {
 	s.warm(delta)
-	err = s.writeFolded(func(tx *transaction) error {
-		peer, err := tx.c.Row("SELECT have, until, heard FROM ravno_peer WHERE site=?", integer(node))
-		if err != nil {
-			return err
-		}
-		var have causal.Reached
-		heard := hlc.Time(0)
-		if peer != nil {
-			have = causal.Reached{Position: causal.Position(peer[0].Int()), Until: causal.Position(peer[1].Int())}
-			heard = hlc.Time(peer[2].Int())
-		}
-		if delta.From != have.Position {
-			return &OutOfOrderError{From: delta.From, Have: have}
-		}
-		if err := tx.refuseRemoved(node); err != nil {
-			return err
-		}
-		held, err := s.foldFirst(tx)
-		if err != nil {
-			return err
-		}
-		in := newIncoming(tx, held, node, delta)
-		in.hears, in.rekeying.heard, in.rekeying.sliced = heard, heard, have.Until > 0
-		if err := in.applyAll(); err != nil {
-			return err
-		}
-		applied = in.applied
+	err = s.writeFolded(func(tx *transaction) (err error) {
+		applied, err = tx.applyFromNode(node, delta, floor, s.foldFirst)
 		s.turn.changes = applied.Changes
-		if applied.Conflicts > 0 { // stamp the records at once, so that they travel with the changes
-			if _, err := s.fold(tx, held); err != nil {
-				return err
-			}
-		}
-		hears := in.hears
-		if delta.Newest > 0 {
-			hears = max(heard, delta.Newest)
-		}
-		applied.Position = tx.state.position
-		return tx.c.Exec("UPDATE ravno_peer SET have=?, until=?, floor=max(floor, ?), heard=?, last_transfer=? WHERE site=?",
-			integer(delta.To), integer(delta.Until), integer(floor), integer(hears), integer(tx.now()), integer(node))
+		return err
 	})
 	if err == nil && applied.Changes > 0 {
 		s.touchFile()
 	}
 	return applied, err
+}
+
+// applyFromNode merges a node's own changes, at the hub. fold folds what the log has, and returns the rows
+// that are held.
+func (tx *transaction) applyFromNode(node causal.Site, delta Delta, floor causal.Seen, fold func(*transaction) (*heldSet, error)) (applied Applied, err error) {
+	have, heard, err := tx.hasOf(node)
+	if err != nil {
+		return applied, err
+	}
+	if delta.From != have.Position {
+		return applied, &OutOfOrderError{From: delta.From, Have: have}
+	}
+	if err := tx.refuseRemoved(node); err != nil {
+		return applied, err
+	}
+	held, err := fold(tx)
+	if err != nil {
+		return applied, err
+	}
+	in := newIncoming(tx, held, node, delta)
+	in.hears, in.rekeying.heard, in.rekeying.sliced = heard, heard, have.Until > 0
+	if err := in.applyAll(); err != nil {
+		return applied, err
+	}
+	if in.applied.Conflicts > 0 { // stamp the records at once, so that they travel with the changes
+		if _, err := fold(tx); err != nil {
+			return applied, err
+		}
+	}
+	hears := in.hears
+	if delta.Newest > 0 {
+		hears = max(heard, delta.Newest)
+	}
+	applied = in.applied
+	applied.Position = tx.state.position
+	return applied, tx.gotFromNode(node, delta.Span, floor, hears)
+}
+
+// hasOf is what of a node's work is here, and the newest stamp in it.
+func (tx *transaction) hasOf(node causal.Site) (have causal.Reached, heard hlc.Time, err error) {
+	peer, err := tx.c.Row("SELECT have, until, heard FROM ravno_peer WHERE site=?", integer(node))
+	if err != nil || peer == nil {
+		return have, heard, err
+	}
+	return causal.Reached{Position: causal.Position(peer[0].Int()), Until: causal.Position(peer[1].Int())}, hlc.Time(peer[2].Int()), nil
+}
+
+// gotFromNode records that a delta of a node is here.
+func (tx *transaction) gotFromNode(node causal.Site, of Span, floor causal.Seen, heard hlc.Time) error {
+	return tx.c.Exec("UPDATE ravno_peer SET have=?, until=?, floor=max(floor, ?), heard=?, last_transfer=? WHERE site=?",
+		integer(of.To), integer(of.Until), integer(floor), integer(heard), integer(tx.now()), integer(node))
 }
 
 // incoming is one delta on its way into the tables, in one transaction.

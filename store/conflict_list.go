@@ -91,15 +91,18 @@ type ConflictColumn struct {
 
 // Conflicts lists the records, open ones only or all, oldest first.
 func (s *Store) Conflicts(all bool) (list []Conflict, err error) {
-	where := "revision>resolved"
-	if all {
-		where = "true"
-	}
 	err = s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
-		list, err = readConflicts(c, cat, where)
+		list, err = listConflicts(c, cat, all)
 		return err
 	})
 	return list, err
+}
+
+func listConflicts(c *sqlite.Conn, cat *catalog, all bool) ([]Conflict, error) {
+	if all {
+		return readConflicts(c, cat, "true")
+	}
+	return readConflicts(c, cat, "revision>resolved")
 }
 
 // FindConflict finds the one record whose identifier begins with prefix.
@@ -276,7 +279,7 @@ func (x *Conflict) compare(c *sqlite.Conn, cat *catalog) error {
 	for at := range values {
 		cells = append(cells, at)
 	}
-	slices.SortFunc(cells, cat.orderCells)
+	slices.SortFunc(cells, func(a, b cell) int { return cat.orderCells(a, b) })
 	tx := &transaction{c: c, cat: cat}
 	for _, at := range cells {
 		column, ok, err := x.column(tx, at, values[at], base, deleted[[2]string{at.table, at.key}])
@@ -376,15 +379,21 @@ func (x *Conflict) earlier(column *ConflictColumn, at cell) error {
 
 // OpenConflicts counts the open conflicts each site is in.
 func (s *Store) OpenConflicts() (bySite map[causal.Site]int, total int, err error) {
-	bySite = map[causal.Site]int{}
 	err = s.look(func(c *sqlite.Conn, _ *state) error {
-		return c.Rows("SELECT sites FROM ravno_conflict WHERE revision>resolved", nil, func(row []crdt.Value) error {
-			total++
-			for _, site := range parseSites(row[0].Bytes()) {
-				bySite[site]++
-			}
-			return nil
-		})
+		bySite, total, err = countOpen(c)
+		return err
+	})
+	return bySite, total, err
+}
+
+func countOpen(c *sqlite.Conn) (bySite map[causal.Site]int, total int, err error) {
+	bySite = map[causal.Site]int{}
+	err = c.Rows("SELECT sites FROM ravno_conflict WHERE revision>resolved", nil, func(row []crdt.Value) error {
+		total++
+		for _, site := range parseSites(row[0].Bytes()) {
+			bySite[site]++
+		}
+		return nil
 	})
 	return bySite, total, err
 }

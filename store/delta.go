@@ -32,53 +32,68 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, rows int, emit 
 		if err := s.durably(nil); err != nil { // what this snapshot has, whoever has committed it
 			return err
 		}
-		if unsent, err := c.Int("SELECT EXISTS(SELECT 1 FROM ravno_early WHERE site=? AND NOT there)", integer(node)); err != nil {
+		if some, err := someNotSent(c, node); err != nil {
 			return err
-		} else if unsent != 0 {
+		} else if some {
 			if err := s.notSent(node); err != nil {
 				return err
 			}
 		}
-		span = Span{From: from, To: st.position, Seen: causal.Position(st.seen)}
-		if st.isHub() {
-			have, err := c.Int("SELECT have FROM ravno_peer WHERE site=?", integer(node))
-			if err != nil {
-				return err
-			}
-			span.Seen = causal.Position(have)
-		}
-		x := &extraction{c: c, cat: cat, clock: s.clock, self: st.site, node: node, from: from, has: from, seen: st.seen}
-		if node != 0 {
-			x.settled = st.settled
-		}
-		if x.early, err = hasEarly(c, node, from); err != nil {
+		var x *extraction
+		if x, err = newExtraction(c, st, cat, s.clock, node, from); err != nil {
 			return err
 		}
-		x.sentEarly = func(rows []reference, slice causal.Position) error { return s.sentEarly(node, rows, slice, span.To) }
+		x.sentEarly = func(rows []reference, slice, until causal.Position) error {
+			return s.sentEarly(node, rows, slice, until)
+		}
 		if rows <= 0 {
 			rows = FirstSlice
 		}
 		if s.sliceRows > 0 {
 			rows = s.sliceRows
 		}
-		covered, err := x.delta(span, rows, emit)
-		if err != nil {
-			return err
-		}
-		if changes = x.changes; covered.Until > 0 {
-			span = covered
-			return nil
-		}
-		switch behind := len(x.early) > 0 || x.plan != nil || x.trimmed; {
-		case st.isHub():
-		case behind: // there may be nothing left to send up to here, and yet the hub is to get here
-			span.Newest = st.clock.Last()
-		case changes == 0:
-			span.To = span.From
-		}
-		return nil
+		span, err = x.run(rows, emit)
+		changes = x.changes
+		return err
 	})
 	return span, changes, err
+}
+
+// newExtraction prepares a delta for a receiver, above a position.
+func newExtraction(c *sqlite.Conn, st *state, cat *catalog, clock Clock, node causal.Site, from causal.Position) (x *extraction, err error) {
+	x = &extraction{c: c, cat: cat, clock: clock, st: st, self: st.site, node: node, from: from, has: from, seen: st.seen}
+	if node != 0 {
+		x.settled = st.settled
+	}
+	x.early, err = hasEarly(c, node, from)
+	return x, err
+}
+
+// run emits the delta in slices of about so many rows, and returns what it covers.
+func (x *extraction) run(rows int, emit func(slice Span, section *crdt.Section) error) (Span, error) {
+	span := Span{From: x.from, To: x.st.position, Seen: causal.Position(x.st.seen)}
+	if x.st.isHub() {
+		have, err := x.c.Int("SELECT have FROM ravno_peer WHERE site=?", integer(x.node))
+		if err != nil {
+			return span, err
+		}
+		span.Seen = causal.Position(have)
+	}
+	covered, err := x.delta(span, rows, emit)
+	if err != nil {
+		return span, err
+	}
+	if covered.Until > 0 {
+		return covered, nil
+	}
+	switch behind := len(x.early) > 0 || x.plan != nil || x.trimmed; {
+	case x.st.isHub():
+	case behind: // there may be nothing left to send up to here, and yet the hub is to get here
+		span.Newest = x.st.clock.Last()
+	case x.changes == 0:
+		span.To = span.From
+	}
+	return span, nil
 }
 
 // sends reports whether the rows of a table go to the receiver.
@@ -91,6 +106,7 @@ type extraction struct {
 	c       *sqlite.Conn
 	clock   Clock
 	cat     *catalog
+	st      *state
 	self    causal.Site
 	node    causal.Site // the receiver; 0: the hub
 	from    causal.Position
@@ -109,7 +125,7 @@ type extraction struct {
 	// The slice that is being made, of a large delta.
 	plan        *plan
 	above, upTo causal.Position
-	sentEarly   func(rows []reference, slice causal.Position) error
+	sentEarly   func(rows []reference, slice, until causal.Position) error
 }
 
 // look takes a row in hand.

@@ -26,6 +26,12 @@ func (s *Sum) add(o Sum) {
 	binary.BigEndian.PutUint64(s[8:], low)
 }
 
+// sumOf is the digest of one row.
+func sumOf(values []crdt.Value) Sum {
+	hash := sha256.Sum256([]byte(crdt.NewKey(values...)))
+	return Sum(hash[:16])
+}
+
 // Digest is the digest of one table.
 type Digest struct {
 	Table   string
@@ -50,7 +56,8 @@ func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err
 				continue
 			}
 			d := Digest{Table: t.Name}
-			err := t.eachRow(c, func(key crdt.Key, sum Sum) error {
+			err := eachRow(c, t, func(key crdt.Key, values []crdt.Value) error {
+				sum := sumOf(values)
 				d.Rows++
 				d.Sum.add(sum)
 				d.Buckets[bucket(key)].add(sum)
@@ -73,11 +80,11 @@ func (s *Store) RowDigests(table string, buckets []uint8, emit func(RowDigest) e
 			if t.Name != table || t.class != Synced {
 				continue
 			}
-			return t.eachRow(c, func(key crdt.Key, sum Sum) error {
+			return eachRow(c, t, func(key crdt.Key, values []crdt.Value) error {
 				if !slices.Contains(buckets, bucket(key)) {
 					return nil
 				}
-				return emit(RowDigest{Key: key, Sum: sum})
+				return emit(RowDigest{Key: key, Sum: sumOf(values)})
 			})
 		}
 		return &SchemaError{Table: table}
@@ -116,9 +123,9 @@ func bucket(key crdt.Key) uint8 {
 	return sum[0]
 }
 
-// eachRow digests every row: its columns in the order of their names, so that servers whose
+// eachRow goes through every row that syncs: its columns in the order of their names, so that servers whose
 // columns were added in another order agree.
-func (t *table) eachRow(c *sqlite.Conn, each func(crdt.Key, Sum) error) error {
+func eachRow(c *sqlite.Conn, t *table, each func(key crdt.Key, values []crdt.Value) error) error {
 	names := slices.Sorted(slices.Values(t.columnNames()))
 	stored := make([]crdt.Value, len(t.Key))
 	return c.Rows("SELECT "+sqlite.QuoteAll("+", append(t.keyNames(), names...))+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
@@ -127,7 +134,6 @@ func (t *table) eachRow(c *sqlite.Conn, each func(crdt.Key, Sum) error) error {
 		if err != nil {
 			return nil // a row that cannot sync is not compared
 		}
-		hash := sha256.Sum256([]byte(crdt.NewKey(row[len(stored):]...)))
-		return each(key, Sum(hash[:16]))
+		return each(key, row[len(stored):])
 	})
 }

@@ -20,24 +20,28 @@ type DocumentRow struct {
 // returns an error if there is no such conflict.
 func (s *Store) DocumentRows(id string) (rows []DocumentRow, err error) {
 	err = s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
-		x, err := readConflict(c, cat, id)
-		if err != nil {
-			return err
-		}
-		root := cat.byName[strings.ToLower(x.DocumentTable)]
-		raw, err := hex.DecodeString(x.documentKey)
-		if err != nil || root == nil {
-			return err
-		}
-		tx := &transaction{c: c, cat: cat}
-		m, err := tx.tableImage(root, crdt.Key(raw))
-		if err != nil || m == nil {
-			return err
-		}
-		rows, err = tx.documentBelow(root, crdt.Key(raw), m, maxDocumentDepth)
+		rows, err = readDocument(c, cat, id)
 		return err
 	})
 	return rows, err
+}
+
+func readDocument(c *sqlite.Conn, cat *catalog, id string) ([]DocumentRow, error) {
+	x, err := readConflict(c, cat, id)
+	if err != nil {
+		return nil, err
+	}
+	root := cat.byName[strings.ToLower(x.DocumentTable)]
+	raw, err := hex.DecodeString(x.documentKey)
+	if err != nil || root == nil {
+		return nil, err
+	}
+	tx := &transaction{c: c, cat: cat}
+	m, err := tx.tableImage(root, crdt.Key(raw))
+	if err != nil || m == nil {
+		return nil, err
+	}
+	return tx.documentBelow(root, crdt.Key(raw), m, maxDocumentDepth)
 }
 
 // documentBelow are a row of a document and the rows below it.

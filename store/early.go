@@ -17,20 +17,22 @@ var displacedWork = reference{}
 // sentEarly remembers rows that are about to be sent in a slice up to one position, of a delta
 // up to another. It takes no turn at the lock: an extraction waits for nobody.
 func (s *Store) sentEarly(to causal.Site, rows []reference, slice, until causal.Position) error {
-	return s.writeAtOnce(func(tx *transaction) error {
-		if tx.state.isHub() {
-			if err := tx.refuseRemoved(to); err != nil {
-				return err // nobody would forget them
-			}
+	return s.writeAtOnce(func(tx *transaction) error { return tx.sentEarly(to, rows, slice, until) })
+}
+
+func (tx *transaction) sentEarly(to causal.Site, rows []reference, slice, until causal.Position) error {
+	if tx.state.isHub() {
+		if err := tx.refuseRemoved(to); err != nil {
+			return err // nobody would forget them
 		}
-		for _, row := range rows {
-			if err := tx.c.Exec("INSERT OR REPLACE INTO ravno_early(site, tab, key, slice, until) VALUES(?,?,?,?,?)",
-				integer(to), integer(row.tab), blob(row.key), integer(slice), integer(until)); err != nil {
-				return err
-			}
+	}
+	for _, row := range rows {
+		if err := tx.c.Exec("INSERT OR REPLACE INTO ravno_early(site, tab, key, slice, until) VALUES(?,?,?,?,?)",
+			integer(to), integer(row.tab), blob(row.key), integer(slice), integer(until)); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // nothingEarly reports whether no row was sent early when it was first asked in this transaction. None is
@@ -63,9 +65,17 @@ func (tx *transaction) gotEarly(site causal.Site, has causal.Reached) error {
 
 // notSent forgets what was to go with slices that have not come: they will be cut elsewhere.
 func (s *Store) notSent(site causal.Site) error {
-	return s.writeAtOnce(func(tx *transaction) error {
-		return tx.c.Exec("DELETE FROM ravno_early WHERE site=? AND NOT there", integer(site))
-	})
+	return s.writeAtOnce(func(tx *transaction) error { return tx.notSent(site) })
+}
+
+func (tx *transaction) notSent(site causal.Site) error {
+	return tx.c.Exec("DELETE FROM ravno_early WHERE site=? AND NOT there", integer(site))
+}
+
+// someNotSent reports whether rows were to go early with slices that have not come.
+func someNotSent(c *sqlite.Conn, site causal.Site) (bool, error) {
+	some, err := c.Int("SELECT EXISTS(SELECT 1 FROM ravno_early WHERE site=? AND NOT there)", integer(site))
+	return some != 0, err
 }
 
 // hasEarly are the rows of which the receiver of an extraction has more than it says to have

@@ -55,7 +55,7 @@ func (tx *transaction) foldWhole(h *heldSet, repairs bool) (done folded, err err
 	if err != nil || upTo <= tx.state.folded {
 		return done, err
 	}
-	if again, err := tx.stepAside(h, read.order); err != nil {
+	if again, err := tx.stepAside(h, read.made()); err != nil {
 		return done, err
 	} else if again { // what that wrote itself is at the log's end now
 		if read, upTo, err = tx.readWholeLog(); err != nil {

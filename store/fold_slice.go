@@ -55,7 +55,7 @@ func (s *Store) FoldTo(ctx context.Context) (rows int, position causal.Position,
 	waiting, position, current, err := s.logWaits()
 	look := func(tx *transaction) (err error) {
 		position = tx.state.position
-		waiting, err = tx.unfolded()
+		waiting, err = unfolded(tx.c, tx.state)
 		return err
 	}
 	if err == nil && !current { // a write transaction reads the tables, and may log what it finds
@@ -140,7 +140,7 @@ func (s *Store) writeFolded(f func(tx *transaction) error) error {
 	for range longLogTries {
 		long := false
 		err := s.write(func(tx *transaction) error {
-			waiting, err := tx.unfolded()
+			waiting, err := unfolded(tx.c, tx.state)
 			if long = waiting > s.shortLog(); err != nil || long {
 				return err // nothing was done: f comes after the log
 			}
@@ -157,9 +157,9 @@ func (s *Store) writeFolded(f func(tx *transaction) error) error {
 }
 
 // unfolded is how many entries of the log are not folded.
-func (tx *transaction) unfolded() (entries int64, err error) {
-	last, _, err := capture.Last(tx.c)
-	return last - tx.state.folded, err
+func unfolded(c *sqlite.Conn, st *state) (entries int64, err error) {
+	last, _, err := capture.Last(c)
+	return last - st.folded, err
 }
 
 // logWaits looks, without locking anyone out, whether there is anything to do in a write
@@ -174,7 +174,7 @@ func (s *Store) logWaits() (entries int64, position causal.Position, current boo
 			return err
 		}
 		position, current = st.position, known.is(st.catalog, schemaVersion)
-		entries, err = (&transaction{c: c, state: st}).unfolded()
+		entries, err = unfolded(c, st)
 		return err
 	})
 	return entries, position, current, err

@@ -14,13 +14,12 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-const (
-	// forgetLook is how many rows one snapshot looks for at most: it is short, and their keys are
-	// held in memory.
-	forgetLook = 16384
-	// forgetRows is how many rows are forgotten in one transaction: some ten milliseconds.
-	forgetRows = 1024
-)
+// forgetLook is how many rows one snapshot looks for at most: it is short, and their keys are
+// held in memory.
+const forgetLook = 16384
+
+// forgetRows is how many rows are forgotten in one transaction: some ten milliseconds.
+const forgetRows = 1024
 
 // forgettable is a shadow row that need not be remembered, as the shadow table stores it.
 type forgettable struct {
@@ -35,12 +34,15 @@ func (s *Store) Forget(ctx context.Context) error {
 	for {
 		var found []forgettable
 		var upTo settling
-		err := s.readBulk(func(c *sqlite.Conn, st *state, cat *catalog) (err error) {
+		err := s.readBulk(func(c *sqlite.Conn, st *state, cat *catalog) error {
 			upTo = st.settling
 			if upTo.settled == 0 || s.forgot.Load() == upTo.mostSettled() {
 				return nil // what a first load brought has no position here, and is not settled at once
 			}
-			found, err = findForgettable(c, st, cat)
+			needed, err := neededRows(c, cat)
+			if err == nil {
+				found, err = findForgettable(c, st, cat, needed)
+			}
 			return err
 		})
 		for rest := found; err == nil && len(rest) > 0; {
@@ -69,17 +71,13 @@ var errEnough = errors.New("enough rows")
 // findForgettable finds shadow rows of which nothing has to be remembered. Of tables with
 // counters all is: the parts of a counter are a total since its base. So it is where rows are
 // held, because which of two rows has claimed a value longer is known by their stamps. Rows that
-// an open conflict is about are, because an admin may bring them back.
-func findForgettable(c *sqlite.Conn, st *state, cat *catalog) (found []forgettable, err error) {
+// are needed for something else are, because an admin may bring them back.
+func findForgettable(c *sqlite.Conn, st *state, cat *catalog, needed map[reference]bool) (found []forgettable, err error) {
 	keeps := map[int64]bool{}
 	err = c.Rows("SELECT tab FROM ravno_counting UNION SELECT tab FROM ravno_image WHERE state='held'", nil, func(row []crdt.Value) error {
 		keeps[row[0].Int()] = true
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	needed, err := neededRows(c, cat)
 	if err != nil {
 		return nil, err
 	}

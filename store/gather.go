@@ -171,6 +171,16 @@ type logged struct {
 	written int64 // when the application wrote the last entry, in Unix milliseconds; 0: there is none of it
 }
 
+// made are the rows that were made anew.
+func (l *logged) made() (rows []reference) {
+	for _, w := range l.order {
+		if w.born {
+			rows = append(rows, w.t.reference(w.key))
+		}
+	}
+	return rows
+}
+
 // readLog gathers the entries up to one of them by row, in the order of the rows' first
 // entries, and stamps them: the first later than everything before, the others not before it.
 // refuse is told of rows that have no key to go by.

@@ -190,6 +190,14 @@ func (tx *transaction) readImage(t *table, key crdt.Key) (*image, imageState, er
 	return m, imageState(row[0].Bytes()), err
 }
 
+// countImages counts the rows that are held, and those with values still to come.
+func countImages(c *sqlite.Conn) (held, partial int64, err error) {
+	if held, err = c.Int("SELECT count(*) FROM ravno_image WHERE state='held'"); err == nil {
+		partial, err = c.Int("SELECT count(*) FROM ravno_image WHERE state='partial'")
+	}
+	return held, partial, err
+}
+
 // values finds the values of a row, in its table or outside it.
 func (tx *transaction) values(t *table, key crdt.Key) (*image, imageState, error) {
 	m, err := tx.tableImage(t, key)

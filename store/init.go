@@ -323,34 +323,39 @@ type TableInfo struct {
 // Tables lists the application's tables: how each syncs, or why it does not.
 func (s *Store) Tables() (list []TableInfo, err error) {
 	err = s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
-		settings, err := readSettings(c)
-		if err != nil {
-			return err
-		}
-		add := func(name string, class Class, parent, reason, try string) {
-			set := settings[strings.ToLower(name)]
-			set.Table, set.Class = name, class
-			list = append(list, TableInfo{Setting: set, Parent: parent, Reason: reason, Try: try})
-		}
-		for _, t := range cat.tables {
-			if t.own {
-				continue
-			}
-			up := ""
-			if t.parent != nil {
-				up = t.parent.table.Name
-			}
-			add(t.Name, t.class, up, "", "")
-		}
-		for _, name := range cat.local {
-			add(name, Local, "", "", "")
-		}
-		for _, r := range cat.refused {
-			add(r.Table, Synced, "", r.Reason, r.Try)
-		}
-		return nil
+		list, err = listTables(c, cat)
+		return err
 	})
 	return list, err
+}
+
+func listTables(c *sqlite.Conn, cat *catalog) (list []TableInfo, err error) {
+	settings, err := readSettings(c)
+	if err != nil {
+		return nil, err
+	}
+	add := func(name string, class Class, parent, reason, try string) {
+		set := settings[strings.ToLower(name)]
+		set.Table, set.Class = name, class
+		list = append(list, TableInfo{Setting: set, Parent: parent, Reason: reason, Try: try})
+	}
+	for _, t := range cat.tables {
+		if t.own {
+			continue
+		}
+		up := ""
+		if t.parent != nil {
+			up = t.parent.table.Name
+		}
+		add(t.Name, t.class, up, "", "")
+	}
+	for _, name := range cat.local {
+		add(name, Local, "", "", "")
+	}
+	for _, r := range cat.refused {
+		add(r.Table, Synced, "", r.Reason, r.Try)
+	}
+	return list, nil
 }
 
 // SetTable changes how a table syncs, at the hub; the setting replicates, and every server
@@ -363,28 +368,33 @@ func (s *Store) SetTable(set Setting) error {
 		if _, err := s.foldFirst(tx); err != nil {
 			return err
 		}
-		if err := checkSettings(tx.c, []Setting{set}); err != nil {
-			return err
-		}
-		if err := tx.mayChangeClass(set); err != nil {
-			return err
-		}
-		known, err := tx.c.Int("SELECT count(*) FROM ravno_setting WHERE tab=?", text(set.Table))
-		if err != nil {
-			return err
-		}
-		if err := writeSettings(tx.c, []Setting{set}); err != nil {
-			return err
-		}
-		op, columns := capture.Insert, []string(nil)
-		if known > 0 {
-			op, columns = capture.Update, []string{"class", "document", "counters"}
-		}
-		if err := tx.logOwn("ravno_setting", crdt.NewKey(text(set.Table)), op, columns); err != nil {
-			return err
-		}
-		return tx.followSettings() // at once: counting begins from what is folded now
+		return tx.setTable(set)
 	})
+}
+
+// setTable changes a setting. The log is folded.
+func (tx *transaction) setTable(set Setting) error {
+	if err := checkSettings(tx.c, []Setting{set}); err != nil {
+		return err
+	}
+	if err := tx.mayChangeClass(set); err != nil {
+		return err
+	}
+	known, err := tx.c.Int("SELECT count(*) FROM ravno_setting WHERE tab=?", text(set.Table))
+	if err != nil {
+		return err
+	}
+	if err := writeSettings(tx.c, []Setting{set}); err != nil {
+		return err
+	}
+	op, columns := capture.Insert, []string(nil)
+	if known > 0 {
+		op, columns = capture.Update, []string{"class", "document", "counters"}
+	}
+	if err := tx.logOwn("ravno_setting", crdt.NewKey(text(set.Table)), op, columns); err != nil {
+		return err
+	}
+	return tx.followSettings() // at once: counting begins from what is folded now
 }
 
 // mayChangeClass refuses to begin syncing a table while nodes are enrolled: each of them

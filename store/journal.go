@@ -130,19 +130,24 @@ type JournalFilter struct {
 // in the order of their arrival, after the server's own.
 func (s *Store) JournalRows(filter JournalFilter) ([]JournalRow, error) {
 	var rows []JournalRow
-	err := s.read(func(c *sqlite.Conn, st *state, cat *catalog) error {
-		for _, t := range cat.tables {
-			if t.class != Journal || filter.Table != "" && !strings.EqualFold(filter.Table, t.Name) {
-				continue
-			}
-			more, err := journalOf(c, st, t, filter)
-			if err != nil {
-				return err
-			}
-			rows = append(rows, more...)
-		}
-		return nil
+	err := s.read(func(c *sqlite.Conn, st *state, cat *catalog) (err error) {
+		rows, err = readJournal(c, st, cat, filter)
+		return err
 	})
+	return rows, err
+}
+
+func readJournal(c *sqlite.Conn, st *state, cat *catalog, filter JournalFilter) (rows []JournalRow, err error) {
+	for _, t := range cat.tables {
+		if t.class != Journal || filter.Table != "" && !strings.EqualFold(filter.Table, t.Name) {
+			continue
+		}
+		more, err := journalOf(c, st, t, filter)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
 	slices.SortStableFunc(rows, func(a, b JournalRow) int { return int(max(-1, min(1, a.order-b.order))) })
 	return rows, err
 }

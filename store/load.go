@@ -29,39 +29,16 @@ func (s *Store) WriteLoad(path string) (at LoadPosition, err error) {
 	if _, err := s.Fold(); err != nil {
 		return at, err
 	}
-	keep := []string{"ravno_load", "ravno_site", "ravno_setting", "ravno_conflict", "ravno_table", "ravno_column", "ravno_image"}
-	var drop []string
-	err = s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
-		for _, t := range cat.tables {
-			switch {
-			case t.class == Synced:
-				keep = append(keep, strings.Trim(t.shadow, `"`))
-			case !t.own:
-				drop = append(drop, t.Name)
-			}
-		}
-		drop = append(drop, cat.local...)
-		for _, r := range cat.refused {
-			drop = append(drop, r.Table)
-		}
+	var parts loadParts
+	err = s.read(func(_ *sqlite.Conn, _ *state, cat *catalog) error {
+		parts = partsOfLoad(cat)
 		return nil
 	})
 	if err != nil {
 		return at, err
 	}
-	source, err := sqlite.Open(s.path, sqlite.ReadWrite)
-	if err != nil {
-		return at, explain(s.path, err)
-	}
-	defer source.Close()
 	for range foldTries {
-		if err := removeAll(path); err != nil {
-			return at, err
-		}
-		if err := source.Exec("VACUUM INTO " + sqlite.Literal(path)); err != nil {
-			return at, fmt.Errorf("writing the first load to %s: %w", path, err)
-		}
-		if at, err = trimLoad(path, keep, drop); !errors.Is(err, errUnfolded) {
+		if at, err = copyLoad(s.path, path, parts); !errors.Is(err, errUnfolded) {
 			return at, err
 		}
 		if _, err := s.Fold(); err != nil {
@@ -69,6 +46,38 @@ func (s *Store) WriteLoad(path string) (at LoadPosition, err error) {
 		}
 	}
 	return at, fmt.Errorf("%s: %w", s.path, errUnfolded)
+}
+
+// loadParts says which of ravno's tables a first load keeps, and which of the application's go empty.
+type loadParts struct{ keep, empty []string }
+
+func partsOfLoad(cat *catalog) loadParts {
+	parts := loadParts{keep: []string{"ravno_load", "ravno_site", "ravno_setting", "ravno_conflict", "ravno_table", "ravno_column", "ravno_image"}}
+	for _, t := range cat.tables {
+		switch {
+		case t.class == Synced:
+			parts.keep = append(parts.keep, strings.Trim(t.shadow, `"`))
+		case !t.own:
+			parts.empty = append(parts.empty, t.Name)
+		}
+	}
+	parts.empty = append(parts.empty, cat.local...)
+	for _, r := range cat.refused {
+		parts.empty = append(parts.empty, r.Table)
+	}
+	return parts
+}
+
+// copyLoad writes a first load once. errUnfolded if the application wrote meanwhile.
+func copyLoad(from, path string, parts loadParts) (at LoadPosition, err error) {
+	if err := removeAll(path); err != nil {
+		return at, err
+	}
+	err = onFile(from, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO " + sqlite.Literal(path)) })
+	if err != nil {
+		return at, fmt.Errorf("writing the first load to %s: %w", path, err)
+	}
+	return trimLoad(path, parts.keep, parts.empty)
 }
 
 // trimLoad takes out of a copy what stays at the hub.
@@ -91,7 +100,7 @@ func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 		if err != nil {
 			return err
 		}
-		if last, err := c.Int("SELECT max(id) FROM ravno_log"); err != nil || last > st.folded {
+		if waiting, err := unfolded(c, st); err != nil || waiting > 0 {
 			return errors.Join(err, errUnfolded) // rows that are new would come without their births
 		}
 		at.Position, at.Incarnation = st.position, st.incarnation

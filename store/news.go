@@ -100,7 +100,7 @@ func (in *incoming) note(m *merging, document reference) error {
 			return err
 		}
 		if known {
-			n.arrived = append(n.arrived, arrival{t.reference(m.change.Key), seen})
+			n.arrived = append(n.arrived, arrival{reference: t.reference(m.change.Key), seen: seen})
 			return nil
 		}
 	}

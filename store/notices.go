@@ -16,14 +16,13 @@ func (s *Store) Notices() (notices []string, err error) {
 		for _, r := range cat.nullKeys {
 			notices = append(notices, fmt.Sprintf("some rows of table %s do not sync: %s. Try: %s", r.Table, r.Reason, r.Try))
 		}
-		held, err := c.Int("SELECT count(*) FROM ravno_image WHERE state='held'")
+		held, partial, err := countImages(c)
 		if err != nil {
 			return err
 		}
 		if held > 0 {
 			notices = append(notices, fmt.Sprintf("held rows: %d. A unique value of theirs is taken by an older row, or a constraint does not allow them; they come back by themselves", held))
 		}
-		partial, err := c.Int("SELECT count(*) FROM ravno_image WHERE state='partial'")
 		if partial > 0 {
 			notices = append(notices, fmt.Sprintf("rows that wait for values that were deleted here and edited elsewhere: %d", partial))
 		}

@@ -15,7 +15,7 @@ func (s *Store) Pending(node causal.Site, from causal.Position) (rows int64, err
 			return err
 		}
 		// A fold may wait for an application that reads: until then its work counts by the log.
-		unfolded, err := (&transaction{c: c, state: st}).unfolded()
+		unfolded, err := unfolded(c, st)
 		rows += max(unfolded, 0)
 		return err
 	})
@@ -49,31 +49,44 @@ func pending(c *sqlite.Conn, st *state, cat *catalog, from causal.Position) (int
 // Acknowledged records at a node that the hub has committed its work up to a position, and
 // forgets what was only kept for it.
 func (s *Store) Acknowledged(has causal.Reached) error {
-	position := has.Position
 	return s.keepMarks(func(tx *transaction) error {
-		if position > tx.state.position {
-			return nil
-		}
-		if err := tx.gotEarly(0, has); err != nil || position <= tx.state.hubHave {
+		if news, err := tx.hubGot(has); err != nil || !news {
 			return err
 		}
-		tx.state.hubHave = position
-		tx.state.lastTransfer = tx.now()
-		left, err := pending(tx.c, tx.state, tx.cat, position)
+		left, err := pending(tx.c, tx.state, tx.cat, has.Position)
 		if err != nil {
 			return err
 		}
-		if left == 0 {
-			tx.state.hasFloor = false
-		}
-		if err := tx.forgetEarly(0, position); err != nil {
+		return tx.forgetAcknowledged(has.Position, left == 0)
+	})
+}
+
+// hubGot takes in what the hub says to have of this node, and reports whether that is news.
+func (tx *transaction) hubGot(has causal.Reached) (news bool, err error) {
+	if has.Position > tx.state.position {
+		return false, nil
+	}
+	if err := tx.gotEarly(0, has); err != nil || has.Position <= tx.state.hubHave {
+		return false, err
+	}
+	tx.state.hubHave = has.Position
+	tx.state.lastTransfer = tx.now()
+	return true, nil
+}
+
+// forgetAcknowledged forgets what was only kept for the hub, up to a position. everything: the hub has all
+// there is.
+func (tx *transaction) forgetAcknowledged(position causal.Position, everything bool) error {
+	if everything {
+		tx.state.hasFloor = false
+	}
+	if err := tx.forgetEarly(0, position); err != nil {
+		return err
+	}
+	for _, table := range []string{"ravno_displaced", "ravno_moved"} {
+		if err := tx.c.Exec("DELETE FROM "+table+" WHERE position<=?", integer(position)); err != nil {
 			return err
 		}
-		for _, table := range []string{"ravno_displaced", "ravno_moved"} {
-			if err := tx.c.Exec("DELETE FROM "+table+" WHERE position<=?", integer(position)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }

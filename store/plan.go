@@ -118,7 +118,7 @@ func (x *extraction) sendEarly(slice causal.Position) error {
 	slices.SortFunc(early, func(a, b reference) int {
 		return cmp.Or(cmp.Compare(a.tab, b.tab), strings.Compare(string(a.key), string(b.key)))
 	})
-	return x.sentEarly(early, slice)
+	return x.sentEarly(early, slice, x.st.position)
 }
 
 // slice emits what belongs to the positions above one, up to another.

@@ -85,11 +85,9 @@ var errUnfolded = errors.New("the application keeps writing between fold and sna
 func (s *Store) readFolded(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
 	for range foldTries {
 		err := s.readBulk(func(c *sqlite.Conn, st *state, cat *catalog) error {
-			last, err := c.Int("SELECT max(id) FROM ravno_log")
-			if err != nil {
+			if waiting, err := unfolded(c, st); err != nil {
 				return err
-			}
-			if last > st.folded {
+			} else if waiting > 0 {
 				return errUnfolded
 			}
 			return f(c, st, cat)

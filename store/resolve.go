@@ -45,50 +45,60 @@ var errDryRun = errors.New("dry run")
 //
 // What cannot be done is refused with the reason, and nothing is written.
 func (s *Store) Resolve(id string, r Resolution) (writes []Write, err error) {
+	return s.decide(func(tx *transaction, held *heldSet) ([]Write, error) { return resolveConflict(tx, held, id, r) })
+}
+
+// decide runs a decision in one transaction. Of a dry run nothing stays.
+func (s *Store) decide(f func(tx *transaction, held *heldSet) ([]Write, error)) (writes []Write, err error) {
 	err = s.write(func(tx *transaction) error {
 		held, err := s.foldFirst(tx)
 		if err != nil {
 			return err
 		}
-		x, err := readConflict(tx.c, tx.cat, id)
-		if err != nil {
-			return err
-		}
-		if !x.Open && x.ResolvedBy == byItself {
-			return fmt.Errorf("conflict %s was closed by ravno itself%s: there is nothing to decide. Try: an ordinary write in the application", x.ID, x.closedWhy())
-		}
-		if !x.Open {
-			return fmt.Errorf("conflict %s was resolved already, by %s at %s. Try: ravno conflict undo, then decide again", x.ID, x.ResolvedBy, x.ResolvedAt.Format("2006-01-02 15:04"))
-		}
-		d, err := newDecision(tx, held, &x)
-		if err != nil {
-			return err
-		}
-		d.cascade = true
-		if err := d.choose(r); err != nil {
-			return err
-		}
-		if err := d.write(); err != nil {
-			return err
-		}
-		kept, err := d.keepUndo()
-		if err != nil {
-			return err
-		}
-		if err := tx.changeOwn("ravno_conflict", crdt.NewKey(text(x.ID)), map[string]crdt.Value{"resolved": integer(x.revision),
-			"resolved_by": text(r.By), "resolved_at": integer(tx.now()), "note": text(r.Note), "undo": text(kept)}); err != nil {
-			return err
-		}
-		if err := tx.record(journal.Resolved(tx.siteName(tx.state.site), x.ID, r.By)); err != nil {
-			return err
-		}
-		writes, err = d.conclude(r.DryRun)
+		writes, err = f(tx, held)
 		return err
 	})
 	if errors.Is(err, errDryRun) {
 		err = nil
 	}
 	return writes, err
+}
+
+// resolveConflict carries out a decision. The log is folded.
+func resolveConflict(tx *transaction, held *heldSet, id string, r Resolution) ([]Write, error) {
+	x, err := readConflict(tx.c, tx.cat, id)
+	if err != nil {
+		return nil, err
+	}
+	if !x.Open && x.ResolvedBy == byItself {
+		return nil, fmt.Errorf("conflict %s was closed by ravno itself%s: there is nothing to decide. Try: an ordinary write in the application", x.ID, x.closedWhy())
+	}
+	if !x.Open {
+		return nil, fmt.Errorf("conflict %s was resolved already, by %s at %s. Try: ravno conflict undo, then decide again", x.ID, x.ResolvedBy, x.ResolvedAt.Format("2006-01-02 15:04"))
+	}
+	d, err := newDecision(tx, held, &x)
+	if err != nil {
+		return nil, err
+	}
+	d.cascade = true
+	if err := d.choose(r); err != nil {
+		return nil, err
+	}
+	if err := d.write(); err != nil {
+		return nil, err
+	}
+	kept, err := d.keepUndo()
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.changeOwn("ravno_conflict", crdt.NewKey(text(x.ID)), map[string]crdt.Value{"resolved": integer(x.revision),
+		"resolved_by": text(r.By), "resolved_at": integer(tx.now()), "note": text(r.Note), "undo": text(kept)}); err != nil {
+		return nil, err
+	}
+	if err := tx.record(journal.Resolved(tx.siteName(tx.state.site), x.ID, r.By)); err != nil {
+		return nil, err
+	}
+	return d.conclude(r.DryRun)
 }
 
 // conclude folds what was written and says what it came to; a dry run ends in errDryRun, which

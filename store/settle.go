@@ -35,30 +35,40 @@ type Settlement struct {
 func (s *Store) Settle() error {
 	due := false
 	err := s.look(func(c *sqlite.Conn, st *state) error {
-		known, err := knownToAll(c, st.position)
-		due = st.isHub() && st.steps(known, func() {})
+		some, err := st.stepDue(c)
+		due = some
 		return err
 	})
 	if err != nil || !due {
 		return err
 	}
-	return s.write(func(tx *transaction) error {
-		known, err := knownToAll(tx.c, tx.state.position)
-		if err != nil {
-			return err
-		}
-		moved := tx.state.settled
-		tx.state.steps(known, func() {
-			err = tx.c.Exec("UPDATE ravno_peer SET checkpoint=have")
-		})
-		if err == nil && tx.state.settled != moved {
-			err = tx.c.Exec("UPDATE ravno_peer SET settled=checkpoint")
-		}
-		if err == nil {
-			err = tx.trimTouches() // at a hub without nodes nobody else does
-		}
+	return s.write(func(tx *transaction) error { return tx.takeSteps() })
+}
+
+// takeSteps goes the steps that can be gone.
+func (tx *transaction) takeSteps() error {
+	known, err := knownToAll(tx.c, tx.state.position)
+	if err != nil {
 		return err
+	}
+	moved := tx.state.settled
+	tx.state.steps(known, func() {
+		err = tx.c.Exec("UPDATE ravno_peer SET checkpoint=have")
 	})
+	if err == nil && tx.state.settled != moved {
+		err = tx.c.Exec("UPDATE ravno_peer SET settled=checkpoint")
+	}
+	if err == nil {
+		err = tx.trimTouches() // at a hub without nodes nobody else does
+	}
+	return err
+}
+
+// stepDue reports whether there is a step to go.
+func (st *state) stepDue(c *sqlite.Conn) (bool, error) {
+	known, err := knownToAll(c, st.position)
+	next := *st
+	return st.isHub() && next.steps(known, func() {}), err
 }
 
 // steps goes the steps, given what every node has seen in all that it may still send. It reports

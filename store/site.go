@@ -63,31 +63,40 @@ func millis(ms int64) time.Time {
 // Self reads who this database is.
 func (s *Store) Self() (self Self, err error) {
 	err = s.look(func(c *sqlite.Conn, st *state) error {
-		row, err := c.Row("SELECT organisation, addresses, listen, advertise, listening FROM ravno_state")
-		if err != nil {
-			return err
-		}
-		self = Self{Site: st.site, Name: siteName(c, st.site), Role: Node, Hub: siteName(c, causal.Hub), Organisation: row[0].Bytes(),
-			Incarnation: st.incarnation, HubIncarnation: st.hubIncarnation, Position: st.position, Seen: st.seen,
-			HubHave: st.hubHave, Until: st.until, Floor: st.seenFloor(), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
-			Advertise: row[3].Bytes(), Listening: row[4].Bytes(), ClockOffset: time.Duration(st.clockOffset) * time.Millisecond,
-			LastTransfer: millis(st.lastTransfer)}
-		if st.isHub() {
-			self.Role = Hub
-		}
-		return nil
+		self, err = readSelf(c, st)
+		return err
 	})
 	return self, s.durably(err) // others are told of it
+}
+
+func readSelf(c *sqlite.Conn, st *state) (Self, error) {
+	row, err := c.Row("SELECT organisation, addresses, listen, advertise, listening FROM ravno_state")
+	if err != nil {
+		return Self{}, err
+	}
+	self := Self{Site: st.site, Name: siteName(c, st.site), Role: Node, Hub: siteName(c, causal.Hub), Organisation: row[0].Bytes(),
+		Incarnation: st.incarnation, HubIncarnation: st.hubIncarnation, Position: st.position, Seen: st.seen,
+		HubHave: st.hubHave, Until: st.until, Floor: st.seenFloor(), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
+		Advertise: row[3].Bytes(), Listening: row[4].Bytes(), ClockOffset: time.Duration(st.clockOffset) * time.Millisecond,
+		LastTransfer: millis(st.lastTransfer)}
+	if st.isHub() {
+		self.Role = Hub
+	}
+	return self, nil
 }
 
 // HubStatus is, at a node, the hub's last word on all servers, empty before the first. It may
 // be hundreds of kilobytes.
 func (s *Store) HubStatus() (json string, err error) {
 	err = s.look(func(c *sqlite.Conn, _ *state) error {
-		json, err = c.Text("SELECT hub_status FROM ravno_state")
+		json, err = readHubStatus(c)
 		return err
 	})
 	return json, err
+}
+
+func readHubStatus(c *sqlite.Conn) (string, error) {
+	return c.Text("SELECT hub_status FROM ravno_state")
 }
 
 // Sites lists all servers, removed ones too, by number.
@@ -135,72 +144,89 @@ func peerOf(row []crdt.Value) Peer {
 // Peers lists the nodes the hub has enrolled, removed ones too.
 func (s *Store) Peers() (peers []Peer, err error) {
 	err = s.look(func(c *sqlite.Conn, _ *state) error {
-		return c.Rows(peerColumns+" ORDER BY p.site", nil, func(row []crdt.Value) error {
-			peers = append(peers, peerOf(row))
-			return nil
-		})
+		peers, err = readPeers(c)
+		return err
 	})
 	return peers, s.durably(err) // the nodes are told of it
+}
+
+func readPeers(c *sqlite.Conn) (peers []Peer, err error) {
+	err = c.Rows(peerColumns+" ORDER BY p.site", nil, func(row []crdt.Value) error {
+		peers = append(peers, peerOf(row))
+		return nil
+	})
+	return peers, err
 }
 
 // Peer is what the hub knows of one node; ok is false if it never enrolled.
 func (s *Store) Peer(site causal.Site) (p Peer, ok bool, err error) {
 	err = s.look(func(c *sqlite.Conn, _ *state) error {
-		row, err := c.Row(peerColumns+" WHERE p.site=?", integer(site))
-		if row != nil {
-			p, ok = peerOf(row), true
-		}
+		p, ok, err = readPeer(c, site)
 		return err
 	})
 	return p, ok, s.durably(err) // it is told of it
 }
 
+func readPeer(c *sqlite.Conn, site causal.Site) (p Peer, ok bool, err error) {
+	row, err := c.Row(peerColumns+" WHERE p.site=?", integer(site))
+	if err != nil || row == nil {
+		return p, false, err
+	}
+	return peerOf(row), true, nil
+}
+
 // AckedByNode records at the hub what a node has committed. transferred says that data
 // went over, not only a position.
 func (s *Store) AckedByNode(site causal.Site, has causal.Reached, floor causal.Seen, transferred bool) error {
-	return s.keepMarks(func(tx *transaction) error {
-		if err := tx.c.Exec(`UPDATE ravno_peer SET acked=max(acked, ?), floor=max(floor, ?),
-			last_transfer=CASE WHEN ? THEN ? ELSE last_transfer END WHERE site=?`,
-			integer(has.Position), integer(floor), boolean(transferred), integer(tx.now()), integer(site)); err != nil {
-			return err
+	return s.keepMarks(func(tx *transaction) error { return tx.ackedByNode(site, has, floor, transferred) })
+}
+
+// ackedByNode is Store.AckedByNode in a transaction.
+func (tx *transaction) ackedByNode(site causal.Site, has causal.Reached, floor causal.Seen, transferred bool) error {
+	if err := tx.c.Exec(`UPDATE ravno_peer SET acked=max(acked, ?), floor=max(floor, ?),
+		last_transfer=CASE WHEN ? THEN ? ELSE last_transfer END WHERE site=?`,
+		integer(has.Position), integer(floor), boolean(transferred), integer(tx.now()), integer(site)); err != nil {
+		return err
+	}
+	if err := tx.gotEarly(site, has); err != nil {
+		return err
+	}
+	none, err := tx.nothingEarly()
+	if err != nil {
+		return err
+	}
+	if !none {
+		seen, err := tx.c.Int("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", integer(site))
+		if err == nil {
+			err = tx.forgetEarly(site, causal.Position(seen))
 		}
-		if err := tx.gotEarly(site, has); err != nil {
-			return err
-		}
-		none, err := tx.nothingEarly()
 		if err != nil {
 			return err
 		}
-		if !none {
-			seen, err := tx.c.Int("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", integer(site))
-			if err == nil {
-				err = tx.forgetEarly(site, causal.Position(seen))
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return tx.trimTouchesAfter(site)
-	})
+	}
+	return tx.trimTouchesAfter(site)
 }
 
 // Greeted records at the hub how far a node says it has come when it links. Less than it had once
 // said, or than is settled, it says only if its database was restored from a backup: who else had
 // changed what is forgotten then, and it would overwrite unseen work without a conflict.
 func (s *Store) Greeted(site causal.Site, has causal.Reached, floor causal.Seen) error {
-	return s.keepMarks(func(tx *transaction) error {
-		seen, err := tx.c.Int("SELECT max(acked, ?) FROM ravno_peer WHERE site=?", integer(tx.state.settled), integer(site))
-		if err != nil {
-			return err
-		}
-		if has.Position < causal.Position(seen) {
-			return fmt.Errorf("a node has seen position %d of the hub, and had once seen %d: its database was restored from a backup. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", has.Position, seen)
-		}
-		if err := tx.c.Exec("UPDATE ravno_peer SET acked=?, floor=? WHERE site=?", integer(has.Position), integer(floor), integer(site)); err != nil {
-			return err
-		}
-		return tx.gotEarly(site, has)
-	})
+	return s.keepMarks(func(tx *transaction) error { return tx.greeted(site, has, floor) })
+}
+
+// greeted is Store.Greeted in a transaction.
+func (tx *transaction) greeted(site causal.Site, has causal.Reached, floor causal.Seen) error {
+	seen, err := tx.c.Int("SELECT max(acked, ?) FROM ravno_peer WHERE site=?", integer(tx.state.settled), integer(site))
+	if err != nil {
+		return err
+	}
+	if has.Position < causal.Position(seen) {
+		return fmt.Errorf("a node has seen position %d of the hub, and had once seen %d: its database was restored from a backup. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", has.Position, seen)
+	}
+	if err := tx.c.Exec("UPDATE ravno_peer SET acked=?, floor=? WHERE site=?", integer(has.Position), integer(floor), integer(site)); err != nil {
+		return err
+	}
+	return tx.gotEarly(site, has)
 }
 
 // Errors of enrolment, each with its own way out.
@@ -217,16 +243,18 @@ func (s *Store) AddToken(name string, hash [32]byte, expires time.Time) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	return s.write(func(tx *transaction) error {
-		if err := tx.hubOnly(); err != nil {
-			return err
-		}
-		if n, err := tx.c.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", text(name)); err != nil || n > 0 {
-			return errors.Join(err, fmt.Errorf("%s: %w. Try: another name, or ravno node remove %s", name, ErrNameTaken, name))
-		}
-		return tx.c.Exec("INSERT INTO ravno_token(hash, name, expires) VALUES(?,?,?)",
-			crdt.BlobValue(string(hash[:])), text(name), integer(expires.UnixMilli()))
-	})
+	return s.write(func(tx *transaction) error { return tx.addToken(name, hash, expires) })
+}
+
+func (tx *transaction) addToken(name string, hash [32]byte, expires time.Time) error {
+	if err := tx.hubOnly(); err != nil {
+		return err
+	}
+	if n, err := tx.c.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", text(name)); err != nil || n > 0 {
+		return errors.Join(err, fmt.Errorf("%s: %w. Try: another name, or ravno node remove %s", name, ErrNameTaken, name))
+	}
+	return tx.c.Exec("INSERT INTO ravno_token(hash, name, expires) VALUES(?,?,?)",
+		crdt.BlobValue(string(hash[:])), text(name), integer(expires.UnixMilli()))
 }
 
 // CheckName refuses names of servers that could not be typed or read.
@@ -252,72 +280,98 @@ func (tx *transaction) hubOnly() error {
 // nothing, nor a number given twice.
 func (s *Store) Enrol(hash [32]byte, incarnation causal.Incarnation, issue func(site causal.Site, name string) (serial string, err error)) (site causal.Site, name string, err error) {
 	err = s.write(func(tx *transaction) error {
-		row, err := tx.c.Row("SELECT hash, name, expires, site FROM ravno_token WHERE hash=?", crdt.BlobValue(string(hash[:])))
+		known, err := tx.findToken(hash)
 		if err != nil {
 			return err
 		}
-		switch {
-		case row == nil || subtle.ConstantTimeCompare([]byte(row[0].Bytes()), hash[:]) != 1:
-			return ErrTokenUnknown
-		case row[3].Kind() == crdt.Integer:
-			if tx.now() > row[2].Int() {
-				return ErrTokenUsed
-			}
-			return tx.resumeEnrolment(causal.Site(row[3].Int()), incarnation, issue, &site, &name)
-		case tx.now() > row[2].Int():
-			return fmt.Errorf("%w at %s", ErrTokenExpired, millis(row[2].Int()).Format(time.RFC3339))
-		}
-		if n, err := tx.c.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", row[1]); err != nil || n > 0 {
-			return errors.Join(err, fmt.Errorf("%s: %w", row[1].Bytes(), ErrNameTaken))
+		if known.site != 0 {
+			site = known.site
+			name, err = tx.resumeEnrolment(known, incarnation, issue)
+			return err
 		}
 		if _, err := s.foldFirst(tx); err != nil {
 			return err
 		}
-		name = row[1].Bytes()
-		next, err := tx.c.Int("SELECT max(site)+1 FROM ravno_site")
-		if err != nil {
-			return err
-		}
-		site = causal.Site(next)
-		serial, err := issue(site, name)
-		if err != nil {
-			return err
-		}
-		if err := tx.c.Exec("UPDATE ravno_token SET site=? WHERE hash=?", integer(site), row[0]); err != nil {
-			return err
-		}
-		if err := tx.c.Exec("INSERT INTO ravno_peer(site, incarnation, serial) VALUES(?,?,?)",
-			integer(site), crdt.BlobValue(string(incarnation[:])), text(serial)); err != nil {
-			return err
-		}
-		if err := tx.addSite(Site{Number: site, Name: name, Role: Node}); err != nil {
-			return err
-		}
-		return tx.record(journal.Added(name, site))
+		name = known.name
+		site, err = tx.redeem(known, incarnation, issue)
+		return err
 	})
 	return site, name, err
 }
 
+// joinToken is a join token as the hub keeps it.
+type joinToken struct {
+	hash [32]byte
+	name string
+	site causal.Site // of the node that has used it; 0: none yet
+}
+
+// findToken finds a join token that may be redeemed, or was by a node whose join may have been cut off.
+func (tx *transaction) findToken(hash [32]byte) (joinToken, error) {
+	row, err := tx.c.Row("SELECT hash, name, expires, site FROM ravno_token WHERE hash=?", crdt.BlobValue(string(hash[:])))
+	if err != nil {
+		return joinToken{}, err
+	}
+	if row == nil || subtle.ConstantTimeCompare([]byte(row[0].Bytes()), hash[:]) != 1 {
+		return joinToken{}, ErrTokenUnknown
+	}
+	known := joinToken{hash: hash, name: row[1].Bytes()}
+	expired := tx.now() > row[2].Int()
+	switch {
+	case row[3].Kind() == crdt.Integer && expired:
+		return known, ErrTokenUsed
+	case row[3].Kind() == crdt.Integer:
+		known.site = causal.Site(row[3].Int())
+		return known, nil
+	case expired:
+		return known, fmt.Errorf("%w at %s", ErrTokenExpired, millis(row[2].Int()).Format(time.RFC3339))
+	}
+	if n, err := tx.c.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", row[1]); err != nil || n > 0 {
+		return known, errors.Join(err, fmt.Errorf("%s: %w", known.name, ErrNameTaken))
+	}
+	return known, nil
+}
+
+// redeem gives a node the next number.
+func (tx *transaction) redeem(known joinToken, incarnation causal.Incarnation, issue func(causal.Site, string) (string, error)) (site causal.Site, err error) {
+	next, err := tx.c.Int("SELECT max(site)+1 FROM ravno_site")
+	if err != nil {
+		return 0, err
+	}
+	site = causal.Site(next)
+	serial, err := issue(site, known.name)
+	if err != nil {
+		return 0, err
+	}
+	if err := tx.c.Exec("UPDATE ravno_token SET site=? WHERE hash=?", integer(site), crdt.BlobValue(string(known.hash[:]))); err != nil {
+		return 0, err
+	}
+	if err := tx.c.Exec("INSERT INTO ravno_peer(site, incarnation, serial) VALUES(?,?,?)",
+		integer(site), crdt.BlobValue(string(incarnation[:])), text(serial)); err != nil {
+		return 0, err
+	}
+	if err := tx.addSite(Site{Number: site, Name: known.name, Role: Node}); err != nil {
+		return 0, err
+	}
+	return site, tx.record(journal.Added(known.name, site))
+}
+
 // resumeEnrolment answers a join that was cut off and is repeated by the same node, known
 // by its incarnation, before it ever connected. Anyone else finds the token used.
-func (tx *transaction) resumeEnrolment(used causal.Site, incarnation causal.Incarnation, issue func(causal.Site, string) (string, error), site *causal.Site, name *string) error {
-	row, err := tx.c.Row(peerColumns+" WHERE p.site=?", integer(used))
+func (tx *transaction) resumeEnrolment(known joinToken, incarnation causal.Incarnation, issue func(causal.Site, string) (string, error)) (name string, err error) {
+	p, ok, err := readPeer(tx.c, known.site)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if row == nil {
-		return ErrTokenUsed
+	if !ok || p.Removed || p.Have > 0 || p.Acked > 0 || p.Incarnation != incarnation {
+		return "", ErrTokenUsed
 	}
-	p := peerOf(row)
-	if p.Removed || p.Have > 0 || p.Acked > 0 || p.Incarnation != incarnation {
-		return ErrTokenUsed
-	}
-	*site, *name = used, tx.siteName(used)
-	serial, err := issue(used, *name)
+	name = tx.siteName(known.site)
+	serial, err := issue(known.site, name)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return tx.c.Exec("UPDATE ravno_peer SET serial=? WHERE site=?", text(serial), integer(used))
+	return name, tx.c.Exec("UPDATE ravno_peer SET serial=? WHERE site=?", text(serial), integer(known.site))
 }
 
 func (tx *transaction) addSite(site Site) error {
@@ -333,7 +387,11 @@ func (s *Store) RenameSite(old, name string) error {
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	return s.changeSite(old, func(tx *transaction, site Site) error {
+	return s.write(func(tx *transaction) error { return tx.renameSite(old, name) })
+}
+
+func (tx *transaction) renameSite(old, name string) error {
+	return tx.changeSite(old, func(site Site) error {
 		if n, err := tx.c.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed AND site<>?", text(name), integer(site.Number)); err != nil || n > 0 {
 			return errors.Join(err, fmt.Errorf("%s: %w. Try: another name", name, ErrNameTaken))
 		}
@@ -346,7 +404,11 @@ func (s *Store) RenameSite(old, name string) error {
 
 // RemoveSite revokes a node at once and stops waiting for it. Its data stays.
 func (s *Store) RemoveSite(name string) error {
-	return s.changeSite(name, func(tx *transaction, site Site) error {
+	return s.write(func(tx *transaction) error { return tx.removeSite(name) })
+}
+
+func (tx *transaction) removeSite(name string) error {
+	return tx.changeSite(name, func(site Site) error {
 		if site.Role == Hub {
 			return fmt.Errorf("%s is the hub and cannot be removed. Try: ravno leave at each node, then at the hub", name)
 		}
@@ -363,36 +425,31 @@ func (s *Store) RemoveSite(name string) error {
 	})
 }
 
-func (s *Store) changeSite(name string, f func(*transaction, Site) error) error {
-	return s.write(func(tx *transaction) error {
-		if err := tx.hubOnly(); err != nil {
-			return err
+// changeSite changes an enrolled server, at the hub.
+func (tx *transaction) changeSite(name string, f func(Site) error) error {
+	if err := tx.hubOnly(); err != nil {
+		return err
+	}
+	sites, err := readSites(tx.c)
+	if err != nil {
+		return err
+	}
+	for _, site := range sites {
+		if strings.EqualFold(site.Name, name) && !site.Removed {
+			return f(site)
 		}
-		sites, err := readSites(tx.c)
-		if err != nil {
-			return err
-		}
-		for _, site := range sites {
-			if strings.EqualFold(site.Name, name) && !site.Removed {
-				return f(tx, site)
-			}
-		}
-		return fmt.Errorf("%s: %w. Try: ravno node list", name, ErrNoSite)
-	})
+	}
+	return fmt.Errorf("%s: %w. Try: ravno node list", name, ErrNoSite)
 }
 
 // SetListening records where the hub's daemon listens, for join tokens made from now on.
 func (s *Store) SetListening(address string) error {
-	return s.write(func(tx *transaction) error {
-		return tx.c.Exec("UPDATE ravno_state SET listening=?", text(address))
-	})
+	return s.write(func(tx *transaction) error { return tx.setListening(address) })
 }
 
 // SetHubStatus keeps the hub's last word on all servers, for commands and restarts.
 func (s *Store) SetHubStatus(json string) error {
-	return s.keepMarks(func(tx *transaction) error {
-		return tx.c.Exec("UPDATE ravno_state SET hub_status=?", text(json))
-	})
+	return s.keepMarks(func(tx *transaction) error { return tx.setHubStatus(json) })
 }
 
 // SetClockOffset corrects the stamps of what is written from now on, and of what is not
@@ -402,4 +459,12 @@ func (s *Store) SetClockOffset(offset time.Duration) error {
 		tx.state.clockOffset = offset.Milliseconds()
 		return nil
 	})
+}
+
+func (tx *transaction) setListening(address string) error {
+	return tx.c.Exec("UPDATE ravno_state SET listening=?", text(address))
+}
+
+func (tx *transaction) setHubStatus(json string) error {
+	return tx.c.Exec("UPDATE ravno_state SET hub_status=?", text(json))
 }

@@ -11,33 +11,34 @@ import (
 // stepAside gives a fresh key to a row the application has just made under the key of a
 // row that is held: it could not know that the key is taken. It reports whether the log has
 // to be read again.
-func (tx *transaction) stepAside(h *heldSet, order []*loggedRow) (again bool, err error) {
+func (tx *transaction) stepAside(h *heldSet, made []reference) (again bool, err error) {
 	if !h.any {
 		return false, nil
 	}
-	for _, f := range order {
-		if !f.born || !f.t.renumbers {
+	for _, ref := range made {
+		t := tx.cat.byNumber[ref.tab]
+		if !t.renumbers {
 			continue
 		}
-		exists, err := tx.exists(f.t, f.key)
+		exists, err := tx.exists(t, ref.key)
 		if err != nil {
 			return again, err
 		}
-		if held, err := h.isHeld(f.t, f.key); err != nil || !held || !exists {
+		if held, err := h.isHeld(t, ref.key); err != nil || !held || !exists {
 			if err != nil {
 				return again, err
 			}
 			continue
 		}
-		new, err := tx.freshKey(f.t, 0)
+		new, err := tx.freshKey(t, 0)
 		if err != nil {
 			return again, err
 		}
-		values, err := f.key.Values()
+		values, err := ref.key.Values()
 		if err != nil {
 			return again, err
 		}
-		for _, d := range f.t.domain {
+		for _, d := range t.domain {
 			if err := tx.moveWritten(d, values[0].Int(), new); err != nil {
 				return again, err
 			}

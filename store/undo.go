@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -128,47 +127,41 @@ type Taking struct {
 // work that has nothing to do with it: then nothing is done, unless forced. Rows that were
 // added to the document since never go unless forced.
 func (s *Store) Undo(id string, how Taking) (writes []Write, err error) {
-	err = s.write(func(tx *transaction) error {
-		held, err := s.foldFirst(tx)
-		if err != nil {
-			return err
-		}
-		x, err := readConflict(tx.c, tx.cat, id)
-		if err != nil {
-			return err
-		}
-		if err := x.mayUndo(); err != nil {
-			return err
-		}
-		d, err := newDecision(tx, held, &x)
-		if err != nil {
-			return err
-		}
-		d.cascade, d.undo = how.Force, true
-		if err := d.takeBack(how.Force); err != nil {
-			return err
-		}
-		if err := d.write(); err != nil {
-			return err
-		}
-		if d.reclaim { // only then are the rows where the open record says
-			if _, err := tx.fold(held); err != nil {
-				return err
-			}
-			if err := d.claimAgain(); err != nil {
-				return err
-			}
-		}
-		if err := tx.reopen(&x, how); err != nil {
-			return err
-		}
-		writes, err = d.conclude(how.DryRun)
-		return err
-	})
-	if errors.Is(err, errDryRun) {
-		err = nil
+	return s.decide(func(tx *transaction, held *heldSet) ([]Write, error) { return undoResolution(tx, held, id, how) })
+}
+
+// undoResolution takes a resolution back. The log is folded.
+func undoResolution(tx *transaction, held *heldSet, id string, how Taking) ([]Write, error) {
+	x, err := readConflict(tx.c, tx.cat, id)
+	if err != nil {
+		return nil, err
 	}
-	return writes, err
+	if err := x.mayUndo(); err != nil {
+		return nil, err
+	}
+	d, err := newDecision(tx, held, &x)
+	if err != nil {
+		return nil, err
+	}
+	d.cascade, d.undo = how.Force, true
+	if err := d.takeBack(how.Force); err != nil {
+		return nil, err
+	}
+	if err := d.write(); err != nil {
+		return nil, err
+	}
+	if d.reclaim { // only then are the rows where the open record says
+		if _, err := tx.fold(held); err != nil {
+			return nil, err
+		}
+		if err := d.claimAgain(); err != nil {
+			return nil, err
+		}
+	}
+	if err := tx.reopen(&x, how); err != nil {
+		return nil, err
+	}
+	return d.conclude(how.DryRun)
 }
 
 // mayUndo says why there is nothing to take back.
