@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
 	"slices"
 	"strings"
 	"testing"
@@ -18,9 +20,9 @@ func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
 		key string
 		of  func(n int) crdt.Value
 	}{
-		"rowids": {"INTEGER", func(n int) crdt.Value { return integer(3*n - 20) }},
-		"texts":  {"TEXT", func(n int) crdt.Value { return text(fmt.Sprintf("%c%d", 'a'+n%3, n)) }},
-		"blobs":  {"BLOB", func(n int) crdt.Value { return blob(string(crdt.NewKey(text(fmt.Sprint(n))))) }},
+		"rowids": {"INTEGER", func(n int) crdt.Value { return catalog.Integer(3*n - 20) }},
+		"texts":  {"TEXT", func(n int) crdt.Value { return catalog.Text(fmt.Sprintf("%c%d", 'a'+n%3, n)) }},
+		"blobs":  {"BLOB", func(n int) crdt.Value { return catalog.Blob(string(crdt.NewKey(catalog.Text(fmt.Sprint(n))))) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newChain(t, "CREATE TABLE plain(k "+x.key+" PRIMARY KEY, v) ", nil)
@@ -40,24 +42,24 @@ func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
 					return numbers
 				}
 				must(conn.Transaction("IMMEDIATE", func() error {
-					must(conn.Exec("DELETE FROM plain WHERE ?=1", integer(1)))
+					must(conn.Exec("DELETE FROM plain WHERE ?=1", catalog.Integer(1)))
 					large := rapid.IntRange(0, 200).Draw(t, "large")
 					for _, n := range some("rows") {
 						size := 1
 						if n == large {
-							size = aheadBytes
+							size = rows.AheadBytes
 						}
-						must(conn.Exec("INSERT INTO plain VALUES(?,?)", x.of(n), text(strings.Repeat("x", size))))
+						must(conn.Exec("INSERT INTO plain VALUES(?,?)", x.of(n), catalog.Text(strings.Repeat("x", size))))
 					}
-					a := &ahead{sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
+					a := &rows.Ahead{Sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
 					numbers := some("questions")
-					slices.SortFunc(numbers, func(i, j int) int { return compareKeys(x.of(i), x.of(j)) })
+					slices.SortFunc(numbers, func(i, j int) int { return rows.CompareKeys(x.of(i), x.of(j)) })
 					for range rapid.IntRange(0, 3).Draw(t, "backwards") {
 						at := rapid.IntRange(0, len(numbers)).Draw(t, "at")
 						numbers = slices.Insert(numbers, at, rapid.IntRange(0, 59).Draw(t, "question"))
 					}
 					for _, n := range numbers {
-						row, known, err := a.find(conn, x.of(n))
+						row, known, err := a.Find(conn, x.of(n))
 						must(err)
 						is, err := conn.Row("SELECT k, v FROM plain WHERE k=?", x.of(n))
 						must(err)
@@ -68,7 +70,7 @@ func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
 						case 0:
 							must(conn.Exec("DELETE FROM plain WHERE k=?", x.of(n)))
 						case 1:
-							must(conn.Exec("INSERT OR REPLACE INTO plain VALUES(?,?)", x.of(n), text("new")))
+							must(conn.Exec("INSERT OR REPLACE INTO plain VALUES(?,?)", x.of(n), catalog.Text("new")))
 						}
 					}
 					return nil
@@ -85,14 +87,14 @@ func TestWhatLiesApartIsNotReadAhead(t *testing.T) {
 	conn := c.hub.writer
 	c.must(conn.Transaction("IMMEDIATE", func() error {
 		for n := range 4000 {
-			c.must(conn.Exec("INSERT INTO plain VALUES(?,?)", integer(n), text("x")))
+			c.must(conn.Exec("INSERT INTO plain VALUES(?,?)", catalog.Integer(n), catalog.Text("x")))
 		}
 		return nil
 	}))
 	ask := func(step int) (known int) {
-		a := &ahead{sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
+		a := &rows.Ahead{Sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
 		for n := range 40 {
-			_, ok, err := a.find(conn, integer(n*step))
+			_, ok, err := a.Find(conn, catalog.Integer(n*step))
 			c.must(err)
 			if ok {
 				known++
@@ -116,17 +118,17 @@ func TestOnlyKeysThatAreComparedByTheirBytesAreReadAhead(t *testing.T) {
 		"a TEXT NOT NULL, b TEXT NOT NULL, PRIMARY KEY(a, b)": false,
 	} {
 		c := newChain(t, "CREATE TABLE p("+declared+")", nil)
-		c.must(c.hub.write(func(tx *transaction) error {
-			if sql := tx.cat.byName["p"].sql; (sql.aheadRows != "") != ahead || (sql.aheadKeys != "") != ahead {
-				t.Errorf("%s: read ahead by %q", declared, sql.aheadRows)
+		c.must(c.hub.write(func(tx *rows.Tx) error {
+			if sql := tx.Cat.ByName["p"].Sql; (sql.AheadRows != "") != ahead || (sql.AheadKeys != "") != ahead {
+				t.Errorf("%s: read ahead by %q", declared, sql.AheadRows)
 			}
 			return nil
 		}))
 	}
 	c := newChain(t, "PRAGMA encoding='UTF-16le'; CREATE TABLE p(id TEXT PRIMARY KEY NOT NULL)", nil)
-	c.must(c.hub.write(func(tx *transaction) error {
-		if sql := tx.cat.byName["p"].sql; sql.aheadRows != "" {
-			t.Errorf("in UTF-16, which is not sorted as its UTF-8: read ahead by %q", sql.aheadRows)
+	c.must(c.hub.write(func(tx *rows.Tx) error {
+		if sql := tx.Cat.ByName["p"].Sql; sql.AheadRows != "" {
+			t.Errorf("in UTF-16, which is not sorted as its UTF-8: read ahead by %q", sql.AheadRows)
 		}
 		return nil
 	}))

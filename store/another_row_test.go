@@ -1,6 +1,8 @@
 package store
 
 import (
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/resolve"
 	"testing"
 
 	"ravno/crdt"
@@ -52,7 +54,7 @@ const otherReceipt = "SELECT r.total, l.what FROM receipt r JOIN receipt_line l 
 func TestADecisionDeletesNoRowThatGotTheNumberSince(t *testing.T) {
 	for _, at := range []string{"hub", "a", "b"} {
 		c, id := reused(t, "b")
-		if writes := c.resolve(at, id, Resolution{Keep: "a"}); len(writes) > 0 {
+		if writes := c.resolve(at, id, resolve.Resolution{Keep: "a"}); len(writes) > 0 {
 			t.Errorf("at %s: what a deleted is gone already, and yet it wrote %+v", at, writes)
 		}
 		c.level()
@@ -65,12 +67,12 @@ func TestADecisionDeletesNoRowThatGotTheNumberSince(t *testing.T) {
 
 func TestADecisionGivesNoValuesToARowThatGotTheNumberSince(t *testing.T) {
 	c, id := reused(t, "hub")
-	for _, r := range []Resolution{{Keep: "hub", By: "admin"}, {Take: map[string]string{"total": "hub"}, By: "admin"}} {
+	for _, r := range []resolve.Resolution{{Keep: "hub", By: "admin"}, {Take: map[string]string{"total": "hub"}, By: "admin"}} {
 		_, err := c.hub.Resolve(id, r)
 		c.refused(err, "its key is another row's now")
 	}
 	c.expect("hub", otherReceipt, "99|wine\n99|cheese")
-	c.resolve("hub", id, Resolution{Set: map[string]crdt.Value{"receipt.total": number(100)}})
+	c.resolve("hub", id, resolve.Resolution{Set: map[string]crdt.Value{"receipt.total": number(100)}})
 	c.level()
 	c.expectAll("SELECT total FROM receipt WHERE id=2", "100")
 	if open := c.open("hub"); len(open) > 0 {
@@ -87,7 +89,7 @@ func TestARowThatWasReplacedByOneOfTheSidesIsTheOneTheRecordIsAbout(t *testing.T
 	if len(open) != 1 {
 		t.Fatalf("%+v", open)
 	}
-	c.resolve("hub", open[0].ID, Resolution{Keep: "hub"})
+	c.resolve("hub", open[0].ID, resolve.Resolution{Keep: "hub"})
 	c.level()
 	c.expectAll("SELECT total FROM receipt WHERE id=2", "21")
 }
@@ -103,9 +105,9 @@ func TestALineDoesNotComeBackIntoAnotherReceiptOfTheSameNumber(t *testing.T) {
 	c.level()
 	c.at("b", "INSERT INTO receipt VALUES(2,99)")
 	c.level()
-	_, err := c.hub.Resolve(id, Resolution{Keep: "a", By: "admin"})
+	_, err := c.hub.Resolve(id, resolve.Resolution{Keep: "a", By: "admin"})
 	c.refused(err, "receipt[2] was deleted since, and its key is another row's now")
-	c.resolve("hub", id, Resolution{Keep: "hub"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "hub"})
 	c.level()
 	c.expectAll("SELECT total, (SELECT count(*) FROM receipt_line WHERE receipt=2) FROM receipt WHERE id=2", "99|0")
 }
@@ -120,7 +122,7 @@ func TestALineThatIsSavedAnewUnderItsOwnNumberInTheReceiptIsStillTheOneInTheReco
 	c.level()
 	c.at("hub", "BEGIN; DELETE FROM line; INSERT INTO line VALUES(2,1,'soup of b'),(2,2,'bun'); COMMIT")
 	c.level()
-	c.resolve("hub", c.open("hub")[0].ID, Resolution{Keep: "a"})
+	c.resolve("hub", c.open("hub")[0].ID, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.expectAll("SELECT what FROM line ORDER BY no", "soup of a\nbun")
 }
@@ -138,7 +140,7 @@ func TestADecisionIsCarriedOutWhoeverHasForgottenWhenTheRowWasBorn(t *testing.T)
 				c.at("hub", "DELETE FROM receipt WHERE id=5")
 				c.at("b", "UPDATE receipt SET total=51 WHERE id=5")
 				c.level()
-				c.resolve(at, c.open("hub")[0].ID, Resolution{Keep: keep})
+				c.resolve(at, c.open("hub")[0].ID, resolve.Resolution{Keep: keep})
 				c.level()
 				want := map[string]string{"hub": "", "b": "51"}[keep]
 				if got := c.rows("hub", "SELECT total FROM receipt WHERE id=5"); got != want {
@@ -153,7 +155,7 @@ func TestADecisionIsCarriedOutWhoeverHasForgottenWhenTheRowWasBorn(t *testing.T)
 func TestARowThatTheHubHasMadeAnewIsTheOneInTheRecord(t *testing.T) {
 	for name, x := range map[string]struct {
 		schema      string
-		settings    []Setting
+		settings    []catalog.Setting
 		gone, needs string
 		query, want string
 	}{
@@ -164,7 +166,7 @@ func TestARowThatTheHubHasMadeAnewIsTheOneInTheRecord(t *testing.T) {
 			INSERT INTO tag VALUES('y'),('z'); INSERT INTO item VALUES(1,'y')`, nil,
 			"DELETE FROM tag WHERE name='z'", "UPDATE item SET tag='z'", "SELECT count(*) FROM tag WHERE name='z'", "0"},
 		"key and counter": {`CREATE TABLE stock(item INTEGER PRIMARY KEY, qty INTEGER); CREATE TABLE sale(id INTEGER PRIMARY KEY, item INTEGER REFERENCES stock(item));
-			INSERT INTO stock VALUES(1,10),(2,3)`, []Setting{{Table: "stock", Class: Synced, Counters: []string{"qty"}}},
+			INSERT INTO stock VALUES(1,10),(2,3)`, []catalog.Setting{{Table: "stock", Class: catalog.Synced, Counters: []string{"qty"}}},
 			"DELETE FROM stock WHERE item=2", "INSERT INTO sale VALUES(1,2)", "SELECT count(*) FROM stock WHERE item=2", "0"},
 	} {
 		c := newChain(t, x.schema, x.settings, "a", "b")
@@ -172,7 +174,7 @@ func TestARowThatTheHubHasMadeAnewIsTheOneInTheRecord(t *testing.T) {
 		must(c.hub.Fold())
 		c.at("a", x.needs)
 		c.level()
-		c.resolve("hub", c.open("hub")[0].ID, Resolution{Keep: "hub"})
+		c.resolve("hub", c.open("hub")[0].ID, resolve.Resolution{Keep: "hub"})
 		c.level()
 		if got := c.rows("b", x.query); got != x.want {
 			t.Errorf("%s: %s, want %s", name, got, x.want)
@@ -194,7 +196,7 @@ func TestWhatASiteHadBeforeIsNotGivenToARowThatGotTheNumberSince(t *testing.T) {
 	c.level()
 	c.at("hub", "INSERT INTO receipt_line VALUES(6,1,'wine',2)")
 	c.level()
-	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.expectAll("SELECT receipt, what, qty FROM receipt_line WHERE id=6", "1|wine|2")
 }
@@ -209,7 +211,7 @@ func TestWhatASiteHadBeforeIsNotGivenToAnotherReceiptOfTheSameNumber(t *testing.
 	c.level()
 	c.at("hub", "INSERT INTO receipt VALUES(2,99); INSERT INTO receipt_line VALUES(5,2,'cake',1),(6,2,'wine',2)")
 	c.level()
-	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.expectAll("SELECT what, qty FROM receipt_line WHERE receipt=2 ORDER BY id", "cake|1\nwine|2")
 }
@@ -223,7 +225,7 @@ func TestALineThatWentWithItsReceiptAndWhoseNumberWasGivenAgainStays(t *testing.
 	id := c.open("hub")[0].ID
 	c.at("b", "INSERT INTO receipt_line VALUES(2,1,'wine')")
 	c.level()
-	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.expectAll("SELECT receipt, what FROM receipt_line WHERE id=2", "1|wine")
 }
@@ -280,7 +282,7 @@ func TestANumberGivenAgainBeforeItsFirstRowIsGoneAtTheHubKeepsItsRow(t *testing.
 
 func TestARowMadeAnewAndDeletedUnheardThatOutlivesItIsTheSameEverywhere(t *testing.T) {
 	c := newChain(t, `CREATE TABLE item(k TEXT PRIMARY KEY, name TEXT, lo INT DEFAULT 3, hi INT DEFAULT 9, stock INT DEFAULT 100); INSERT INTO item(k, name) VALUES('x','tea')`,
-		[]Setting{{Table: "item", Class: Synced, Counters: []string{"stock"}}}, "a", "b")
+		[]catalog.Setting{{Table: "item", Class: catalog.Synced, Counters: []string{"stock"}}}, "a", "b")
 	c.at("a", "UPDATE item SET hi=3")
 	c.up("a")
 	c.at("b", "DELETE FROM item; INSERT INTO item(k, name) VALUES('x','coffee')")

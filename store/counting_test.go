@@ -1,6 +1,7 @@
 package store
 
 import (
+	"ravno/store/internal/catalog"
 	"strings"
 	"testing"
 )
@@ -8,7 +9,7 @@ import (
 const stock = `CREATE TABLE product(id INTEGER PRIMARY KEY, name TEXT, stock INT, weight REAL);
 	INSERT INTO product VALUES(1,'cup',100,10.5),(2,'pot',50,0.25)`
 
-var stockCounters = []Setting{{Table: "product", Class: Synced, Counters: []string{"stock", "weight"}}}
+var stockCounters = []catalog.Setting{{Table: "product", Class: catalog.Synced, Counters: []string{"stock", "weight"}}}
 
 func TestWhatTwoShopsSellOfflineBothCounts(t *testing.T) {
 	c := newChain(t, stock, stockCounters, "a", "b")
@@ -69,7 +70,7 @@ func TestALateServerGetsTheCountsAndCountsOn(t *testing.T) {
 func TestAColumnBecomesACounterWhileServersAreAway(t *testing.T) {
 	c := newChain(t, stock, nil, "a", "b")
 	c.at("a", "UPDATE product SET stock=60 WHERE id=1") // under way as an ordinary write
-	c.must(c.hub.SetTable(Setting{Table: "product", Class: Synced, Counters: []string{"stock"}}))
+	c.must(c.hub.SetTable(catalog.Setting{Table: "product", Class: catalog.Synced, Counters: []string{"stock"}}))
 	c.at("hub", "UPDATE product SET stock=stock-1 WHERE id=1")
 	c.level()
 	c.at("a", "UPDATE product SET stock=stock-1 WHERE id=1")
@@ -95,12 +96,12 @@ func TestTheCounterOfARenumberedRowCountsOn(t *testing.T) {
 func TestWhatCannotBeACounterIsRefused(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, code INT UNIQUE, up INT REFERENCES p(id), n INT)", nil)
 	for _, column := range []string{"id", "code", "up", "none"} {
-		err := c.hub.SetTable(Setting{Table: "p", Class: Synced, Counters: []string{column}})
+		err := c.hub.SetTable(catalog.Setting{Table: "p", Class: catalog.Synced, Counters: []string{column}})
 		if err == nil || !strings.Contains(err.Error(), "Try:") {
 			t.Errorf("%s: %v", column, err)
 		}
 	}
-	c.must(c.hub.SetTable(Setting{Table: "p", Class: Synced, Counters: []string{"n"}}))
+	c.must(c.hub.SetTable(catalog.Setting{Table: "p", Class: catalog.Synced, Counters: []string{"n"}}))
 }
 
 func TestACountBeforeADeletionCountsIfTheRowLivesOn(t *testing.T) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"ravno/store/internal/resolve"
 	"testing"
 
 	"ravno/crdt"
@@ -15,7 +16,7 @@ func TestTwoDecisionsAtOnceAreMergedAndOpenNoOtherConflict(t *testing.T) {
 		id := c.open("a")[0].ID
 		for _, site := range []string{"a", "b"} { // b decides a second later
 			c.now = c.now.Add(1e9)
-			_, err := c.store(site).Resolve(id, Resolution{Set: map[string]crdt.Value{"name": crdt.TextValue("by " + site)}, By: site})
+			_, err := c.store(site).Resolve(id, resolve.Resolution{Set: map[string]crdt.Value{"name": crdt.TextValue("by " + site)}, By: site})
 			c.must(err)
 		}
 		c.up(first)

@@ -8,6 +8,8 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
 )
 
@@ -49,10 +51,10 @@ type RowDigest struct {
 // Digests computes the digests of all synced tables of the application, or of one, by
 // storage class and bytes, in one snapshot.
 func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err error) {
-	err = s.readBulk(func(c *sqlite.Conn, st *state, cat *catalog) error {
-		at = st.position
-		for _, t := range cat.tables {
-			if t.class != Synced || t.own || table != "" && table != t.Name {
+	err = s.readBulk(func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error {
+		at = st.Position
+		for _, t := range cat.Tables {
+			if t.Class != catalog.Synced || t.Own || table != "" && table != t.Name {
 				continue
 			}
 			d := Digest{Table: t.Name}
@@ -75,9 +77,9 @@ func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err
 
 // RowDigests emits the digests of the rows of some buckets of a table.
 func (s *Store) RowDigests(table string, buckets []uint8, emit func(RowDigest) error) error {
-	return s.readBulk(func(c *sqlite.Conn, _ *state, cat *catalog) error {
-		for _, t := range cat.tables {
-			if t.Name != table || t.class != Synced {
+	return s.readBulk(func(c *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
+		for _, t := range cat.Tables {
+			if t.Name != table || t.Class != catalog.Synced {
 				continue
 			}
 			return eachRow(c, t, func(key crdt.Key, values []crdt.Value) error {
@@ -87,35 +89,21 @@ func (s *Store) RowDigests(table string, buckets []uint8, emit func(RowDigest) e
 				return emit(RowDigest{Key: key, Sum: sumOf(values)})
 			})
 		}
-		return &SchemaError{Table: table}
+		return &catalog.SchemaError{Table: table}
 	})
 }
 
 // KeyText writes a key of a table for people: column=value, ...
-func (s *Store) KeyText(table string, key crdt.Key) (named []Named, err error) {
-	err = s.read(func(_ *sqlite.Conn, _ *state, cat *catalog) error {
-		for _, t := range cat.tables {
+func (s *Store) KeyText(table string, key crdt.Key) (named []catalog.Named, err error) {
+	err = s.read(func(_ *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
+		for _, t := range cat.Tables {
 			if t.Name == table {
-				named, err = t.namedKey(key)
+				named, err = t.NamedKey(key)
 			}
 		}
 		return err
 	})
 	return named, err
-}
-
-func (t *table) namedKey(key crdt.Key) ([]Named, error) {
-	values, err := key.Values()
-	if err != nil {
-		return nil, err
-	}
-	var named []Named
-	for i, v := range values {
-		if i < len(t.Key) {
-			named = append(named, Named{Name: t.Columns[t.Key[i]].Name, Value: v})
-		}
-	}
-	return named, nil
 }
 
 func bucket(key crdt.Key) uint8 {
@@ -125,10 +113,10 @@ func bucket(key crdt.Key) uint8 {
 
 // eachRow goes through every row that syncs: its columns in the order of their names, so that servers whose
 // columns were added in another order agree.
-func eachRow(c *sqlite.Conn, t *table, each func(key crdt.Key, values []crdt.Value) error) error {
-	names := slices.Sorted(slices.Values(t.columnNames()))
+func eachRow(c *sqlite.Conn, t *catalog.Table, each func(key crdt.Key, values []crdt.Value) error) error {
+	names := slices.Sorted(slices.Values(t.ColumnNames()))
 	stored := make([]crdt.Value, len(t.Key))
-	return c.Rows("SELECT "+sqlite.QuoteAll("+", append(t.keyNames(), names...))+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
+	return c.Rows("SELECT "+sqlite.QuoteAll("+", append(t.KeyNames(), names...))+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
 		copy(stored, row)
 		key, err := t.CanonicalKey(stored)
 		if err != nil {

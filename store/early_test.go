@@ -1,6 +1,10 @@
 package store
 
 import (
+	"ravno/store/internal/enrol"
+	"ravno/store/internal/history"
+	"ravno/store/internal/merge"
+	"ravno/store/internal/resolve"
 	"testing"
 
 	"ravno/crdt"
@@ -12,14 +16,14 @@ const documents = `CREATE TABLE d(id INTEGER PRIMARY KEY, a); CREATE TABLE l(id 
 	INSERT INTO d VALUES(1,'x'),(2,'x'),(3,'x'); INSERT INTO l VALUES(1,1,'x'),(2,2,'x')`
 
 // firstSliceOf is the first slice of what one site has for another.
-func (c *chain) firstSliceOf(from *Store, node *Store, has Self) Delta {
+func (c *chain) firstSliceOf(from *Store, node *Store, has enrol.Self) merge.Delta {
 	var sections []*crdt.Section
-	var span Span
+	var span history.Span
 	site, above := has.Site, has.Seen
 	if from == node {
 		site, above = 0, has.HubHave
 	}
-	_, _, err := from.Outgoing(site, above, 0, func(slice Span, s *crdt.Section) error {
+	_, _, err := from.Outgoing(site, above, 0, func(slice history.Span, s *crdt.Section) error {
 		if span.To == 0 {
 			span = slice
 		}
@@ -183,7 +187,7 @@ func TestDisplacedWorkThatWentEarlyIsNotSentAgain(t *testing.T) {
 	c.expect("a", "SELECT count(*) FROM ravno_displaced", "1")
 	c.firstUp("a")
 	id := c.open("hub")[0].ID
-	c.resolve("hub", id, Resolution{Keep: "b", By: "admin"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "b", By: "admin"})
 	c.level()
 	if open := c.open("hub"); len(open) != 0 {
 		t.Errorf("%d conflicts are open again: %+v", len(open), open[0])

@@ -1,411 +1,327 @@
 package store
 
 import (
-	"cmp"
+	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
 	"ravno/crdt/hlc"
 	"ravno/store/internal/capture"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/extract"
+	"ravno/store/internal/fold"
+	"ravno/store/internal/held"
+	"ravno/store/internal/rows"
+	"ravno/store/internal/sqlite"
 )
 
-var errKey = errors.New("malformed key")
+// mostStretch is how many entries of a long log are read at a time, to be folded in the order of
+// their rows' keys: some 20 MiB in memory, and so many that rows with random keys have neighbours.
+const mostStretch = 2 * largestSlice
 
-// folding is one row that the log says to look at, while it is looked at.
-type folding struct {
-	*loggedRow
-	sets []columnSet     // columns set, with the time of each update
-	seen causal.Seen     // what its author had seen
-	has  causal.Position // at a node: what the hub has of it
+// mostInDocuments is the same where rows belong to documents: those of one are sent together, and
+// should not have positions that are far from each other.
+const mostInDocuments = extract.LargeSlice
+
+// mostTrimmed is how many entries of a long log are removed in one transaction: some 10 ms.
+const mostTrimmed = extract.LargeSlice
+
+// stretch is the beginning of a long log, read and sorted while nobody was kept from writing. It is
+// folded in slices, a transaction or several for each turn at the lock. The log stays as it is until
+// all of it is folded. So whoever folds in between, or after a crash, finds those entries once
+// more, and what was made of them before is written again, newer: nobody has heard of it, because
+// nothing is extracted before everything is folded (readFolded).
+type stretch struct {
+	cat        *catalog.Catalog
+	from, upTo int64 // entries above the one up to the other
+	looked     int64 // up to this entry nothing says that the log has to be folded whole
+	left       []*fold.LoggedRow
+	parents    map[catalog.Reference][]crdt.Value
+	clock      hlc.Time // the newest of the stamps given
 }
 
-// pass is one fold, of the whole log or of a part of it.
-type pass struct {
-	tx   *transaction
-	held *heldSet
-	// parents are the foreign key values of rows that are gone from their tables, as the log has them.
-	parents map[reference][]crdt.Value
-	// repairs: it folds what the hub repaired, which is no side of its own in anybody's conflict.
-	repairs bool
+// outdated reports, of a stretch that is done with, whether something else came before its end.
+func (long *stretch) outdated() bool { return long != nil && len(long.left) > 0 }
+
+// Fold folds what the application has written since the last fold, in slices if it is much. It
+// returns the number of rows that changed, and touches nothing if there are none.
+func (s *Store) Fold() (rows int, err error) {
+	rows, _, err = s.FoldTo(context.Background())
+	return rows, err
 }
 
-// folded is what a fold did.
-type folded struct {
-	rows    int   // that changed
-	written int64 // when the application wrote the last entry, in Unix milliseconds; 0: there was none of it
-}
-
-// fold turns the log into registers: the only birthplace of stamps. It takes every entry
-// there is, so it never covers half a transaction of the application, and because each
-// apply folds first, inside its own transaction, whatever is still in the log afterwards
-// was written by someone who had seen what was applied.
-func (tx *transaction) fold(h *heldSet) (folded, error) { return tx.foldWhole(h, false) }
-
-// foldRepairs is fold of what was repaired.
-func (tx *transaction) foldRepairs(h *heldSet) error {
-	_, err := tx.foldWhole(h, true)
-	return err
-}
-
-func (tx *transaction) foldWhole(h *heldSet, repairs bool) (done folded, err error) {
-	read, upTo, err := tx.readWholeLog()
-	if err != nil || upTo <= tx.state.folded {
-		return done, err
+// FoldTo is Fold, and returns the position of this site besides. Of a long log it leaves the rest
+// when ctx ends.
+func (s *Store) FoldTo(ctx context.Context) (count int, position causal.Position, err error) {
+	s.folding.Lock() // two at once would do the same work
+	defer s.folding.Unlock()
+	waiting, position, current, err := s.logWaits()
+	look := func(tx *rows.Tx) (err error) {
+		position = tx.State.Position
+		waiting, err = rows.Unfolded(tx.C, tx.State)
+		return err
 	}
-	if again, err := tx.stepAside(h, read.made()); err != nil {
-		return done, err
-	} else if again { // what that wrote itself is at the log's end now
-		if read, upTo, err = tx.readWholeLog(); err != nil {
-			return done, err
+	if err == nil && !current { // a write transaction reads the tables, and may log what it finds
+		err = s.write(look)
+	}
+	outdated := 0 // stretches, one after the other, that were not folded to their end
+	for err == nil && waiting > 0 && (ctx.Err() == nil || waiting <= s.shortLog()) {
+		var long *stretch
+		if waiting > s.shortLog() && outdated < longLogTries {
+			if long, err = s.readStretch(); errors.Is(err, errTables) {
+				err = s.write(look)
+				continue
+			} else if err != nil {
+				break
+			}
+		}
+		some := 0
+		some, err = s.foldLong(ctx, long, look)
+		count += some
+		if outdated++; !long.outdated() {
+			outdated = 0
 		}
 	}
-	sortRows(read.order)
-	done.written = read.written
-	p := &pass{tx: tx, held: h, parents: read.parents, repairs: repairs}
-	if done.rows, err = p.foldRows(read.order); err != nil {
-		return done, err
-	}
-	tx.state.folded = upTo
-	return done, capture.Trim(tx.c, upTo)
+	return count, position, err
 }
 
-func (tx *transaction) readWholeLog() (read logged, upTo int64, err error) {
-	if upTo, _, err = capture.Last(tx.c); err != nil || upTo <= tx.state.folded {
-		return read, upTo, err
-	}
-	read, err = tx.readLog(upTo, tx.refuseRow)
-	return read, upTo, err
-}
-
-// sortRows puts rows in the order of their keys, in which they lie side by side in the trees that
-// are read and written: finding them is most of the time that the lock is held. Whatever is referred
-// to comes before what refers to it, so that it gets no later position, and travels no later; rows of
-// tables that refer to themselves stay in the order in which they were written.
-func sortRows(order []*loggedRow) {
-	sort := slices.SortFunc[[]*loggedRow] // which is faster, and enough where no two rows are alike
-	if slices.ContainsFunc(order, func(w *loggedRow) bool { return w.t.cyclic }) {
-		sort = slices.SortStableFunc
-	}
-	sort(order, func(a, b *loggedRow) int {
-		if byTable := cmp.Or(cmp.Compare(a.t.depth, b.t.depth), cmp.Compare(a.t.circle, b.t.circle)); byTable != 0 || a.t.cyclic {
-			return byTable
+// foldLong folds a stretch, or the whole log if there is none, and removes it from the log. after is
+// called at the end of each transaction that folds.
+func (s *Store) foldLong(ctx context.Context, long *stretch, after func(tx *rows.Tx) error) (count int, err error) {
+	for end := false; err == nil && !end; {
+		if long != nil && ctx.Err() != nil {
+			return count, nil
 		}
-		return strings.Compare(string(a.key), string(b.key))
-	})
-}
-
-// foldRows folds what the log says of rows, which are in the order of their keys.
-func (p *pass) foldRows(order []*loggedRow) (rows int, err error) {
-	tx := p.tx
-	err = tx.gatherShadows(len(order), func() error {
-		f := new(folding)
-		for _, w := range order {
-			*f = folding{loggedRow: w, sets: w.sets()}
-			changed, err := p.foldRow(f)
-			if err != nil {
+		err = s.write(func(tx *rows.Tx) (err error) {
+			some := 0
+			if some, end, err = foldFor(tx, s, long); err != nil {
 				return err
 			}
-			if changed {
-				rows++
-				tx.spreads()
+			count += some
+			return after(tx)
+		})
+	}
+	for more := long != nil && !long.outdated(); err == nil && more; {
+		err = s.write(func(tx *rows.Tx) (err error) {
+			more, err = capture.TrimSome(tx.C, tx.State.Folded, mostTrimmed)
+			return err
+		})
+	}
+	return count, err
+}
+
+// shortLog is how many entries are folded in one go.
+func (s *Store) shortLog() int64 {
+	if s.sliceRows > 0 {
+		return int64(s.sliceRows)
+	}
+	return FirstSlice
+}
+
+// longLogTries bounds how often a long log is folded before other work because the application has
+// written so much again: then it is folded with it.
+const longLogTries = 3
+
+// fold folds what the log has, and notes when the application last wrote.
+func (s *Store) fold(tx *rows.Tx, h *held.HeldSet) (rows int, err error) {
+	done, err := fold.Fold(tx, h)
+	s.turn.sawWrite(done.Written)
+	return done.Rows, err
+}
+
+// foldFirst folds in a transaction that has more to do afterwards, and returns the rows that are held.
+func (s *Store) foldFirst(tx *rows.Tx) (*held.HeldSet, error) {
+	h, err := held.OpenHeld(tx)
+	if err == nil {
+		_, err = s.fold(tx, h)
+	}
+	return h, err
+}
+
+// writeFolded is write for what folds first: a long log is folded before, in slices.
+func (s *Store) writeFolded(f func(tx *rows.Tx) error) error {
+	for range longLogTries {
+		long := false
+		err := s.write(func(tx *rows.Tx) error {
+			waiting, err := rows.Unfolded(tx.C, tx.State)
+			if long = waiting > s.shortLog(); err != nil || long {
+				return err // nothing was done: f comes after the log
 			}
+			return f(tx)
+		})
+		if err != nil || !long {
+			return err
 		}
+		if _, err := s.Fold(); err != nil {
+			return err
+		}
+	}
+	return s.write(f)
+}
+
+// logWaits looks, without locking anyone out, whether there is anything to do in a write
+// transaction: how many entries are not folded, and whether the tables are known as they are now.
+func (s *Store) logWaits() (entries int64, position causal.Position, current bool, err error) {
+	s.writing.Lock()
+	known := s.writeCatalog
+	s.writing.Unlock()
+	err = s.look(func(c *sqlite.Conn, st *rows.State) error {
+		schemaVersion, err := c.Int("PRAGMA schema_version")
+		if err != nil {
+			return err
+		}
+		position, current = st.Position, known.Is(st.Catalog, schemaVersion)
+		entries, err = rows.Unfolded(c, st)
+		return err
+	})
+	return entries, position, current, err
+}
+
+var (
+	// errWhole says that a log has to be folded in one go.
+	errWhole = errors.New("this log has to be folded in one go")
+	// errTables says that a write transaction has to read the tables first: the last one failed.
+	errTables = errors.New("the tables are not known as they are now")
+)
+
+// stretchEntries is how many entries of a long log are read at a time.
+func (s *Store) stretchEntries(cat *catalog.Catalog) int {
+	switch {
+	case s.sliceRows > 0:
+		return s.sliceRows + 1 // so that there is more than one, of more than one slice
+	case slices.ContainsFunc(cat.Tables, func(t *catalog.Table) bool { return t.Parent != nil }):
+		return mostInDocuments
+	}
+	return mostStretch
+}
+
+// readStretch reads the beginning of the log; nil if that has to be folded whole.
+func (s *Store) readStretch() (long *stretch, err error) {
+	return s.readStretchOf(s.stretchEntries)
+}
+
+func (s *Store) readStretchOf(entries func(*catalog.Catalog) int) (long *stretch, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	err = s.readWithWriter(func(tx *rows.Tx) error {
+		st := tx.State
+		if whole, err := wantsWhole(tx, st.Folded); err != nil || whole {
+			return err
+		}
+		read := &stretch{cat: tx.Cat, from: st.Folded}
+		if read.upTo, err = capture.Cut(tx.C, st.Folded, entries(tx.Cat)); err != nil {
+			return err
+		}
+		if read.looked, _, err = capture.Last(tx.C); err != nil {
+			return err
+		}
+		entries, err := fold.ReadLog(tx, read.upTo, func(*catalog.Table, error) error { return errWhole })
+		if err != nil {
+			return err
+		}
+		read.left, read.parents = entries.Order, entries.Parents
+		fold.SortRows(read.left)
+		read.clock = st.Clock.Last()
+		long = read
 		return nil
 	})
-	if err != nil {
-		return 0, err
+	if errors.Is(err, errWhole) {
+		err = nil
 	}
-	if err := tx.forgetGone(); err != nil {
-		return 0, err
-	}
-	if rows > 0 {
-		tx.holdFloor()
-	}
-	restore, err := tx.ownSequences()
-	if err != nil {
-		return 0, err
-	}
-	p.held.try = true
-	if err := tx.readmitHeld(p.held); err != nil {
-		return 0, err
-	}
-	return rows, restore()
+	return long, err
 }
 
-// holdFloor keeps in mind, at a node, that there is work the hub does not have yet, and what it
-// has seen at least.
-func (tx *transaction) holdFloor() {
-	if !tx.state.isHub() && !tx.state.hasFloor {
-		tx.state.floor, tx.state.hasFloor = tx.state.seen, true
-	}
-}
-
-// foldRow compares what the log says with what is in the table and in the shadow.
-func (p *pass) foldRow(f *folding) (bool, error) {
-	tx := p.tx
-	exists, here, err := tx.readLoggedRow(f.t, f.key)
-	if err != nil {
-		return false, err
-	}
-	inTable, row, former, found := exists, here.row, here.document, here.sent.found
-	if !exists && found && !row.Live() && len(f.sets) > 0 {
-		// Put back by ravno, but a constraint keeps it out of its table for now.
-		if exists, err = p.held.isHeld(f.t, f.key); err != nil {
-			return false, err
-		}
-	}
-	changed, was := false, row
-	if f.has, err = tx.hubHas(f.t.reference(f.key)); err != nil {
-		return false, err
-	}
-	f.seen = tx.seenBy(row, f.has)
-	if exists {
-		var before crdt.Row
-		if len(f.t.counters) > 0 {
-			before = row.Clone()
-		}
-		if changed = tx.foldLive(f, &row, found); changed && len(f.t.counters) > 0 {
-			differ, err := tx.foldCounters(f, &row, before)
-			if err != nil {
-				return false, err
-			}
-			if err := tx.updateImage(f.t, f.key, differ.columns(), differ); err != nil {
-				return false, err
-			}
-		}
-	} else if changed, err = p.foldGone(f, &row, found); err != nil {
-		return false, err
-	}
-	if !changed {
-		return false, nil
-	}
-	if inTable {
-		p.held.noteInserted(f.t, f.key)
-		if f.born {
-			if err := p.madeOver(f, was); err != nil {
-				return false, err
-			}
-		}
-		if err := tx.dropImage(f.t, f.key); err != nil {
-			return false, err
-		}
-	}
-	document, err := tx.root(f.t, f.key, p.parents)
-	if err == nil {
-		err = p.leaves(f, former, found, document)
-	}
-	if err != nil {
-		return false, err
-	}
-	if born := f.born && exists && f.t.alone; tx.state.isHub() && !f.t.own && !born && !p.repairs {
-		if exists && f.onlyCounts() {
-			err = tx.touchCounted(document, f.t, f.key, tx.state.site)
-		} else {
-			err = p.touchBoth(document, f, !exists)
-		}
+// readWithWriter reads in a snapshot on the connection for writing, while writing is locked: it keeps nobody
+// out, and what was read is in that connection's memory afterwards. errTables if the tables are not known
+// as they are now.
+func (s *Store) readWithWriter(f func(tx *rows.Tx) error) error {
+	return s.writer.Transaction("DEFERRED", func() error {
+		st, err := rows.ReadState(s.writer)
 		if err != nil {
-			return false, err
-		}
-	} else if born && tx.state.isHub() && !f.t.own && !p.repairs {
-		if err := tx.renamedHere(f.t, f.key); err != nil { // made anew in the place of one that was called otherwise
-			return false, err
-		}
-	}
-	return true, tx.writeShadow(f.t, f.key, row, document, tx.position())
-}
-
-// leaves sees to a row that belongs to another document than before.
-func (p *pass) leaves(f *folding, former reference, found bool, document reference) error {
-	tx := p.tx
-	if f.t.parent == nil {
-		return nil
-	}
-	if !found { // settled: the log says where it was
-		before := p.parents[f.t.reference(f.key)]
-		if before == nil {
-			return nil
-		}
-		up, ok, err := tx.parentKey(f.t, before)
-		if err != nil || !ok {
 			return err
 		}
-		if former, err = tx.root(f.t.parent.table, up, p.parents); err != nil {
+		schemaVersion, err := s.writer.Int("PRAGMA schema_version")
+		if err != nil {
 			return err
 		}
-	} else if former == (reference{}) {
-		former = f.t.reference(f.key)
-	}
-	return tx.moves(former, document)
+		if !s.writeCatalog.Is(st.Catalog, schemaVersion) {
+			return errTables
+		}
+		return f(&rows.Tx{C: s.writer, Clock: s.clock, State: st, Cat: s.writeCatalog})
+	})
 }
 
-// touchBoth touches the document a row belongs to and, if it was moved, the one it left.
-func (p *pass) touchBoth(document reference, f *folding, dead bool) error {
-	tx := p.tx
-	before, err := tx.gone(f.t, f.key, false) // what others may refer to, if it changed
+// wantsWhole reports whether the entries of the log above one have to be folded in one go: rows were
+// deleted or replaced, or values taken from that others refer to, and are kept for the whole log; or
+// rows are held, and placing one could take others out of their tables that are not folded yet.
+func wantsWhole(tx *rows.Tx, above int64) (bool, error) {
+	whole, err := capture.Removals(tx.C, above)
+	if err == nil && !whole {
+		var held int64
+		held, err = tx.C.Int("SELECT EXISTS(SELECT 1 FROM ravno_image WHERE state='held')")
+		whole = held != 0
+	}
+	for _, t := range tx.Cat.Tables {
+		if err != nil || whole {
+			return whole, err
+		}
+		if t.Gone == "" {
+			continue
+		}
+		var kept int64
+		kept, err = tx.C.Int("SELECT EXISTS(SELECT 1 FROM " + t.Gone + ")")
+		whole = kept != 0
+	}
+	return whole, err
+}
+
+// foldFor folds a stretch, slice after slice, as long as one more does not take longer than the
+// turn, and notes how long the last one took. Where there is no stretch, or the log has to be folded
+// whole by now, it does that. It reports whether that was the end, as it is of a stretch that is no
+// longer the beginning of the log.
+func foldFor(tx *rows.Tx, s *Store, long *stretch) (rows int, end bool, err error) {
+	h, err := held.OpenHeld(tx)
 	if err != nil {
-		return err
+		return 0, false, err
 	}
-	if err := tx.touch(document, f.t, f.key, tx.state.site, dead, before); err != nil {
-		return err
-	}
-	if err := tx.renamedHere(f.t, f.key); err != nil {
-		return err
-	}
-	former := p.parents[f.t.reference(f.key)]
-	if f.t.parent == nil || former == nil || dead {
-		return nil
-	}
-	up, ok, err := tx.parentKey(f.t, former)
-	if err != nil || !ok {
-		return err
-	}
-	left, err := tx.root(f.t.parent.table, up, p.parents)
-	if err != nil || left == document {
-		return err
-	}
-	return tx.touch(left, f.t, f.key, tx.state.site, dead, nil)
-}
-
-func (tx *transaction) foldLive(f *folding, row *crdt.Row, found bool) bool {
-	if !f.born && found && !row.Live() && len(f.sets) > 0 {
-		// A deleted row that ravno has put back: the same row, alive again by what was written,
-		// and whoever has deleted its values gets them whole.
-		row.Revived = tx.position()
-	} else if found && !row.Live() {
-		f.born = true
+	whole := long == nil
+	if !whole {
+		if whole, err = wantsWhole(tx, long.looked); err != nil {
+			return 0, false, err
+		}
 	}
 	switch {
-	case f.born, f.replaced && f.t.registers() == 0:
-		// A row that is all key has no register that could carry the newer stamp of a REPLACE.
-		if f.bornAt == 0 {
-			f.bornAt = f.lastAt
+	case whole:
+		rows, err = s.fold(tx, h)
+		return rows, true, err
+	case long.from != tx.State.Folded || long.cat != tx.Cat:
+		return 0, true, nil
+	}
+	written := int64(0)
+	if long.looked, written, err = capture.Last(tx.C); err != nil {
+		return 0, false, err
+	}
+	defer s.turn.sawWrite(written)
+	tx.State.Clock.Observe(long.clock)
+	slice, turn, took := s.foldTurn()
+	for begun := tx.Clock(); ; {
+		part, before := long.left[:min(slice, len(long.left))], tx.Clock()
+		long.left = long.left[len(part):]
+		some, err := (&fold.Pass{Tx: tx, Held: h, Parents: long.parents}).FoldRows(part)
+		if err != nil {
+			return rows, false, err
 		}
-		birth := tx.version(f, f.bornAt)
-		*row = crdt.Row{Birth: birth, Base: birth}
-	case f.replaced:
-		row.Base, row.Columns = tx.version(f, f.lastAt), nil
-	case len(f.sets) == 0:
-		return false
-	default:
-		for _, set := range f.sets {
-			version := tx.version(f, set.at)
-			for number := range set.columns.All() {
-				if !f.t.isCounter(crdt.Column(number)) {
-					row.Set(crdt.Column(number), version)
-				}
-			}
+		rows += some
+		if len(long.left) == 0 {
+			tx.State.Folded = long.upTo
+			return rows, true, nil
 		}
-	}
-	return true
-}
-
-func (p *pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
-	tx := p.tx
-	if found && !row.Live() || !found && f.first == capture.Insert {
-		return false, nil // gone before, or it came and went between two folds: nobody ever saw it
-	}
-	remains, err := tx.gone(f.t, f.key, f.born)
-	if err != nil {
-		return false, err
-	}
-	m, state, err := tx.readImage(f.t, f.key) // of a row nobody has changed before, too
-	switch {
-	case err != nil:
-		return false, err
-	case state == imageHeld && f.first == capture.Delete: // a resolution gives it up
-		remains, p.held.changed, p.held.try = m, true, true
-	case state == imageHeld || state == imagePartial:
-		return false, nil // it was not in the table to begin with
-	case state == imageRemains: // ravno deleted it
-		remains = m
-	}
-	at := f.lastAt
-	if remains != nil && f.overwrote(tx, row, remains) {
-		at = tx.state.clock.Tick(0) // later than what was written
-	}
-	for _, column := range f.t.counters { // what was counted before counts, should the row live on
-		if c, known := row.Counter(column); known && remains != nil && c.Sum() != remains.value(column) {
-			row.Count(column, remains.value(column), tx.version(f, f.lastAt))
-			at = tx.state.clock.Tick(0) // later than what was counted
+		now := tx.Clock()
+		*took = pace{len(part), now.Sub(before)}
+		if now.Sub(begun)+took.took > turn {
+			return rows, false, nil
 		}
 	}
-	row.Death = tx.version(f, at)
-	if remains != nil {
-		return true, tx.keepImage(f.t, f.key, imageRemains, remains)
-	}
-	// The values are gone, and so is what was known of their versions: should an edit made
-	// elsewhere outlive this deletion, every value of the row is news here.
-	row.Base, row.Columns = row.Birth, nil
-	return true, nil
-}
-
-// overwrote stamps, at the hub, what was written of a row before it was deleted in the same
-// fold: should the row come back, the hub brings it back with those values. A node does not
-// send what the hub has not got of a deleted row, so there it is forgotten, and whatever comes
-// is news. It reports whether there is anything newer.
-func (f *folding) overwrote(tx *transaction, row *crdt.Row, remains *image) bool {
-	any := false
-	note := func(column crdt.Column, at hlc.Time) {
-		switch {
-		case f.t.isCounter(column):
-		case tx.state.isHub():
-			row.Set(column, tx.version(f, at))
-			any = true
-		default:
-			remains.forget(column)
-			row.Set(column, row.Birth)
-		}
-	}
-	for _, number := range f.t.numbers {
-		version := row.Version(crdt.Column(number))
-		if !tx.state.isHub() && f.t.isRegister(crdt.Column(number)) && tx.unheard(version, f.has) {
-			note(crdt.Column(number), 0)
-		}
-	}
-	for _, number := range f.t.numbers {
-		if column := crdt.Column(number); f.replaced && f.t.isRegister(column) {
-			note(column, f.lastAt)
-		}
-	}
-	for _, set := range f.sets {
-		for number := range set.columns.All() {
-			note(crdt.Column(number), set.at)
-		}
-	}
-	return any
-}
-
-// version is a version written here and now.
-func (tx *transaction) version(f *folding, at hlc.Time) crdt.Version {
-	return crdt.Version{Stamp: hlc.Stamp{Time: at, Site: tx.state.site}, Position: tx.position(), Seen: f.seen}
-}
-
-// seenBy is what the author of a write to a row has seen: all that was applied here, or
-// less, if the row holds own work the hub does not have yet. That work may have kept an
-// incoming value out of the table, so whoever writes over it has not seen that value.
-func (tx *transaction) seenBy(row crdt.Row, has causal.Position) causal.Seen {
-	if tx.state.isHub() {
-		return tx.state.position
-	}
-	seen := tx.state.seen
-	note := func(v crdt.Version) {
-		if tx.unheard(v, has) {
-			seen = min(seen, v.Seen)
-		}
-	}
-	note(row.Birth)
-	note(row.Death)
-	note(row.Base)
-	for _, c := range row.Columns {
-		note(c.Version)
-	}
-	for _, c := range row.Counters {
-		for _, p := range c.Parts {
-			note(p.Version)
-		}
-	}
-	return seen
 }

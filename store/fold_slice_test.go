@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"ravno/store/internal/catalog"
 	"testing"
 )
 
@@ -10,7 +11,7 @@ func TestALogFoldedInSlicesSaysWhatItSaysWhole(t *testing.T) {
 	const schema = `CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p);
 		CREATE TABLE s(id INTEGER PRIMARY KEY, n INT, a); CREATE TABLE u(id INTEGER PRIMARY KEY, u UNIQUE);
 		INSERT INTO p VALUES(1,'x','x'),(2,'x','x'); INSERT INTO s VALUES(1,100,'x'),(2,100,'x')`
-	counted := []Setting{{Table: "s", Class: Synced, Counters: []string{"n"}}}
+	counted := []catalog.Setting{{Table: "s", Class: catalog.Synced, Counters: []string{"n"}}}
 	for name, x := range map[string]struct{ before, sql, elsewhere, then string }{
 		"updated and deleted, referred to elsewhere":       {"", "UPDATE p SET a='y' WHERE id=1; DELETE FROM p WHERE id=1", "INSERT INTO c VALUES(1,1)", ""},
 		"updated and deleted after another":                {"", "UPDATE p SET a='y' WHERE id=1; UPDATE p SET a='y' WHERE id=2; DELETE FROM p WHERE id=1", "UPDATE p SET b='z' WHERE id=1", ""},

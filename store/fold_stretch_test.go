@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
 	"testing"
 
 	"ravno/journal"
@@ -14,14 +16,14 @@ import (
 const stretchRows, stretchSlice = 12, 4
 
 // wholeLog lets a stretch be the whole of a log.
-func wholeLog(*catalog) int { return 1000 }
+func wholeLog(*catalog.Catalog) int { return 1000 }
 
 // foldFrom folds one slice of a stretch, and reports whether that was the end.
 func (c *chain) foldFrom(site string, long *stretch) (end bool) {
 	c.t.Helper()
 	s := c.store(site)
-	c.must(s.write(func(tx *transaction) (err error) {
-		_, end, err = tx.foldFor(s, long)
+	c.must(s.write(func(tx *rows.Tx) (err error) {
+		_, end, err = foldFor(tx, s, long)
 		return err
 	}))
 	return end
@@ -30,7 +32,7 @@ func (c *chain) foldFrom(site string, long *stretch) (end bool) {
 // foldToEnd folds what is left of a stretch.
 func (c *chain) foldToEnd(site string, long *stretch) {
 	c.t.Helper()
-	_, err := c.store(site).foldLong(context.Background(), long, func(*transaction) error { return nil })
+	_, err := c.store(site).foldLong(context.Background(), long, func(*rows.Tx) error { return nil })
 	c.must(err)
 }
 
@@ -83,7 +85,7 @@ func TestAnythingMayComeBetweenTheSlicesOfALongLog(t *testing.T) {
 		},
 		"an event is recorded": func(c *chain, site string) { c.must(c.store(site).Record(journal.Up(site, "1"))) },
 		"a command folds it all": func(c *chain, site string) {
-			c.must(c.store(site).write(func(tx *transaction) error { _, err := c.store(site).foldFirst(tx); return err }))
+			c.must(c.store(site).write(func(tx *rows.Tx) error { _, err := c.store(site).foldFirst(tx); return err }))
 		},
 		"something is applied": func(c *chain, site string) {
 			c.at("a", "INSERT INTO item VALUES('k05b','of a',1)")
@@ -186,7 +188,7 @@ func TestARowDeletedBetweenTheSlicesOfALongLogComesBackWhole(t *testing.T) {
 func TestALongLogIsFoldedAfterATransactionThatFailed(t *testing.T) {
 	c := newChain(t, itemSchema, nil, "a", "b")
 	c.stretchOf("b")
-	if err := c.store("b").write(func(*transaction) error { return errEnough }); err == nil {
+	if err := c.store("b").write(func(*rows.Tx) error { return catalog.ErrEnough }); err == nil {
 		t.Fatal("it did not fail")
 	}
 	if _, err := c.store("b").readStretchOf(wholeLog); !errors.Is(err, errTables) {
@@ -206,11 +208,11 @@ func TestALongLogStaysInSlicesWhenSomethingElseFails(t *testing.T) {
 	c := newChain(t, itemSchema, nil, "a", "b")
 	long := c.stretchOf("b")
 	c.foldFrom("b", long)
-	c.must(c.store("b").write(func(*transaction) error { return nil }))
+	c.must(c.store("b").write(func(*rows.Tx) error { return nil }))
 	if c.foldFrom("b", long) || len(long.left) != stretchRows-2*stretchSlice {
 		t.Errorf("%d rows are left, want those of one slice", len(long.left))
 	}
-	if err := c.store("b").write(func(*transaction) error { return errEnough }); err == nil {
+	if err := c.store("b").write(func(*rows.Tx) error { return catalog.ErrEnough }); err == nil {
 		t.Fatal("it did not fail")
 	}
 	folded := c.rows("b", "SELECT folded FROM ravno_state")

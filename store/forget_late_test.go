@@ -2,6 +2,10 @@ package store
 
 import (
 	"os"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/enrol"
+	"ravno/store/internal/resolve"
+	"ravno/store/internal/rows"
 	"testing"
 
 	"ravno/crdt/causal"
@@ -24,7 +28,7 @@ func offered(t *testing.T) *chain {
 	c.down("b")
 	c.expect("b", "SELECT name, price FROM p WHERE id=1", "soup|9")
 	for _, x := range c.open("hub") { // what an open conflict is about is not forgotten
-		c.resolve("hub", x.ID, Resolution{Keep: "b", By: "admin"})
+		c.resolve("hub", x.ID, resolve.Resolution{Keep: "b", By: "admin"})
 	}
 	return c
 }
@@ -134,7 +138,7 @@ func TestAnOpenConflictCanBeResolvedAfterItsRowIsForgotten(t *testing.T) {
 			c := deletedAndEdited(t, who.born)
 			c.forget(who.who)
 			c.forget(who.who)
-			c.resolve(who.at, c.open("hub")[0].ID, Resolution{Keep: "b", By: "admin"})
+			c.resolve(who.at, c.open("hub")[0].ID, resolve.Resolution{Keep: "b", By: "admin"})
 			c.level()
 			c.expectAll("SELECT * FROM p WHERE id=1", "1|soup|9")
 		})
@@ -157,13 +161,13 @@ func TestUndoAfterTheHubHasForgotten(t *testing.T) {
 				c.at("b", "UPDATE p SET price=9 WHERE id=1")
 				c.level()
 				id := c.open("hub")[0].ID
-				c.resolve("hub", id, Resolution{Keep: "a", By: "admin"})
+				c.resolve("hub", id, resolve.Resolution{Keep: "a", By: "admin"})
 				c.level()
 				c.expectAll("SELECT * FROM p WHERE id=1", "")
 				c.forget(who.who)
 				c.forget(who.who)
 				c.now = c.now.Add(1e9)
-				_, err = c.store(who.at).Undo(id, Taking{By: "admin"})
+				_, err = c.store(who.at).Undo(id, resolve.Taking{By: "admin"})
 				c.must(err)
 				c.level()
 				c.expectAll("SELECT * FROM p WHERE id=1", "1|soup|9")
@@ -183,7 +187,7 @@ func (c *chain) backup(name string) string {
 func (c *chain) restore(name, copied string) {
 	path := c.nodes[name].Path()
 	c.nodes[name].Close()
-	c.must(removeAll(path, path+"-wal", path+"-shm"))
+	c.must(enrol.RemoveAll(path, path+"-wal", path+"-shm"))
 	data, err := os.ReadFile(copied)
 	c.must(err)
 	c.must(os.WriteFile(path, data, 0o600))
@@ -257,7 +261,7 @@ func TestARowThatWentEarlyAndGotAFreshKeyIsNotSentAgain(t *testing.T) {
 
 // A journal that is trimmed, and nothing else.
 func TestANodeThatTrimmedItsJournalDoesNotKeepEverythingFromSettling(t *testing.T) {
-	c := newChain(t, dishes+"; CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []Setting{{Table: "ev", Class: Journal}}, "a", "b")
+	c := newChain(t, dishes+"; CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
 	c.at("a", "INSERT INTO ev VALUES(1,'opened a')")
 	c.level()
 	c.at("a", "DELETE FROM ev")
@@ -302,7 +306,7 @@ func TestAHeldRowWhoseParentWasDeletedStaysHeldUntilThatIsBack(t *testing.T) {
 }
 
 func onFileCopy(from, to string) error {
-	return onFile(from, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO '" + to + "'") })
+	return rows.OnFile(from, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO '" + to + "'") })
 }
 
 // The same with a row that another node made: the hub refuses it for good.
@@ -335,7 +339,7 @@ func TestALateNodeResolvesAConflictWhoseRowTheHubHasForgotten(t *testing.T) {
 	c.level()
 	c.forget(1)
 	c.forget(1)
-	c.resolve("late", c.open("hub")[0].ID, Resolution{Keep: "b", By: "admin"})
+	c.resolve("late", c.open("hub")[0].ID, resolve.Resolution{Keep: "b", By: "admin"})
 	c.level()
 	c.expectAll("SELECT * FROM p WHERE id=1", "1|soup|9")
 }
@@ -376,7 +380,7 @@ func TestALateNodeForgetsNothingThatIsNotSettled(t *testing.T) {
 		c.at("late", "UPDATE p SET price=9 WHERE id=10; INSERT INTO p VALUES(3,'anew',1)")
 		c.level()
 		for _, x := range c.open("hub") {
-			c.resolve("hub", x.ID, Resolution{Keep: x.Sites[0], By: "admin"})
+			c.resolve("hub", x.ID, resolve.Resolution{Keep: x.Sites[0], By: "admin"})
 		}
 		for range 3 {
 			c.level()
@@ -393,7 +397,7 @@ func TestALateNodeForgetsNothingThatIsNotSettled(t *testing.T) {
 
 // A journal whose rows are forgotten: updates and reused keys.
 func TestAJournalThatIsForgotten(t *testing.T) {
-	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []Setting{{Table: "ev", Class: Journal}}, "a", "b")
+	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
 	c.at("a", "INSERT INTO ev VALUES(1,'first')")
 	c.level()
 	c.forget(everybody)
@@ -431,7 +435,7 @@ func TestANaturalKeyMadeAnewTwiceAfterItIsForgotten(t *testing.T) {
 		}
 		c.forget(who)
 		c.forget(who)
-		c.resolve("a", open[0].ID, Resolution{Keep: "a", By: "admin"})
+		c.resolve("a", open[0].ID, resolve.Resolution{Keep: "a", By: "admin"})
 		c.level()
 		c.expectAll("SELECT * FROM p", "k|of a|1")
 	}

@@ -2,6 +2,10 @@ package store
 
 import (
 	"errors"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/history"
+	"ravno/store/internal/resolve"
+	"ravno/store/internal/rows"
 	"strings"
 	"testing"
 
@@ -32,7 +36,7 @@ func TestABatchThatWasOnItsWayWhenItsNodeWasRemovedIsRefused(t *testing.T) {
 	if n := c.remembers("hub", "p"); n != "0" {
 		t.Fatalf("the hub remembers %s", n)
 	}
-	if _, err := c.hub.ApplyFromNode(self.Site, batch, 0); !errors.Is(err, errRemoved) {
+	if _, err := c.hub.ApplyFromNode(self.Site, batch, 0); !errors.Is(err, history.ErrRemoved) {
 		t.Errorf("applied: %v", err)
 	}
 	c.level()
@@ -73,13 +77,13 @@ func TestTheMakerOfAForgottenRowBringsItBackWithAnothersClaim(t *testing.T) {
 		c.at("b", "UPDATE p SET price=9 WHERE id=1")
 		c.level()
 		id := c.open("hub")[0].ID
-		c.resolve("hub", id, Resolution{Keep: "a", By: "admin"})
+		c.resolve("hub", id, resolve.Resolution{Keep: "a", By: "admin"})
 		c.level()
 		c.expectAll("SELECT * FROM p WHERE id=1", "")
 		c.forget(who)
 		c.forget(who)
 		c.now = c.now.Add(1e9)
-		_, err = c.store("a").Undo(id, Taking{By: "admin"})
+		_, err = c.store("a").Undo(id, resolve.Taking{By: "admin"})
 		c.must(err)
 		c.toAndFro(6)
 		for _, s := range []string{"hub", "a", "b"} {
@@ -118,7 +122,7 @@ func TestAForgottenDocumentComesBackWithItsLines(t *testing.T) {
 			c.forget(who)
 			c.forget(who)
 			keep := map[bool]string{true: "b", false: "a"}[first]
-			c.resolve("hub", open[0].ID, Resolution{Keep: keep, By: "admin"})
+			c.resolve("hub", open[0].ID, resolve.Resolution{Keep: keep, By: "admin"})
 			c.level()
 			if got := c.rows("hub", "SELECT d.id, d.a, group_concat(l.id||l.x) FROM d JOIN l ON l.d=d.id WHERE d.id=1"); got != "1|"+keep+"|1x,5another line" {
 				t.Errorf("%t %b forgot: %q", first, who, got)
@@ -173,7 +177,7 @@ func TestWhatANodeForgotAndGetsBackOverwritesNothingNewer(t *testing.T) {
 	c.up("b")
 	c.level()
 	for _, x := range c.open("hub") {
-		c.resolve("hub", x.ID, Resolution{Set: map[string]crdt.Value{"price": crdt.RealValue(5)}, By: "admin"})
+		c.resolve("hub", x.ID, resolve.Resolution{Set: map[string]crdt.Value{"price": crdt.RealValue(5)}, By: "admin"})
 	}
 	c.level()
 	c.at("b", "UPDATE p SET name='bean soup'")
@@ -201,14 +205,14 @@ func TestAForgottenRowComesBackWholeFromWhereAColumnIsMissing(t *testing.T) {
 		c.at("b", "UPDATE p SET price=9 WHERE id=1")
 		c.level()
 		id := c.open("hub")[0].ID
-		c.resolve("hub", id, Resolution{Keep: "a", By: "admin"})
+		c.resolve("hub", id, resolve.Resolution{Keep: "a", By: "admin"})
 		c.level()
 		c.forget(who)
 		c.forget(who)
 		c.at("hub", "ALTER TABLE p ADD COLUMN note TEXT DEFAULT 'none'")
 		c.at("b", "ALTER TABLE p ADD COLUMN note TEXT DEFAULT 'none'")
 		c.now = c.now.Add(1e9)
-		_, err = c.store("a").Undo(id, Taking{By: "admin"})
+		_, err = c.store("a").Undo(id, resolve.Taking{By: "admin"})
 		c.must(err)
 		c.up("a") // what comes down to it waits for its upgrade
 		c.down("b")
@@ -260,8 +264,8 @@ func TestWorkThatHasNotSeenWhatIsSettledIsRefused(t *testing.T) {
 		_, err := c.hub.Fold()
 		c.must(err)
 		c.must(c.hub.Settle())
-		c.must(c.hub.write(func(tx *transaction) error {
-			return tx.c.Exec("UPDATE ravno_peer SET acked=?, floor=?", integer(tx.position()), integer(tx.position())) // which is not so
+		c.must(c.hub.write(func(tx *rows.Tx) error {
+			return tx.C.Exec("UPDATE ravno_peer SET acked=?, floor=?", catalog.Integer(tx.Position()), catalog.Integer(tx.Position())) // which is not so
 		}))
 	}
 	_, err := c.store("a").Fold()

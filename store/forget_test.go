@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/history"
 	"testing"
 )
 
@@ -160,7 +162,7 @@ func TestWhatCameWhileACheckpointWentRoundIsNotWeighedAgainstWhatIsForgotten(t *
 
 func TestCountersAreRememberedAndCountOn(t *testing.T) {
 	c := newChain(t, "CREATE TABLE s(id INTEGER PRIMARY KEY, n INT, a); INSERT INTO s VALUES(1,100,'x'),(2,100,'x')",
-		[]Setting{{Table: "s", Class: Synced, Counters: []string{"n"}}}, "a", "b")
+		[]catalog.Setting{{Table: "s", Class: catalog.Synced, Counters: []string{"n"}}}, "a", "b")
 	for range 3 {
 		c.at("a", "UPDATE s SET n=n-1 WHERE id=1")
 		c.at("b", "UPDATE s SET n=n-10 WHERE id=1")
@@ -193,7 +195,7 @@ func TestRowsAreRememberedWhereOneIsHeld(t *testing.T) {
 }
 
 func TestAnEventThatIsCorrectedAfterItIsForgottenIsNoSecondEvent(t *testing.T) {
-	c := newChain(t, "CREATE TABLE e(id INTEGER PRIMARY KEY, what)", []Setting{{Table: "e", Class: Journal}}, "a")
+	c := newChain(t, "CREATE TABLE e(id INTEGER PRIMARY KEY, what)", []catalog.Setting{{Table: "e", Class: catalog.Journal}}, "a")
 	c.written("a", "INSERT INTO e VALUES(1,'first'),(2,'second')")
 	c.forget(everybody)
 	if n := c.remembers("a", "e"); n != "0" {
@@ -254,7 +256,7 @@ func TestWhoIsInTheMiddleOfADeltaForgetsNothing(t *testing.T) {
 	node := c.nodes["a"]
 	self, err := node.Self()
 	c.must(err)
-	if taken, err := node.Settled(Settlement{Hub: self.Seen, At: self.Seen}); taken || err != nil {
+	if taken, err := node.Settled(history.Settlement{Hub: self.Seen, At: self.Seen}); taken || err != nil {
 		t.Errorf("%t %v", taken, err)
 	}
 	c.level()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"ravno/store/internal/catalog"
 	"testing"
 
 	"ravno/store/internal/sqlite"
@@ -12,7 +13,7 @@ func TestWritesGoThroughGate(t *testing.T) {
 	c := newChain(t, ordersSchema, nil, "varna")
 	c.at("varna", "INSERT INTO ord VALUES('v',1)")
 	c.level()
-	c.must(c.hub.SetTable(Setting{Table: "note", Class: Synced}))
+	c.must(c.hub.SetTable(catalog.Setting{Table: "note", Class: catalog.Synced}))
 	for name, s := range map[string]*Store{"the hub": c.hub, "the node": c.nodes["varna"]} {
 		if e := s.Entries(); e.AtOnce == 0 || e.Ungated > 0 || e.Forced > 0 {
 			t.Errorf("%s: %+v", name, e)

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/fold"
 	"slices"
 	"testing"
 
@@ -12,29 +14,29 @@ import (
 )
 
 func TestRowsOfALogAreFoundByTableAndKeyInTheOrderOfTheirFirstEntries(t *testing.T) {
-	tables := []*table{{number: 1}, {number: 2}} // with rows of the same keys
+	tables := []*catalog.Table{{Number: 1}, {Number: 2}} // with rows of the same keys
 	rapid.Check(t, func(t *rapid.T) {
-		rows, known := newGathered(), map[reference]*loggedRow{}
-		var order []reference
-		entries := rapid.SliceOf(rapid.IntRange(0, 4*leastSlots)).Draw(t, "entries")
-		for i := range rapid.IntRange(0, 4*leastSlots).Draw(t, "rows") { // enough for the index to grow
+		rows, known := fold.NewGathered(), map[catalog.Reference]*fold.LoggedRow{}
+		var order []catalog.Reference
+		entries := rapid.SliceOf(rapid.IntRange(0, 4*fold.LeastSlots)).Draw(t, "entries")
+		for i := range rapid.IntRange(0, 4*fold.LeastSlots).Draw(t, "rows") { // enough for the index to grow
 			entries = append(entries, i)
 		}
 		for _, i := range entries {
-			up, key := tables[i%2], crdt.NewKey(integer(i/2))
-			ref := up.reference(key)
-			row := rows.row(up, key, capture.Insert)
+			up, key := tables[i%2], crdt.NewKey(catalog.Integer(i/2))
+			ref := up.Reference(key)
+			row := rows.Row(up, key, capture.Insert)
 			if known[ref] == nil {
 				known[ref] = row
 				order = append(order, ref)
 			}
-			if row != known[ref] || row.t != up || row.key != key {
-				t.Fatalf("row %v was found as %v", ref, row.t.reference(row.key))
+			if row != known[ref] || row.T != up || row.Key != key {
+				t.Fatalf("row %v was found as %v", ref, row.T.Reference(row.Key))
 			}
 		}
-		var got []reference
-		for _, row := range rows.order() {
-			got = append(got, row.t.reference(row.key))
+		var got []catalog.Reference
+		for _, row := range rows.Order() {
+			got = append(got, row.T.Reference(row.Key))
 		}
 		if !slices.Equal(got, order) {
 			t.Fatalf("rows in the order %v, want %v", got, order)
@@ -43,13 +45,13 @@ func TestRowsOfALogAreFoundByTableAndKeyInTheOrderOfTheirFirstEntries(t *testing
 }
 
 func TestOfUpdatesInARowOfTheSameColumnsOnlyTheLastIsKept(t *testing.T) {
-	var row loggedRow
+	var row fold.LoggedRow
 	for i, columns := range [][]int{{1}, {1}, {1, 70}, {1, 70}, {1}, {70}} {
-		row.add(capture.Entry{Op: capture.Update, Columns: capture.Columns(columns...)}, hlc.Time(i+1))
+		row.Add(capture.Entry{Op: capture.Update, Columns: capture.Columns(columns...)}, hlc.Time(i+1))
 	}
 	var at []hlc.Time
-	for _, set := range row.sets() {
-		at = append(at, set.at)
+	for _, set := range row.Sets() {
+		at = append(at, set.At)
 	}
 	if want := []hlc.Time{2, 4, 5, 6}; !slices.Equal(at, want) {
 		t.Errorf("kept the updates at %v, want %v", at, want)

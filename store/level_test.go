@@ -6,6 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/conflict"
+	"ravno/store/internal/enrol"
+	"ravno/store/internal/history"
+	"ravno/store/internal/install"
+	"ravno/store/internal/merge"
+	"ravno/store/internal/resolve"
+	"ravno/store/internal/rows"
 	"slices"
 	"sort"
 	"strings"
@@ -42,7 +50,7 @@ func emptyChain(t checker, dir string) *chain {
 }
 
 // newChain makes a hub of a schema and joins nodes to it.
-func newChain(t *testing.T, schema string, settings []Setting, nodes ...string) *chain {
+func newChain(t *testing.T, schema string, settings []catalog.Setting, nodes ...string) *chain {
 	t.Helper()
 	c := emptyChain(t, t.TempDir())
 	path := filepath.Join(c.dir, "hub.db")
@@ -56,7 +64,7 @@ func newChain(t *testing.T, schema string, settings []Setting, nodes ...string) 
 		c.must(conn.Exec(schema))
 		conn.Close()
 	}
-	_, err := InitHub(path, HubOptions{Name: "hub", Incarnation: causal.Incarnation{1}, Settings: settings}, c.clock)
+	_, err := enrol.InitHub(path, enrol.HubOptions{Name: "hub", Incarnation: causal.Incarnation{1}, Settings: settings}, c.clock)
 	c.must(err)
 	c.hub, err = Open(path, c.clock)
 	c.must(err)
@@ -83,7 +91,7 @@ func (c *chain) join(name string, incarnation causal.Incarnation) {
 	load, path := filepath.Join(c.dir, name+".load"), filepath.Join(c.dir, name+".db")
 	_, err = c.hub.WriteLoad(load)
 	c.must(err)
-	_, _, err = InstallLoad(load, path, NodeOptions{Site: site, Incarnation: incarnation}, RefuseLocal, c.clock)
+	_, _, err = enrol.InstallLoad(load, path, enrol.NodeOptions{Site: site, Incarnation: incarnation}, enrol.RefuseLocal, c.clock)
 	c.must(err)
 	node, err := Open(path, c.clock)
 	c.must(err)
@@ -121,7 +129,7 @@ func (c *chain) try(site, sql string) error {
 }
 
 // up brings a node's work to the hub, down the hub's to the node.
-func (c *chain) up(name string) Applied {
+func (c *chain) up(name string) merge.Applied {
 	c.t.Helper()
 	node := c.nodes[name]
 	_, err := node.Fold()
@@ -130,7 +138,7 @@ func (c *chain) up(name string) Applied {
 	c.must(err)
 	delta, changes := c.collect(node, 0, self.HubHave)
 	if changes == 0 && delta.To == delta.From {
-		return Applied{}
+		return merge.Applied{}
 	}
 	applied, err := c.hub.ApplyFromNode(self.Site, delta, self.Floor)
 	c.must(err)
@@ -147,7 +155,7 @@ func (c *chain) down(name string) {
 	c.must(err)
 	delta, _ := c.collect(c.hub, self.Site, self.Seen)
 	_, err = node.ApplyFromHub(delta)
-	if _, crossed := errors.AsType[*CrossingError](err); crossed {
+	if _, crossed := errors.AsType[*history.CrossingError](err); crossed {
 		return // the hub is to have this node's work first
 	}
 	c.must(err)
@@ -156,10 +164,10 @@ func (c *chain) down(name string) {
 	c.must(c.hub.AckedByNode(self.Site, causal.Reached{Position: after.Seen}, after.Floor, true))
 }
 
-func (c *chain) collect(from *Store, node causal.Site, above causal.Position) (Delta, int) {
+func (c *chain) collect(from *Store, node causal.Site, above causal.Position) (merge.Delta, int) {
 	c.t.Helper()
 	var sections []*crdt.Section
-	span, changes, err := from.Outgoing(node, above, 0, func(_ Span, s *crdt.Section) error {
+	span, changes, err := from.Outgoing(node, above, 0, func(_ history.Span, s *crdt.Section) error {
 		sections = append(sections, s)
 		return nil
 	})
@@ -168,8 +176,8 @@ func (c *chain) collect(from *Store, node causal.Site, above causal.Position) (D
 }
 
 // deltaOf is a delta of sections in memory, which can be read again.
-func deltaOf(span Span, sections []*crdt.Section) Delta {
-	return Delta{Span: span, Open: func() (func() (*crdt.Section, error), error) {
+func deltaOf(span history.Span, sections []*crdt.Section) merge.Delta {
+	return merge.Delta{Span: span, Open: func() (func() (*crdt.Section, error), error) {
 		left := sections
 		return func() (*crdt.Section, error) {
 			if len(left) == 0 {
@@ -245,16 +253,16 @@ func (c *chain) dump(site string) string {
 	c.t.Helper()
 	s := c.store(site)
 	var lines []string
-	c.must(s.read(func(conn *sqlite.Conn, _ *state, cat *catalog) error {
+	c.must(s.read(func(conn *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
 		ok, err := conn.Text("PRAGMA integrity_check")
 		if err != nil || ok != "ok" {
 			c.t.Errorf("%s: integrity_check: %s %v", site, ok, err)
 		}
-		for _, t := range cat.tables {
-			if t.class != Synced || t.Name == "ravno_rename" { // which only concerns who made the row
+		for _, t := range cat.Tables {
+			if t.Class != catalog.Synced || t.Name == "ravno_rename" { // which only concerns who made the row
 				continue
 			}
-			err := conn.Rows("SELECT "+sqlite.QuoteAll("+", t.columnNames())+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
+			err := conn.Rows("SELECT "+sqlite.QuoteAll("+", t.ColumnNames())+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
 				lines = append(lines, fmt.Sprintf("%s %q", t.Name, string(crdt.NewKey(row...))))
 				return nil
 			})
@@ -272,7 +280,7 @@ func (c *chain) dump(site string) string {
 func (c *chain) rows(site, query string) string {
 	c.t.Helper()
 	var lines []string
-	c.must(c.store(site).read(func(conn *sqlite.Conn, _ *state, _ *catalog) error {
+	c.must(c.store(site).read(func(conn *sqlite.Conn, _ *rows.State, _ *catalog.Catalog) error {
 		return conn.Rows(query, nil, func(row []crdt.Value) error {
 			var cells []string
 			for _, v := range row {
@@ -293,7 +301,7 @@ func (c *chain) expect(site, query, want string) {
 }
 
 // open lists the open conflicts of a site.
-func (c *chain) open(site string) []Conflict {
+func (c *chain) open(site string) []conflict.Conflict {
 	c.t.Helper()
 	list, err := c.store(site).Conflicts(false)
 	c.must(err)
@@ -354,7 +362,7 @@ const invoices = `CREATE TABLE invoice(id INTEGER PRIMARY KEY, customer TEXT, to
 	INSERT INTO invoice VALUES(1,'Ana',10),(2,'Boris',20); INSERT INTO line VALUES(1,1,'tea',1),(2,1,'cake',2),(3,2,'soup',1)`
 
 func TestAHeadAndALineOfOneInvoiceAreOneConflict(t *testing.T) {
-	c := newChain(t, invoices, []Setting{{Table: "line", Class: Synced, Document: "invoice"}}, "a", "b", "z")
+	c := newChain(t, invoices, []catalog.Setting{{Table: "line", Class: catalog.Synced, Document: "invoice"}}, "a", "b", "z")
 	c.at("a", "UPDATE invoice SET customer='Anna' WHERE id=1")
 	c.at("b", "UPDATE line SET qty=3 WHERE id=2; DELETE FROM line WHERE id=1")
 	c.at("a", "UPDATE invoice SET total=11 WHERE id=1")
@@ -368,7 +376,7 @@ func TestAHeadAndALineOfOneInvoiceAreOneConflict(t *testing.T) {
 		}
 		id = open[0].ID
 	}
-	if _, err := c.nodes["z"].Resolve(id[:8], Resolution{Keep: "b", By: "admin", Note: "asked the guest"}); err != nil {
+	if _, err := c.nodes["z"].Resolve(id[:8], resolve.Resolution{Keep: "b", By: "admin", Note: "asked the guest"}); err != nil {
 		t.Fatal(err)
 	}
 	c.level()
@@ -411,11 +419,11 @@ func TestADeletedRowWhoseEditWasNewerComesBackWhole(t *testing.T) {
 			t.Errorf("%s: %+v", x.Kind, x)
 		}
 		if x.Key[0].Value.Int() == 3 {
-			if _, err := c.hub.Resolve(x.ID, Resolution{Keep: "b", By: "admin"}); err != nil {
+			if _, err := c.hub.Resolve(x.ID, resolve.Resolution{Keep: "b", By: "admin"}); err != nil {
 				t.Error(err)
 			}
 		} else if x.Key[0].Value.Int() == 2 {
-			if _, err := c.hub.Resolve(x.ID, Resolution{Keep: "a", By: "admin"}); err != nil {
+			if _, err := c.hub.Resolve(x.ID, resolve.Resolution{Keep: "a", By: "admin"}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -434,7 +442,7 @@ func TestTwoBirthsOfOneKeyAreNeverMixed(t *testing.T) {
 	if len(open) != 1 || open[0].Kind != crdt.KeyCollision {
 		t.Fatalf("%+v", open)
 	}
-	if _, err := c.nodes["a"].Resolve(open[0].ID, Resolution{Keep: "a", By: "admin"}); err != nil {
+	if _, err := c.nodes["a"].Resolve(open[0].ID, resolve.Resolution{Keep: "a", By: "admin"}); err != nil {
 		t.Fatal(err)
 	}
 	c.level()
@@ -488,7 +496,7 @@ func TestTwoRowsThatClaimOneValueTheOlderStaysAndTheOtherWaits(t *testing.T) {
 }
 
 func TestJournalsGoToTheHubAloneAndNeverMeet(t *testing.T) {
-	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT); INSERT INTO ev VALUES(1,'of the hub')", []Setting{{Table: "ev", Class: Journal}}, "a", "b")
+	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT); INSERT INTO ev VALUES(1,'of the hub')", []catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
 	c.at("a", "INSERT INTO ev VALUES(1,'opened a'); INSERT INTO ev VALUES(2,'closed a')")
 	c.at("b", "INSERT INTO ev VALUES(1,'opened b')")
 	c.level()
@@ -497,7 +505,7 @@ func TestJournalsGoToTheHubAloneAndNeverMeet(t *testing.T) {
 	c.expect("hub", "SELECT ravno_site, id, what FROM ravno_journal_ev ORDER BY ravno_site, id", "a|1|opened a\na|2|closed a\nb|1|opened b\nhub|1|of the hub")
 	c.at("a", "DELETE FROM ev")
 	c.level()
-	rows, err := c.hub.JournalRows(JournalFilter{Table: "ev", Site: "a"})
+	rows, err := c.hub.JournalRows(install.JournalFilter{Table: "ev", Site: "a"})
 	if err != nil || len(rows) != 2 {
 		t.Errorf("%+v %v", rows, err)
 	}
@@ -514,7 +522,7 @@ func TestNorthwindLevels(t *testing.T) {
 }
 
 func TestLeavingLeavesTheApplicationsDataAndNothingElse(t *testing.T) {
-	c := newChain(t, chinook, []Setting{{Table: "Genre", Class: Journal}}, "a")
+	c := newChain(t, chinook, []catalog.Setting{{Table: "Genre", Class: catalog.Journal}}, "a")
 	before := c.rows("a", "SELECT count(*) FROM Track")
 	if err := c.hub.Leave(false); err == nil {
 		t.Error("the hub left although a node is enrolled")

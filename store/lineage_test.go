@@ -6,6 +6,8 @@ package store
 
 import (
 	"fmt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
 	"slices"
 	"testing"
 	"time"
@@ -86,7 +88,7 @@ func (l *lineage) edit(t *rapid.T, c *chain, site string, edits []edit) {
 	c.now = c.now.Add(time.Second)
 	for _, e := range edits {
 		var row []crdt.Value
-		c.must(c.store(site).read(func(conn *sqlite.Conn, _ *state, _ *catalog) (err error) {
+		c.must(c.store(site).read(func(conn *sqlite.Conn, _ *rows.State, _ *catalog.Catalog) (err error) {
 			row, err = conn.Row("SELECT +n, +m FROM p WHERE id='" + e.row + "'")
 			return err
 		}))
@@ -100,7 +102,7 @@ func (l *lineage) edit(t *rapid.T, c *chain, site string, edits []edit) {
 func (c *chain) kept(site string) map[int64]bool {
 	c.t.Helper()
 	kept := map[int64]bool{}
-	c.must(c.store(site).read(func(conn *sqlite.Conn, _ *state, _ *catalog) error {
+	c.must(c.store(site).read(func(conn *sqlite.Conn, _ *rows.State, _ *catalog.Catalog) error {
 		return conn.Rows("SELECT +n FROM p UNION ALL SELECT +m FROM p", nil, func(row []crdt.Value) error {
 			kept[row[0].Int()] = true
 			return nil
@@ -109,10 +111,10 @@ func (c *chain) kept(site string) map[int64]bool {
 	list, err := c.store(site).Conflicts(true)
 	c.must(err)
 	for _, x := range list {
-		for _, s := range slices.Concat(x.detail.Sides, x.detail.Before) {
+		for _, s := range slices.Concat(x.Detail.Sides, x.Detail.Before) {
 			for column, value := range s.Values {
 				for _, encoded := range append(s.Earlier[column], value) {
-					v, err := decodeValue(encoded)
+					v, err := catalog.DecodeValue(encoded)
 					c.must(err)
 					kept[v.Int()] = true
 				}

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"ravno/store/internal/history"
+	"ravno/store/internal/rows"
 	"testing"
 
 	"ravno/crdt"
@@ -9,21 +11,21 @@ import (
 func TestMarksCostNoSync(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT)", nil, "a")
 	s := c.nodes["a"]
-	syncs := func(f func(tx *transaction) error) uint64 {
+	syncs := func(f func(tx *rows.Tx) error) uint64 {
 		t.Helper()
 		before := s.writer.Entries().Syncs
 		c.must(s.keepMarks(f))
 		return s.writer.Entries().Syncs - before
 	}
-	mark := func(tx *transaction) error {
-		tx.state.lastTransfer++
+	mark := func(tx *rows.Tx) error {
+		tx.State.LastTransfer++
 		return nil
 	}
 	if n := syncs(mark); n != 0 {
 		t.Errorf("a mark: %d syncs", n)
 	}
 	c.at("a", "INSERT INTO p VALUES(1,1)")
-	fold := func(tx *transaction) error {
+	fold := func(tx *rows.Tx) error {
 		_, err := s.foldFirst(tx)
 		return err
 	}
@@ -42,7 +44,7 @@ func TestWorkThatFillsAPositionIsDurable(t *testing.T) {
 	s.SetSliceRows(1)
 	c.at("a", "INSERT INTO p VALUES(1,1)")
 	before := s.writer.Entries().Syncs
-	c.must(s.keepMarks(func(tx *transaction) error {
+	c.must(s.keepMarks(func(tx *rows.Tx) error {
 		_, err := s.foldFirst(tx)
 		return err
 	}))
@@ -54,8 +56,8 @@ func TestWorkThatFillsAPositionIsDurable(t *testing.T) {
 func TestWhatIsSentIsOnDiskWhoeverWroteIt(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT)", nil, "a")
 	s := c.nodes["a"]
-	c.must(s.keepMarks(func(tx *transaction) error {
-		tx.state.lastTransfer++
+	c.must(s.keepMarks(func(tx *rows.Tx) error {
+		tx.State.LastTransfer++
 		return nil
 	}))
 	before := s.writer.Entries().Syncs
@@ -66,4 +68,4 @@ func TestWhatIsSentIsOnDiskWhoeverWroteIt(t *testing.T) {
 	}
 }
 
-func drain(Span, *crdt.Section) error { return nil }
+func drain(history.Span, *crdt.Section) error { return nil }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"ravno/store/internal/resolve"
 	"testing"
 	"time"
 
@@ -119,7 +120,7 @@ func TestAHeldRowIsHeldWithItsDocumentAndComesBackWithIt(t *testing.T) {
 	c.level()
 	c.expectAll("SELECT (SELECT group_concat(id) FROM sale), (SELECT group_concat(id) FROM line), (SELECT group_concat(id) FROM payment)", "sa|la|pa")
 	open := c.open("b")
-	if len(open) != 1 || open[0].Kind != crdt.Unique || len(open[0].detail.Sides) != 4 {
+	if len(open) != 1 || open[0].Kind != crdt.Unique || len(open[0].Detail.Sides) != 4 {
 		t.Fatalf("%+v", open)
 	}
 	c.at("b", "INSERT INTO line VALUES('lb2','sa','on the other')")
@@ -192,7 +193,7 @@ func TestARowThatIsAllKeyIsKeptWhereADeletionKeepsItOut(t *testing.T) {
 	if kinds := c.kinds("hub"); kinds != "edit_delete " {
 		t.Errorf("%q", kinds)
 	}
-	_, err := c.hub.Resolve(c.open("hub")[0].ID, Resolution{Keep: "b", By: "admin"})
+	_, err := c.hub.Resolve(c.open("hub")[0].ID, resolve.Resolution{Keep: "b", By: "admin"})
 	c.must(err)
 	c.level()
 	c.expectAll("SELECT * FROM tag", "4|odd")
@@ -266,7 +267,7 @@ func TestAReferenceFollowsARowThatADecisionGivesItsFormerName(t *testing.T) {
 	c.settle()
 	x := c.open("hub")[0]
 	c.at("a", "INSERT INTO price VALUES('new','oil','new')")
-	c.resolve("hub", x.ID, Resolution{Set: map[string]crdt.Value{"code": crdt.TextValue("tea")}, By: "admin"})
+	c.resolve("hub", x.ID, resolve.Resolution{Set: map[string]crdt.Value{"code": crdt.TextValue("tea")}, By: "admin"})
 	c.settle()
 	c.level()
 	c.expectAll("SELECT product FROM price WHERE id='new'", "tea")

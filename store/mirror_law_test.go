@@ -1,6 +1,7 @@
 package store
 
 import (
+	"ravno/store/internal/catalog"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -26,7 +27,7 @@ func TestWhateverIsWrittenWhereverEveryIndexIsThatOfItsTable(t *testing.T) {
 		},
 		values: map[string][]string{"id": numbers(1, 4), "n": numbers(0, 9), "title": {"'soup'", "'tea'", "'cake'"}, "body": {"'beans'", "'mint and beans'", "'walnuts'"}},
 	}
-	tpl := newTemplate(t, a.schema, []Setting{{Table: "many", Class: Local}}, "a", "b")
+	tpl := newTemplate(t, a.schema, []catalog.Setting{{Table: "many", Class: catalog.Local}}, "a", "b")
 	rapid.Check(t, func(t *rapid.T) {
 		steps := a.steps(tpl.names...).Draw(t, "steps")
 		c := tpl.start(t)

@@ -3,6 +3,10 @@ package store
 import (
 	"os"
 	"path/filepath"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/enrol"
+	"ravno/store/internal/install"
+	"ravno/store/internal/rows"
 	"strings"
 	"testing"
 
@@ -91,7 +95,7 @@ func TestACounterOfThisServerAndATreeOfPlacesAreKeptFresh(t *testing.T) {
 		CREATE TRIGGER a3 AFTER DELETE ON [sho"p s] BEGIN DELETE FROM place WHERE id=OLD.id; UPDATE [per kind] SET n=n-1 WHERE kind=OLD.kind; END;
 		CREATE TRIGGER a5 AFTER UPDATE OF kind ON [sho"p s] WHEN NEW.kind='pub' OR NEW.kind='inn' BEGIN INSERT INTO last VALUES('new '||NEW.kind); END;
 		CREATE TRIGGER a4 AFTER UPDATE ON [per kind] BEGIN DELETE FROM last; INSERT INTO last VALUES(NEW.kind); END`,
-		[]Setting{{Table: "per kind", Class: Local}, {Table: "last", Class: Local}}, "a", "b")
+		[]catalog.Setting{{Table: "per kind", Class: catalog.Local}, {Table: "last", Class: catalog.Local}}, "a", "b")
 	c.at("a", `INSERT INTO "sho""p s" VALUES(1,1,1,'bar'),(2,2,2,'bar'),(3,3,3,'cafe')`)
 	c.level()
 	c.at("b", `UPDATE "sho""p s" SET x=9 WHERE id=1; DELETE FROM "sho""p s" WHERE id=3`)
@@ -113,7 +117,7 @@ func TestTriggersThatWriteWhatSyncsFireAtTheirOriginAndNowhereElse(t *testing.T)
 		CREATE TRIGGER b2 AFTER UPDATE ON item BEGIN UPDATE item SET last_update=coalesce(last_update,'')||'!' WHERE id=NEW.id; END;
 		CREATE TRIGGER b3 AFTER INSERT ON mixed BEGIN INSERT INTO audit(what) VALUES('mixed'); INSERT INTO words(docid, x) VALUES(NEW.id, NEW.x); END;
 		CREATE TRIGGER b4 BEFORE INSERT ON item WHEN NEW.name='' BEGIN SELECT RAISE(IGNORE); END`,
-		[]Setting{{Table: "ev", Class: Journal}}, "a", "b")
+		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
 	c.at("a", "INSERT INTO item VALUES(1,'spoon',NULL)")
 	c.level()
 	c.at("b", "UPDATE item SET name='fork'; INSERT INTO mixed VALUES(1,'rare')")
@@ -133,7 +137,7 @@ func TestTriggersThatWriteWhatSyncsFireAtTheirOriginAndNowhereElse(t *testing.T)
 
 func TestATriggerThatTheApplicationDropsOrReplacesIsMirroredAsItIsNow(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); CREATE TABLE seen(n INT); CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(NEW.n); END",
-		[]Setting{{Table: "seen", Class: Local}}, "a")
+		[]catalog.Setting{{Table: "seen", Class: catalog.Local}}, "a")
 	c.at("hub", "INSERT INTO p VALUES(1,1)")
 	c.level()
 	c.at("a", "DROP TRIGGER p_ai; CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(NEW.n*10); END")
@@ -174,7 +178,7 @@ func TestATriggerThatReadsAnotherTableIsMirroredButNotTrusted(t *testing.T) {
 }
 
 func TestATriggerOnlyTheApplicationCanRunIsReportedBeforeAndAfterTheFirstWrite(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT); CREATE TABLE seen(n)", []Setting{{Table: "seen", Class: Local}}, "a")
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT); CREATE TABLE seen(n)", []catalog.Setting{{Table: "seen", Class: catalog.Local}}, "a")
 	c.at("hub", "CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(soundslike(NEW.n)); END")
 	for range 2 {
 		if !c.noticed("hub", "seen", "soundslike") {
@@ -195,7 +199,7 @@ func TestATriggerOnlyTheApplicationCanRunIsReportedBeforeAndAfterTheFirstWrite(t
 func TestAnIndexThatRefusesARowHoldsUpNeitherTheRowNorTheChain(t *testing.T) {
 	c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, n INT); CREATE TABLE few(n INT UNIQUE CHECK(n<100));
 		CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO few VALUES(NEW.n); END;
-		CREATE TRIGGER p_ad AFTER DELETE ON p BEGIN DELETE FROM few WHERE n=OLD.n; END`, []Setting{{Table: "few", Class: Local}}, "a", "b")
+		CREATE TRIGGER p_ad AFTER DELETE ON p BEGIN DELETE FROM few WHERE n=OLD.n; END`, []catalog.Setting{{Table: "few", Class: catalog.Local}}, "a", "b")
 	c.at("hub", "INSERT INTO few VALUES(7)")
 	c.at("a", "INSERT INTO p VALUES(1,'x',6)")
 	c.at("b", "INSERT INTO p VALUES(2,'x',5)") // held: of its own, not of the index
@@ -212,12 +216,12 @@ func TestAnIndexThatRefusesARowHoldsUpNeitherTheRowNorTheChain(t *testing.T) {
 		notices, _ := c.hub.Notices()
 		t.Errorf("notices %q", notices)
 	}
-	events, err := c.hub.JournalRows(JournalFilter{Table: "ravno_event", Site: "hub"})
+	events, err := c.hub.JournalRows(install.JournalFilter{Table: "ravno_event", Site: "hub"})
 	c.must(err)
 	failed := 0
 	for _, e := range events {
 		for _, v := range e.Row {
-			if v.Name == "kind" && v.Value.Bytes() == string(mirrorFailed) {
+			if v.Name == "kind" && v.Value.Bytes() == string(rows.MirrorFailed) {
 				failed++
 			}
 		}
@@ -241,7 +245,7 @@ func TestTriggersThatCouldRefuseRowsOrEndTheTransactionAreNotMirrored(t *testing
 		CREATE TRIGGER p1 AFTER INSERT ON p BEGIN SELECT RAISE(IGNORE) WHERE EXISTS(SELECT 1 FROM l); INSERT OR IGNORE INTO l VALUES(NEW.n); END;
 		CREATE TRIGGER p2 AFTER INSERT ON p BEGIN INSERT OR ROLLBACK INTO l VALUES(-NEW.n); END;
 		CREATE TRIGGER p3 AFTER INSERT ON p BEGIN INSERT INTO r VALUES(NEW.n%1); END;
-		CREATE TRIGGER p4 AFTER INSERT ON p BEGIN INSERT INTO v VALUES(NEW.n*1000); END`, []Setting{{Table: "l", Class: Local}, {Table: "r", Class: Local}}, "a")
+		CREATE TRIGGER p4 AFTER INSERT ON p BEGIN INSERT INTO v VALUES(NEW.n*1000); END`, []catalog.Setting{{Table: "l", Class: catalog.Local}, {Table: "r", Class: catalog.Local}}, "a")
 	c.at("a", "INSERT INTO p VALUES(1,1)")
 	c.at("hub", "INSERT INTO l VALUES(-1); INSERT INTO r VALUES(0)")
 	c.level()
@@ -254,12 +258,12 @@ func TestTriggersThatCouldRefuseRowsOrEndTheTransactionAreNotMirrored(t *testing
 }
 
 func TestMirrorsAreNobodysBusinessButTheWritersAndNoChangeOfTheSchema(t *testing.T) {
-	c := newChain(t, searchable+"; CREATE TABLE l(n); CREATE TRIGGER l_ai AFTER INSERT ON l BEGIN DELETE FROM l; END", []Setting{{Table: "l", Class: Local}}, "a")
+	c := newChain(t, searchable+"; CREATE TABLE l(n); CREATE TRIGGER l_ai AFTER INSERT ON l BEGIN DELETE FROM l; END", []catalog.Setting{{Table: "l", Class: catalog.Local}}, "a")
 	c.level()
 	before := c.rows("hub", "PRAGMA schema_version")
 	mirrors := func() (names string) {
-		c.must(c.hub.write(func(tx *transaction) (err error) {
-			names, err = tx.c.Text("SELECT group_concat(tbl_name||' '||name, ', ') FROM temp.sqlite_master WHERE type='trigger'")
+		c.must(c.hub.write(func(tx *rows.Tx) (err error) {
+			names, err = tx.C.Text("SELECT group_concat(tbl_name||' '||name, ', ') FROM temp.sqlite_master WHERE type='trigger'")
 			return err
 		}))
 		return names
@@ -269,13 +273,13 @@ func TestMirrorsAreNobodysBusinessButTheWritersAndNoChangeOfTheSchema(t *testing
 		t.Errorf("mirrors %q", want)
 	}
 	for range 3 {
-		refusal := c.hub.write(func(tx *transaction) error {
-			if err := tx.c.Exec("DROP TRIGGER temp.ravno_mirror_1"); err != nil {
+		refusal := c.hub.write(func(tx *rows.Tx) error {
+			if err := tx.C.Exec("DROP TRIGGER temp.ravno_mirror_1"); err != nil {
 				return err
 			}
-			return errKey
+			return catalog.ErrKey
 		})
-		if refusal != errKey || mirrors() != want {
+		if refusal != catalog.ErrKey || mirrors() != want {
 			t.Fatalf("after a transaction that was undone (%v): %q", refusal, mirrors())
 		}
 	}
@@ -298,7 +302,7 @@ func (c *chain) try2(path, sql string) error {
 }
 
 func TestAFileThatJoinsWithAnIndexOfItsOwnFindsTheHubsRows(t *testing.T) {
-	for _, policy := range []LocalRows{DiscardLocal, KeepLocal} {
+	for _, policy := range []enrol.LocalRows{enrol.DiscardLocal, enrol.KeepLocal} {
 		c := newChain(t, searchable, nil, "a")
 		path, load := filepath.Join(c.dir, "own.db"), filepath.Join(c.dir, "own.load")
 		conn, err := sqlite.Open(path, sqlite.Create)
@@ -311,7 +315,7 @@ func TestAFileThatJoinsWithAnIndexOfItsOwnFindsTheHubsRows(t *testing.T) {
 		c.must(c.hub.AddToken("own", hash, c.now.Add(1e12)))
 		site, _, err := c.hub.Enrol(hash, [16]byte{77}, func(_ causal.Site, _ string) (string, error) { return "serial", nil })
 		c.must(err)
-		_, _, err = InstallLoad(load, path, NodeOptions{Site: site, Incarnation: [16]byte{77}}, policy, c.clock)
+		_, _, err = enrol.InstallLoad(load, path, enrol.NodeOptions{Site: site, Incarnation: [16]byte{77}}, policy, c.clock)
 		c.must(err)
 		c.nodes["own"], err = Open(path, c.clock)
 		c.must(err)
@@ -320,7 +324,7 @@ func TestAFileThatJoinsWithAnIndexOfItsOwnFindsTheHubsRows(t *testing.T) {
 		c.sound("found")
 		c.expect("own", "SELECT docid FROM found WHERE found MATCH 'turnips'", "")
 		want := ""
-		if policy == KeepLocal {
+		if policy == enrol.KeepLocal {
 			want = "7"
 		}
 		c.expect("a", "SELECT docid FROM found WHERE found MATCH 'basil'", want)
@@ -336,12 +340,12 @@ func TestAnIndexWhoseModuleRavnoLacksIsANoticeAndNothingElse(t *testing.T) {
 		CREATE TRIGGER doc_ai AFTER INSERT ON doc BEGIN INSERT INTO found(rowid, body) VALUES(NEW.id, NEW.body); END`))
 	c.join("a", [16]byte{2})
 	c.now = c.now.Add(1e9)
-	c.must(c.hub.write(func(tx *transaction) error { // as the application would, which can run its trigger
-		key := crdt.NewKey(integer(1))
-		if err := tx.c.Exec("INSERT INTO doc VALUES(1,'basil')"); err != nil {
+	c.must(c.hub.write(func(tx *rows.Tx) error { // as the application would, which can run its trigger
+		key := crdt.NewKey(catalog.Integer(1))
+		if err := tx.C.Exec("INSERT INTO doc VALUES(1,'basil')"); err != nil {
 			return err
 		}
-		return tx.log(tx.cat.byName["doc"], key, capture.Insert, nil)
+		return tx.Log(tx.Cat.ByName["doc"], key, capture.Insert, nil)
 	}))
 	c.level()
 	c.expect("a", "SELECT body FROM doc", "basil")
@@ -367,11 +371,11 @@ func TestAFileTellsBeforeItIsEnrolledWhichOfItsIndexesWouldGrowStale(t *testing.
 	conn.Close()
 	before, err := os.ReadFile(path)
 	c.must(err)
-	stale, err := StaleIndexes(path, []Setting{{Table: "l", Class: Local}})
+	stale, err := install.StaleIndexes(path, []catalog.Setting{{Table: "l", Class: catalog.Local}})
 	if err != nil || len(stale) != 1 || stale[0].Table != "l" || !strings.Contains(stale[0].Reason, "no such function: app") || stale[0].Try == "" {
 		t.Errorf("%+v %v", stale, err)
 	}
-	if stale, err = StaleIndexes(path, []Setting{{Table: "l", Class: Local}, {Table: "DOC", Class: Local}}); err != nil || len(stale) != 0 {
+	if stale, err = install.StaleIndexes(path, []catalog.Setting{{Table: "l", Class: catalog.Local}, {Table: "DOC", Class: catalog.Local}}); err != nil || len(stale) != 0 {
 		t.Errorf("%+v %v", stale, err)
 	}
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {

@@ -2,21 +2,26 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/install"
+	"ravno/store/internal/rows"
+	"ravno/store/internal/schema"
 	"ravno/store/internal/sqlite"
 )
 
 // Notices is what is unusual about this database, one line each: tables that do not sync
 // and why, rows that wait for their place.
 func (s *Store) Notices() (notices []string, err error) {
-	err = s.read(func(c *sqlite.Conn, _ *state, cat *catalog) error {
-		for _, r := range cat.refused {
+	err = s.read(func(c *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
+		for _, r := range cat.Refused {
 			notices = append(notices, fmt.Sprintf("table %s does not sync: %s. Try: %s", r.Table, r.Reason, r.Try))
 		}
-		for _, r := range cat.nullKeys {
+		for _, r := range cat.NullKeys {
 			notices = append(notices, fmt.Sprintf("some rows of table %s do not sync: %s. Try: %s", r.Table, r.Reason, r.Try))
 		}
-		held, partial, err := countImages(c)
+		held, partial, err := rows.CountImages(c)
 		if err != nil {
 			return err
 		}
@@ -36,4 +41,24 @@ func (s *Store) Notices() (notices []string, err error) {
 		notices = append(notices, fmt.Sprintf("index or table %s is not kept fresh here by what comes from elsewhere: %s. Try: %s", r.Table, r.Reason, r.Try))
 	}
 	return notices, err
+}
+
+// unmirrored says which indexes and tables of this file grow stale, and why.
+func (s *Store) unmirrored() (refused []schema.Refusal, err error) {
+	written := catalog.Catalog{}
+	s.writing.Lock()
+	if s.writeCatalog != nil {
+		written = *s.writeCatalog
+		written.Unmirrored = slices.Clone(written.Unmirrored)
+	}
+	s.writing.Unlock()
+	err = s.read(func(c *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
+		if refused = written.Unmirrored; written.Version == cat.Version && written.SchemaVersion == cat.SchemaVersion {
+			return nil
+		}
+		// Nothing has been written under this schema yet: find out on a connection that only reads.
+		refused, err = install.TryMirrors(c, cat)
+		return err
+	})
+	return refused, err
 }

@@ -5,6 +5,11 @@ package store
 
 import (
 	"errors"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/enrol"
+	"ravno/store/internal/history"
+	"ravno/store/internal/merge"
+	"ravno/store/internal/resolve"
 	"strings"
 	"testing"
 	"time"
@@ -79,14 +84,14 @@ func TestADeltaThatBeginsElsewhereIsNotApplied(t *testing.T) {
 	self, err := c.nodes["a"].Self()
 	c.must(err)
 	for _, from := range []causal.Position{self.HubHave - 1, self.HubHave + 1} {
-		var out *OutOfOrderError
-		if _, err := c.hub.ApplyFromNode(self.Site, deltaOf(Span{From: from, To: from + 10}, nil), 0); !errors.As(err, &out) || out.Have.Position != self.HubHave {
+		var out *merge.OutOfOrderError
+		if _, err := c.hub.ApplyFromNode(self.Site, deltaOf(history.Span{From: from, To: from + 10}, nil), 0); !errors.As(err, &out) || out.Have.Position != self.HubHave {
 			t.Errorf("the hub has %d and takes %d: %v", self.HubHave, from, err)
 		}
 	}
 	for _, from := range []causal.Position{self.Seen - 1, self.Seen + 1} {
-		var out *OutOfOrderError
-		if _, err := c.nodes["a"].ApplyFromHub(deltaOf(Span{From: from, To: from + 10}, nil)); !errors.As(err, &out) || out.Have.Position != self.Seen {
+		var out *merge.OutOfOrderError
+		if _, err := c.nodes["a"].ApplyFromHub(deltaOf(history.Span{From: from, To: from + 10}, nil)); !errors.As(err, &out) || out.Have.Position != self.Seen {
 			t.Errorf("the node has %d and takes %d: %v", self.Seen, from, err)
 		}
 	}
@@ -94,25 +99,25 @@ func TestADeltaThatBeginsElsewhereIsNotApplied(t *testing.T) {
 
 func TestATokenIsGoodForOneServerOnly(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil)
-	enrol := func(hash byte, who byte) error {
+	enrolWith := func(hash byte, who byte) error {
 		_, _, err := c.hub.Enrol([32]byte{hash}, causal.Incarnation{who}, func(causal.Site, string) (string, error) { return "serial", nil })
 		return err
 	}
 	c.must(c.hub.AddToken("varna", [32]byte{1}, c.now.Add(time.Hour)))
-	c.must(enrol(1, 7))
-	c.must(enrol(1, 7)) // the same node, whose answer got lost
-	if err := enrol(1, 8); !errors.Is(err, ErrTokenUsed) {
+	c.must(enrolWith(1, 7))
+	c.must(enrolWith(1, 7)) // the same node, whose answer got lost
+	if err := enrolWith(1, 8); !errors.Is(err, enrol.ErrTokenUsed) {
 		t.Errorf("another server with a token that was used: %v", err)
 	}
 	c.must(c.hub.RemoveSite("varna"))
 	for _, who := range []byte{7, 8} {
-		if err := enrol(1, who); !errors.Is(err, ErrTokenUsed) {
+		if err := enrolWith(1, who); !errors.Is(err, enrol.ErrTokenUsed) {
 			t.Errorf("a token that was used, after its node was removed: %v", err)
 		}
 	}
 	c.must(c.hub.AddToken("burgas", [32]byte{2}, c.now.Add(time.Hour)))
 	c.now = c.now.Add(time.Hour + time.Second)
-	if err := enrol(2, 9); !errors.Is(err, ErrTokenExpired) {
+	if err := enrolWith(2, 9); !errors.Is(err, enrol.ErrTokenExpired) {
 		t.Errorf("a token an hour and a second after it was made for an hour: %v", err)
 	}
 }
@@ -129,7 +134,7 @@ func TestEveryValueASideHadIsInTheConflict(t *testing.T) {
 	c.level()
 	text := c.rows("hub", "SELECT detail FROM ravno_conflict")
 	for _, value := range []string{"of a", "first of b", "second of b", "of z"} {
-		if encoded := encodeValue(crdt.TextValue(value)); !strings.Contains(text, encoded) {
+		if encoded := catalog.EncodeValue(crdt.TextValue(value)); !strings.Contains(text, encoded) {
 			t.Errorf("%q is in no conflict", value)
 		}
 	}
@@ -143,14 +148,14 @@ func TestADecisionIsNewerThanWhatItDecidedAbout(t *testing.T) {
 	c.up("b")                     // 6 is in force
 	c.at("z", "UPDATE p SET n=7") // before the decision, which comes first at the hub
 	c.now = c.now.Add(time.Second)
-	_, err := c.hub.Resolve(c.open("hub")[0].ID, Resolution{Keep: "b", By: "admin"})
+	_, err := c.hub.Resolve(c.open("hub")[0].ID, resolve.Resolution{Keep: "b", By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("z", "SELECT n FROM p", "6")
 }
 
 func TestADeletedLineBelongsToItsDocument(t *testing.T) {
-	c := newChain(t, invoices, []Setting{{Table: "line", Class: Synced, Document: "invoice"}}, "a", "b")
+	c := newChain(t, invoices, []catalog.Setting{{Table: "line", Class: catalog.Synced, Document: "invoice"}}, "a", "b")
 	c.at("a", "UPDATE invoice SET total=11 WHERE id=1")
 	c.at("b", "DELETE FROM line WHERE id=2")
 	c.level()
@@ -165,7 +170,7 @@ func TestANodeCannotSubmitUnderAnothersIdentity(t *testing.T) {
 	other, err := c.nodes["b"].Self()
 	c.must(err)
 	stamp := hlc.Stamp{Time: hlc.At(c.now.UnixMilli()), Site: other.Site}
-	var refused *IdentityError
+	var refused *merge.IdentityError
 	err = c.forge("p", []string{"id"}, []string{"n"}, crdt.Change{Key: crdt.NewKey(crdt.IntegerValue(1)),
 		Registers: []crdt.Register{{Stamp: stamp, Value: crdt.IntegerValue(666)}}})
 	if !errors.As(err, &refused) || refused.Claimed != other.Site {
@@ -223,7 +228,7 @@ func TestWhatWasSeenIsNoConflictWhileAnotherNodeIsAway(t *testing.T) {
 }
 
 func TestALineTheHubDeletedBelongsToItsDocument(t *testing.T) {
-	c := newChain(t, invoices, []Setting{{Table: "line", Class: Synced, Document: "invoice"}}, "a")
+	c := newChain(t, invoices, []catalog.Setting{{Table: "line", Class: catalog.Synced, Document: "invoice"}}, "a")
 	c.at("a", "UPDATE invoice SET total=11 WHERE id=1")
 	c.at("hub", "DELETE FROM line WHERE id=2")
 	c.level()
@@ -234,7 +239,7 @@ func TestALineTheHubDeletedBelongsToItsDocument(t *testing.T) {
 }
 
 func TestAJournalRowDeletedAtItsNodeStaysWholeAtTheHub(t *testing.T) {
-	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []Setting{{Table: "ev", Class: Journal}}, "a")
+	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a")
 	c.at("a", "INSERT INTO ev VALUES(1,'opened')")
 	c.level()
 	c.at("a", "DELETE FROM ev")
@@ -293,10 +298,10 @@ func TestTwoWhoWriteTheSameAgree(t *testing.T) {
 
 func TestANodeCannotCountUnderAnothersIdentity(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,10)",
-		[]Setting{{Table: "p", Class: Synced, Counters: []string{"n"}}}, "a", "b")
+		[]catalog.Setting{{Table: "p", Class: catalog.Synced, Counters: []string{"n"}}}, "a", "b")
 	other, err := c.nodes["b"].Self()
 	c.must(err)
-	var refused *IdentityError
+	var refused *merge.IdentityError
 	err = c.forge("p", []string{"id"}, []string{"n"}, crdt.Change{Key: crdt.NewKey(crdt.IntegerValue(1)),
 		Parts: []crdt.ChangePart{{Stamp: hlc.Stamp{Time: hlc.At(c.now.UnixMilli()), Site: other.Site}, Total: crdt.IntegerValue(1000)}}})
 	if !errors.As(err, &refused) || refused.Claimed != other.Site {
@@ -307,7 +312,7 @@ func TestANodeCannotCountUnderAnothersIdentity(t *testing.T) {
 
 func TestACountInARowDeletedElsewhereIsNotLost(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, n INT); INSERT INTO p VALUES(1,'soup',10)",
-		[]Setting{{Table: "p", Class: Synced, Counters: []string{"n"}}}, "a", "b")
+		[]catalog.Setting{{Table: "p", Class: catalog.Synced, Counters: []string{"n"}}}, "a", "b")
 	c.at("a", "UPDATE p SET n=n-1")
 	c.must(second(c.nodes["a"].Fold()))
 	c.at("a", "DELETE FROM p")

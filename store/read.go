@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
 )
 
@@ -11,30 +13,30 @@ import (
 type reader struct {
 	mutex longMutex // guards the rest
 	conn  *sqlite.Conn
-	cat   *catalog
+	cat   *catalog.Catalog
 }
 
 // read runs f in one read transaction: a snapshot.
-func (s *Store) read(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
+func (s *Store) read(f func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error) error {
 	return s.readOn(&s.quick, f)
 }
 
 // readBulk is read for what works through whole tables.
-func (s *Store) readBulk(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
+func (s *Store) readBulk(f func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error) error {
 	return s.readOn(&s.bulk, f)
 }
 
-func (s *Store) readOn(r *reader, f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
-	return r.look(func(c *sqlite.Conn, st *state) error {
+func (s *Store) readOn(r *reader, f func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error) error {
+	return r.look(func(c *sqlite.Conn, st *rows.State) error {
 		schemaVersion, err := c.Int("PRAGMA schema_version")
 		if err != nil {
 			return err
 		}
-		if !r.cat.is(st.catalog, schemaVersion) {
+		if !r.cat.Is(st.Catalog, schemaVersion) {
 			r.cat = s.committed.Load()
 		}
-		if !r.cat.is(st.catalog, schemaVersion) {
-			if r.cat, err = readCatalog(c, st.isHub(), false); err != nil {
+		if !r.cat.Is(st.Catalog, schemaVersion) {
+			if r.cat, err = catalog.ReadCatalog(c, st.IsHub(), false); err != nil {
 				return err
 			}
 			s.committed.Store(r.cat)
@@ -44,13 +46,13 @@ func (s *Store) readOn(r *reader, f func(c *sqlite.Conn, st *state, cat *catalog
 }
 
 // look is read for what asks nothing of the tables.
-func (s *Store) look(f func(c *sqlite.Conn, st *state) error) error { return s.quick.look(f) }
+func (s *Store) look(f func(c *sqlite.Conn, st *rows.State) error) error { return s.quick.look(f) }
 
-func (r *reader) look(f func(c *sqlite.Conn, st *state) error) error {
+func (r *reader) look(f func(c *sqlite.Conn, st *rows.State) error) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	return r.conn.Transaction("DEFERRED", func() error {
-		st, err := readState(r.conn)
+		st, err := rows.ReadState(r.conn)
 		if err != nil {
 			return err
 		}
@@ -68,7 +70,7 @@ func (s *Store) FileVersion() (int64, error) {
 	// Of a connection that commits nothing itself: its own commits are not counted.
 	version, err := s.quick.conn.Int("PRAGMA main.data_version")
 	if err != nil {
-		return 0, explain(s.path, err)
+		return 0, rows.Explain(s.path, err)
 	}
 	return version, nil
 }
@@ -77,27 +79,25 @@ func (s *Store) FileVersion() (int64, error) {
 // the fold and it. The gap is well under a millisecond, so one or two are the rule.
 const foldTries = 100
 
-var errUnfolded = errors.New("the application keeps writing between fold and snapshot")
-
 // readFolded is read in a snapshot in which everything is folded. In any other one, values
 // in the tables are newer than the stamps in the shadows, and of a transaction that is not
 // folded yet a delta would carry the part that touched rows which are to be sent anyway.
-func (s *Store) readFolded(f func(c *sqlite.Conn, st *state, cat *catalog) error) error {
+func (s *Store) readFolded(f func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error) error {
 	for range foldTries {
-		err := s.readBulk(func(c *sqlite.Conn, st *state, cat *catalog) error {
-			if waiting, err := unfolded(c, st); err != nil {
+		err := s.readBulk(func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error {
+			if waiting, err := rows.Unfolded(c, st); err != nil {
 				return err
 			} else if waiting > 0 {
-				return errUnfolded
+				return rows.ErrUnfolded
 			}
 			return f(c, st, cat)
 		})
-		if !errors.Is(err, errUnfolded) {
+		if !errors.Is(err, rows.ErrUnfolded) {
 			return err
 		}
 		if _, err := s.Fold(); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %w", s.path, errUnfolded)
+	return fmt.Errorf("%s: %w", s.path, rows.ErrUnfolded)
 }

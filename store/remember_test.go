@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -19,17 +21,17 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 			key   int
 		}
 		expected := map[of]crdt.Row{}
-		err := c.store("n").write(func(tx *transaction) error {
+		err := c.store("n").write(func(tx *rows.Tx) error {
 			look := func(k of) {
 				table, key := shadowed(tx, k.table, k.key)
-				row, _, sent, err := tx.readShadowAt(table, key)
+				row, _, sent, err := tx.ReadShadowAt(table, key)
 				want, found := expected[k]
-				if err != nil || sent.found != found || row.Birth != want.Birth || found && sent.position != want.Birth.Position {
+				if err != nil || sent.Found != found || row.Birth != want.Birth || found && sent.Position != want.Birth.Position {
 					t.Fatalf("%v is %v (%v), want %v (%v): %v", k, row, sent, want, found, err)
 				}
 			}
 			for _, name := range []string{"a", "b"} { // what an earlier case left
-				if err := tx.c.Exec("DELETE FROM " + tx.cat.byName[name].shadow); err != nil {
+				if err := tx.C.Exec("DELETE FROM " + tx.Cat.ByName[name].Shadow); err != nil {
 					return err
 				}
 			}
@@ -37,8 +39,8 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 				return of{rapid.SampledFrom([]string{"a", "b", "b"}).Draw(t, "table"), rapid.IntRange(0, 40).Draw(t, "key")}
 			})
 			for range rapid.IntRange(1, 3).Draw(t, "runs") {
-				err := tx.gatherShadows(leastInOrder, func() error {
-					for range rapid.IntRange(0, 4*writeRun).Draw(t, "rows") {
+				err := tx.GatherShadows(rows.LeastInOrder, func() error {
+					for range rapid.IntRange(0, 4*rows.WriteRun).Draw(t, "rows") {
 						k := some.Draw(t, "row")
 						if rapid.IntRange(0, 9).Draw(t, "look") == 0 {
 							look(k)
@@ -47,7 +49,7 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 						at := rapid.Uint32().Draw(t, "at")
 						row := crdt.Row{Birth: crdt.Version{Stamp: hlc.Stamp{Time: hlc.Time(at), Site: 2}, Position: causal.Position(at)}}
 						table, key := shadowed(tx, k.table, k.key)
-						if err := tx.writeShadow(table, key, row, reference{}, causal.Position(at)); err != nil {
+						if err := tx.WriteShadow(table, key, row, catalog.Reference{}, causal.Position(at)); err != nil {
 							return err
 						}
 						expected[k] = row
@@ -62,7 +64,7 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 				for key := range 41 {
 					look(of{table, key})
 				}
-				n, err := tx.c.Int("SELECT count(*) FROM " + tx.cat.byName[table].shadow)
+				n, err := tx.C.Int("SELECT count(*) FROM " + tx.Cat.ByName[table].Shadow)
 				for k := range expected {
 					if k.table == table {
 						n--
@@ -84,23 +86,23 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 // just now is what it is.
 func TestShadowsAreReadAheadAsTheyWereWritten(t *testing.T) {
 	c := newChain(t, "CREATE TABLE a(id INTEGER PRIMARY KEY, x); CREATE TABLE b(id TEXT PRIMARY KEY, x)", nil, "n")
-	c.must(c.store("n").write(func(tx *transaction) error {
-		return tx.gatherShadows(leastInOrder, func() error {
+	c.must(c.store("n").write(func(tx *rows.Tx) error {
+		return tx.GatherShadows(rows.LeastInOrder, func() error {
 			at := uint64(0)
 			for _, name := range []string{"a", "b", "a"} {
 				for _, number := range []int{1, 2, 3, 2, 9, 1, 9, 30, 31, 30} {
 					table, key := shadowed(tx, name, number)
-					before, sent, err := tx.readShadowNext(table, key)
+					before, sent, err := tx.ReadShadowNext(table, key)
 					if err != nil {
 						return err
 					}
-					want, _, is, err := tx.readShadowAt(table, key)
+					want, _, is, err := tx.ReadShadowAt(table, key)
 					if err != nil || sent != is || before.Birth != want.Birth {
 						t.Fatalf("%s %d is read as %v, and is %v: %v", name, number, before, want, err)
 					}
 					at++
 					row := crdt.Row{Birth: crdt.Version{Stamp: hlc.Stamp{Time: hlc.Time(at), Site: 2}, Position: causal.Position(at)}}
-					if err := tx.writeShadow(table, key, row, reference{}, causal.Position(at)); err != nil {
+					if err := tx.WriteShadow(table, key, row, catalog.Reference{}, causal.Position(at)); err != nil {
 						return err
 					}
 				}
@@ -111,10 +113,10 @@ func TestShadowsAreReadAheadAsTheyWereWritten(t *testing.T) {
 }
 
 // shadowed is a row of a table by its number.
-func shadowed(tx *transaction, name string, number int) (*table, crdt.Key) {
-	t := tx.cat.byName[name]
+func shadowed(tx *rows.Tx, name string, number int) (*catalog.Table, crdt.Key) {
+	t := tx.Cat.ByName[name]
 	if t.RowidKey {
-		return t, crdt.NewKey(integer(number))
+		return t, crdt.NewKey(catalog.Integer(number))
 	}
-	return t, crdt.NewKey(text(fmt.Sprint(number)))
+	return t, crdt.NewKey(catalog.Text(fmt.Sprint(number)))
 }

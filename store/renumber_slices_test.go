@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"ravno/store/internal/history"
 	"testing"
 
 	"ravno/crdt"
@@ -15,9 +16,9 @@ func (c *chain) upInSlices(name string, rows int, after ...func()) int {
 	node := c.nodes[name]
 	self, err := node.Self()
 	c.must(err)
-	var spans []Span
+	var spans []history.Span
 	sections := map[causal.Position][]*crdt.Section{} // by the end of their slice
-	_, _, err = node.Outgoing(0, self.HubHave, rows, func(slice Span, section *crdt.Section) error {
+	_, _, err = node.Outgoing(0, self.HubHave, rows, func(slice history.Span, section *crdt.Section) error {
 		if sections[slice.To] == nil {
 			spans = append(spans, slice)
 		}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"ravno/store/internal/catalog"
 	"testing"
 
 	"ravno/crdt"
@@ -122,7 +123,7 @@ func TestTheRowsOfOneMigrationRunAtEveryServerAreNotRenumbered(t *testing.T) {
 func TestARowTheHubKnewIsNotBornAgainByOutlivingItsDeletion(t *testing.T) {
 	for _, downs := range [][3]bool{{true, true, false}, {true, false, true}, {true, true, true}} {
 		c := newChain(t, "CREATE TABLE item(id INTEGER PRIMARY KEY, a TEXT, stock INTEGER NOT NULL DEFAULT 100)",
-			[]Setting{{Table: "item", Class: Synced, Counters: []string{"stock"}}}, "a", "b")
+			[]catalog.Setting{{Table: "item", Class: catalog.Synced, Counters: []string{"stock"}}}, "a", "b")
 		then := func(i int) {
 			if downs[i] {
 				c.down("a")

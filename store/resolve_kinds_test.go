@@ -1,6 +1,9 @@
 package store
 
 import (
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/conflict"
+	"ravno/store/internal/resolve"
 	"testing"
 
 	"ravno/crdt"
@@ -23,12 +26,12 @@ func claimed(t *testing.T) (c *chain, id string) {
 func TestOfTwoRowsThatClaimOneValueTheKeptOneIsInItsTable(t *testing.T) {
 	for _, play := range []struct {
 		name, after string
-		r           Resolution
+		r           resolve.Resolution
 	}{
-		{"the held one is kept", "9|dup|of b|1", Resolution{Keep: "b"}},
-		{"the one in force is kept", "8|dup|of a|NULL", Resolution{Keep: "a"}},
-		{"the held one gets another value", "8|dup|of a|NULL\n9|other|of b|1", Resolution{Set: map[string]crdt.Value{"code": text("other")}}},
-		{"the one in force gets another value", "8|other|of a|NULL\n9|dup|of b|1", Resolution{Set: map[string]crdt.Value{"customer[8].code": text("other")}}},
+		{"the held one is kept", "9|dup|of b|1", resolve.Resolution{Keep: "b"}},
+		{"the one in force is kept", "8|dup|of a|NULL", resolve.Resolution{Keep: "a"}},
+		{"the held one gets another value", "8|dup|of a|NULL\n9|other|of b|1", resolve.Resolution{Set: map[string]crdt.Value{"code": catalog.Text("other")}}},
+		{"the one in force gets another value", "8|other|of a|NULL\n9|dup|of b|1", resolve.Resolution{Set: map[string]crdt.Value{"customer[8].code": catalog.Text("other")}}},
 	} {
 		for _, site := range []string{"hub", "b"} {
 			t.Run(play.name+", taken back at "+site, func(t *testing.T) {
@@ -46,10 +49,10 @@ func TestOfTwoRowsThatClaimOneValueTheKeptOneIsInItsTable(t *testing.T) {
 				c.expect("hub", all, play.after)
 				c.expect("b", "SELECT count(*) FROM ravno_image WHERE state='held'", "0")
 
-				_, err := c.nodes["b"].Undo(id, Taking{By: "admin@b", DryRun: true})
+				_, err := c.nodes["b"].Undo(id, resolve.Taking{By: "admin@b", DryRun: true})
 				c.must(err)
 				c.expect(site, all, play.after)
-				_, err = c.store(site).Undo(id, Taking{By: "admin"})
+				_, err = c.store(site).Undo(id, resolve.Taking{By: "admin"})
 				c.must(err)
 				c.expect(site, all, "8|dup|of a|NULL")
 				c.level()
@@ -67,15 +70,15 @@ func TestTwoRowsOfOneSiteAreNotKeptBySite(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.at("a", "INSERT INTO customer VALUES(8,'x','of a'); INSERT INTO customer VALUES(9,'y','of a')")
 	c.level()
-	whole := func(id int64) side {
-		return side{Site: 2, Table: "customer", Key: hexKey(number(id)), Whole: true, Values: encoded(map[string]crdt.Value{"code": text("x"), "name": text("of a")})}
+	whole := func(id int64) conflict.Side {
+		return conflict.Side{Site: 2, Table: "customer", Key: hexKey(number(id)), Whole: true, Values: encoded(map[string]crdt.Value{"code": catalog.Text("x"), "name": catalog.Text("of a")})}
 	}
-	c.record("aaaa", crdt.Unique, "customer", crdt.NewKey(number(9)), "2", "", detail{Sides: []side{whole(8), whole(9)}})
-	_, err := c.hub.Resolve("aaaa", Resolution{Keep: "a", By: "admin"})
+	c.record("aaaa", crdt.Unique, "customer", crdt.NewKey(number(9)), "2", "", conflict.Detail{Sides: []conflict.Side{whole(8), whole(9)}})
+	_, err := c.hub.Resolve("aaaa", resolve.Resolution{Keep: "a", By: "admin"})
 	c.refused(err, "both rows are of a")
-	_, err = c.hub.Resolve("aaaa", Resolution{Set: map[string]crdt.Value{"code": text("x")}, By: "admin"})
+	_, err = c.hub.Resolve("aaaa", resolve.Resolution{Set: map[string]crdt.Value{"code": catalog.Text("x")}, By: "admin"})
 	c.refused(err, "UNIQUE")
-	c.resolve("hub", "aaaa", Resolution{Set: map[string]crdt.Value{"code": text("two")}})
+	c.resolve("hub", "aaaa", resolve.Resolution{Set: map[string]crdt.Value{"code": catalog.Text("two")}})
 	c.level()
 	c.expect("a", "SELECT code FROM customer WHERE id>7 ORDER BY id", "x\ntwo")
 }
@@ -98,43 +101,43 @@ func referred(t *testing.T) (c *chain, id string) {
 func TestOfARowDeletedHereAndReferredToThereTheKeptSideIsInForce(t *testing.T) {
 	const counts = "SELECT (SELECT count(*) FROM customer WHERE id=7), (SELECT count(*) FROM orders WHERE id=12), (SELECT count(*) FROM line WHERE id='z')"
 	c, id := referred(t)
-	if writes := c.resolve("b", id, Resolution{Keep: "b"}); len(writes) != 0 {
+	if writes := c.resolve("b", id, resolve.Resolution{Keep: "b"}); len(writes) != 0 {
 		t.Errorf("%+v", writes)
 	}
 	c.level()
-	_, err := c.hub.Undo(id, Taking{By: "admin"})
+	_, err := c.hub.Undo(id, resolve.Taking{By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("a", counts, "1|1|1")
-	if writes := c.resolve("b", id, Resolution{Keep: "a"}); len(writes) != 3 {
+	if writes := c.resolve("b", id, resolve.Resolution{Keep: "a"}); len(writes) != 3 {
 		t.Errorf("%+v", writes)
 	}
 	c.level()
 	c.expect("a", counts, "0|0|0")
-	_, err = c.hub.Undo(id, Taking{By: "admin"})
+	_, err = c.hub.Undo(id, resolve.Taking{By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("b", counts, "1|1|1")
 	c.expect("b", "SELECT * FROM customer WHERE id=7", "7|guest|Guest")
 	c.at("b", "INSERT INTO orders VALUES(14,7,5)") // nobody had this in mind
 	c.level()
-	_, err = c.hub.Resolve(id, Resolution{Keep: "a", By: "admin"})
+	_, err = c.hub.Resolve(id, resolve.Resolution{Keep: "a", By: "admin"})
 	c.refused(err, "orders[14] refers to it")
 }
 
 func TestAKeyThatRavnoGaveAnewIsSaidInTheRecord(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
-	c.record("cccc", crdt.KeyCollision, "orders", crdt.NewKey(number(2)), "2,3", byItself, map[string]any{
-		"sides":      []side{{Site: 3, Table: "orders", Key: hexKey(number(2)), Whole: true, Values: map[string]string{}}},
+	c.record("cccc", crdt.KeyCollision, "orders", crdt.NewKey(number(2)), "2,3", conflict.ByItself, map[string]any{
+		"sides":      []conflict.Side{{Site: 3, Table: "orders", Key: hexKey(number(2)), Whole: true, Values: map[string]string{}}},
 		"renumbered": map[string]any{"site": 3, "table": "orders", "old": hexKey(number(2)), "new": hexKey(number(205))}})
 	c.level()
 	x := c.conflict("a", "cccc")
-	if x.Open || x.Renumbered == nil || x.Renumbered.Site != "b" || RowName(x.Renumbered.Table, x.Renumbered.New) != "orders[205]" || RowName("orders", x.Renumbered.Old) != "orders[2]" {
+	if x.Open || x.Renumbered == nil || x.Renumbered.Site != "b" || catalog.RowName(x.Renumbered.Table, x.Renumbered.New) != "orders[205]" || catalog.RowName("orders", x.Renumbered.Old) != "orders[2]" {
 		t.Errorf("%+v", x.Renumbered)
 	}
-	_, err := c.hub.Undo("cccc", Taking{By: "admin"})
+	_, err := c.hub.Undo("cccc", resolve.Taking{By: "admin"})
 	c.refused(err, "closed by ravno itself")
-	_, err = c.hub.Resolve("cccc", Resolution{Keep: "a", By: "admin"})
+	_, err = c.hub.Resolve("cccc", resolve.Resolution{Keep: "a", By: "admin"})
 	c.refused(err, "closed by ravno itself")
 	if n := len(c.open("a")); n != 0 {
 		t.Errorf("%d open", n)
@@ -148,7 +151,7 @@ func TestADecisionSeesReferencesAsTheParentsColumnCompares(t *testing.T) {
 	c.at("b", "DELETE FROM g")
 	c.settle()
 	c.expectAll("SELECT count(*) FROM g", "1")
-	c.resolve("hub", c.open("hub")[0].ID, Resolution{Keep: "b", By: "admin"}) // the row is to be gone
+	c.resolve("hub", c.open("hub")[0].ID, resolve.Resolution{Keep: "b", By: "admin"}) // the row is to be gone
 	c.settle()
 	c.level()
 	c.expectAll("SELECT (SELECT count(*) FROM g) + (SELECT count(*) FROM u)", "0")
@@ -162,7 +165,7 @@ func TestARowThatIsHeldWithTheOneGivenUpGoesWithIt(t *testing.T) {
 	c.at("b", "UPDATE g SET code='c' WHERE id='2'")
 	c.settle()
 	c.expectAll("SELECT count(*) FROM u", "0")
-	c.resolve("hub", c.open("hub")[0].ID, Resolution{Keep: "hub", By: "admin"})
+	c.resolve("hub", c.open("hub")[0].ID, resolve.Resolution{Keep: "hub", By: "admin"})
 	c.settle()
 	c.level()
 	c.expectAll("SELECT (SELECT count(*) FROM g) || (SELECT count(*) FROM u)", "10")
@@ -187,9 +190,9 @@ func TestARowThatWhatTwoSitesWroteKeepsOutOfItsTableIsWholeInTheirConflict(t *te
 	if x.Kind != crdt.EditEdit || before["name"] != "soup" || before["what"] != "below" {
 		t.Errorf("%s %v", x.Kind, before)
 	}
-	_, err := c.store("b").Resolve(x.ID, Resolution{Keep: "a", By: "admin"})
+	_, err := c.store("b").Resolve(x.ID, resolve.Resolution{Keep: "a", By: "admin"})
 	c.refused(err, "CHECK constraint failed") // of what the hub wrote it has nothing to say
-	c.resolve("b", x.ID, Resolution{Take: map[string]string{"lo": "a"}, Set: map[string]crdt.Value{"hi": number(10)}, By: "admin"})
+	c.resolve("b", x.ID, resolve.Resolution{Take: map[string]string{"lo": "a"}, Set: map[string]crdt.Value{"hi": number(10)}, By: "admin"})
 	c.settle()
 	c.level()
 	c.expectAll("SELECT name, lo, hi, what FROM p JOIN l ON l.p=p.id", "soup|8|10|below")

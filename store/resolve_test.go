@@ -3,6 +3,10 @@ package store
 import (
 	"encoding/hex"
 	"encoding/json"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/conflict"
+	"ravno/store/internal/resolve"
+	"ravno/store/internal/rows"
 	"strings"
 	"testing"
 
@@ -19,13 +23,13 @@ func (c *chain) record(id string, kind crdt.ConflictKind, table string, key crdt
 	if resolvedBy != "" {
 		resolved = 1
 	}
-	c.must(c.hub.write(func(tx *transaction) error {
-		if err := tx.c.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by)
-			VALUES(?,?,?,?,?,?,?,?,?,1,?,?)`, text(id), text(string(kind)), text(table), blob(key), text(table), blob(key), text(sites), integer(tx.now()),
-			text(string(encoded)), integer(resolved), text(resolvedBy)); err != nil {
+	c.must(c.hub.write(func(tx *rows.Tx) error {
+		if err := tx.C.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by)
+			VALUES(?,?,?,?,?,?,?,?,?,1,?,?)`, catalog.Text(id), catalog.Text(string(kind)), catalog.Text(table), catalog.Blob(key), catalog.Text(table), catalog.Blob(key), catalog.Text(sites), catalog.Integer(tx.Now()),
+			catalog.Text(string(encoded)), catalog.Integer(resolved), catalog.Text(resolvedBy)); err != nil {
 			return err
 		}
-		if err := tx.logOwn("ravno_conflict", crdt.NewKey(text(id)), capture.Insert, nil); err != nil {
+		if err := tx.LogOwn("ravno_conflict", crdt.NewKey(catalog.Text(id)), capture.Insert, nil); err != nil {
 			return err
 		}
 		_, err := c.hub.foldFirst(tx)
@@ -39,21 +43,21 @@ func hexKey(values ...crdt.Value) string { return hex.EncodeToString([]byte(crdt
 func encoded(values map[string]crdt.Value) map[string]string {
 	m := map[string]string{}
 	for name, v := range values {
-		m[name] = encodeValue(v)
+		m[name] = catalog.EncodeValue(v)
 	}
 	return m
 }
 
 func number(n int64) crdt.Value { return crdt.IntegerValue(n) }
 
-func (c *chain) conflict(site, id string) Conflict {
+func (c *chain) conflict(site, id string) conflict.Conflict {
 	c.t.Helper()
 	x, err := c.store(site).FindConflict(id)
 	c.must(err)
 	return x
 }
 
-func (c *chain) resolve(site, id string, r Resolution) []Write {
+func (c *chain) resolve(site, id string, r resolve.Resolution) []resolve.Write {
 	c.t.Helper()
 	c.now = c.now.Add(1e9)
 	r.By = "admin@" + site
@@ -87,7 +91,7 @@ func TestADeletedRowComesBackWithAllItsDocumentHad(t *testing.T) {
 	if n := len(must(c.hub.DocumentRows(open[0].ID))); n != 0 && c.rows("hub", "SELECT count(*) FROM orders WHERE id=1") == "0" {
 		t.Errorf("%d rows of a document that is not there", n)
 	}
-	writes := c.resolve("b", open[0].ID, Resolution{Keep: "b"})
+	writes := c.resolve("b", open[0].ID, resolve.Resolution{Keep: "b"})
 	if len(writes) == 0 {
 		t.Error("nothing written")
 	}
@@ -114,8 +118,8 @@ func TestWhatTwoAdminsDecideAtOnceIsOneResolutionEverywhereTheNewer(t *testing.T
 	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
 	c.level()
 	id := c.open("hub")[0].ID
-	c.resolve("a", id, Resolution{Keep: "a", Note: "older"})
-	c.resolve("z", id, Resolution{Keep: "b", Note: "newer"})
+	c.resolve("a", id, resolve.Resolution{Keep: "a", Note: "older"})
+	c.resolve("z", id, resolve.Resolution{Keep: "b", Note: "newer"})
 	c.level()
 	for _, site := range []string{"hub", "a", "b", "z"} {
 		x := c.conflict(site, id)
@@ -133,16 +137,16 @@ func TestADryRunSaysWhatWouldBeWrittenAndWritesNothing(t *testing.T) {
 	c.level()
 	before := c.dump("a")
 	id := c.open("hub")[0].ID
-	writes := c.resolve("a", id, Resolution{Keep: "a", DryRun: true})
+	writes := c.resolve("a", id, resolve.Resolution{Keep: "a", DryRun: true})
 	if len(writes) != 1 || writes[0].Column != "total" || *writes[0].Before != number(12) || writes[0].Value != number(11) {
 		t.Errorf("%+v", writes)
 	}
 	if c.dump("a") != before {
 		t.Error("a dry run wrote something")
 	}
-	c.resolve("a", id, Resolution{Keep: "a"})
+	c.resolve("a", id, resolve.Resolution{Keep: "a"})
 	before = c.dump("a")
-	writes, err := c.nodes["a"].Undo(id, Taking{By: "admin", DryRun: true})
+	writes, err := c.nodes["a"].Undo(id, resolve.Taking{By: "admin", DryRun: true})
 	if err != nil || len(writes) != 1 || *writes[0].Before != number(11) || writes[0].Value != number(12) {
 		t.Errorf("%+v %v", writes, err)
 	}
@@ -166,16 +170,16 @@ func TestWhatAResolutionCannotDoIsRefusedAndLeavesNothingHalfDone(t *testing.T) 
 		table, words string
 		set          map[string]crdt.Value
 	}{
-		{"customer", "UNIQUE", map[string]crdt.Value{"code": text("bor"), "name": text("x")}},
-		{"customer", "NOT NULL", map[string]crdt.Value{"code": text("free"), "name": {}}},
+		{"customer", "UNIQUE", map[string]crdt.Value{"code": catalog.Text("bor"), "name": catalog.Text("x")}},
+		{"customer", "NOT NULL", map[string]crdt.Value{"code": catalog.Text("free"), "name": {}}},
 		{"orders", "CHECK", map[string]crdt.Value{"total": number(-1)}},
 		{"orders", "customer[99], which is not there", map[string]crdt.Value{"customer": number(99), "total": number(5)}},
 		{"orders", "has no column nothing", map[string]crdt.Value{"nothing": number(1)}},
 	} {
-		_, err := c.hub.Resolve(ids[refusal.table], Resolution{Set: refusal.set, By: "admin"})
+		_, err := c.hub.Resolve(ids[refusal.table], resolve.Resolution{Set: refusal.set, By: "admin"})
 		c.refused(err, refusal.words)
 	}
-	_, err := c.hub.Resolve(ids["orders"], Resolution{Keep: "hub", By: "admin"})
+	_, err := c.hub.Resolve(ids["orders"], resolve.Resolution{Keep: "hub", By: "admin"})
 	c.refused(err, "hub is not one of them")
 	if after := c.dump("hub"); after != before {
 		t.Errorf("something was written: %s", firstDifference(before, after))
@@ -191,11 +195,11 @@ func TestARowThatOthersReferToIsNotDeletedByAResolution(t *testing.T) {
 	x := c.open("hub")[0]
 	c.at("b", "INSERT INTO orders VALUES(9,7,1)")
 	c.level()
-	_, err := c.hub.Resolve(x.ID, Resolution{Keep: "a", By: "admin"})
+	_, err := c.hub.Resolve(x.ID, resolve.Resolution{Keep: "a", By: "admin"})
 	c.refused(err, "orders[9] refers to it")
 	c.at("b", "DELETE FROM orders WHERE id=9")
 	c.level()
-	c.resolve("hub", x.ID, Resolution{Keep: "a"})
+	c.resolve("hub", x.ID, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.expect("b", "SELECT count(*) FROM customer WHERE id=7", "0")
 }
@@ -209,12 +213,12 @@ func TestRowsThatSwapAUniqueValueAreResolvedTogether(t *testing.T) {
 	c.level()
 	c.expect("hub", "SELECT id, place FROM l ORDER BY id", "x|2\ny|1")
 	id := c.open("hub")[0].ID
-	if _, err := c.nodes["b"].Resolve(id, Resolution{Keep: "b", By: "admin"}); err != nil {
+	if _, err := c.nodes["b"].Resolve(id, resolve.Resolution{Keep: "b", By: "admin"}); err != nil {
 		t.Fatal(err)
 	}
 	c.level()
 	c.expect("a", "SELECT id, place FROM l ORDER BY id", "x|1\ny|2")
-	_, err := c.nodes["a"].Undo(id, Taking{By: "admin"})
+	_, err := c.nodes["a"].Undo(id, resolve.Taking{By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("b", "SELECT id, place FROM l ORDER BY id", "x|2\ny|1")
@@ -229,11 +233,11 @@ func TestTheConflictOfATableThatIsGoneCanBeClosedAtTheHub(t *testing.T) {
 		c.migrate(site, "DROP TABLE p")
 	}
 	id := c.open("hub")[0].ID
-	_, err := c.nodes["a"].Resolve(id, Resolution{Keep: "a", By: "admin"})
+	_, err := c.nodes["a"].Resolve(id, resolve.Resolution{Keep: "a", By: "admin"})
 	c.refused(err, "table p is not in this database. Try: the same at the hub")
-	_, err = c.hub.Resolve(id, Resolution{Set: map[string]crdt.Value{"n": number(1)}, By: "admin"})
+	_, err = c.hub.Resolve(id, resolve.Resolution{Set: map[string]crdt.Value{"n": number(1)}, By: "admin"})
 	c.refused(err, "no column n")
-	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	if n := len(c.open("a")); n != 0 {
 		t.Errorf("%d still open", n)
@@ -246,12 +250,12 @@ func TestADecisionDoesNotMakeOneRowAnother(t *testing.T) {
 	c.at("b", "UPDATE p SET k='Abc'")
 	c.level()
 	id := c.open("hub")[0].ID
-	_, err := c.hub.Resolve(id, Resolution{Set: map[string]crdt.Value{"k": text("other")}, By: "admin"})
+	_, err := c.hub.Resolve(id, resolve.Resolution{Set: map[string]crdt.Value{"k": catalog.Text("other")}, By: "admin"})
 	c.refused(err, "another key")
-	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.expect("b", "SELECT k FROM p", "ABC")
-	_, err = c.nodes["b"].Undo(id, Taking{By: "admin"})
+	_, err = c.nodes["b"].Undo(id, resolve.Taking{By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("a", "SELECT k FROM p", "Abc")
@@ -270,10 +274,10 @@ func TestARowThatRefersToADeletedOneLosesTheReferenceWhereTheSchemaSaysSo(t *tes
 			id = x.ID
 		}
 	}
-	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.expect("b", "SELECT id, customer FROM orders WHERE id=2", "2|NULL")
-	_, err := c.nodes["a"].Undo(id, Taking{By: "admin"})
+	_, err := c.nodes["a"].Undo(id, resolve.Taking{By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("b", "SELECT id, customer FROM orders WHERE id=2", "2|1")
@@ -281,18 +285,18 @@ func TestARowThatRefersToADeletedOneLosesTheReferenceWhereTheSchemaSaysSo(t *tes
 
 func TestADecisionLeavesWhatBothSidesCountedAlone(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, stock INTEGER NOT NULL); INSERT INTO p VALUES(1,'soup',10),(2,'tea',10)",
-		[]Setting{{Table: "p", Class: Synced, Counters: []string{"stock"}}}, "a", "b")
+		[]catalog.Setting{{Table: "p", Class: catalog.Synced, Counters: []string{"stock"}}}, "a", "b")
 	c.at("a", "UPDATE p SET name='bean soup', stock=stock-1 WHERE id=1")
 	c.at("b", "UPDATE p SET name='lentil soup', stock=stock-2 WHERE id=1; DELETE FROM p WHERE id=2")
 	c.at("a", "UPDATE p SET name='black tea', stock=stock-3 WHERE id=2")
 	c.level()
 	for _, x := range c.open("hub") {
-		c.resolve("a", x.ID, Resolution{Keep: "a"})
+		c.resolve("a", x.ID, resolve.Resolution{Keep: "a"})
 	}
 	c.level()
 	c.expect("b", "SELECT * FROM p", "1|bean soup|7\n2|black tea|7")
 	for _, x := range must(c.hub.Conflicts(true)) {
-		_, err := c.hub.Undo(x.ID, Taking{By: "admin"})
+		_, err := c.hub.Undo(x.ID, resolve.Taking{By: "admin"})
 		c.must(err)
 	}
 	c.level()

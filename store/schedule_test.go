@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/resolve"
 	"regexp"
 	"strconv"
 	"strings"
@@ -42,7 +44,7 @@ type template struct {
 	names []string // of the nodes
 }
 
-func newTemplate(t *testing.T, schema string, settings []Setting, nodes ...string) *template {
+func newTemplate(t *testing.T, schema string, settings []catalog.Setting, nodes ...string) *template {
 	t.Helper()
 	c := newChain(t, schema, settings, nodes...)
 	c.must(c.hub.Close())
@@ -171,7 +173,7 @@ func (c *chain) decide(t *rapid.T, site string, choice int) {
 	t.Helper()
 	for i, x := range c.open(site) {
 		keep := x.Sites[(choice+i)%len(x.Sites)]
-		_, err := c.store(site).Resolve(x.ID, Resolution{Keep: keep, By: "admin"})
+		_, err := c.store(site).Resolve(x.ID, resolve.Resolution{Keep: keep, By: "admin"})
 		t.Logf("at %s, %s %s: keep %s; error: %v", site, x.Kind, x.ID[:8], keep, err)
 	}
 }

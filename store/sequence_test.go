@@ -1,6 +1,7 @@
 package store
 
 import (
+	"ravno/store/internal/catalog"
 	"testing"
 
 	"ravno/crdt/causal"
@@ -8,7 +9,7 @@ import (
 
 func TestEachServerGoesOnCountingWhereItsOwnIdsEnd(t *testing.T) {
 	c := newChain(t, `CREATE TABLE sale(id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT, code TEXT UNIQUE); CREATE TABLE note(id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT);
-		INSERT INTO sale(what) VALUES('before')`, []Setting{{Table: "note", Class: Local}}, "a", "b")
+		INSERT INTO sale(what) VALUES('before')`, []catalog.Setting{{Table: "note", Class: catalog.Local}}, "a", "b")
 	c.at("b", "INSERT INTO sale(what) VALUES('b')")
 	c.at("b", "INSERT INTO note(x) VALUES('mine')")
 	c.at("a", "INSERT INTO sale VALUES(5000,'of the range of a',NULL); INSERT INTO sale VALUES(9223372036854775807,'the last id there is',NULL)")

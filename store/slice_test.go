@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"ravno/store/internal/extract"
+	"ravno/store/internal/history"
 	"slices"
 	"strings"
 	"testing"
@@ -12,10 +14,10 @@ import (
 )
 
 // slicesOf are the slices of everything a site has for another, with the rows of each.
-func (c *chain) slicesOf(from *Store, node causal.Site, above causal.Position, rows int) (spans []Span, keys [][]string) {
+func (c *chain) slicesOf(from *Store, node causal.Site, above causal.Position, rows int) (spans []history.Span, keys [][]string) {
 	c.t.Helper()
 	read := 0
-	whole, changes, err := from.Outgoing(node, above, rows, func(slice Span, section *crdt.Section) error {
+	whole, changes, err := from.Outgoing(node, above, rows, func(slice history.Span, section *crdt.Section) error {
 		if len(spans) == 0 || spans[len(spans)-1].From != slice.From {
 			spans, keys = append(spans, slice), append(keys, nil)
 		}
@@ -111,13 +113,13 @@ func TestLongDeltaIsReadInSnapshots(t *testing.T) {
 		c.must(err)
 	}
 	s.clock = func() time.Time {
-		c.now = c.now.Add(snapshotAtMost)
+		c.now = c.now.Add(extract.SnapshotAtMost)
 		return c.now
 	}
 	snapshots, read := 0, 0
 	var from, last causal.Position
 	for until := causal.Position(1); until > 0; snapshots++ {
-		span, changes, err := s.Outgoing(0, from, 1, func(slice Span, _ *crdt.Section) error {
+		span, changes, err := s.Outgoing(0, from, 1, func(slice history.Span, _ *crdt.Section) error {
 			if slice.From != last || slice.To <= last {
 				t.Errorf("a slice from %d to %d, after one to %d", slice.From, slice.To, last)
 			}

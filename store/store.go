@@ -12,22 +12,20 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ravno/crdt"
-	"ravno/crdt/causal"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/install"
+	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
 )
 
 // ErrNotEnrolled says that the file is a database, but not yet ravno's.
 var ErrNotEnrolled = errors.New("not enrolled with ravno")
 
-// Clock tells the physical time. The real one is read only in cmd.
-type Clock func() time.Time
-
 // Store is one enrolled database file. Its methods are safe for concurrent use: writes take
 // turns on one connection, reads on another, each read in one snapshot.
 type Store struct {
 	path      string
-	clock     Clock
+	clock     rows.Clock
 	sliceRows int // that a slice has; 0: as many as suit
 
 	folding longMutex  // held while the log is folded, over several transactions; locked before writing
@@ -36,11 +34,11 @@ type Store struct {
 	turn    turn
 	// writeCatalog is the tables as last read, compared with the file's versions at the start
 	// of every transaction; each reader has its own.
-	writeCatalog *catalog
+	writeCatalog *catalog.Catalog
 	// committed is the tables as last read by anyone in a state of the file that is committed.
 	// Reading them takes longer than most of what is done with them, so a reader that has older
 	// ones looks here first. Nobody changes what readers use of a catalog that is here.
-	committed atomic.Pointer[catalog]
+	committed atomic.Pointer[catalog.Catalog]
 
 	// Questions that are answered at once and work through whole tables have a connection
 	// each: a ping does not wait for the extraction of a backlog.
@@ -77,61 +75,15 @@ func (s *Store) Entries() Entries { return s.writer.Entries() }
 // Path is the database file.
 func (s *Store) Path() string { return s.path }
 
-// transaction is one write transaction: the state and the tables as of its start.
-type transaction struct {
-	c         *sqlite.Conn
-	clock     Clock
-	state     *state
-	cat       *catalog
-	placed    bool                            // this transaction has a position for the next row
-	moved     bool                            // it has taken one
-	wrote     bool                            // it has taken one, or written to the log
-	spread    int                             // how many rows get one position
-	changed   int                             // rows changed at this position
-	noImages  bool                            // ravno_image is empty
-	noneEarly *bool                           // ravno_early is; nil: not asked yet
-	deleted   map[*table]map[crdt.Key]goneRow // rows the application deleted, as far as they were asked for
-	// What is written many rows at a time, while gathers.
-	gathers     bool
-	shadows     unwritten // of one table
-	shadowsOf   *table
-	touched     unwritten
-	nearby      *nearby      // rows read ahead, while rows are gone through in their order
-	inOrderFrom int          // so many of them
-	args        []crdt.Value // of the last statement, to be used again
-	packed      []byte       // the last shadow, likewise
-	updating    updating     // the last UPDATE of a table, likewise
-}
-
-// position is the position of this transaction, taken at the first change that needs one.
-func (tx *transaction) position() causal.Position {
-	if !tx.placed {
-		tx.state.position++
-		tx.placed, tx.moved, tx.wrote = true, true, true
-	}
-	return tx.state.position
-}
-
-// spreads counts a row that was changed, and begins a new position after some: what is sent on
-// in slices is cut between positions, and rows that are next to each other here go together.
-func (tx *transaction) spreads() {
-	if tx.changed++; tx.changed >= tx.spread {
-		tx.placed, tx.changed = false, 0
-	}
-}
-
-// now is the physical time in Unix milliseconds.
-func (tx *transaction) now() int64 { return tx.clock().UnixMilli() }
-
 // write runs f in one write transaction. What f did is durable when write returns nil, and
 // undone if it returns an error.
-func (s *Store) write(f func(tx *transaction) error) error {
+func (s *Store) write(f func(tx *rows.Tx) error) error {
 	_, err := s.transactIn(s.takeTurn, f)
 	return s.durably(err)
 }
 
 // writeAtOnce is write for whoever may not wait for the application to have its turn.
-func (s *Store) writeAtOnce(f func(tx *transaction) error) error {
+func (s *Store) writeAtOnce(f func(tx *rows.Tx) error) error {
 	_, err := s.transactIn(s.writing.Lock, f)
 	return s.durably(err)
 }
@@ -144,7 +96,7 @@ func (s *Store) standBack(d time.Duration) {
 }
 
 // transactIn is transact while writing is locked.
-func (s *Store) transactIn(lock func(), f func(tx *transaction) error) (moved bool, err error) {
+func (s *Store) transactIn(lock func(), f func(tx *rows.Tx) error) (moved bool, err error) {
 	lock()
 	defer s.writing.Unlock()
 	return s.transact(f)
@@ -157,7 +109,7 @@ func (s *Store) durably(err error) error {
 		return err
 	}
 	if err := s.writer.Durable(); err != nil {
-		return explain(s.path, err)
+		return rows.Explain(s.path, err)
 	}
 	return nil
 }
@@ -166,7 +118,7 @@ func (s *Store) durably(err error) error {
 // They need not survive a loss of power, because each link begins by telling them anew, and
 // the next commit of anything else makes them durable as well. So they cost no sync of the
 // disk, unless it turns out that there is work to commit which others are to hear of.
-func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
+func (s *Store) keepMarks(f func(tx *rows.Tx) error) (err error) {
 	moved, err := s.transactIn(s.takeTurn, f)
 	if err != nil || !moved {
 		return err
@@ -176,7 +128,7 @@ func (s *Store) keepMarks(f func(tx *transaction) error) (err error) {
 
 // transact runs f in one write transaction, and reports whether that took a position. It is not durable
 // yet.
-func (s *Store) transact(f func(tx *transaction) error) (moved bool, err error) {
+func (s *Store) transact(f func(tx *rows.Tx) error) (moved bool, err error) {
 	var locked time.Time
 	err = s.writer.Write(s.standBack, func() error {
 		locked = s.clock()
@@ -185,15 +137,15 @@ func (s *Store) transact(f func(tx *transaction) error) (moved bool, err error) 
 		if err != nil {
 			return err
 		}
-		before := *tx.state
+		before := *tx.State
 		if err := f(tx); err != nil {
 			return err
 		}
-		moved = tx.moved
-		if *tx.state == before {
+		moved = tx.Moved
+		if *tx.State == before {
 			return nil
 		}
-		return tx.state.write(tx.c)
+		return tx.State.Write(tx.C)
 	})
 	if !locked.IsZero() {
 		s.turn.took(locked, s.clock())
@@ -201,7 +153,7 @@ func (s *Store) transact(f func(tx *transaction) error) (moved bool, err error) 
 	if err != nil {
 		s.writeCatalog = nil // what was read in a transaction that is undone proves nothing
 		if sqlite.FailureOf(err) != sqlite.OtherFailure && sqlite.FailureOf(err) != sqlite.Constraint {
-			err = explain(s.path, err)
+			err = rows.Explain(s.path, err)
 		}
 		return false, err
 	}
@@ -213,33 +165,26 @@ func (s *Store) transact(f func(tx *transaction) error) (moved bool, err error) 
 
 // begin reads the state and, where the schema or the settings changed, the tables, and puts
 // back capture triggers that a rebuilt table has lost.
-func (s *Store) begin() (*transaction, error) {
-	st, err := readState(s.writer)
+func (s *Store) begin() (*rows.Tx, error) {
+	st, err := rows.ReadState(s.writer)
 	if err != nil {
 		return nil, err
 	}
-	tx := &transaction{c: s.writer, clock: s.clock, state: st, spread: spread, inOrderFrom: leastInOrder}
+	tx := &rows.Tx{C: s.writer, Clock: s.clock, State: st, Spread: rows.Spread, InOrderFrom: rows.LeastInOrder}
 	if s.sliceRows > 0 {
-		tx.spread, tx.inOrderFrom = s.sliceRows, 1
+		tx.Spread, tx.InOrderFrom = s.sliceRows, 1
 	}
 	schemaVersion, err := s.writer.Int("PRAGMA schema_version")
 	if err != nil {
 		return nil, err
 	}
-	if !s.writeCatalog.is(st.catalog, schemaVersion) {
-		if s.writeCatalog, err = tx.install(false); err != nil {
+	if !s.writeCatalog.Is(st.Catalog, schemaVersion) {
+		if s.writeCatalog, err = install.Install(tx, false); err != nil {
 			return nil, err
 		}
 	}
-	tx.cat = s.writeCatalog
+	tx.Cat = s.writeCatalog
 	images, err := s.writer.Int("SELECT EXISTS(SELECT 1 FROM ravno_image)")
-	tx.noImages = images == 0
+	tx.NoImages = images == 0
 	return tx, err
-}
-
-// readShadow reads what is remembered of a row; found is false for a row that is settled
-// or was never here.
-func (tx *transaction) readShadow(t *table, key crdt.Key) (row crdt.Row, document reference, found bool, err error) {
-	row, document, sent, err := tx.readShadowAt(t, key)
-	return row, document, sent.found, err
 }

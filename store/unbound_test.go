@@ -1,6 +1,7 @@
 package store
 
 import (
+	"ravno/store/internal/catalog"
 	"testing"
 
 	"ravno/store/internal/sqlite"
@@ -18,7 +19,7 @@ func (c *chain) unbound(site, sql string) {
 	defer conn.Close()
 	c.must(conn.Exec("PRAGMA foreign_keys=OFF"))
 	c.must(conn.Exec(sql))
-	c.must(conn.Exec("UPDATE ravno_log SET ms=" + integer(c.now.UnixMilli()).String()))
+	c.must(conn.Exec("UPDATE ravno_log SET ms=" + catalog.Integer(c.now.UnixMilli()).String()))
 }
 
 // everywhere is expectAll for an application without foreign keys.

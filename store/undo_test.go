@@ -1,6 +1,7 @@
 package store
 
 import (
+	"ravno/store/internal/resolve"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 )
 
 // undone takes a resolution back and checks what every server has then.
-func (c *chain) undone(site, id string, how Taking) {
+func (c *chain) undone(site, id string, how resolve.Taking) {
 	c.t.Helper()
 	c.now = c.now.Add(1e9)
 	how.By = "boss@" + site
@@ -31,13 +32,13 @@ func (c *chain) undone(site, id string, how Taking) {
 func TestAResolutionTakenBackLeavesEverythingAsItWasBefore(t *testing.T) {
 	for _, play := range []struct {
 		name, a, b string
-		r          Resolution
+		r          resolve.Resolution
 	}{
-		{"columns", "UPDATE orders SET total=11, customer=2 WHERE id=1", "UPDATE orders SET total=12 WHERE id=1; UPDATE line SET qty=9 WHERE id='x'", Resolution{Keep: "a"}},
-		{"a value of one's own", "UPDATE orders SET total=11 WHERE id=1", "UPDATE orders SET total=12 WHERE id=1", Resolution{Set: map[string]crdt.Value{"total": number(50)}}},
-		{"a document that was deleted", "DELETE FROM orders WHERE id=1", "UPDATE orders SET total=11 WHERE id=1; INSERT INTO line VALUES('w',1,7)", Resolution{Keep: "a"}},
-		{"a document that came back", "UPDATE line SET qty=9 WHERE id='x'", "DELETE FROM orders WHERE id=1", Resolution{Keep: "a"}},
-		{"two rows of one key", "INSERT INTO line VALUES('k',1,1)", "INSERT INTO line VALUES('k',2,2)", Resolution{Keep: "a"}},
+		{"columns", "UPDATE orders SET total=11, customer=2 WHERE id=1", "UPDATE orders SET total=12 WHERE id=1; UPDATE line SET qty=9 WHERE id='x'", resolve.Resolution{Keep: "a"}},
+		{"a value of one's own", "UPDATE orders SET total=11 WHERE id=1", "UPDATE orders SET total=12 WHERE id=1", resolve.Resolution{Set: map[string]crdt.Value{"total": number(50)}}},
+		{"a document that was deleted", "DELETE FROM orders WHERE id=1", "UPDATE orders SET total=11 WHERE id=1; INSERT INTO line VALUES('w',1,7)", resolve.Resolution{Keep: "a"}},
+		{"a document that came back", "UPDATE line SET qty=9 WHERE id='x'", "DELETE FROM orders WHERE id=1", resolve.Resolution{Keep: "a"}},
+		{"two rows of one key", "INSERT INTO line VALUES('k',1,1)", "INSERT INTO line VALUES('k',2,2)", resolve.Resolution{Keep: "a"}},
 	} {
 		t.Run(play.name, func(t *testing.T) {
 			c := newChain(t, customers, nil, "a", "b")
@@ -56,11 +57,11 @@ func TestAResolutionTakenBackLeavesEverythingAsItWasBefore(t *testing.T) {
 			if c.rows("hub", data) == before {
 				t.Error("the resolution changed nothing, so this test shows nothing")
 			}
-			c.undone("a", id, Taking{Note: "asked the wrong person"})
+			c.undone("a", id, resolve.Taking{Note: "asked the wrong person"})
 			c.expect("b", data, before)
 			c.resolve("hub", id, play.r) // and it can be decided again
 			c.level()
-			c.undone("b", id, Taking{})
+			c.undone("b", id, resolve.Taking{})
 			c.expect("a", data, before)
 			if n := len(c.conflict("a", id).History); n != 2 {
 				t.Errorf("%d resolutions in the history", n)
@@ -75,21 +76,21 @@ func TestWhatSomebodyChangedSinceIsNotTakenBackUnlessForced(t *testing.T) {
 	c.at("b", "UPDATE orders SET total=12, customer=2 WHERE id=1")
 	c.level()
 	id := c.open("hub")[0].ID
-	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.at("b", "UPDATE orders SET total=99 WHERE id=1")
 	c.level()
 	before := c.dump("a")
-	_, err := c.nodes["a"].Undo(id, Taking{By: "admin"})
+	_, err := c.nodes["a"].Undo(id, resolve.Taking{By: "admin"})
 	c.refused(err, "orders[1] changed again since the resolution")
 	if c.dump("a") != before {
 		t.Error("it was taken back in part")
 	}
 	c.at("b", "DELETE FROM orders WHERE id=1")
 	c.level()
-	_, err = c.nodes["a"].Undo(id, Taking{By: "admin"})
+	_, err = c.nodes["a"].Undo(id, resolve.Taking{By: "admin"})
 	c.refused(err, "orders[1] changed again")
-	c.undone("a", id, Taking{Force: true})
+	c.undone("a", id, resolve.Taking{Force: true})
 	c.expect("b", "SELECT customer, total FROM orders WHERE id=1", "2|12")
 }
 
@@ -99,13 +100,13 @@ func TestRowsAddedSinceToARowThatCameBackKeepItUnlessForced(t *testing.T) {
 	c.at("b", "DELETE FROM orders WHERE id=1")
 	c.level()
 	id := c.open("hub")[0].ID
-	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.at("a", "INSERT INTO line VALUES('new',1,1)")
 	c.level()
-	_, err := c.hub.Undo(id, Taking{By: "admin"})
+	_, err := c.hub.Undo(id, resolve.Taking{By: "admin"})
 	c.refused(err, "line[new] refers to it")
-	c.undone("hub", id, Taking{Force: true})
+	c.undone("hub", id, resolve.Taking{Force: true})
 	c.expect("a", "SELECT count(*) FROM line WHERE orders=1", "0")
 }
 
@@ -115,13 +116,13 @@ func TestWhatWasNotResolvedIsNotTakenBack(t *testing.T) {
 	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
 	c.level()
 	id := c.open("hub")[0].ID
-	_, err := c.hub.Undo(id, Taking{By: "admin"})
+	_, err := c.hub.Undo(id, resolve.Taking{By: "admin"})
 	c.refused(err, "was never resolved")
-	c.resolve("hub", id, Resolution{Keep: "a"})
-	c.undone("hub", id, Taking{})
-	_, err = c.hub.Undo(id, Taking{By: "admin"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
+	c.undone("hub", id, resolve.Taking{})
+	_, err = c.hub.Undo(id, resolve.Taking{By: "admin"})
 	c.refused(err, "taken back already")
-	_, err = c.hub.Undo("0123", Taking{By: "admin"})
+	_, err = c.hub.Undo("0123", resolve.Taking{By: "admin"})
 	c.refused(err, "there is no conflict")
 }
 
@@ -131,10 +132,10 @@ func TestANewServerCanTakeBackAResolutionMadeBeforeItJoined(t *testing.T) {
 	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
 	c.level()
 	id := c.open("hub")[0].ID
-	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.join("late", causal.Incarnation{9})
-	c.undone("late", id, Taking{})
+	c.undone("late", id, resolve.Taking{})
 	c.expect("a", "SELECT total FROM orders WHERE id=1", "12")
 }
 
@@ -173,7 +174,7 @@ func TestADecisionTakenBackAtOnceLeavesTheDataAsTheyWere(t *testing.T) {
 				break // what a decision must not leave behind cannot be brought back either
 			}
 			c.now = c.now.Add(time.Second)
-			r := Resolution{Keep: x.Sites[(choice+i)%len(x.Sites)], By: "admin", DryRun: true}
+			r := resolve.Resolution{Keep: x.Sites[(choice+i)%len(x.Sites)], By: "admin", DryRun: true}
 			before := c.data(site)
 			planned, err := c.store(site).Resolve(x.ID, r)
 			if now := c.data(site); now != before {
@@ -188,7 +189,7 @@ func TestADecisionTakenBackAtOnceLeavesTheDataAsTheyWere(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			if _, err := c.store(site).Undo(x.ID, Taking{By: "boss"}); err != nil && strings.Contains(err.Error(), "which is why it was held") {
+			if _, err := c.store(site).Undo(x.ID, resolve.Taking{By: "boss"}); err != nil && strings.Contains(err.Error(), "which is why it was held") {
 				continue // no write can bring values that fit no table
 			} else if err != nil {
 				t.Fatal(err)
@@ -228,7 +229,7 @@ func TestHoweverDecisionsAndTheirUndoingMeetAllFilesEndUpTheSame(t *testing.T) {
 				if x.Open || (n+choices[i])%3 == 0 {
 					continue
 				}
-				_, err := c.store(turn).Undo(x.ID, Taking{By: "boss", Force: choices[i] == 1})
+				_, err := c.store(turn).Undo(x.ID, resolve.Taking{By: "boss", Force: choices[i] == 1})
 				t.Logf("at %s, %s %s taken back; error: %v", turn, x.Kind, x.ID[:8], err)
 			}
 		}
@@ -242,9 +243,9 @@ func TestAResolutionThatReplacedTooMuchToKeepCannotBeTakenBackAndTheJournalSaysS
 	c.at("b", "UPDATE p SET n=2")
 	c.level()
 	id := c.open("hub")[0].ID
-	c.resolve("hub", id, Resolution{Keep: "a"})
+	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
-	_, err := c.nodes["a"].Undo(id, Taking{By: "admin"})
+	_, err := c.nodes["a"].Undo(id, resolve.Taking{By: "admin"})
 	c.refused(err, "more than a record can keep")
 	c.expect("hub", "SELECT count(*) FROM ravno_event WHERE kind='conflict_resolved' AND text LIKE '%cannot be taken back'", "1")
 	c.expect("hub", "SELECT length(undo)<1000 FROM ravno_conflict", "1")

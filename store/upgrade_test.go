@@ -3,6 +3,7 @@ package store
 import (
 	"os"
 	"path/filepath"
+	"ravno/store/internal/resolve"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestDatabasesOfFormat1AreOpenedForEver(t *testing.T) {
 	c.expect("hub", "SELECT count(*) FROM sale", "2")
 	for _, name := range []string{"hub", "shop"} {
 		conflict := c.open(name)[0]
-		if _, err := c.store(name).Resolve(conflict.ID, Resolution{Keep: "hub", By: "admin"}); err != nil {
+		if _, err := c.store(name).Resolve(conflict.ID, resolve.Resolution{Keep: "hub", By: "admin"}); err != nil {
 			t.Fatal(err)
 		}
 		c.level()

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"ravno/crdt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/merge"
+	"ravno/store/internal/rows"
 )
 
 // Merging under the lock is no harm: a slice is as large as fits into a turn, whatever a row takes, and
@@ -23,21 +26,21 @@ func (t *turn) waitsForDisk() bool {
 
 // warm reads the rows of a delta, if they are likely to be on disk only. What fails here fails again, and is
 // told then.
-func (s *Store) warm(delta Delta) {
+func (s *Store) warm(delta merge.Delta) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if !s.turn.waitsForDisk() {
 		return
 	}
-	s.readWithWriter(func(tx *transaction) error {
-		tx.inOrderFrom = leastInOrder
-		return delta.each(func(section *crdt.Section) error {
-			t := tx.cat.byName[strings.ToLower(section.Table)]
-			if t == nil || t.class == Journal {
+	s.readWithWriter(func(tx *rows.Tx) error {
+		tx.InOrderFrom = rows.LeastInOrder
+		return delta.Each(func(section *crdt.Section) error {
+			t := tx.Cat.ByName[strings.ToLower(section.Table)]
+			if t == nil || t.Class == catalog.Journal {
 				return nil
 			}
 			for _, change := range section.Changes {
-				if _, err := tx.readRow(t, change.Key); err != nil {
+				if _, err := tx.ReadRow(t, change.Key); err != nil {
 					return err
 				}
 				s.turn.warmed++

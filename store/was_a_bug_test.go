@@ -6,6 +6,10 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/enrol"
+	"ravno/store/internal/history"
+	"ravno/store/internal/resolve"
 	"testing"
 	"time"
 
@@ -37,7 +41,7 @@ func (c *chain) forge(table string, key []string, columns []string, ch crdt.Chan
 	self, err := c.nodes["a"].Self()
 	c.must(err)
 	section := &crdt.Section{Table: table, KeyColumns: key, Columns: columns, Changes: []crdt.Change{ch}}
-	_, err = c.hub.ApplyFromNode(self.Site, deltaOf(Span{From: self.HubHave, To: self.Position + 1}, []*crdt.Section{section}), 0)
+	_, err = c.hub.ApplyFromNode(self.Site, deltaOf(history.Span{From: self.HubHave, To: self.Position + 1}, []*crdt.Section{section}), 0)
 	return err
 }
 
@@ -104,7 +108,7 @@ func TestAUniqueExpressionIsPlacedByItsCollation(t *testing.T) {
 
 func TestASettingHoldsAtTheNodesWhenItArrives(t *testing.T) {
 	c := newChain(t, "CREATE TABLE s(id INTEGER PRIMARY KEY, v TEXT)", nil, "a")
-	c.must(c.hub.SetTable(Setting{Table: "s", Class: Local}))
+	c.must(c.hub.SetTable(catalog.Setting{Table: "s", Class: catalog.Local}))
 	c.settle()
 	c.expect("a", "SELECT class FROM ravno_setting", "local") // it arrived
 	c.at("a", "INSERT INTO s VALUES(1,'mine')")
@@ -117,7 +121,7 @@ func TestASettingHoldsAtTheNodesWhenItArrives(t *testing.T) {
 }
 
 func TestAJournalThatUsesRowidsAgainLosesNothingAtTheHub(t *testing.T) {
-	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []Setting{{Table: "ev", Class: Journal}}, "a")
+	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a")
 	c.at("a", "INSERT INTO ev(what) VALUES('one')")
 	c.settle()
 	c.at("a", "DELETE FROM ev")
@@ -161,7 +165,7 @@ func TestTheConflictOfAHeldRowCanBeResolved(t *testing.T) {
 	c.settle()
 	c.level()
 	x := c.open("hub")[0]
-	for _, r := range []Resolution{{Keep: "a"}, {Keep: "b"}, {Take: map[string]string{"lo": "a", "hi": "a"}},
+	for _, r := range []resolve.Resolution{{Keep: "a"}, {Keep: "b"}, {Take: map[string]string{"lo": "a", "hi": "a"}},
 		{Set: map[string]crdt.Value{"lo": crdt.IntegerValue(1), "hi": crdt.IntegerValue(2)}}} {
 		r.DryRun = true
 		if _, err := c.hub.Resolve(x.ID, r); err != nil {
@@ -193,12 +197,12 @@ func TestAColumnAddedAndFilledInOneTransactionLevels(t *testing.T) {
 
 func TestAFirstLoadHoldsNothingThatStaysAtTheHub(t *testing.T) {
 	c := newChain(t, "CREATE TABLE ev(id TEXT PRIMARY KEY, what TEXT); CREATE TABLE s(id TEXT PRIMARY KEY, v TEXT); CREATE TABLE late(id TEXT PRIMARY KEY, v TEXT)",
-		[]Setting{{Table: "ev", Class: Journal}, {Table: "s", Class: Local}}, "a")
+		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}, {Table: "s", Class: catalog.Local}}, "a")
 	c.at("hub", "INSERT INTO ev VALUES('SECRETEVENTKEY','x')")
 	c.at("hub", "INSERT INTO s VALUES('k','LOCALSECRET')")
 	c.at("hub", "INSERT INTO late VALUES('SHADOWSECRET','x')")
 	c.level()
-	c.must(c.hub.SetTable(Setting{Table: "late", Class: Local}))
+	c.must(c.hub.SetTable(catalog.Setting{Table: "late", Class: catalog.Local}))
 	path := filepath.Join(c.dir, "x.load")
 	_, err := c.hub.WriteLoad(path)
 	c.must(err)
@@ -214,7 +218,7 @@ func TestANodeCannotRevokeAnother(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil, "a", "b")
 	key := crdt.NewKey(crdt.IntegerValue(3))
 	var birth hlc.Stamp
-	c.hub.Outgoing(3, 0, 0, func(_ Span, s *crdt.Section) error {
+	c.hub.Outgoing(3, 0, 0, func(_ history.Span, s *crdt.Section) error {
 		for _, x := range s.Changes {
 			if s.Table == "ravno_site" && x.Key == key {
 				birth = x.Birth
@@ -232,7 +236,7 @@ func TestANodeCannotRevokeAnother(t *testing.T) {
 	}
 }
 func TestANodeCannotChangeTheHubsSettings(t *testing.T) {
-	c := newChain(t, "CREATE TABLE secret(id INTEGER PRIMARY KEY, v TEXT)", []Setting{{Table: "secret", Class: Local}}, "a")
+	c := newChain(t, "CREATE TABLE secret(id INTEGER PRIMARY KEY, v TEXT)", []catalog.Setting{{Table: "secret", Class: catalog.Local}}, "a")
 	err := c.forge("ravno_setting", []string{"tab"}, []string{"tab", "class", "document", "counters"}, crdt.Change{Key: crdt.NewKey(crdt.TextValue("secret")),
 		Registers: []crdt.Register{{Column: 1, Stamp: hlc.Stamp{Time: 1 << 62, Site: 2}, Value: crdt.TextValue("synced")}}})
 	t.Log(err)
@@ -254,7 +258,7 @@ func TestKeepingASideDoesNotTakeBackLaterWork(t *testing.T) {
 	c.settle()
 	c.at("a", "UPDATE p SET m=50") // everyone level: an ordinary later write
 	c.settle()
-	_, err := c.hub.Resolve(c.open("hub")[0].ID, Resolution{Keep: "a"})
+	_, err := c.hub.Resolve(c.open("hub")[0].ID, resolve.Resolution{Keep: "a"})
 	c.must(err)
 	c.expect("hub", "SELECT n, m FROM p", "2|50")
 }
@@ -269,7 +273,7 @@ func TestAJoinTakesAnotherSpellingForOtherValues(t *testing.T) {
 	load := filepath.Join(c.dir, "n.load")
 	_, err = c.hub.WriteLoad(load)
 	c.must(err)
-	_, backup, err := InstallLoad(load, path, NodeOptions{Site: 2, Incarnation: causal.Incarnation{7}}, RefuseLocal, c.clock)
+	_, backup, err := enrol.InstallLoad(load, path, enrol.NodeOptions{Site: 2, Incarnation: causal.Incarnation{7}}, enrol.RefuseLocal, c.clock)
 	if err == nil && backup == "" {
 		t.Error("'ABC' and 1.0 were replaced by 'abc' and 1, unasked and without a backup")
 	}
@@ -333,7 +337,7 @@ func TestKeepingTheSideThatDeletedADocumentDeletesWhatOthersAddedToIt(t *testing
 	if len(open) != 1 {
 		t.Fatalf("%+v", open)
 	}
-	if _, err := c.hub.Resolve(open[0].ID, Resolution{Keep: "a", By: "admin"}); err != nil {
+	if _, err := c.hub.Resolve(open[0].ID, resolve.Resolution{Keep: "a", By: "admin"}); err != nil {
 		t.Fatal(err)
 	}
 	c.settle()
@@ -349,7 +353,7 @@ func TestAColumnThatIsGoneKeepsNoConflictOpen(t *testing.T) {
 	for _, site := range []string{"hub", "a", "b"} {
 		c.migrate(site, "ALTER TABLE p DROP COLUMN old")
 	}
-	if _, err := c.hub.Resolve(c.open("hub")[0].ID, Resolution{Keep: "a", By: "admin"}); err != nil {
+	if _, err := c.hub.Resolve(c.open("hub")[0].ID, resolve.Resolution{Keep: "a", By: "admin"}); err != nil {
 		t.Fatal(err)
 	}
 	c.settle()
@@ -389,7 +393,7 @@ func TestARowWithValuesStillToComeIsNotResolvedWithDefaults(t *testing.T) {
 	if len(open) != 1 {
 		t.Fatalf("%+v", open)
 	}
-	if _, err := c.hub.Resolve(open[0].ID, Resolution{Set: map[string]crdt.Value{"price": crdt.IntegerValue(9)}, By: "admin"}); err == nil {
+	if _, err := c.hub.Resolve(open[0].ID, resolve.Resolution{Set: map[string]crdt.Value{"price": crdt.IntegerValue(9)}, By: "admin"}); err == nil {
 		t.Errorf("resolved to %q although the name is not known yet", c.rows("hub", "SELECT * FROM p"))
 	}
 	c.settle()
@@ -398,7 +402,7 @@ func TestARowWithValuesStillToComeIsNotResolvedWithDefaults(t *testing.T) {
 }
 
 func TestAFileOutsideWALModeJoinsAndDropsItsRows(t *testing.T) {
-	for _, policy := range []LocalRows{DiscardLocal, KeepLocal} {
+	for _, policy := range []enrol.LocalRows{enrol.DiscardLocal, enrol.KeepLocal} {
 		c := newChain(t, "CREATE TABLE p(id TEXT PRIMARY KEY); INSERT INTO p VALUES('hub')", nil, "a")
 		load, path := filepath.Join(c.dir, "load"), filepath.Join(c.dir, "late.db")
 		conn, err := sqlite.Open(path, sqlite.Create)
@@ -407,7 +411,7 @@ func TestAFileOutsideWALModeJoinsAndDropsItsRows(t *testing.T) {
 		conn.Close()
 		_, err = c.hub.WriteLoad(load)
 		c.must(err)
-		_, backup, err := InstallLoad(load, path, NodeOptions{Site: 9, Incarnation: causal.Incarnation{9}}, policy, c.clock)
+		_, backup, err := enrol.InstallLoad(load, path, enrol.NodeOptions{Site: 9, Incarnation: causal.Incarnation{9}}, policy, c.clock)
 		if err != nil || backup == "" {
 			t.Errorf("policy %d: backup %q, %v", policy, backup, err)
 		}
@@ -443,8 +447,8 @@ func TestAnEditThatCrossesADeletionAndAnotherRowOfThatKeyIsNoBirth(t *testing.T)
 
 // deletedUnsent is a chain in which b has made row 1 of a table anew and deletes it, having
 // written something in it, before the hub has heard of it; a has only the former row 1.
-func deletedUnsent(t *testing.T, schema string, counters Setting, anew, written, table string) *chain {
-	c := newChain(t, schema, []Setting{counters}, "a", "b")
+func deletedUnsent(t *testing.T, schema string, counters catalog.Setting, anew, written, table string) *chain {
+	c := newChain(t, schema, []catalog.Setting{counters}, "a", "b")
 	c.at("b", "DELETE FROM "+table+" WHERE id=1; "+anew)
 	_, err := c.nodes["b"].Fold()
 	c.must(err)
@@ -457,7 +461,7 @@ func TestARowMadeCountedAndDeletedUnsentComesBackWithWhatItWasCountedFrom(t *tes
 	c := deletedUnsent(t, stock, stockCounters[0], anew, sold, "product")
 	c.at("a", "UPDATE product SET name='mug' WHERE id=1")
 	c.level()
-	_, err := c.hub.Resolve(c.open("hub")[0].ID, Resolution{Keep: "a", By: "admin"})
+	_, err := c.hub.Resolve(c.open("hub")[0].ID, resolve.Resolution{Keep: "a", By: "admin"})
 	c.must(err)
 	c.level()
 	c.expectAll("SELECT name, stock, weight FROM product WHERE id=1", "mug|97|1")
@@ -480,7 +484,7 @@ func TestCountersAloneAreNotTheRemainsOfARowThatOthersReferTo(t *testing.T) {
 		CREATE TABLE line(id TEXT PRIMARY KEY, ord INT NOT NULL REFERENCES ord(id) ON DELETE CASCADE)`
 	for _, written := range []string{"SELECT 1", "UPDATE ord SET total=total+5 WHERE id=1"} {
 		for _, first := range []string{"a", "b"} {
-			c := deletedUnsent(t, schema, Setting{Table: "ord", Class: Synced, Counters: []string{"total"}}, "INSERT INTO ord VALUES(1,'again',20)", written, "ord")
+			c := deletedUnsent(t, schema, catalog.Setting{Table: "ord", Class: catalog.Synced, Counters: []string{"total"}}, "INSERT INTO ord VALUES(1,'again',20)", written, "ord")
 			c.at("a", "INSERT INTO line VALUES('x',1)")
 			c.up(first)
 			c.level()
@@ -505,9 +509,9 @@ func TestARowMadeUnderTheKeyOfAHeldOneDoesNotLoseWhatWasWrittenToThat(t *testing
 	c.expectAll("SELECT a FROM item WHERE k='two'", "second")
 	for _, x := range c.open("hub") {
 		if x.Kind == crdt.KeyCollision && x.Columns[0].Values["a"].Bytes() == "first" {
-			_, err := c.store("b").Resolve(x.ID, Resolution{Keep: "a", By: "admin"})
+			_, err := c.store("b").Resolve(x.ID, resolve.Resolution{Keep: "a", By: "admin"})
 			c.refused(err, "UNIQUE constraint failed: item.code") // that is one's still
-			c.resolve("b", x.ID, Resolution{Take: map[string]string{"a": "a"}, By: "admin"})
+			c.resolve("b", x.ID, resolve.Resolution{Take: map[string]string{"a": "a"}, By: "admin"})
 			c.settle()
 			c.level()
 			c.expectAll("SELECT a FROM item WHERE k='two'", "first")

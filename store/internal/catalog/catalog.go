@@ -1,0 +1,362 @@
+package catalog
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/store/internal/capture"
+	"ravno/store/internal/schema"
+	"ravno/store/internal/sqlite"
+)
+
+// Class says where the rows of a table go.
+type Class string
+
+// The classes of tables.
+const (
+	Synced  Class = "synced"  // to every server
+	Journal Class = "journal" // from a node to the hub only
+	Local   Class = "local"   // nowhere
+)
+
+// Setting is what an admin has decided about a table; a table without one is synced.
+type Setting struct {
+	Table    string
+	Class    Class
+	Document string   // parent table; empty: by ON DELETE CASCADE; the table itself: its own document
+	Counters []string // columns that merge by summing differences
+}
+
+// Table is everything the store knows about one table it captures.
+type Table struct {
+	*schema.Table
+	Number   int64
+	Class    Class
+	Own      bool   // one of ravno's
+	Numbers  []int  // column numbers, parallel to Columns
+	Shadow   string // quoted name of the shadow table
+	Kept     string // quoted name of the kept journal (hub, class journal)
+	Gone     string // quoted name of the table that takes deleted rows until the next fold; empty: they are not kept
+	Parent   *parent
+	Counters []crdt.Column // that merge by summing differences, ascending
+	Fresh    bool          // the table was not known before
+	Added    []int         // columns not seen before, of a table that was; indexes into Columns
+	Alone    bool          // each row is a document of its own: no parent, no children
+	Up       []*ForeignKey // foreign keys of this table
+	Down     []*ForeignKey // foreign keys that refer to this table
+	Cyclic   bool          // a row may, over other rows, refer to itself
+	Depth    int           // how many foreign keys can be followed from it at most, one after the other, circles not counted
+	Circle   int64         // the lowest number among the tables with which it refers to each other; its own if there is none
+	// renumbers: a row whose key another site has given to another row gets a fresh key.
+	Renumbers bool
+	Domain    []DomainColumn   // the columns that hold keys of this table, its own first
+	Holds     map[int][]*Table // by index into Columns: the tables whose keys the column holds
+	// mirrored is whether triggers of the table are mirrored on the writing connection.
+	Mirrored bool
+	ByName   map[string]int // index into Columns
+	ByNum    map[crdt.Column]int
+	Sql      statements
+}
+
+// parent is the way from a row to the next row up in its document.
+type parent struct {
+	Table   *Table
+	columns []int    // indexes into the child's Columns
+	Names   []string // the same by name
+	Refers  []string // column names in the parent
+}
+
+// Catalog is the set of tables as of one state of the schema and the settings.
+type Catalog struct {
+	Version       int64 // ravno_state.catalog
+	SchemaVersion int64 // PRAGMA schema_version
+	Tables        []*Table
+	ByName        map[string]*Table
+	ByNumber      map[int64]*Table
+	Refused       []schema.Refusal
+	NullKeys      []schema.Refusal // tables that sync, but for rows without a key
+	Local         []string
+	Unmirrored    []schema.Refusal        // what grows stale here when rows of others are applied
+	Sequences     bool                    // some table that syncs counts its own ids
+	Widths        map[int64]capture.Width // of the entries in ravno_log
+	LogWidth      capture.Width           // of ravno_log itself, as the writer knows it
+}
+
+// Is reports whether the catalog is there, and of these versions.
+func (cat *Catalog) Is(version, schemaVersion int64) bool {
+	return cat != nil && cat.Version == version && cat.SchemaVersion == schemaVersion
+}
+
+// ownTables are ravno's tables that travel.
+var ownTables = map[string]Class{
+	"ravno_site": Synced, "ravno_setting": Synced, "ravno_conflict": Synced, "ravno_rename": Synced, "ravno_event": Journal,
+}
+
+var ownNames = slices.Sorted(maps.Keys(ownTables))
+
+func ReadSettings(c *sqlite.Conn) (map[string]Setting, error) {
+	settings := map[string]Setting{}
+	err := c.Rows("SELECT tab, class, document, counters FROM ravno_setting", nil, func(row []crdt.Value) error {
+		s := Setting{Table: row[0].Bytes(), Class: Class(row[1].Bytes()), Document: row[2].Bytes()}
+		if counters := row[3].Bytes(); counters != "" {
+			s.Counters = strings.Split(counters, ",")
+		}
+		settings[strings.ToLower(s.Table)] = s
+		return nil
+	})
+	return settings, err
+}
+
+// ReadCatalog reads tables and settings, and gives numbers to tables and columns that have
+// none when assign is set (which needs a write transaction).
+func ReadCatalog(c *sqlite.Conn, isHub, assign bool) (*Catalog, error) {
+	read, err := schema.Read(c, ownNames...)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := ReadSettings(c)
+	if err != nil {
+		return nil, err
+	}
+	encoding, err := c.Text("PRAGMA encoding")
+	if err != nil {
+		return nil, err
+	}
+	cat := &Catalog{ByName: map[string]*Table{}, ByNumber: map[int64]*Table{}, Widths: map[int64]capture.Width{}}
+	for _, t := range slices.Concat(read.Tables, read.Own) {
+		class := settings[strings.ToLower(t.Name)].Class
+		ownClass, isOwn := ownTables[t.Name]
+		switch {
+		case isOwn:
+			class = ownClass
+		case strings.HasPrefix(strings.ToLower(t.Name), "ravno_"):
+			continue
+		case class == "":
+			class = Synced
+		case class == Local:
+			cat.Local = append(cat.Local, t.Name)
+			continue
+		}
+		entry := &Table{Table: t, Class: class, Own: isOwn}
+		if t.NullKey != nil {
+			enrolled, err := c.Int("SELECT count(*) FROM ravno_table WHERE lower(name)=lower(?)", Text(t.Name))
+			if err != nil {
+				return nil, err
+			}
+			if enrolled == 0 {
+				cat.Refused = append(cat.Refused, *t.NullKey)
+				continue
+			}
+			cat.NullKeys = append(cat.NullKeys, *t.NullKey) // only those rows stay behind
+		}
+		if err := entry.assignNumbers(c, assign); err != nil {
+			return nil, err
+		}
+		if entry.Number == 0 {
+			continue // not numbered yet: the next write transaction installs it
+		}
+		entry.findCounters(settings[strings.ToLower(t.Name)].Counters)
+		entry.write(isHub, encoding == "UTF-8")
+		cat.Tables = append(cat.Tables, entry)
+		cat.Sequences = cat.Sequences || entry.Counts()
+		cat.ByName[strings.ToLower(t.Name)] = entry
+		cat.ByNumber[entry.Number] = entry
+	}
+	for _, r := range read.Refused {
+		if settings[strings.ToLower(r.Table)].Class == Local {
+			cat.Local = append(cat.Local, r.Table)
+			continue
+		}
+		cat.Refused = append(cat.Refused, r)
+	}
+	for _, t := range cat.Tables {
+		t.Parent = cat.findParent(t, settings[strings.ToLower(t.Name)].Document)
+		cat.Widths[t.Number] = t.spec().Width()
+		t.Alone = t.Parent == nil
+	}
+	for _, t := range cat.Tables {
+		if t.Parent != nil {
+			t.Parent.Table.Alone = false
+		}
+	}
+	cat.link()
+	for _, t := range cat.Tables {
+		if t.Class == Synced && !t.Own && (isHub || len(t.Counters) > 0 || len(t.ReferredNames()) > 0) {
+			t.Gone = sqlite.Quote(fmt.Sprintf("ravno_gone_%d", t.Number))
+		}
+	}
+	return cat, cat.Versions(c)
+}
+
+func (cat *Catalog) Versions(c *sqlite.Conn) (err error) {
+	if cat.Version, err = c.Int("SELECT catalog FROM ravno_state"); err != nil {
+		return err
+	}
+	cat.SchemaVersion, err = c.Int("PRAGMA schema_version")
+	return err
+}
+
+// assignNumbers finds or assigns the numbers of the table and its columns.
+func (t *Table) assignNumbers(c *sqlite.Conn, assign bool) (err error) {
+	if t.Number, err = c.Int("SELECT number FROM ravno_table WHERE lower(name)=lower(?)", Text(t.Name)); err != nil {
+		return err
+	}
+	if t.Number == 0 && assign {
+		if err := c.Exec("INSERT INTO ravno_table(name) VALUES(?)", Text(t.Name)); err != nil {
+			return err
+		}
+		if t.Number, err = c.Int("SELECT last_insert_rowid()"); err != nil {
+			return err
+		}
+		t.Fresh = true
+	}
+	known, next := map[string]int{}, 0
+	err = c.Rows("SELECT number, name FROM ravno_column WHERE tab=?", []crdt.Value{Integer(t.Number)}, func(row []crdt.Value) error {
+		known[strings.ToLower(row[1].Bytes())] = int(row[0].Int())
+		next = max(next, int(row[0].Int())+1)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	t.ByName, t.ByNum = map[string]int{}, map[crdt.Column]int{}
+	for i, column := range t.Columns {
+		number, ok := known[strings.ToLower(column.Name)]
+		if !ok {
+			number, next = next, next+1
+			if len(known) > 0 && column.Register {
+				t.Added = append(t.Added, i)
+			}
+			if assign {
+				err := c.Exec("INSERT INTO ravno_column(tab, number, name) VALUES(?,?,?)", Integer(t.Number), Integer(number), Text(column.Name))
+				if err != nil {
+					return err
+				}
+			}
+		}
+		t.Numbers = append(t.Numbers, number)
+		t.ByName[strings.ToLower(column.Name)] = i
+		t.ByNum[crdt.Column(number)] = i
+	}
+	return nil
+}
+
+// write writes the SQL texts of the table.
+func (t *Table) write(isHub, utf8 bool) {
+	name := sqlite.Quote(t.Name)
+	var where, all, marks []string
+	for _, k := range t.Key {
+		where = append(where, sqlite.Quote(t.Columns[k].Name)+"=?")
+	}
+	for _, column := range t.Columns {
+		// The unary plus takes the declared type away, and nothing else.
+		all = append(all, "+"+sqlite.Quote(column.Name))
+		marks = append(marks, "?")
+	}
+	t.Shadow = sqlite.Quote(fmt.Sprintf("ravno_shadow_%d", t.Number))
+	if isHub && t.Class == Journal {
+		t.Kept = sqlite.Quote(fmt.Sprintf("ravno_kept_%d", t.Number))
+	}
+	if strings.Contains(strings.ToUpper(t.SQL), "CONFLICT") {
+		t.Sql.Or = "OR ABORT "
+	}
+	t.Sql.KeyWhere = strings.Join(where, " AND ")
+	t.Sql.Exists = "SELECT 1 FROM " + name + " WHERE " + t.Sql.KeyWhere
+	t.Sql.Image = "SELECT " + strings.Join(all, ", ") + " FROM " + name + " WHERE " + t.Sql.KeyWhere
+	t.Sql.Insert = "INSERT " + t.Sql.Or + "INTO " + name + "(" + sqlite.QuoteAll("", t.ColumnNames()) + ") VALUES(" + strings.Join(marks, ",") + ")"
+	t.Sql.Remove = "DELETE FROM " + name + " WHERE " + t.Sql.KeyWhere
+	t.Sql.ReadShadow = "SELECT row, document, position FROM " + t.Shadow + " WHERE key=?"
+	t.Sql.ReadRow, t.Sql.ReadLogged = t.readBoth(t.ColumnNames()), t.readBoth(t.KeyNames()[:1])
+	t.Sql.Changed = "SELECT s.key, s.row, s.document, s.position FROM " + t.Shadow + " s WHERE "
+	if key := t.keyInShadow(utf8); key != "" { // one statement finds the rows themselves as well
+		t.Sql.Changed = "SELECT s.key, s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", t.ColumnNames()) + " FROM " + t.Shadow + " s LEFT JOIN " +
+			name + " t ON t." + sqlite.Quote(t.Columns[t.Key[0]].Name) + "=" + key + " WHERE "
+	}
+	t.Sql.Changed, t.Sql.ChangedRow = t.Sql.Changed+"s."+HasPosition+" AND s.position>? AND s.position<=?", t.Sql.Changed+"s.key=?"
+	t.writeAhead(utf8)
+	t.Sql.WriteShadow = "INSERT OR REPLACE INTO " + t.Shadow + "(key, position, row, document) VALUES(?,?,?,?)"
+}
+
+func (t *Table) ColumnNames() []string {
+	names := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+func (t *Table) KeyNames() []string {
+	names := make([]string, len(t.Key))
+	for i, k := range t.Key {
+		names[i] = t.Columns[k].Name
+	}
+	return names
+}
+
+// IsRegister reports whether a column has a register; a key column whose stored bytes the
+// key determines has none.
+func (t *Table) IsRegister(column crdt.Column) bool {
+	i, ok := t.ByNum[column]
+	return ok && t.Columns[i].Register
+}
+
+func (t *Table) Registers() (n int) {
+	for _, c := range t.Columns {
+		if c.Register {
+			n++
+		}
+	}
+	return n
+}
+
+// findParent finds the table one step up in the document: the one the admin named, or
+// else the one that takes this table's rows with it when it is deleted (ON DELETE CASCADE).
+func (cat *Catalog) findParent(t *Table, named string) *parent {
+	if strings.EqualFold(named, t.Name) || t.Class != Synced {
+		return nil
+	}
+	for _, fk := range t.ForeignKeys {
+		if named == "" && !strings.EqualFold(fk.OnDelete, "CASCADE") || named != "" && !strings.EqualFold(fk.Parent, named) {
+			continue
+		}
+		up := cat.ByName[strings.ToLower(fk.Parent)]
+		if up == nil || up.Class != Synced || up == t || len(fk.Columns) != len(fk.ParentColumns) {
+			continue
+		}
+		p := &parent{Table: up, Names: fk.Columns, Refers: fk.ParentColumns}
+		for _, name := range fk.Columns {
+			i, ok := t.ByName[strings.ToLower(name)]
+			if !ok {
+				return nil
+			}
+			p.columns = append(p.columns, i)
+		}
+		return p
+	}
+	return nil
+}
+
+// Specs says which triggers the capture needs.
+func (cat *Catalog) Specs() []capture.Spec {
+	var specs []capture.Spec
+	for _, t := range cat.Tables {
+		if !t.Own { // ravno writes its own itself and logs what it wrote
+			specs = append(specs, t.spec())
+		}
+	}
+	return specs
+}
+
+func (t *Table) spec() capture.Spec {
+	spec := capture.Spec{Table: t.Table, Number: t.Number, ColumnNumbers: t.Numbers}
+	if t.Parent != nil {
+		spec.Parent = t.Parent.Names
+	}
+	if t.Gone != "" {
+		spec.Gone, spec.GoneColumns, spec.Referred = t.Gone, t.GoneColumns(), t.ReferredNames()
+	}
+	return spec
+}

@@ -1,0 +1,2 @@
+// Package conflict writes, extends and reads conflict records.
+package conflict

@@ -1,0 +1,217 @@
+package enrol
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/conflict"
+	"ravno/store/internal/install"
+	"ravno/store/internal/rows"
+	"ravno/store/internal/sqlite"
+)
+
+// ErrEnrolled says that a file belongs to an organisation already.
+var ErrEnrolled = errors.New("is enrolled with ravno already")
+
+// HubOptions is what makes a file the hub's database.
+type HubOptions struct {
+	Name         string
+	Organisation string // identifies the certificate authority
+	Incarnation  causal.Incarnation
+	Listen       string
+	Advertise    string
+	Settings     []catalog.Setting
+}
+
+// Report is what enrolling a file found out about its tables.
+type Report struct {
+	Synced, Journal, Local []string
+	Refused                []install.Refusal
+	Rows                   int64 // in synced tables
+	WasWAL                 bool  // the file was in WAL mode before
+}
+
+// InitHub makes the file the hub's database: ravno's tables, triggers, and the file in WAL
+// mode, in one transaction. The rows that are there are settled from the start.
+func InitHub(path string, o HubOptions, clock rows.Clock) (*Report, error) {
+	if err := CheckName(o.Name); err != nil {
+		return nil, err
+	}
+	prepare := func(c *sqlite.Conn) error { return install.CheckSettings(c, o.Settings) }
+	return enrol(path, clock, prepare, func(tx *rows.Tx) error {
+		if err := tx.C.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, listen, advertise) VALUES(?,?,?,?,?,?)`,
+			catalog.Integer(rows.Format), catalog.Integer(causal.Hub), catalog.Text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
+			catalog.Text(o.Listen), catalog.Text(o.Advertise)); err != nil {
+			return err
+		}
+		if err := tx.C.Exec("INSERT INTO ravno_site(site, name, role) VALUES(1,?,'hub')", catalog.Text(o.Name)); err != nil {
+			return err
+		}
+		return install.WriteSettings(tx.C, o.Settings)
+	})
+}
+
+// NodeOptions is what makes a loaded file a node's database.
+type NodeOptions struct {
+	Site           causal.Site
+	Organisation   string
+	Incarnation    causal.Incarnation
+	HubIncarnation causal.Incarnation
+	Seen           causal.Seen // the hub position of the load
+	Addresses      []string
+	Carried        Carried
+}
+
+// Carried is what of the hub's own tables a first load brings along.
+type Carried struct {
+	Sites     []Site
+	Settings  []catalog.Setting
+	Conflicts [][]crdt.Value
+	Clock     int64
+}
+
+// initNode makes a file whose rows are those of the hub a node's database.
+func initNode(path string, o NodeOptions, clock rows.Clock, prepare func(*sqlite.Conn) error, also ...func(*rows.Tx) error) (*Report, error) {
+	return enrol(path, clock, prepare, func(tx *rows.Tx) error {
+		if err := tx.C.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, hub_incarnation, seen, addresses, clock, last_transfer)
+			VALUES(?,?,?,?,?,?,?,?,?)`, catalog.Integer(rows.Format), catalog.Integer(o.Site), catalog.Text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
+			crdt.BlobValue(string(o.HubIncarnation[:])), catalog.Integer(o.Seen), catalog.Text(strings.Join(o.Addresses, " ")), catalog.Integer(o.Carried.Clock),
+			catalog.Integer(tx.Now())); err != nil {
+			return err
+		}
+		for _, s := range o.Carried.Sites {
+			if err := tx.C.Exec("INSERT INTO ravno_site(site, name, role, removed) VALUES(?,?,?,?)",
+				catalog.Integer(s.Number), catalog.Text(s.Name), catalog.Text(string(s.Role)), catalog.Boolean(s.Removed)); err != nil {
+				return err
+			}
+		}
+		for _, c := range o.Carried.Conflicts {
+			if err := tx.C.Exec("INSERT INTO ravno_conflict("+conflict.ConflictColumns+") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", c...); err != nil {
+				return err
+			}
+		}
+		return install.WriteSettings(tx.C, o.Carried.Settings)
+	}, also...)
+}
+
+// enrol puts ravno's tables and triggers into a file, in one transaction after the switch
+// to WAL mode: prepare runs before it (nil: nothing to prepare), identify before the
+// triggers are made, and the rest after.
+func enrol(path string, clock rows.Clock, prepare func(*sqlite.Conn) error, identify func(*rows.Tx) error, after ...func(*rows.Tx) error) (*Report, error) {
+	if err := rows.CheckFile(path, false); err != nil {
+		return nil, err
+	}
+	c, err := rows.OpenWriter(path)
+	if err != nil {
+		return nil, rows.Explain(path, err)
+	}
+	defer c.Close()
+	report := &Report{}
+	if err := checkFresh(c, path); err != nil {
+		return nil, err
+	}
+	mode, err := c.Text("PRAGMA journal_mode")
+	if err != nil {
+		return nil, rows.Explain(path, err)
+	}
+	report.WasWAL = strings.EqualFold(mode, "wal")
+	if prepare != nil { // what is refused here leaves the file as it was
+		if err := prepare(c); err != nil {
+			return nil, err
+		}
+	}
+	if mode, err = c.UseWAL(); err != nil {
+		return nil, rows.Explain(path, err)
+	} else if !strings.EqualFold(mode, "wal") {
+		return nil, ErrNoWAL(path, mode)
+	}
+	var tables []*catalog.Table
+	err = c.Transaction("IMMEDIATE", func() error {
+		if err := checkFresh(c, path); err != nil { // nobody else came first
+			return err
+		}
+		if err := c.Exec(install.Layout); err != nil {
+			return err
+		}
+		tx := &rows.Tx{C: c, Clock: clock}
+		if err := identify(tx); err != nil {
+			return err
+		}
+		if tx.State, err = rows.ReadState(c); err != nil {
+			return err
+		}
+		if tx.Cat, err = install.Install(tx, true); err != nil {
+			return err
+		}
+		for _, f := range after {
+			if err := f(tx); err != nil {
+				return err
+			}
+		}
+		tables = tx.Cat.Tables
+		report.Local, report.Refused = tx.Cat.Local, install.Refusals(tx.Cat.Refused)
+		return nil
+	})
+	if err == nil {
+		// Nobody waits for this, and if it fails, the file is enrolled all the same.
+		c.Transaction("DEFERRED", func() error { return report.count(c, tables) })
+	} else if !report.WasWAL {
+		leaveWAL(path, c)
+	}
+	if err != nil && !errors.Is(err, ErrEnrolled) {
+		if sqlite.FailureOf(err) == sqlite.OtherFailure {
+			return nil, err
+		}
+		return nil, rows.Explain(path, err)
+	}
+	return report, err
+}
+
+// leaveWAL takes a file out of WAL mode whose enrolment failed. It is a best effort: in WAL mode or out
+// of it, the application's data are the same.
+func leaveWAL(path string, enrolling *sqlite.Conn) {
+	enrolling.Close() // all of its connections are in the way
+	if c, err := sqlite.Open(path, sqlite.ReadWrite); err == nil {
+		c.Text("PRAGMA journal_mode=DELETE")
+		c.Close()
+	}
+}
+
+func ErrNoWAL(path, mode string) error {
+	return &rows.FileError{Path: path, Problem: "cannot be put into WAL mode (it is in " + mode + " mode)", Try: "close the application, then again; the file must be on a local disk"}
+}
+
+func checkFresh(c *sqlite.Conn, path string) error {
+	n, err := c.Int("SELECT count(*) FROM sqlite_master WHERE name='ravno_state'")
+	if err != nil {
+		return rows.Explain(path, err)
+	}
+	if n > 0 {
+		return fmt.Errorf("%s: %w. Try: ravno status, or ravno leave first", path, ErrEnrolled)
+	}
+	return nil
+}
+
+// count fills in the tables and counts their rows.
+func (r *Report) count(c *sqlite.Conn, tables []*catalog.Table) error {
+	for _, t := range tables {
+		switch {
+		case t.Own:
+			continue
+		case t.Class == catalog.Journal:
+			r.Journal = append(r.Journal, t.Name)
+			continue
+		}
+		r.Synced = append(r.Synced, t.Name)
+		n, err := c.Int("SELECT count(*) FROM " + sqlite.Quote(t.Name))
+		if err != nil {
+			return err
+		}
+		r.Rows += n
+	}
+	return nil
+}

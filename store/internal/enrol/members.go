@@ -1,0 +1,343 @@
+package enrol
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/journal"
+	"ravno/store/internal/capture"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/history"
+	"ravno/store/internal/rows"
+	"ravno/store/internal/sqlite"
+)
+
+// Role is what a server is in its organisation.
+type Role string
+
+// The roles.
+const (
+	Hub  Role = "hub"
+	Node Role = "node"
+)
+
+// Site is one server as every server knows it.
+type Site struct {
+	Number  causal.Site
+	Name    string
+	Role    Role
+	Removed bool
+}
+
+// Self is who this database is and how far it has come.
+type Self struct {
+	Site           causal.Site
+	Name           string
+	Role           Role
+	Hub            string // the hub's name
+	Organisation   string
+	Incarnation    causal.Incarnation
+	HubIncarnation causal.Incarnation
+	Position       causal.Position
+	Seen           causal.Seen     // at a node: hub position applied
+	HubHave        causal.Position // at a node: own position the hub has committed
+	Until          causal.Position // at a node: end of the hub's delta of which slices are coming; 0: none
+	Floor          causal.Seen     // at a node: least hub position its unsent work has seen
+	Addresses      []string        // at a node: where the hub is
+	Listen         string          // at the hub
+	Advertise      string
+	Listening      string
+	ClockOffset    time.Duration // to add to the clock here to get the hub's
+	LastTransfer   time.Time     // zero: never
+}
+
+func ReadSelf(c *sqlite.Conn, st *rows.State) (Self, error) {
+	row, err := c.Row("SELECT organisation, addresses, listen, advertise, listening FROM ravno_state")
+	if err != nil {
+		return Self{}, err
+	}
+	self := Self{Site: st.Site, Name: rows.SiteName(c, st.Site), Role: Node, Hub: rows.SiteName(c, causal.Hub), Organisation: row[0].Bytes(),
+		Incarnation: st.Incarnation, HubIncarnation: st.HubIncarnation, Position: st.Position, Seen: st.Seen,
+		HubHave: st.HubHave, Until: st.Until, Floor: st.SeenFloor(), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
+		Advertise: row[3].Bytes(), Listening: row[4].Bytes(), ClockOffset: time.Duration(st.ClockOffset) * time.Millisecond,
+		LastTransfer: catalog.Millis(st.LastTransfer)}
+	if st.IsHub() {
+		self.Role = Hub
+	}
+	return self, nil
+}
+
+func ReadHubStatus(c *sqlite.Conn) (string, error) {
+	return c.Text("SELECT hub_status FROM ravno_state")
+}
+
+func ReadSites(c *sqlite.Conn) (sites []Site, err error) {
+	err = c.Rows("SELECT site, name, role, removed FROM ravno_site ORDER BY site", nil, func(row []crdt.Value) error {
+		sites = append(sites, Site{Number: causal.Site(row[0].Int()), Name: row[1].Bytes(), Role: Role(row[2].Bytes()), Removed: row[3].Int() != 0})
+		return nil
+	})
+	return sites, err
+}
+
+// Peer is what the hub knows of a node.
+type Peer struct {
+	Site         causal.Site
+	Incarnation  causal.Incarnation
+	Have         causal.Position // its position committed here
+	Until        causal.Position // end of its delta of which slices are coming; 0: none
+	Acked        causal.Position // our position committed there
+	Floor        causal.Seen
+	Serial       string
+	Settled      history.Settlement // what the hub tells it
+	LastTransfer time.Time
+	Removed      bool
+}
+
+const peerColumns = `SELECT p.site, p.incarnation, p.have, p.acked, p.floor, p.serial, p.last_transfer, s.removed, h.settled, p.settled, h.settled_at, p.until
+	FROM ravno_state h, ravno_peer p JOIN ravno_site s ON s.site=p.site`
+
+func peerOf(row []crdt.Value) Peer {
+	p := Peer{Site: causal.Site(row[0].Int()), Have: causal.Position(row[2].Int()), Acked: causal.Position(row[3].Int()),
+		Floor: causal.Seen(row[4].Int()), Serial: row[5].Bytes(), LastTransfer: catalog.Millis(row[6].Int()), Removed: row[7].Int() != 0,
+		Settled: history.Settlement{Hub: causal.Position(row[8].Int()), Own: causal.Position(row[9].Int()), At: causal.Position(row[10].Int())}, Until: causal.Position(row[11].Int())}
+	copy(p.Incarnation[:], row[1].Bytes())
+	return p
+}
+
+func ReadPeers(c *sqlite.Conn) (peers []Peer, err error) {
+	err = c.Rows(peerColumns+" ORDER BY p.site", nil, func(row []crdt.Value) error {
+		peers = append(peers, peerOf(row))
+		return nil
+	})
+	return peers, err
+}
+
+func ReadPeer(c *sqlite.Conn, site causal.Site) (p Peer, ok bool, err error) {
+	row, err := c.Row(peerColumns+" WHERE p.site=?", catalog.Integer(site))
+	if err != nil || row == nil {
+		return p, false, err
+	}
+	return peerOf(row), true, nil
+}
+
+// AckedByNode is Store.AckedByNode in a transaction.
+func AckedByNode(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal.Seen, transferred bool) error {
+	if err := tx.C.Exec(`UPDATE ravno_peer SET acked=max(acked, ?), floor=max(floor, ?),
+		last_transfer=CASE WHEN ? THEN ? ELSE last_transfer END WHERE site=?`,
+		catalog.Integer(has.Position), catalog.Integer(floor), catalog.Boolean(transferred), catalog.Integer(tx.Now()), catalog.Integer(site)); err != nil {
+		return err
+	}
+	if err := history.GotEarly(tx, site, has); err != nil {
+		return err
+	}
+	none, err := history.NothingEarly(tx)
+	if err != nil {
+		return err
+	}
+	if !none {
+		seen, err := tx.C.Int("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", catalog.Integer(site))
+		if err == nil {
+			err = history.ForgetEarly(tx, site, causal.Position(seen))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return history.TrimTouchesAfter(tx, site)
+}
+
+// Greeted is Store.Greeted in a transaction.
+func Greeted(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal.Seen) error {
+	seen, err := tx.C.Int("SELECT max(acked, ?) FROM ravno_peer WHERE site=?", catalog.Integer(tx.State.Settled), catalog.Integer(site))
+	if err != nil {
+		return err
+	}
+	if has.Position < causal.Position(seen) {
+		return fmt.Errorf("a node has seen position %d of the hub, and had once seen %d: its database was restored from a backup. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", has.Position, seen)
+	}
+	if err := tx.C.Exec("UPDATE ravno_peer SET acked=?, floor=? WHERE site=?", catalog.Integer(has.Position), catalog.Integer(floor), catalog.Integer(site)); err != nil {
+		return err
+	}
+	return history.GotEarly(tx, site, has)
+}
+
+// Errors of enrolment, each with its own way out.
+var (
+	ErrTokenUnknown = errors.New("this token was not issued by this hub, or its node was removed")
+	ErrTokenUsed    = errors.New("this token was used already; a token enrols one node once")
+	ErrTokenExpired = errors.New("this token has expired")
+	ErrNameTaken    = errors.New("a server of this name is enrolled already")
+	ErrNoSite       = errors.New("no server of this name")
+)
+
+func AddToken(tx *rows.Tx, name string, hash [32]byte, expires time.Time) error {
+	if err := HubOnly(tx); err != nil {
+		return err
+	}
+	if n, err := tx.C.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", catalog.Text(name)); err != nil || n > 0 {
+		return errors.Join(err, fmt.Errorf("%s: %w. Try: another name, or ravno node remove %s", name, ErrNameTaken, name))
+	}
+	return tx.C.Exec("INSERT INTO ravno_token(hash, name, expires) VALUES(?,?,?)",
+		crdt.BlobValue(string(hash[:])), catalog.Text(name), catalog.Integer(expires.UnixMilli()))
+}
+
+// CheckName refuses names of servers that could not be typed or read.
+func CheckName(name string) error {
+	if name == "" || len(name) > maxNameBytes || strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == ',' || r == '=' }) {
+		return fmt.Errorf("server name %q: want 1 to %d bytes, no control characters, commas, equal signs or spaces around it. Try: a short name such as restaurant-2", name, maxNameBytes)
+	}
+	return nil
+}
+
+// maxNameBytes keeps a server's name on one line of the status table.
+const maxNameBytes = 64
+
+func HubOnly(tx *rows.Tx) error {
+	if !tx.State.IsHub() {
+		return errors.New("this is a node. Try: the same command at the hub")
+	}
+	return nil
+}
+
+// joinToken is a join token as the hub keeps it.
+type joinToken struct {
+	hash [32]byte
+	Name string
+	Site causal.Site // of the node that has used it; 0: none yet
+}
+
+// FindToken finds a join token that may be redeemed, or was by a node whose join may have been cut off.
+func FindToken(tx *rows.Tx, hash [32]byte) (joinToken, error) {
+	row, err := tx.C.Row("SELECT hash, name, expires, site FROM ravno_token WHERE hash=?", crdt.BlobValue(string(hash[:])))
+	if err != nil {
+		return joinToken{}, err
+	}
+	if row == nil || subtle.ConstantTimeCompare([]byte(row[0].Bytes()), hash[:]) != 1 {
+		return joinToken{}, ErrTokenUnknown
+	}
+	known := joinToken{hash: hash, Name: row[1].Bytes()}
+	expired := tx.Now() > row[2].Int()
+	switch {
+	case row[3].Kind() == crdt.Integer && expired:
+		return known, ErrTokenUsed
+	case row[3].Kind() == crdt.Integer:
+		known.Site = causal.Site(row[3].Int())
+		return known, nil
+	case expired:
+		return known, fmt.Errorf("%w at %s", ErrTokenExpired, catalog.Millis(row[2].Int()).Format(time.RFC3339))
+	}
+	if n, err := tx.C.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", row[1]); err != nil || n > 0 {
+		return known, errors.Join(err, fmt.Errorf("%s: %w", known.Name, ErrNameTaken))
+	}
+	return known, nil
+}
+
+// Redeem gives a node the next number.
+func Redeem(tx *rows.Tx, known joinToken, incarnation causal.Incarnation, issue func(causal.Site, string) (string, error)) (site causal.Site, err error) {
+	next, err := tx.C.Int("SELECT max(site)+1 FROM ravno_site")
+	if err != nil {
+		return 0, err
+	}
+	site = causal.Site(next)
+	serial, err := issue(site, known.Name)
+	if err != nil {
+		return 0, err
+	}
+	if err := tx.C.Exec("UPDATE ravno_token SET site=? WHERE hash=?", catalog.Integer(site), crdt.BlobValue(string(known.hash[:]))); err != nil {
+		return 0, err
+	}
+	if err := tx.C.Exec("INSERT INTO ravno_peer(site, incarnation, serial) VALUES(?,?,?)",
+		catalog.Integer(site), crdt.BlobValue(string(incarnation[:])), catalog.Text(serial)); err != nil {
+		return 0, err
+	}
+	if err := addSite(tx, Site{Number: site, Name: known.Name, Role: Node}); err != nil {
+		return 0, err
+	}
+	return site, tx.Record(journal.Added(known.Name, site))
+}
+
+// ResumeEnrolment answers a join that was cut off and is repeated by the same node, known
+// by its incarnation, before it ever connected. Anyone else finds the token used.
+func ResumeEnrolment(tx *rows.Tx, known joinToken, incarnation causal.Incarnation, issue func(causal.Site, string) (string, error)) (name string, err error) {
+	p, ok, err := ReadPeer(tx.C, known.Site)
+	if err != nil {
+		return "", err
+	}
+	if !ok || p.Removed || p.Have > 0 || p.Acked > 0 || p.Incarnation != incarnation {
+		return "", ErrTokenUsed
+	}
+	name = tx.SiteName(known.Site)
+	serial, err := issue(known.Site, name)
+	if err != nil {
+		return "", err
+	}
+	return name, tx.C.Exec("UPDATE ravno_peer SET serial=? WHERE site=?", catalog.Text(serial), catalog.Integer(known.Site))
+}
+
+func addSite(tx *rows.Tx, site Site) error {
+	if err := tx.C.Exec("INSERT INTO ravno_site(site, name, role, removed) VALUES(?,?,?,0)",
+		catalog.Integer(site.Number), catalog.Text(site.Name), catalog.Text(string(site.Role))); err != nil {
+		return err
+	}
+	return tx.LogOwn("ravno_site", crdt.NewKey(catalog.Integer(site.Number)), capture.Insert, nil)
+}
+
+func RenameSite(tx *rows.Tx, old, name string) error {
+	return changeSite(tx, old, func(site Site) error {
+		if n, err := tx.C.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed AND site<>?", catalog.Text(name), catalog.Integer(site.Number)); err != nil || n > 0 {
+			return errors.Join(err, fmt.Errorf("%s: %w. Try: another name", name, ErrNameTaken))
+		}
+		if err := tx.ChangeOwn("ravno_site", crdt.NewKey(catalog.Integer(site.Number)), map[string]crdt.Value{"name": catalog.Text(name)}); err != nil {
+			return err
+		}
+		return tx.Record(journal.Renamed(site.Name, name))
+	})
+}
+
+func RemoveSite(tx *rows.Tx, name string) error {
+	return changeSite(tx, name, func(site Site) error {
+		if site.Role == Hub {
+			return fmt.Errorf("%s is the hub and cannot be removed. Try: ravno leave at each node, then at the hub", name)
+		}
+		if err := tx.ChangeOwn("ravno_site", crdt.NewKey(catalog.Integer(site.Number)), map[string]crdt.Value{"removed": catalog.Integer(1)}); err != nil {
+			return err
+		}
+		if err := history.ForgetEarly(tx, site.Number, tx.State.Position); err != nil {
+			return err
+		}
+		if err := history.TrimTouches(tx); err != nil {
+			return err
+		}
+		return tx.Record(journal.Removed(site.Name))
+	})
+}
+
+// changeSite changes an enrolled server, at the hub.
+func changeSite(tx *rows.Tx, name string, f func(Site) error) error {
+	if err := HubOnly(tx); err != nil {
+		return err
+	}
+	sites, err := ReadSites(tx.C)
+	if err != nil {
+		return err
+	}
+	for _, site := range sites {
+		if strings.EqualFold(site.Name, name) && !site.Removed {
+			return f(site)
+		}
+	}
+	return fmt.Errorf("%s: %w. Try: ravno node list", name, ErrNoSite)
+}
+
+func SetListening(tx *rows.Tx, address string) error {
+	return tx.C.Exec("UPDATE ravno_state SET listening=?", catalog.Text(address))
+}
+
+func SetHubStatus(tx *rows.Tx, json string) error {
+	return tx.C.Exec("UPDATE ravno_state SET hub_status=?", catalog.Text(json))
+}

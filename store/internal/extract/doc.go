@@ -1,0 +1,2 @@
+// Package extract reads a delta out of the shadows, in slices.
+package extract

@@ -1,0 +1,383 @@
+package extract
+
+import (
+	"cmp"
+	"errors"
+	"hash/maphash"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/crdt/hlc"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/history"
+	"ravno/store/internal/shadow"
+)
+
+// errSlices says that a delta is more than one slice.
+var errSlices = errors.New("more than one slice")
+
+// delta emits a delta: at once if it is no more than a slice, which is known when all of it
+// has been read, and in slices otherwise. It returns what it has covered: less than was asked for, if
+// reading on would hold up the application's checkpoints.
+func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span, *crdt.Section) error) (covered history.Span, err error) {
+	var whole []*crdt.Section
+	x.limit, x.emit = limit, func(section *crdt.Section) error {
+		whole = append(whole, section)
+		return nil
+	}
+	began := x.clock()
+	err = x.slice(x.from, span.To)
+	if err == nil {
+		for _, section := range whole {
+			if err := emit(span, section); err != nil {
+				return span, err
+			}
+		}
+		return span, nil
+	}
+	if !errors.Is(err, errSlices) {
+		return span, err
+	}
+	if x.plan, err = x.makePlan(span.To, limit); err != nil {
+		return span, err
+	}
+	planned := x.clock()
+	readUntil := planned.Add(max(SnapshotAtMost, planShare*planned.Sub(began)))
+	x.limit, x.Changes, x.held = 0, 0, 0
+	end := span.To
+	done, next := x.from, x.from
+	x.emit = func(section *crdt.Section) error {
+		done = next
+		return emit(span, section)
+	}
+	span.Highest = x.plan.highest
+	above := x.from
+	for _, cut := range x.plan.slices {
+		next = cut.to
+		span.From, span.To, span.Until = done, next, 0
+		if next < end {
+			span.Until = end
+		}
+		if x.node == 0 {
+			span.Newest = cut.newest
+		}
+		if err := x.sendEarly(next); err != nil {
+			return span, err
+		}
+		if err := x.slice(above, next); err != nil {
+			return span, err
+		}
+		above = next
+		if next < end && x.clock().After(readUntil) {
+			span.From = done // of a slice in which there was nothing
+			return span, nil
+		}
+	}
+	span.To = end
+	return span, nil
+}
+
+// A snapshot keeps the application's checkpoints from beginning the -wal file anew, which grows meanwhile.
+const (
+	// SnapshotAtMost is for how long a delta is read in one snapshot: in a second even a busy
+	// application writes no more than some megabytes. The rest is read in another.
+	SnapshotAtMost = time.Second
+	// planShare is how many times as long as planning its slices took, if that is longer: otherwise a
+	// very long delta would be planned again and again.
+	planShare = 4
+)
+
+// sendEarly has it remembered which rows go early with a slice, before they can arrive.
+func (x *Extraction) sendEarly(slice causal.Position) error {
+	var early []catalog.Reference
+	if x.node == 0 && slice == x.plan.slices[0].to {
+		newest, err := x.c.Int("SELECT max(position) FROM ravno_displaced")
+		if err != nil {
+			return err
+		}
+		if causal.Position(newest) > slice {
+			early = append(early, history.DisplacedWork)
+		}
+	}
+	for t, strays := range x.plan.strays {
+		for _, row := range strays {
+			if row.first > slice {
+				break
+			}
+			if row.position > slice {
+				early = append(early, t.Reference(t.KeyOf(row.key)))
+			}
+		}
+	}
+	if len(early) == 0 {
+		return nil
+	}
+	slices.SortFunc(early, func(a, b catalog.Reference) int {
+		return cmp.Or(cmp.Compare(a.Tab, b.Tab), strings.Compare(string(a.Key), string(b.Key)))
+	})
+	return x.SentEarly(early, slice, x.st.Position)
+}
+
+// slice emits what belongs to the positions above one, up to another.
+func (x *Extraction) slice(above, upTo causal.Position) error {
+	x.above, x.upTo = above, upTo
+	if x.node == 0 && above == x.from {
+		// First, because it is older than what the tables hold: the hub judges it against
+		// its rows as they were, in the documents they belonged to.
+		if err := x.displaced(); err != nil {
+			return err
+		}
+	}
+	// ravno's own first: settings, fresh keys and resolutions say how to take the rest.
+	for _, own := range []bool{true, false} {
+		for _, t := range x.cat.Tables {
+			if t.Own == own && x.sends(t) {
+				if err := x.table(t); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// plan says in which slice which row of a large delta is sent. Slices are cut between positions,
+// and each has everything that has a version up to its end: so its receiver can truly say to
+// have seen all of that. A row, or a document, goes whole with its oldest version.
+type plan struct {
+	slices []planned
+	strays map[*catalog.Table][]stray // by first
+	// highest are the highest keys of what is sent, by table, where the receiver may give fresh ones.
+	highest map[string]int64
+
+	seed maphash.Seed
+	// first is the oldest version's position, of the documents with several rows, by their hash:
+	// two that collide go together, which is no harm.
+	first map[uint64]causal.Position
+}
+
+// planned is one slice: where it ends, and a time up to which all births are up to there.
+type planned struct {
+	to     causal.Position
+	newest hlc.Time
+}
+
+// stray is a row that is sent in an earlier slice than its newest version belongs to.
+type stray struct {
+	first, position causal.Position
+	key             crdt.Value // as the shadow table stores it
+}
+
+// pendingRow is a row that has something for the receiver.
+type pendingRow struct {
+	key, document    crdt.Value // as the shadow table stores them
+	oldest, position causal.Position
+	birth            crdt.Version
+}
+
+func (p *plan) document(t *catalog.Table, key, document crdt.Value) uint64 {
+	if document.Kind() == crdt.Null {
+		document = t.Reference(t.KeyOf(key)).Encode()
+	}
+	return maphash.String(p.seed, document.Bytes())
+}
+
+// firstOf is the position of the slice that a row goes in, given its own oldest version's.
+func (p *plan) firstOf(t *catalog.Table, key, document crdt.Value, oldest causal.Position) causal.Position {
+	if t.Alone {
+		return oldest
+	}
+	return min(oldest, p.first[p.document(t, key, document)])
+}
+
+// makePlan goes through everything there is to send and plans the slices.
+func (x *Extraction) makePlan(to causal.Position, limit int) (*plan, error) {
+	p := &plan{seed: maphash.MakeSeed(), first: map[uint64]causal.Position{}, strays: map[*catalog.Table][]stray{}, highest: map[string]int64{}}
+	err := x.eachPending(func(t *catalog.Table) bool { return !t.Alone }, func(t *catalog.Table, row pendingRow) {
+		d := p.document(t, row.key, row.document)
+		if known, ok := p.first[d]; !ok || row.oldest < known {
+			p.first[d] = row.oldest
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := x.joinMoved(p); err != nil {
+		return nil, err
+	}
+	at := map[causal.Position]content{}
+	err = x.eachPending(func(*catalog.Table) bool { return true }, func(t *catalog.Table, row pendingRow) {
+		first := p.firstOf(t, row.key, row.document, row.oldest)
+		c := at[first]
+		c.rows++
+		at[first] = c
+		if first < row.position {
+			p.strays[t] = append(p.strays[t], stray{first: first, position: row.position, key: row.key})
+		}
+		if x.node != 0 {
+			return
+		}
+		if t.Renumbers && row.key.Int() < catalog.MaxFreshKey {
+			p.highest[t.Name] = max(p.highest[t.Name], row.key.Int())
+		}
+		if x.news(row.birth) && row.birth.Stamp.Time > catalog.FirstSeed {
+			c := at[row.birth.Position]
+			if c.newest = max(c.newest, row.birth.Stamp.Time); c.oldest == 0 || row.birth.Stamp.Time < c.oldest {
+				c.oldest = row.birth.Stamp.Time
+			}
+			at[row.birth.Position] = c
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, strays := range p.strays {
+		slices.SortFunc(strays, func(a, b stray) int { return cmp.Compare(a.first, b.first) })
+	}
+	// Fresh keys come no later than the rows that have the keys now in whose place they were given.
+	renamed, err := x.c.Int("SELECT max(s.position) FROM "+x.cat.ByName["ravno_rename"].Shadow+" s JOIN ravno_rename r ON r.id=s.key WHERE r.site=?", catalog.Integer(x.node))
+	p.cut(at, causal.Position(renamed), to, limit)
+	return p, err
+}
+
+// joinMoved lets documents that have exchanged rows go together.
+func (x *Extraction) joinMoved(p *plan) error {
+	leader := map[uint64]uint64{} // of the documents that go together (union-find, Tarjan 1975)
+	find := func(d uint64) uint64 {
+		for up, ok := leader[d]; ok; up, ok = leader[d] {
+			d = up
+		}
+		return d
+	}
+	err := x.c.Rows("SELECT former, document FROM ravno_moved WHERE position>?", []crdt.Value{catalog.Integer(x.from)}, func(row []crdt.Value) error {
+		if a, b := find(maphash.String(p.seed, row[0].Bytes())), find(maphash.String(p.seed, row[1].Bytes())); a != b {
+			leader[a] = b
+		}
+		return nil
+	})
+	least := func(a, b uint64) {
+		if first, ok := p.first[a]; ok {
+			if known, ok := p.first[b]; !ok || first < known {
+				p.first[b] = first
+			}
+		}
+	}
+	for d := range leader {
+		least(d, find(d))
+	}
+	for d := range leader {
+		least(find(d), d)
+	}
+	return err
+}
+
+// content is what belongs to one position: how many rows go with it, and the times of the oldest
+// and the newest birth at it.
+type content struct {
+	rows           int
+	oldest, newest hlc.Time // 0: no birth
+}
+
+// cut ends a slice wherever it would have more rows than wanted with the next position, but
+// not before one.
+func (p *plan) cut(at map[causal.Position]content, before, to causal.Position, limit int) {
+	positions := slices.Sorted(maps.Keys(at))
+	later := hlc.Time(math.MaxInt64) // the oldest birth at a later position
+	for _, position := range slices.Backward(positions) {
+		c := at[position]
+		c.newest = min(c.newest, later-1)
+		at[position] = c
+		if c.oldest > 0 {
+			later = min(later, c.oldest)
+		}
+	}
+	rows, s := 0, planned{newest: catalog.FirstSeed}
+	for _, position := range positions {
+		if rows > 0 && rows+at[position].rows > limit && position > before {
+			p.slices = append(p.slices, s)
+			rows = 0
+		}
+		rows += at[position].rows
+		s = planned{to: position, newest: max(s.newest, at[position].newest)}
+	}
+	s.to = to
+	p.slices = append(p.slices, s)
+}
+
+// eachPending goes through the rows of the tables asked for that have something for the receiver.
+func (x *Extraction) eachPending(of func(*catalog.Table) bool, each func(*catalog.Table, pendingRow)) error {
+	for _, t := range x.cat.Tables {
+		if !x.sends(t) || !of(t) {
+			continue
+		}
+		where, err := x.pendingWhere(t)
+		if err != nil {
+			return err
+		}
+		err = x.c.Rows("SELECT key, row, document, position FROM "+t.Shadow+" WHERE "+where, []crdt.Value{catalog.Integer(x.from)}, func(values []crdt.Value) error {
+			row, err := shadow.Decode(values[1].Bytes())
+			if err != nil {
+				return err
+			}
+			x.look(t, values[0])
+			if oldest, any := x.oldest(row); any {
+				each(t, pendingRow{key: values[0], document: values[2], oldest: oldest, position: causal.Position(values[3].Int()), birth: row.Birth})
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pendingWhere is how to ask for the rows of a table above a position: by the index of positions,
+// or, where that would find many of them, by going through all of them as they lie.
+func (x *Extraction) pendingWhere(t *catalog.Table) (string, error) {
+	pending, err := x.c.Int("SELECT count(*) FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?", catalog.Integer(x.from))
+	if err != nil {
+		return "", err
+	}
+	const few = 3 // others for each of them: then going through all costs as much as finding each
+	others, err := x.c.Int("SELECT count(*) FROM (SELECT 1 FROM "+t.Shadow+" WHERE +position<=?1 LIMIT ?2)", catalog.Integer(x.from), catalog.Integer(few*pending))
+	if err != nil || others < few*pending {
+		return "+position>?", err
+	}
+	return catalog.HasPosition + " AND position>?", nil
+}
+
+// oldest is the least position of what of a row is news to the receiver.
+func (x *Extraction) oldest(row crdt.Row) (oldest causal.Position, any bool) {
+	note := func(at causal.Position) {
+		if !any || at < oldest {
+			oldest, any = at, true
+		}
+	}
+	for _, v := range [...]crdt.Version{row.Birth, row.Death, row.Base} {
+		if x.news(v) {
+			note(v.Position)
+		}
+	}
+	for _, c := range row.Columns {
+		if x.news(c.Version) {
+			note(c.Position)
+		}
+	}
+	for _, c := range row.Counters {
+		for _, part := range c.Parts {
+			if x.news(part.Version) {
+				note(part.Position)
+			}
+		}
+	}
+	if row.Revived > x.has {
+		note(row.Revived)
+	}
+	return oldest, any
+}

@@ -1,0 +1,55 @@
+package fold
+
+import (
+	"ravno/crdt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
+)
+
+// foldCounters counts what the application has made the counters of a row show. It returns
+// which columns of the table have to show something else than they do.
+func foldCounters(tx *rows.Tx, f *folding, row *crdt.Row, before crdt.Row) (*catalog.Values, error) {
+	m, err := tx.TableImage(f.T, f.Key)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	differ := catalog.NewImage(0)
+	for _, column := range f.T.Counters {
+		at := f.lastAt
+		written := f.replaced
+		for _, set := range f.sets {
+			if set.columns.Has(int(column)) {
+				written, at = true, set.At
+			}
+		}
+		_, known := before.Counter(column)
+		switch {
+		case f.born || !known:
+			row.SetBase(column, m.Value(column))
+			continue
+		case !written:
+			continue
+		}
+		// The register is the base's: what is counted leaves it as it was.
+		row.Set(column, before.Version(column))
+		if sum := row.Count(column, m.Value(column), version(tx, f, at)); sum != m.Value(column) {
+			differ.Set(column, sum)
+		}
+	}
+	return differ, nil
+}
+
+// onlyCounts reports whether all that was written of a row is its counters.
+func (f *folding) onlyCounts() bool {
+	if f.born || f.replaced || len(f.sets) == 0 {
+		return false
+	}
+	for _, set := range f.sets {
+		for number := range set.columns.All() {
+			if !f.T.IsCounter(crdt.Column(number)) {
+				return false
+			}
+		}
+	}
+	return true
+}

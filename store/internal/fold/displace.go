@@ -1,0 +1,37 @@
+package fold
+
+import (
+	"ravno/crdt"
+	"ravno/crdt/hlc"
+	"ravno/store/internal/conflict"
+	"ravno/store/internal/history"
+	"ravno/store/internal/rows"
+)
+
+// madeOver sees to a row that is held when the application makes another under the same key:
+// it cannot see the held one. The hub records it. A node keeps what was written to it here and
+// the hub does not have yet.
+func (p *Pass) madeOver(f *folding, was crdt.Row) error {
+	tx := p.Tx
+	if tx.NoImages || f.T.Own {
+		return nil
+	}
+	m, state, err := tx.ReadImage(f.T, f.Key)
+	if err != nil || state != rows.ImageHeld {
+		return err
+	}
+	p.Held.Changed = true
+	if tx.State.IsHub() {
+		document, err := tx.Root(f.T, f.Key, nil)
+		if err != nil {
+			return err
+		}
+		made, err := tx.TableImage(f.T, f.Key)
+		if err != nil {
+			return err
+		}
+		self := tx.State.Site
+		return conflict.KeepMadeOver(tx, f.T, f.Key, was, m, document, crdt.Claim{Site: self, Stamp: hlc.Stamp{Site: self, Time: f.bornAt}}, conflict.WholeSide(f.T, self, f.Key, made))
+	}
+	return history.KeepDisplaced(tx, f.T, f.Key, was, m, f.T.Numbers, true)
+}

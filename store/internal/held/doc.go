@@ -1,0 +1,2 @@
+// Package held keeps the rows that a constraint keeps out of their tables.
+package held

@@ -1,0 +1,6 @@
+package install
+
+import _ "embed"
+
+//go:embed layout.sql
+var Layout string

@@ -1,0 +1,110 @@
+package merge
+
+import (
+	"errors"
+
+	"ravno/crdt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/held"
+	"ravno/store/internal/rows"
+)
+
+// materialise makes the table show the merged row.
+func (in *incoming) materialise(m *merging) error {
+	tx := in.tx
+	t, key := m.t, m.change.Key
+	if !m.out.Row.Live() {
+		return in.materialiseDead(m)
+	}
+	if m.out.Outlived {
+		return nil
+	}
+	m2, written := m.values()
+	whole, err := t.Complete(key, m2)
+	whole = whole || m.change.Whole // what a whole row lacks, its author's table lacks: the default is its value
+	switch {
+	case err != nil:
+		return err
+	case len(written) == 0 && m.state == rows.ImageTable:
+		return nil
+	case !whole:
+		if m.state == rows.ImageTable {
+			if err := tx.Remove(t, key); err != nil {
+				return err
+			}
+		}
+		return tx.KeepImage(t, key, rows.ImagePartial, m2)
+	case m.state == rows.ImageHeld: // tried again at the end
+		in.held.Try = true
+		return in.held.Keep(t, key, m2)
+	case m.state == rows.ImageTable:
+		in.held.NoteInserted(t, key)
+		err = tx.UpdateImage(t, key, written, m2)
+	default:
+		if err = tx.InsertImage(t, m2); err == nil {
+			in.held.NoteInserted(t, key)
+			if m.state == rows.ImagePartial { // whole again: whoever lacks it gets it whole
+				m.out.Row.Revived, m.out.Changed = tx.Position(), true
+			}
+			return tx.DropImage(t, key)
+		}
+	}
+	if !held.IsConstraint(err) {
+		return err
+	}
+	return in.held.Exclude(t, key, m2)
+}
+
+// values are the merged row's values and which columns they change.
+func (m *merging) values() (*catalog.Values, []crdt.Column) {
+	merged := catalog.NewImage(len(m.t.Numbers))
+	if !m.out.Reborn && m.was != nil {
+		merged.Cells = append(merged.Cells, m.was.Cells...)
+	}
+	written := make([]crdt.Column, 0, len(m.out.Won))
+	for _, i := range m.out.Won {
+		reg := &m.change.Registers[i]
+		if reg.Counter {
+			continue // what it says is the sum, not its base
+		}
+		merged.Set(reg.Column, reg.Value)
+		written = append(written, reg.Column)
+	}
+	for i := range m.change.Registers {
+		reg := &m.change.Registers[i]
+		// A value whose version we have, but which was lost with a deleted row.
+		if _, known := merged.Get(reg.Column); !known && !reg.Counter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
+			merged.Set(reg.Column, reg.Value)
+			written = append(written, reg.Column)
+		}
+	}
+	return merged, append(written, m.counted(merged)...)
+}
+
+// materialiseDead takes a deleted row out of its table and keeps its values: whatever the
+// shadow knows a version of, some image has the value of.
+func (in *incoming) materialiseDead(m *merging) error {
+	tx := in.tx
+	if m.out.Outlived || !m.out.Changed {
+		return nil
+	}
+	if m.state == rows.ImageTable {
+		if err := tx.Remove(m.t, m.change.Key); err != nil {
+			return err
+		}
+		in.held.Try = true // what it occupied is free
+	}
+	if m.state == rows.ImageHeld {
+		in.held.Changed = true
+	}
+	merged, _ := m.values()
+	if merged.Size() == 0 {
+		return tx.DropImage(m.t, m.change.Key)
+	}
+	if m.t.OnlyCounters(merged) { // which the shadow has: they are remains only if they are the row
+		if whole, err := m.t.Complete(m.change.Key, merged); err != nil || !whole {
+			return errors.Join(err, tx.DropImage(m.t, m.change.Key))
+		}
+	}
+	return tx.KeepImage(m.t, m.change.Key, rows.ImageRemains, merged)
+}

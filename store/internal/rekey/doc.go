@@ -1,0 +1,2 @@
+// Package rekey gives one of two rows under one key a fresh key.
+package rekey

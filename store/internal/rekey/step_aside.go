@@ -1,0 +1,82 @@
+package rekey
+
+import (
+	"slices"
+
+	"ravno/crdt"
+	"ravno/store/internal/capture"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/held"
+	"ravno/store/internal/rows"
+	"ravno/store/internal/sqlite"
+)
+
+// StepAside gives a fresh key to a row the application has just made under the key of a
+// row that is held: it could not know that the key is taken. It reports whether the log has
+// to be read again.
+func StepAside(tx *rows.Tx, h *held.HeldSet, made []catalog.Reference) (again bool, err error) {
+	if !h.Any {
+		return false, nil
+	}
+	for _, ref := range made {
+		t := tx.Cat.ByNumber[ref.Tab]
+		if !t.Renumbers {
+			continue
+		}
+		exists, err := tx.Exists(t, ref.Key)
+		if err != nil {
+			return again, err
+		}
+		if held, err := h.IsHeld(t, ref.Key); err != nil || !held || !exists {
+			if err != nil {
+				return again, err
+			}
+			continue
+		}
+		new, err := freshKey(tx, t, 0)
+		if err != nil {
+			return again, err
+		}
+		values, err := ref.Key.Values()
+		if err != nil {
+			return again, err
+		}
+		for _, d := range t.Domain {
+			if err := moveWritten(tx, d, values[0].Int(), new); err != nil {
+				return again, err
+			}
+		}
+		again = true
+	}
+	return again, nil
+}
+
+// moveWritten renames a key in a column, in the tables, and logs what changed: nothing of
+// it is folded yet.
+func moveWritten(tx *rows.Tx, d catalog.DomainColumn, old, new int64) error {
+	keys, err := keysWith(tx, d, old)
+	if err != nil {
+		return err
+	}
+	name := sqlite.Quote(d.T.Columns[d.Column].Name)
+	if err := tx.Put(d.T, "UPDATE "+sqlite.Quote(d.T.Name)+" SET "+name+"=? WHERE "+name+"=?", catalog.Integer(new), catalog.Integer(old)); err != nil {
+		return err
+	}
+	at := slices.Index(d.T.Key, d.Column)
+	for _, key := range keys {
+		if at < 0 {
+			err = tx.Log(d.T, key, capture.Update, []string{d.T.Columns[d.Column].Name})
+		} else {
+			values, problem := key.Values()
+			if problem != nil {
+				return problem
+			}
+			values[at] = catalog.Integer(new)
+			err = tx.Log(d.T, crdt.NewKey(values...), capture.Insert, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package repair
+
+import (
+	"slices"
+
+	"ravno/crdt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/history"
+	"ravno/store/internal/shadow"
+)
+
+func (n *Effects) isUnsent(row crdt.Row) bool { return history.UnsentRow(n.tx, row, n.Seen) }
+
+// unsentDocuments are the documents in which this site has work that the sender did not
+// have, among tables of which a row may be part of another's document.
+func (n *Effects) unsentDocuments() (map[catalog.Reference]bool, error) {
+	found := map[catalog.Reference]bool{}
+	for _, t := range n.tx.Cat.Tables {
+		if t.Own || t.Class != catalog.Synced || t.Alone && len(t.Up)+len(t.Down) == 0 {
+			continue
+		}
+		err := n.eachUnsent(t, func(_ crdt.Row, key, document crdt.Value) {
+			ref, ok := catalog.DecodeReference(document)
+			if !ok {
+				ref = t.Reference(t.KeyOf(key))
+			}
+			found[ref] = true
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// eachUnsent goes through the rows of a table with work that the sender did not have.
+func (n *Effects) eachUnsent(t *catalog.Table, each func(row crdt.Row, key, document crdt.Value)) error {
+	return n.tx.C.Rows("SELECT key, row, document FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?", []crdt.Value{catalog.Integer(n.Seen)},
+		func(values []crdt.Value) error {
+			row, err := shadow.Decode(values[1].Bytes())
+			if err == nil && n.isUnsent(row) {
+				each(row, values[0], values[2])
+			}
+			return err
+		})
+}
+
+// Crossing refuses, at a node, a delta that cannot be applied beside own work which the hub
+// did not know of when it sent.
+func (n *Effects) Crossing() error {
+	if len(n.unsent) == 0 {
+		return nil
+	}
+	for _, m := range n.Died {
+		if n.unsent[m.Document] && (!m.T.Alone || m.Document != m.T.Reference(m.Key)) {
+			return &history.CrossingError{Table: m.T.Name}
+		}
+	}
+	for _, m := range slices.Concat(n.Died, n.Moved) {
+		orphans, err := n.orphansOf(m, n.isUnsent)
+		if err != nil {
+			return err
+		}
+		if len(orphans) > 0 {
+			return &history.CrossingError{Table: m.T.Name}
+		}
+	}
+	for _, ref := range n.Arrived {
+		if err := n.crossingParents(ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crossingParents refuses a delta with a row that refers to nothing, where own work which the
+// hub did not know of can be the reason: a row that is deleted here, or, of a reference by a
+// unique value, one that has another value here.
+func (n *Effects) crossingParents(arrived Arrival) error {
+	tx := n.tx
+	t := tx.Cat.ByNumber[arrived.Tab]
+	m, err := tx.TableImage(t, arrived.Key)
+	if err != nil || m == nil {
+		return err
+	}
+	return tx.EachDangling(t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
+		_, row, deleted, err := deletedParent(tx, l, reference)
+		if err != nil {
+			return err
+		}
+		crossed := deleted && n.isUnsent(row)
+		if !crossed && !l.ByKey() {
+			crossed, err = n.unsentNames(l)
+		}
+		if crossed && err == nil {
+			err = &history.CrossingError{Table: l.Parent.Name}
+		}
+		return err
+	})
+}
+
+// unsentNames reports whether work that the sender did not have can have changed by what values
+// rows of a link's parent are referred to. What was written to other columns cannot.
+func (n *Effects) unsentNames(l *catalog.ForeignKey) (any bool, err error) {
+	err = n.eachUnsent(l.Parent, func(row crdt.Row, _, _ crdt.Value) {
+		any = any || history.UnsentVersion(n.tx, row.Birth, n.Seen) || history.UnsentVersion(n.tx, row.Death, n.Seen) || slices.ContainsFunc(l.Refers, func(i int) bool {
+			return history.UnsentVersion(n.tx, row.Version(crdt.Column(l.Parent.Numbers[i])), n.Seen)
+		})
+	})
+	return any, err
+}

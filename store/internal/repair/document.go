@@ -1,0 +1,193 @@
+package repair
+
+import (
+	"slices"
+
+	"ravno/crdt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
+)
+
+// Document decides, of a document, or of a row in it with all that is below, which was
+// deleted at one site and edited at another, which is in force: the newer one, as a whole.
+func (x *Repairs) Document(d catalog.Reference) error {
+	tx, t := x.Tx, x.Tx.Cat.ByNumber[d.Tab]
+	if t == nil {
+		return nil
+	}
+	root, document, found, err := tx.ReadShadow(t, d.Key)
+	if err != nil || !found || root.Death.Stamp.IsZero() {
+		return err // only parts of it were deleted, and nothing is left below them
+	}
+	if document == (catalog.Reference{}) {
+		document = d
+	}
+	if x.Back[d] {
+		return nil
+	}
+	if root.Live() {
+		return x.bringBackRest(document, root.Death)
+	}
+	parts, err := leftOver(tx, d, document)
+	if err != nil || len(parts) == 0 {
+		return err
+	}
+	newer := false
+	for _, ref := range parts {
+		row, _, _, err := tx.ReadShadow(tx.Cat.ByNumber[ref.Tab], ref.Key)
+		if err != nil {
+			return err
+		}
+		outside, err := referredFromOutside(tx, ref, parts)
+		if err != nil {
+			return err
+		}
+		newer = newer || outside || row.Newest().After(root.Death.Stamp)
+	}
+	if newer {
+		if ok, err := x.bringBack(t, d.Key); err != nil || ok {
+			return err
+		}
+	}
+	if err := x.recordKilled(document, root, parts); err != nil {
+		return err
+	}
+	for _, ref := range slices.Backward(parts) {
+		if err := x.Kill(tx.Cat.ByNumber[ref.Tab], ref.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leftOver are the rows below a deleted row of a document that are in their tables all the
+// same: those that refer to it, or to rows that were deleted below it.
+func leftOver(tx *rows.Tx, d, document catalog.Reference) (parts []catalog.Reference, err error) {
+	dead, err := deadBelow(tx, d, document)
+	if err != nil {
+		return nil, err
+	}
+	for ref, m := range dead {
+		below, err := partsOf(tx, tx.Cat.ByNumber[ref.Tab], m)
+		if err != nil {
+			return nil, err
+		}
+		for _, part := range below {
+			if !slices.Contains(parts, part) {
+				parts = append(parts, part)
+			}
+		}
+	}
+	return parts, nil
+}
+
+// deadBelow are the remains of a deleted row of a document and of the deleted rows below it.
+func deadBelow(tx *rows.Tx, d, document catalog.Reference) (map[catalog.Reference]*catalog.Values, error) {
+	remains := map[catalog.Reference]*catalog.Values{}
+	candidates := []catalog.Reference{d}
+	err := tx.C.Rows("SELECT DISTINCT tab, key FROM ravno_touch WHERE document=? AND dead=1", []crdt.Value{document.Encode()}, func(row []crdt.Value) error {
+		candidates = append(candidates, catalog.Reference{Tab: row[0].Int(), Key: crdt.Key(row[1].Bytes())})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, ref := range candidates {
+		t := tx.Cat.ByNumber[ref.Tab]
+		if t == nil {
+			continue
+		}
+		m, state, err := tx.ReadImage(t, ref.Key)
+		if err != nil {
+			return nil, err
+		}
+		if state == rows.ImageRemains {
+			remains[ref] = m
+		}
+	}
+	below := map[catalog.Reference]*catalog.Values{}
+	if m, ok := remains[d]; ok {
+		below[d] = m
+	}
+	for grown := true; grown; {
+		grown = false
+		for ref, m := range remains {
+			if _, known := below[ref]; !known && isBelow(tx, ref, m, below) {
+				below[ref], grown = m, true
+			}
+		}
+	}
+	return below, nil
+}
+
+// isBelow reports whether a row's document reference is to one of some others.
+func isBelow(tx *rows.Tx, ref catalog.Reference, m *catalog.Values, others map[catalog.Reference]*catalog.Values) bool {
+	for _, l := range tx.Cat.ByNumber[ref.Tab].Up {
+		reference, ok := l.Reference(m)
+		if !l.Document || !ok {
+			continue
+		}
+		for other, values := range others {
+			if other.Tab != l.Parent.Number {
+				continue
+			}
+			if referred, ok := l.Referred(values); ok && l.SameReference(reference, referred) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// partsOf are the rows below a row in its document that are in their tables.
+func partsOf(tx *rows.Tx, t *catalog.Table, m *catalog.Values) (parts []catalog.Reference, err error) {
+	for _, l := range t.Down {
+		reference, ok := l.Referred(m)
+		if !l.Document || !ok {
+			continue
+		}
+		children, err := tx.ChildrenOf(l, reference)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range children {
+			parts = append(parts, l.Child.Reference(key))
+			values, err := tx.TableImage(l.Child, key)
+			if err != nil {
+				return nil, err
+			}
+			below, err := partsOf(tx, l.Child, values)
+			if err != nil {
+				return nil, err
+			}
+			parts = append(parts, below...)
+		}
+	}
+	return parts, nil
+}
+
+// referredFromOutside reports whether a row that is not among some others refers to one of
+// them.
+func referredFromOutside(tx *rows.Tx, ref catalog.Reference, parts []catalog.Reference) (bool, error) {
+	t := tx.Cat.ByNumber[ref.Tab]
+	m, err := tx.TableImage(t, ref.Key)
+	if err != nil {
+		return false, err
+	}
+	for _, l := range t.Down {
+		reference, ok := l.Referred(m)
+		if l.Document || !ok {
+			continue
+		}
+		children, err := tx.ChildrenOf(l, reference)
+		if err != nil {
+			return false, err
+		}
+		for _, key := range children {
+			if !slices.Contains(parts, l.Child.Reference(key)) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}

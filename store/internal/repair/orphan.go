@@ -1,0 +1,103 @@
+package repair
+
+import (
+	"slices"
+
+	"ravno/crdt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
+)
+
+// orphan is a row whose parent is gone.
+type orphan struct {
+	l   *catalog.ForeignKey
+	key crdt.Key
+	row crdt.Row
+}
+
+// orphansOf are the rows in tables that refer to a row which died, and which the sender of
+// the delta did not know.
+func (n *Effects) orphansOf(m Merged, unknown func(crdt.Row) bool) (orphans []orphan, err error) {
+	tx := n.tx
+	for _, l := range m.T.Down {
+		if any, err := n.UnknownWork(l.Child, m.Seen); err != nil || !any {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		reference, ok := l.Referred(m.Was)
+		if !ok {
+			continue
+		}
+		if dangles, err := tx.Dangles(l, reference); err != nil {
+			return nil, err
+		} else if !dangles {
+			continue // it is there after all, or another row is
+		}
+		children, err := tx.ChildrenOf(l, reference)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range children {
+			row, _, _, err := tx.ReadShadow(l.Child, key)
+			if err != nil {
+				return nil, err
+			}
+			if unknown(row) {
+				orphans = append(orphans, orphan{l: l, key: key, row: row})
+			}
+		}
+	}
+	return orphans, nil
+}
+
+// missing is a row of the link's parent table that another refers to and that is gone.
+type missing struct {
+	l   *catalog.ForeignKey
+	key crdt.Key
+	row crdt.Row
+}
+
+// missingParents are the deleted rows that a row in its table refers to.
+func missingParents(tx *rows.Tx, ref catalog.Reference) (gone []missing, err error) {
+	t := tx.Cat.ByNumber[ref.Tab]
+	m, err := tx.TableImage(t, ref.Key)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	err = tx.EachDangling(t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
+		key, row, found, err := deletedParent(tx, l, reference)
+		if found {
+			gone = append(gone, missing{l: l, key: key, row: row})
+		}
+		return err
+	})
+	return gone, err
+}
+
+// deletedParent finds the deleted row a reference is to: by its key, or among the remains.
+func deletedParent(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value) (key crdt.Key, row crdt.Row, found bool, err error) {
+	if slices.Equal(l.Refers, l.Parent.Key) {
+		if key, err = l.Parent.CanonicalKey(reference); err != nil {
+			return "", row, false, nil // a reference no key can equal
+		}
+		row, _, found, err = tx.ReadShadow(l.Parent, key)
+		return key, row, found && !row.Live(), err
+	}
+	err = tx.C.Rows("SELECT key, image FROM ravno_image WHERE tab=? AND state='remains'", []crdt.Value{catalog.Integer(l.Parent.Number)}, func(values []crdt.Value) error {
+		m, err := catalog.DecodeImage(values[1])
+		if err != nil || found {
+			return err
+		}
+		if referred, ok := l.Referred(m); ok && l.SameReference(reference, referred) {
+			key, found = crdt.Key(values[0].Bytes()), true
+		}
+		return nil
+	})
+	if err != nil || !found {
+		return "", row, false, err
+	}
+	row, _, found, err = tx.ReadShadow(l.Parent, key)
+	return key, row, found && !row.Live(), err
+}

@@ -1,0 +1,92 @@
+package repair
+
+import (
+	"encoding/hex"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/conflict"
+	"ravno/store/internal/rows"
+)
+
+// recordKilled keeps the rows that go with a deleted document whole in its conflict.
+func (x *Repairs) recordKilled(document catalog.Reference, root crdt.Row, parts []catalog.Reference) error {
+	deleter := crdt.Claim{Site: conflict.Owner(root.Death.Stamp), Stamp: root.Death.Stamp}
+	var det conflict.Detail
+	sites, newest := []causal.Site{deleter.Site}, crdt.Claim{}
+	for _, ref := range parts {
+		t := x.Tx.Cat.ByNumber[ref.Tab]
+		m, err := x.Tx.TableImage(t, ref.Key)
+		if err != nil {
+			return err
+		}
+		row, _, _, err := x.Tx.ReadShadow(t, ref.Key)
+		if err != nil {
+			return err
+		}
+		site := conflict.Owner(row.Newest())
+		if row.Newest().After(newest.Stamp) {
+			newest = crdt.Claim{Site: site, Stamp: row.Newest()}
+		}
+		sites = append(sites, site)
+		det.Sides = append(det.Sides, conflict.WholeSide(t, site, ref.Key, m))
+	}
+	if known, err := extendOpen(x.Tx, document, crdt.EditDelete, sites, det); err != nil || known {
+		return err
+	}
+	t := x.Tx.Cat.ByNumber[document.Tab]
+	det.Sides = append(det.Sides, conflict.Side{Site: deleter.Site, Table: t.Name, Key: hex.EncodeToString([]byte(document.Key)), Deleted: true})
+	x.Recorded++
+	return conflict.WriteConflict(x.Tx, conflict.NewConflict{Kind: crdt.EditDelete, Row: document, Document: document, Sites: sites, Detail: det,
+		Id: conflict.ConflictID(crdt.EditDelete, document, t, deleter, newest)})
+}
+
+// recordReference records that a row was deleted here and referred to there, and is back.
+func (x *Repairs) recordReference(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *catalog.Table, key crdt.Key, parent crdt.Row) error {
+	tx := x.Tx
+	m, _, err := tx.Values(l.Child, child)
+	if err != nil {
+		return err
+	}
+	author, stamp := x.Author, row.Newest()
+	for _, c := range l.Columns {
+		if v := row.Version(crdt.Column(l.Child.Numbers[c])); !v.Stamp.IsZero() {
+			author, stamp = v.Stamp.Site, v.Stamp
+		}
+	}
+	deleter := conflict.Owner(parent.Death.Stamp)
+	was, _, err := tx.Values(t, key)
+	if err != nil {
+		return err
+	}
+	before := conflict.WholeSide(t, 0, key, was)
+	document, err := tx.Root(t, key, nil)
+	if err != nil {
+		return err
+	}
+	det := conflict.Detail{Sides: []conflict.Side{{Site: deleter, Table: t.Name, Key: hex.EncodeToString([]byte(key)), Deleted: true},
+		conflict.WholeSide(l.Child, author, child, m)}, Before: []conflict.Side{before}}
+	x.Recorded++
+	return x.recordForeignKey(t, key, document, det, crdt.Claim{Site: deleter, Stamp: parent.Death.Stamp}, crdt.Claim{Site: author, Stamp: stamp})
+}
+
+// recordForeignKey records what was done about a reference to a row, in the open conflict of
+// its document if there is one.
+func (x *Repairs) recordForeignKey(t *catalog.Table, key crdt.Key, document catalog.Reference, det conflict.Detail, a, b crdt.Claim) error {
+	sites := []causal.Site{a.Site, b.Site}
+	if known, err := extendOpen(x.Tx, document, crdt.ForeignKey, sites, det); err != nil || known {
+		return err
+	}
+	return conflict.WriteConflict(x.Tx, conflict.NewConflict{Kind: crdt.ForeignKey, Row: t.Reference(key), Document: document, Sites: sites, Detail: det,
+		Id: conflict.ConflictID(crdt.ForeignKey, t.Reference(key), t, a, b)})
+}
+
+// extendOpen takes more into the open record of a document; known is false if it has none.
+func extendOpen(tx *rows.Tx, document catalog.Reference, kind crdt.ConflictKind, sites []causal.Site, more conflict.Detail) (known bool, err error) {
+	row, err := conflict.OpenRecord(tx, tx.Cat.ByNumber[document.Tab], document)
+	if err != nil || row == nil {
+		return false, err
+	}
+	return true, conflict.ExtendRecord(tx, row, kind, sites, more, false)
+}

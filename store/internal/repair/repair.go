@@ -1,0 +1,215 @@
+package repair
+
+import (
+	"slices"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/store/internal/capture"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/held"
+	"ravno/store/internal/rows"
+)
+
+// Repairs is what the hub repairs after one delta.
+type Repairs struct {
+	Tx       *rows.Tx
+	Held     *held.HeldSet
+	Author   causal.Site                // of the delta
+	Effects  *Effects                   // of the delta
+	Back     map[catalog.Reference]bool // rows brought back
+	Wrote    bool
+	Recorded int
+}
+
+// unknown reports whether somebody else has written a row, and the author of the delta did
+// not know.
+func (x *Repairs) unknown(row crdt.Row, seen causal.Position) bool {
+	other := func(v crdt.Version) bool { return v.Stamp.Site != x.Author && v.Position > seen }
+	return other(row.Birth) || other(row.Base) || slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return other(c.Version) })
+}
+
+// References brings back the rows that are referred to by those who did not know of their
+// deletion. Those of one document are left to document.
+func (x *Repairs) References() error {
+	n := x.Effects
+	for _, m := range n.Died {
+		orphans, err := n.orphansOf(m, func(row crdt.Row) bool { return x.unknown(row, m.Seen) })
+		if err != nil {
+			return err
+		}
+		for _, o := range orphans {
+			if err := x.refer(o.l, o.key, o.row, m.T, m.Key); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range n.Moved {
+		if err := x.followMoved(m); err != nil {
+			return err
+		}
+	}
+	for _, ref := range n.Arrived {
+		if err := x.followUnseen(ref); err != nil {
+			return err
+		}
+		gone, err := missingParents(x.Tx, ref.Reference)
+		if err != nil {
+			return err
+		}
+		for _, g := range gone {
+			if g.row.Death.Stamp.Site == x.Author || g.row.Death.Position <= ref.Seen {
+				continue // its author knew: an application without foreign keys may do so
+			}
+			row, _, _, err := x.Tx.ReadShadow(g.l.Child, ref.Key)
+			if err != nil {
+				return err
+			}
+			if err := x.refer(g.l, ref.Key, row, g.l.Parent, g.key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// refer mends one reference to a deleted row.
+func (x *Repairs) refer(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *catalog.Table, key crdt.Key) error {
+	if _, state, err := x.Tx.ReadImage(t, key); err != nil {
+		return err
+	} else if l.Document && state == rows.ImageRemains {
+		if ref := t.Reference(key); !slices.Contains(x.Effects.Clashed, ref) {
+			x.Effects.Clashed = append(x.Effects.Clashed, ref)
+		}
+		return nil
+	}
+	parent, _, _, err := x.Tx.ReadShadow(t, key)
+	if err != nil {
+		return err
+	}
+	ok, err := x.bringBack(t, key)
+	if err != nil {
+		return err
+	}
+	if !ok { // its values are nowhere here: then what refers to it cannot stay
+		if err := x.Kill(l.Child, child); err != nil {
+			return err
+		}
+	}
+	return x.recordReference(l, child, row, t, key, parent)
+}
+
+// bringBack makes a deleted row live again, and with it what it refers to and what was
+// deleted together with it from its document. ok is false if its values are not known here.
+func (x *Repairs) bringBack(t *catalog.Table, key crdt.Key) (ok bool, err error) {
+	tx, ref := x.Tx, t.Reference(key)
+	if x.Back[ref] {
+		return true, nil
+	}
+	row, document, found, err := tx.ReadShadow(t, key)
+	if err != nil || !found || row.Live() {
+		return found && row.Live(), err
+	}
+	m, state, err := tx.ReadImage(t, key)
+	if err != nil || state != rows.ImageRemains {
+		return false, err
+	}
+	if whole, err := t.Complete(key, m); err != nil || !whole {
+		return false, err
+	}
+	x.Back[ref], x.Wrote = true, true
+	if err := x.putBack(t, key, m); err != nil {
+		return false, err
+	}
+	err = tx.EachDangling(t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
+		parent, _, gone, err := deletedParent(tx, l, reference)
+		switch {
+		case err != nil:
+		case gone:
+			_, err = x.bringBack(l.Parent, parent)
+		default: // what it refers to is called otherwise by now
+			err = x.followOrKill(l, key, reference)
+		}
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	if document == (catalog.Reference{}) {
+		document = ref
+	}
+	return true, x.bringBackRest(document, row.Death)
+}
+
+// bringBackRest brings back the rows of a document that one site deleted in one go.
+func (x *Repairs) bringBackRest(document catalog.Reference, death crdt.Version) error {
+	var rows []catalog.Reference
+	err := x.Tx.C.Rows("SELECT tab, key FROM ravno_touch WHERE document=? AND dead=1 AND site=?",
+		[]crdt.Value{document.Encode(), catalog.Integer(death.Stamp.Site)}, func(row []crdt.Value) error {
+			rows = append(rows, catalog.Reference{Tab: row[0].Int(), Key: crdt.Key(row[1].Bytes())})
+			return nil
+		})
+	if err != nil {
+		return err
+	}
+	for _, ref := range rows {
+		t := x.Tx.Cat.ByNumber[ref.Tab]
+		if t == nil {
+			continue
+		}
+		row, _, found, err := x.Tx.ReadShadow(t, ref.Key)
+		if err != nil {
+			return err
+		}
+		if found && !row.Live() && row.Death.Stamp.Site == death.Stamp.Site && row.Death.Position == death.Position {
+			if _, err := x.bringBack(t, ref.Key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// putBack puts a deleted row into its table again, as an edit of one column that is newer
+// than the deletion; or keeps it as held, if a constraint keeps it out.
+func (x *Repairs) putBack(t *catalog.Table, key crdt.Key, m *catalog.Values) error {
+	tx := x.Tx
+	if err := tx.DropImage(t, key); err != nil {
+		return err
+	}
+	if err := tx.RestoreCounters(t, key, m); err != nil {
+		return err
+	}
+	err := tx.InsertImage(t, m)
+	if held.IsConstraint(err) {
+		err = x.Held.Keep(t, key, m)
+	}
+	if err != nil {
+		return err
+	}
+	for i, c := range t.Columns {
+		if c.Register && !t.IsCounter(crdt.Column(t.Numbers[i])) {
+			return tx.Log(t, key, capture.Update, []string{c.Name})
+		}
+	}
+	return tx.Log(t, key, capture.Insert, nil)
+}
+
+// Kill deletes a row and keeps what it was.
+func (x *Repairs) Kill(t *catalog.Table, key crdt.Key) error {
+	m, state, err := x.Tx.Values(t, key)
+	if err != nil || m == nil || state == rows.ImageRemains {
+		return err
+	}
+	x.Wrote = true
+	if err := x.Tx.Remove(t, key); err != nil {
+		return err
+	}
+	if state == rows.ImageTable {
+		if err := x.Tx.KeepImage(t, key, rows.ImageRemains, m); err != nil {
+			return err
+		}
+	}
+	x.Held.Try = true
+	return x.Tx.Log(t, key, capture.Delete, nil)
+}

@@ -1,0 +1,150 @@
+package resolve
+
+import (
+	"fmt"
+	"slices"
+
+	"ravno/crdt"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
+)
+
+// The writes of a decision are made with enforcement of foreign keys off, like all of
+// ravno's. So a decision looks itself that it leaves no orphan: what referred to a row it
+// deletes is deleted as well or said to be in the way, and what it writes refers to rows
+// that are there.
+
+// spread plans what becomes of the rows that refer to deleted ones.
+func (d *decision) spread() error {
+	for i := 0; i < len(d.order); i++ { // grows as rows are added
+		r := d.order[i]
+		if !r.deleted() {
+			continue
+		}
+		for _, l := range r.t.Down {
+			keys, err := d.tx.Referring(l, r.before)
+			if err != nil {
+				return err
+			}
+			for _, key := range keys {
+				if err := d.spreadTo(r, l, key); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// spreadTo plans what becomes of one row that refers to a deleted one.
+func (d *decision) spreadTo(r *decided, l *catalog.ForeignKey, key crdt.Key) error {
+	c, err := d.row(l.Child, key)
+	if err != nil || !c.live() {
+		return err
+	}
+	if c.changed(l.Columns) {
+		return nil // it is to refer to another row
+	}
+	recorded := d.x.Kind == crdt.ForeignKey && slices.ContainsFunc(d.sides, func(s sideRow) bool { return s.row == c })
+	switch {
+	case d.cascade && (l.Document || l.OnDelete == "CASCADE"):
+		c.delete()
+	case d.cascade && l.OnDelete == "SET NULL":
+		for _, i := range l.Columns {
+			c.set(crdt.Column(l.Child.Numbers[i]), crdt.Value{})
+		}
+	case d.cascade && recorded:
+		c.delete()
+	default:
+		return fmt.Errorf("conflict %s: %s is to be deleted, and %s refers to it. Try: change or delete %s in the application first, or keep the other side", d.x.ID, r, c, c)
+	}
+	return nil
+}
+
+// check looks, when everything is written, folded and placed, whether the decision did what
+// it says and left nothing that refers to nothing.
+func (d *decision) check() error {
+	for _, r := range d.order {
+		contested := d.x.Kind == crdt.Unique && r.live() && isHeldRow(d.x, r.t.Name, r.key)
+		if !r.written() && !contested {
+			continue
+		}
+		there, err := d.tx.Exists(r.t, r.key)
+		if err != nil {
+			return err
+		}
+		if !there && d.undo {
+			continue
+		}
+		if !there {
+			return fmt.Errorf("conflict %s: another row still keeps %s out of its table. Try: --set COLUMN=VALUE with a value that no other row has, or --keep SITE", d.x.ID, r)
+		}
+		if err := d.checkParents(r); err != nil {
+			return err
+		}
+		if err := d.checkChildren(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkParents looks whether a row refers to rows that are there.
+func (d *decision) checkParents(r *decided) error {
+	for _, l := range r.t.Up {
+		reference, ok := l.Reference(r.after)
+		if !ok || !r.wrote(l.Columns) {
+			continue
+		}
+		if dangles, err := d.tx.Dangles(l, reference); err != nil {
+			return err
+		} else if !dangles {
+			continue
+		}
+		var named []catalog.Named
+		for i, at := range l.Refers {
+			named = append(named, catalog.Named{Name: l.Parent.Columns[at].Name, Value: reference[i]})
+		}
+		return fmt.Errorf("conflict %s: %s would refer to %s, which is not there. Try: bring that row back first, or --set %s.%s=VALUE of a row that is there",
+			d.x.ID, r, catalog.RowName(l.Parent.Name, named), r, r.t.Columns[l.Columns[0]].Name)
+	}
+	return nil
+}
+
+// wrote reports whether a decision gave one of these columns a value it did not have.
+func (r *decided) wrote(columns []int) bool {
+	return r.restored || r.where != rows.ImageTable || r.changed(columns)
+}
+
+func (r *decided) changed(columns []int) bool {
+	return slices.ContainsFunc(columns, func(i int) bool {
+		number := crdt.Column(r.t.Numbers[i])
+		return r.after.Value(number) != r.before.Value(number)
+	})
+}
+
+// checkChildren looks whether rows still refer to a value that a decision changed.
+func (d *decision) checkChildren(r *decided) error {
+	if r.where != rows.ImageTable {
+		return nil // nothing in a table refers to a row that was not in its own
+	}
+	for _, l := range r.t.Down {
+		if !r.changed(l.Refers) {
+			continue
+		}
+		if now, ok := l.Referred(r.after); ok {
+			if was, ok := l.Referred(r.before); ok && l.SameReference(was, now) {
+				continue // the parent's column takes both for one value
+			}
+		}
+		keys, err := d.tx.Referring(l, r.before)
+		if err != nil {
+			return err
+		}
+		if len(keys) > 0 {
+			return fmt.Errorf("conflict %s: %s refers to %s by the value that is to change. Try: another column, or the change in the application", d.x.ID,
+				catalog.RowName(l.Child.Name, d.tx.Cat.NameKey(l.Child.Name, keys[0])), r)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,389 @@
+package resolve
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/crdt/causal"
+	"ravno/journal"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/conflict"
+	"ravno/store/internal/fold"
+	"ravno/store/internal/held"
+	"ravno/store/internal/rows"
+)
+
+// Resolution is an admin's decision on a conflict: one side as a whole, or column by column.
+type Resolution struct {
+	Keep string                // site whose side is to be in force
+	Take map[string]string     // column -> site
+	Set  map[string]crdt.Value // column -> value
+	By   string                // who decides
+	Note string
+	// DryRun says what would be written and writes nothing.
+	DryRun bool
+}
+
+// Write is one thing a resolution, or the undoing of one, does to a table. A row as a whole
+// is deleted or comes back; otherwise it is one column.
+type Write struct {
+	Table  string
+	Key    []catalog.Named
+	Column string          // empty: the row as a whole
+	Before *crdt.Value     // if Column is set; nil: not known
+	Value  crdt.Value      // if Column is set
+	Delete bool            // the row as a whole is deleted; otherwise it comes back
+	Row    []catalog.Named // the values of a row as a whole, where they are known
+}
+
+var ErrDryRun = errors.New("dry run")
+
+// ResolveConflict carries out a decision. The log is folded.
+func ResolveConflict(tx *rows.Tx, held *held.HeldSet, id string, r Resolution) ([]Write, error) {
+	x, err := conflict.ReadConflict(tx.C, tx.Cat, id)
+	if err != nil {
+		return nil, err
+	}
+	if !x.Open && x.ResolvedBy == conflict.ByItself {
+		return nil, fmt.Errorf("conflict %s was closed by ravno itself%s: there is nothing to decide. Try: an ordinary write in the application", x.ID, closedWhy(&x))
+	}
+	if !x.Open {
+		return nil, fmt.Errorf("conflict %s was resolved already, by %s at %s. Try: ravno conflict undo, then decide again", x.ID, x.ResolvedBy, x.ResolvedAt.Format("2006-01-02 15:04"))
+	}
+	d, err := newDecision(tx, held, &x)
+	if err != nil {
+		return nil, err
+	}
+	d.cascade = true
+	if err := d.choose(r); err != nil {
+		return nil, err
+	}
+	if err := d.write(); err != nil {
+		return nil, err
+	}
+	kept, err := d.keepUndo()
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.ChangeOwn("ravno_conflict", crdt.NewKey(catalog.Text(x.ID)), map[string]crdt.Value{"resolved": catalog.Integer(x.Revision),
+		"resolved_by": catalog.Text(r.By), "resolved_at": catalog.Integer(tx.Now()), "note": catalog.Text(r.Note), "undo": catalog.Text(kept)}); err != nil {
+		return nil, err
+	}
+	if err := tx.Record(journal.Resolved(tx.SiteName(tx.State.Site), x.ID, r.By)); err != nil {
+		return nil, err
+	}
+	return d.conclude(r.DryRun)
+}
+
+// conclude folds what was written and says what it came to; a dry run ends in errDryRun, which
+// takes everything back.
+func (d *decision) conclude(dryRun bool) (writes []Write, err error) {
+	if _, err := fold.Fold(d.tx, d.held); err != nil {
+		return nil, err
+	}
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if writes, err = d.writes(); err == nil && dryRun {
+		err = ErrDryRun
+	}
+	return writes, err
+}
+
+// choose plans what a resolution writes.
+func (d *decision) choose(r Resolution) error {
+	x := d.x
+	if r.Keep != "" {
+		i := slices.IndexFunc(x.Sites, func(name string) bool { return strings.EqualFold(name, r.Keep) })
+		if i < 0 {
+			return fmt.Errorf("conflict %s is between %s; %s is not one of them. Try: --keep %s", x.ID, strings.Join(x.Sites, " and "), r.Keep, x.Sites[0])
+		}
+		switch x.Kind {
+		case crdt.Unique:
+			return d.keepUnique(x.SiteNumbers[i], x.Sites[i])
+		case crdt.ForeignKey:
+			return d.keepReference(x.SiteNumbers[i])
+		}
+		return d.keepSide(x.SiteNumbers[i], x.Sites[i])
+	}
+	chosen := map[int]crdt.Value{}
+	choose := func(name string, at int, v crdt.Value) error {
+		if _, twice := chosen[at]; twice {
+			return fmt.Errorf("conflict %s: %s is chosen twice. Try: each column once", x.ID, x.Columns[at].Spelling())
+		}
+		chosen[at] = v
+		return nil
+	}
+	for name, site := range r.Take {
+		at, err := find(x, name)
+		if err != nil {
+			return err
+		}
+		v, known := value(x.Columns[at].Values, site)
+		if !known {
+			return fmt.Errorf("conflict %s: the value of %s at %s is not known. Try: --set %s=VALUE", x.ID, name, site, name)
+		}
+		if v == nil {
+			return fmt.Errorf("conflict %s: %s deleted the row of %s. Try: --keep %s", x.ID, site, name, site)
+		}
+		r, err := d.named(x.Columns[at].Table, x.Columns[at].RowKey)
+		if err != nil {
+			return err
+		}
+		if err := d.refuseForAnother(r); err != nil {
+			return err
+		}
+		if err := choose(name, at, *v); err != nil {
+			return err
+		}
+	}
+	for name, v := range r.Set {
+		at, err := find(x, name)
+		if err != nil {
+			return err
+		}
+		if err := choose(name, at, v); err != nil {
+			return err
+		}
+	}
+	return d.setColumns(chosen)
+}
+
+func value(values map[string]*crdt.Value, site string) (*crdt.Value, bool) {
+	for name, v := range values {
+		if strings.EqualFold(name, site) {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+// find finds the column an admin means: NAME, TABLE.NAME, or TABLE[KEY].NAME where the
+// document has several such rows. Of two rows that claim one value the held one is meant.
+func find(x *conflict.Conflict, name string) (int, error) {
+	var found, spellings = []int(nil), []string(nil)
+	for i, c := range x.Columns {
+		if slices.ContainsFunc([]string{c.Name, c.Table + "." + c.Name, c.Spelling()}, func(s string) bool { return strings.EqualFold(s, name) }) {
+			found = append(found, i)
+		}
+		spellings = append(spellings, c.Spelling())
+	}
+	if x.Kind == crdt.Unique && len(found) > 1 {
+		held := slices.DeleteFunc(slices.Clone(found), func(i int) bool { return !isHeldRow(x, x.Columns[i].Table, x.Columns[i].RowKey) })
+		if len(held) == 1 {
+			found = held
+		}
+	}
+	switch {
+	case len(found) == 0 && len(spellings) == 0:
+		return 0, fmt.Errorf("conflict %s has no column %s, nor any other. Try: --keep SITE", x.ID, name)
+	case len(found) == 0:
+		return 0, fmt.Errorf("conflict %s has no column %s. Try: one of %s", x.ID, name, strings.Join(spellings, ", "))
+	case len(found) > 1:
+		return 0, fmt.Errorf("conflict %s has %d columns called %s. Try: one of %s", x.ID, len(found), name, strings.Join(spellings, ", "))
+	}
+	return found[0], nil
+}
+
+// isHeldRow reports whether a row is the one a unique value's conflict is about.
+func isHeldRow(x *conflict.Conflict, table string, key crdt.Key) bool {
+	return strings.EqualFold(table, x.Table) && hex.EncodeToString([]byte(key)) == x.KeyHex
+}
+
+// setColumns plans the chosen values. Values that are in force already are written too: a
+// decision is newer than what it decided about.
+func (d *decision) setColumns(chosen map[int]crdt.Value) error {
+	for i, c := range d.x.Columns {
+		v, ok := chosen[i]
+		if !ok {
+			continue
+		}
+		r, err := d.named(c.Table, c.RowKey)
+		if err != nil {
+			return err
+		}
+		if !r.live() {
+			return fmt.Errorf("conflict %s: the row of %s is not there. Try: --keep SITE to bring it back", d.x.ID, c.Spelling())
+		}
+		r.set(crdt.Column(r.t.Numbers[r.t.ByName[strings.ToLower(c.Name)]]), v)
+	}
+	return nil
+}
+
+// refuseForAnother refuses to give a side's value to a row that is not the one the side wrote.
+func (d *decision) refuseForAnother(r *decided) error {
+	if !r.another && !d.documentGone {
+		return nil
+	}
+	gone := r.String()
+	if d.documentGone {
+		gone = catalog.RowName(d.x.DocumentTable, d.x.DocumentKey)
+	}
+	return fmt.Errorf("conflict %s: %s was deleted since, and its key is another row's now. Try: --set COLUMN=VALUE with what the row that is there is to have, its present value say", d.x.ID, gone)
+}
+
+// keepSide plans one side's rows into force: what it wrote is written again, what it deleted
+// is deleted, what others deleted and it kept whole comes back.
+func (d *decision) keepSide(site causal.Site, name string) error {
+	whole := slices.ContainsFunc(d.sides, func(s sideRow) bool {
+		return s.Site == site && s.Deleted && strings.EqualFold(s.Table, d.x.DocumentTable) && s.Key == d.x.DocumentHex
+	})
+	for _, s := range d.sides {
+		own := slices.ContainsFunc(d.sides, func(o sideRow) bool { return o.Site == site && o.row == s.row })
+		switch {
+		case s.Site == site && s.Deleted, whole && !s.Deleted:
+			d.deleteSide(s) // the site deleted the row, or the whole document it belongs to
+		case whole:
+		case s.Site == site, s.Deleted && !own:
+			if err := d.refuseForAnother(s.row); err != nil {
+				return err
+			}
+			if err := d.bringBack(s, site); err != nil {
+				return err
+			}
+		}
+	}
+	chosen := map[int]crdt.Value{}
+	for i, c := range d.x.Columns {
+		r, err := d.named(c.Table, c.RowKey)
+		if err != nil {
+			return err
+		}
+		if r.another || d.documentGone {
+			continue // the site has said nothing of the row that is there
+		}
+		if r.t.IsCounter(r.t.NumberOf(c.Name)) {
+			continue // what either side counted has happened
+		}
+		alone := len(d.x.Sites) == 1 // it made a row in the place of its own: what is in force is no side
+		if v := c.Values[name]; v != nil && r.live() && (r.where != rows.ImageTable || alone || !overtaken(&c)) {
+			chosen[i] = *v
+		}
+	}
+	return d.setColumns(chosen)
+}
+
+// overtaken reports whether somebody has written the column since, in knowledge of both
+// sides: what is in force is neither's value.
+func overtaken(c *conflict.ConflictColumn) bool {
+	if c.InForce == nil {
+		return false
+	}
+	for _, v := range c.Values {
+		if v != nil && *v == *c.InForce {
+			return false
+		}
+	}
+	return c.Base == nil || *c.Base != *c.InForce
+}
+
+// keepUnique plans which of the rows that claim one unique value is in its table. If both
+// are by now, there is nothing left to decide.
+func (d *decision) keepUnique(site causal.Site, name string) error {
+	var kept, others, dependents []sideRow
+	for _, s := range d.sides {
+		switch {
+		case !strings.EqualFold(s.Table, d.x.Table):
+			dependents = append(dependents, s)
+		case s.Site == site:
+			kept = append(kept, s)
+		default:
+			others = append(others, s)
+		}
+	}
+	switch {
+	case len(kept) == 0:
+		return fmt.Errorf("conflict %s: neither of the rows that claim the value is of %s. Try: --set COLUMN=VALUE to give one of them another value", d.x.ID, name)
+	case len(others) == 0:
+		return fmt.Errorf("conflict %s: both rows are of %s, so --keep does not say which. Try: --set COLUMN=VALUE to give the one that is held another value", d.x.ID, name)
+	}
+	blocked := false
+	for _, s := range kept {
+		if err := d.bringBack(s, site); err != nil {
+			return err
+		}
+		blocked = blocked || s.row.where != rows.ImageTable
+	}
+	for _, s := range others {
+		if s.row.where == rows.ImageHeld || s.row.where == rows.ImageTable && blocked {
+			d.deleteSide(s)
+			if isHeldRow(d.x, s.Table, s.row.key) {
+				for _, dependent := range dependents {
+					dependent.row.delete()
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// keepReference plans whether a row that one site deleted while another referred to it is
+// there. Who referred to it goes with it, or, where the schema says so, loses the reference.
+func (d *decision) keepReference(site causal.Site) error {
+	deleter := false
+	for _, s := range d.sides {
+		if s.Site == site && s.Deleted {
+			deleter = true
+			d.deleteSide(s)
+		}
+	}
+	if deleter {
+		return nil
+	}
+	for _, s := range d.sides {
+		if s.Deleted || s.Site == site {
+			if err := d.bringBack(s, site); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bringBack plans a row that is gone into its table again, as a site had it. A held row is
+// live: it is placed with whatever values are chosen for it.
+func (d *decision) bringBack(row sideRow, site causal.Site) error {
+	r := row.row
+	if r.live() && r.where != rows.ImagePartial || r.restored {
+		return nil
+	}
+	known := map[string]string{}
+	note := func(values map[string]string, replace bool) {
+		for name, v := range values {
+			if _, have := known[name]; replace || !have {
+				known[name] = v
+			}
+		}
+	}
+	same := func(s conflict.Side) bool { return s.Table == row.Table && s.Key == row.Key }
+	for _, s := range d.x.Detail.Before {
+		if same(s) {
+			note(s.Values, false)
+		}
+	}
+	for _, s := range d.x.Detail.Sides {
+		if same(s) && s.Site == site {
+			note(s.Values, true)
+		}
+	}
+	for column, v := range r.before.All() { // what the deletion left, or what has come of it so far
+		if i, ok := r.t.ByNum[column]; ok {
+			name := r.t.Columns[i].Name
+			note(map[string]string{name: catalog.EncodeValue(v)}, r.t.IsCounter(column))
+		}
+	}
+	for _, s := range d.x.Detail.Sides {
+		if same(s) && s.Whole {
+			note(s.Values, false)
+		}
+	}
+	whole, err := r.restore(known)
+	if err == nil && !whole {
+		err = fmt.Errorf("conflict %s: not every value of the deleted row %s is known here. Try: the same at %s, or enter the row again", d.x.ID, r, strings.Join(d.x.Sites, " or "))
+	}
+	return err
+}

@@ -1,0 +1,249 @@
+package resolve
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/journal"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/conflict"
+	"ravno/store/internal/fold"
+	"ravno/store/internal/held"
+	"ravno/store/internal/rows"
+)
+
+// maxChangedNamed is how many rows changed since a resolution an error names: enough to see
+// what it is about, and still one line.
+const maxChangedNamed = 3
+
+// conflictUndone is the journal's word for a resolution that was taken back.
+const conflictUndone journal.Kind = "conflict_undone"
+
+// maxUndoBytes bounds what a record keeps for taking its resolution back. The record travels
+// as one row, and one row has to fit a section of a delta beside what else it keeps.
+const maxUndoBytes = 8 << 20
+
+// past are the record's resolutions up to now, the latest last.
+func past(x *conflict.Conflict) []conflict.PastRecord {
+	if x.ResolvedBy == "" {
+		return x.Undo.History
+	}
+	return append(x.Undo.History, conflict.PastRecord{By: x.ResolvedBy, At: x.ResolvedAt.UnixMilli(), Note: x.Note})
+}
+
+// replaced is what a decision, written but not yet folded, replaces.
+func (d *decision) replaced() []conflict.ReplacedRow {
+	var found []conflict.ReplacedRow
+	for _, r := range d.order {
+		held := r.where == rows.ImageHeld
+		if !r.deleted() && !r.written() && !held {
+			continue
+		}
+		row := conflict.ReplacedRow{Table: r.t.Name, Key: hex.EncodeToString([]byte(r.key)), Absent: !r.wasLive(), Held: held, Deleted: r.deleted()}
+		if r.wasLive() {
+			row.Values = r.encode(r.before, nil)
+		}
+		if r.written() {
+			row.Wrote = r.encode(r.after, r.columns)
+		}
+		found = append(found, row)
+	}
+	return found
+}
+
+// encode writes registers by name; nil columns are all of them.
+func (r *decided) encode(m *catalog.Values, columns []crdt.Column) map[string]string {
+	if columns == nil {
+		for _, number := range r.t.Numbers {
+			columns = append(columns, crdt.Column(number))
+		}
+	}
+	values := map[string]string{}
+	for _, column := range columns {
+		if v, known := m.Get(column); known && r.t.IsRegister(column) {
+			values[r.t.Columns[r.t.ByNum[column]].Name] = catalog.EncodeValue(v)
+		}
+	}
+	return values
+}
+
+// keepUndo is what the record keeps for taking a decision back. Where that is too much, the
+// journal says that it cannot be.
+func (d *decision) keepUndo() (string, error) {
+	kept := conflict.Undoing{Rows: d.replaced(), History: past(d.x)}
+	encoded, err := json.Marshal(kept)
+	if err != nil || len(encoded) <= maxUndoBytes {
+		return string(encoded), err
+	}
+	kept.Rows, kept.TooLong = nil, true
+	if encoded, err = json.Marshal(kept); err != nil {
+		return "", err
+	}
+	return string(encoded), d.tx.Record(journal.Event{Kind: journal.ConflictResolved, Server: d.tx.SiteName(d.tx.State.Site),
+		Text: d.x.ID + " replaced more than a record can keep: the resolution cannot be taken back"})
+}
+
+// Taking is how to take a resolution back.
+type Taking struct {
+	By, Note string
+	// Force takes it back where its rows were changed again since, over those changes.
+	Force bool
+	// DryRun says what would be written and writes nothing.
+	DryRun bool
+}
+
+// UndoResolution takes a resolution back. The log is folded.
+func UndoResolution(tx *rows.Tx, held *held.HeldSet, id string, how Taking) ([]Write, error) {
+	x, err := conflict.ReadConflict(tx.C, tx.Cat, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := mayUndo(&x); err != nil {
+		return nil, err
+	}
+	d, err := newDecision(tx, held, &x)
+	if err != nil {
+		return nil, err
+	}
+	d.cascade, d.undo = how.Force, true
+	if err := d.takeBack(how.Force); err != nil {
+		return nil, err
+	}
+	if err := d.write(); err != nil {
+		return nil, err
+	}
+	if d.reclaim { // only then are the rows where the open record says
+		if _, err := fold.Fold(tx, held); err != nil {
+			return nil, err
+		}
+		if err := d.claimAgain(); err != nil {
+			return nil, err
+		}
+	}
+	if err := reopen(tx, &x, how); err != nil {
+		return nil, err
+	}
+	return d.conclude(how.DryRun)
+}
+
+// mayUndo says why there is nothing to take back.
+func mayUndo(x *conflict.Conflict) error {
+	switch {
+	case x.Open && x.ResolvedBy != "":
+		return fmt.Errorf("conflict %s: more was found after its resolution by %s, so it is open already. Try: ravno conflict resolve", x.ID, x.ResolvedBy)
+	case x.Open && len(x.Undo.History) > 0:
+		return fmt.Errorf("conflict %s: its resolution was taken back already, so it is open. Try: ravno conflict resolve", x.ID)
+	case x.Open:
+		return fmt.Errorf("conflict %s was never resolved: there is nothing to take back. Try: ravno conflict resolve", x.ID)
+	case x.ResolvedBy == conflict.ByItself:
+		return fmt.Errorf("conflict %s was closed by ravno itself%s: nobody decided anything that could be taken back. Try: an ordinary write in the application", x.ID, closedWhy(x))
+	case x.Undo.TooLong:
+		return fmt.Errorf("conflict %s: its resolution replaced more than %d MB, which is more than a record can keep, so it cannot be taken back. Try: an ordinary write in the application", x.ID, maxUndoBytes>>20)
+	case !x.Undo.Kept:
+		return fmt.Errorf("conflict %s was resolved by an older ravno, which did not keep what it replaced. Try: an ordinary write in the application", x.ID)
+	}
+	return nil
+}
+
+// closedWhy is why ravno closed a record, as part of a sentence.
+func closedWhy(x *conflict.Conflict) string {
+	if x.Note == "" {
+		return ""
+	}
+	return " (" + x.Note + ")"
+}
+
+// reopen makes the record open again; the resolution becomes part of its history.
+func reopen(tx *rows.Tx, x *conflict.Conflict, how Taking) error {
+	past := past(x)
+	last := &past[len(past)-1]
+	last.UndoneBy, last.UndoneAt, last.UndoneNote = how.By, tx.Now(), how.Note
+	kept, err := json.Marshal(conflict.Undoing{History: past})
+	if err != nil {
+		return err
+	}
+	if err := tx.ChangeOwn("ravno_conflict", crdt.NewKey(catalog.Text(x.ID)), map[string]crdt.Value{"resolved": catalog.Integer(0),
+		"resolved_by": catalog.Text(""), "resolved_at": catalog.Integer(0), "note": catalog.Text(""), "undo": catalog.Text(string(kept))}); err != nil {
+		return err
+	}
+	return tx.Record(journal.Event{Kind: conflictUndone, Server: tx.SiteName(tx.State.Site), Text: x.ID + " taken back by " + how.By})
+}
+
+// takeBack plans what the resolution replaced into force again.
+func (d *decision) takeBack(force bool) error {
+	var changed []string
+	for _, was := range d.x.Undo.Rows {
+		raw, err := hex.DecodeString(was.Key)
+		if err != nil {
+			return fmt.Errorf("conflict %s: a key of table %s: %w", d.x.ID, was.Table, err)
+		}
+		if d.tx.Cat.ByName[strings.ToLower(was.Table)] == nil && d.tx.State.IsHub() {
+			continue // dropped since
+		}
+		r, err := d.named(was.Table, crdt.Key(raw))
+		if err != nil {
+			return err
+		}
+		r.stepsAside = was.Held
+		if was.Held && was.Wrote == nil && !was.Deleted {
+			if r.where == rows.ImageTable {
+				d.moved = append(d.moved, r)
+			}
+			continue
+		}
+		same, err := d.takeBackRow(r, was)
+		if err != nil {
+			return err
+		}
+		if !same {
+			changed = append(changed, r.String())
+		}
+	}
+	if len(changed) > 0 && !force {
+		more := ""
+		if len(changed) > maxChangedNamed {
+			more = fmt.Sprintf(" and %d more rows", len(changed)-maxChangedNamed)
+			changed = changed[:maxChangedNamed]
+		}
+		return fmt.Errorf("conflict %s: %s%s changed again since the resolution, and taking it back would overwrite that. Try: ravno conflict undo --force, or an ordinary write in the application",
+			d.x.ID, strings.Join(changed, ", "), more)
+	}
+	return nil
+}
+
+// takeBackRow plans one row. same is false if it is not as the resolution left it.
+func (d *decision) takeBackRow(r *decided, was conflict.ReplacedRow) (same bool, err error) {
+	wrote := catalog.NewImage(0)
+	if err := r.decode(was.Wrote, wrote); err != nil {
+		return false, err
+	}
+	same = r.live() != was.Deleted
+	for column, v := range wrote.All() {
+		same = same && r.after.Value(column) == v
+	}
+	if was.Absent {
+		same = same || !r.live() // gone again by itself
+		r.delete()
+		return same, nil
+	}
+	if !r.live() {
+		whole, err := r.restore(was.Values)
+		if err == nil && !whole {
+			err = fmt.Errorf("conflict %s: not every value %s had before the resolution is known. Try: enter the row again", d.x.ID, r)
+		}
+		return same, err
+	}
+	before := catalog.NewImage(0)
+	if err := r.decode(was.Values, before); err != nil {
+		return false, err
+	}
+	for column, v := range before.All() {
+		if _, ours := wrote.Get(column); ours || was.Deleted {
+			r.set(column, v)
+		}
+	}
+	return same, nil
+}

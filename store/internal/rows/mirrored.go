@@ -1,0 +1,74 @@
+package rows
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ravno/crdt"
+	"ravno/journal"
+	"ravno/store/internal/catalog"
+	"ravno/store/internal/schema"
+	"ravno/store/internal/sqlite"
+)
+
+// MirrorsOff names the tables whose mirrors have failed on this connection, and as of which
+// version of the schema; a mirror of a table that is in it does nothing. It is a table and
+// not a flag, so that it goes back with the transaction that wrote it.
+const MirrorsOff = "ravno_mirrors_off"
+
+// MirrorFailed is the event of a mirror that failed while rows were applied.
+const MirrorFailed journal.Kind = "mirror_failed"
+
+func FailedMirror(table, reason string) schema.Refusal {
+	return schema.Refusal{Table: "that triggers of " + table + " write", Reason: reason, Try: TryRebuild}
+}
+
+// IsOfFile reports whether an error is about the file or its disk, and not the statement.
+func IsOfFile(err error) bool {
+	switch sqlite.FailureOf(err) {
+	case sqlite.Constraint, sqlite.OtherFailure, sqlite.NotADatabase: // an index can be malformed by itself
+		return false
+	}
+	return true
+}
+
+// Put runs a statement that writes rows of a table, and the mirrors of its triggers. A row
+// others have accepted is not held up by an index of this file: mirrors that fail are
+// switched off for this table until the schema changes, and the journal says so.
+func (tx *Tx) Put(t *catalog.Table, sql string, args ...crdt.Value) error {
+	err := tx.C.Exec(sql, args...)
+	if err == nil || !t.Mirrored || IsOfFile(err) {
+		return err
+	}
+	closed, failed := tx.C.Int("SELECT count(*) FROM temp."+MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name)))
+	if failed != nil || closed > 0 {
+		return errors.Join(err, failed)
+	}
+	reason := cmp.Or(errors.Unwrap(err), err)
+	args = slices.Clone(args) // whose memory may be used for what comes now
+	if err := tx.StopMirrors(t, reason.Error()); err != nil {
+		return err
+	}
+	if own := tx.C.Exec(sql, args...); own != nil { // it is the row that does not fit
+		return errors.Join(own, tx.C.Exec("DELETE FROM temp."+MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name))))
+	}
+	tx.Cat.Unmirrored = append(tx.Cat.Unmirrored, FailedMirror(t.Name, reason.Error()))
+	return tx.Record(journal.Event{Kind: MirrorFailed, Server: tx.SiteName(tx.State.Site),
+		Text: fmt.Sprintf("what triggers of %s write is not kept fresh any more: %v. Try: %s", t.Name, reason, TryRebuild)})
+}
+
+// StopMirrors switches the mirrors of a table off.
+func (tx *Tx) StopMirrors(t *catalog.Table, reason string) error {
+	if !t.Mirrored {
+		return nil
+	}
+	return tx.C.Exec("INSERT OR REPLACE INTO temp."+MirrorsOff+" SELECT ?, schema_version, ? FROM pragma_schema_version",
+		catalog.Text(strings.ToLower(t.Name)), catalog.Text(reason))
+}
+
+// What grows stale at this server because a trigger is not mirrored, and who is told.
+
+const TryRebuild = "bring it up to date in the application; of an FTS index, with its 'rebuild' command"
