@@ -3,10 +3,18 @@
 
 export CGO_ENABLED = 1
 
+GO       ?= go
+# The SQLite driver leaves the full-text index FTS5 to a build tag. The flags of whoever calls stay.
+comma    := ,
+GO_FLAGS := $(shell $(GO) env GOFLAGS)
+ifeq ($(findstring sqlite_fts5,$(GO_FLAGS)),)
+GO_FLAGS := $(if $(filter -tags=%,$(GO_FLAGS)),$(GO_FLAGS:-tags=%=-tags=%$(comma)sqlite_fts5),$(GO_FLAGS) -tags=sqlite_fts5)
+endif
+export GOFLAGS := $(strip $(GO_FLAGS))
+
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Without a usable git, the build says no commit instead of failing.
 BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
-GO       ?= go
 
 # How long one package's tests may take before they count as hanging, in wall-clock time.
 TEST_TIMEOUT ?= 10m

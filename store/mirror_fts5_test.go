@@ -1,8 +1,15 @@
 package store
 
-import "testing"
+import (
+	"testing"
+
+	"ravno/store/internal/sqlite"
+)
 
 func TestAnFTS5IndexWithContentElsewhereFindsWhatWasWrittenElsewhere(t *testing.T) {
+	if !sqlite.HasFTS5() {
+		t.Skip("this build has no FTS5 (go test -tags sqlite_fts5)")
+	}
 	// The triggers are those of https://sqlite.org/fts5.html, 4.4.3.
 	c := newChain(t, `CREATE TABLE doc(id INTEGER PRIMARY KEY, title TEXT, body TEXT);
 		CREATE VIRTUAL TABLE found USING fts5(title, body, content='doc', content_rowid='id');

@@ -97,3 +97,6 @@ func (s *Store) checkEnrolled() error {
 
 // SQLiteVersion is the version of the SQLite library linked in, such as 3.50.4.
 func SQLiteVersion() string { return sqlite.Version() }
+
+// HasFTS5 reports whether that library can keep FTS5 indexes; see the package sqlite.
+func HasFTS5() bool { return sqlite.HasFTS5() }

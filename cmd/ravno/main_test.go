@@ -40,7 +40,12 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireUniqueNames: true, Cmds: map[string]func(*testscript.TestScript, bool, []string){
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireUniqueNames: true, Condition: func(name string) (bool, error) {
+		if name != "fts5" { // built with -tags sqlite_fts5
+			return false, fmt.Errorf("there is no condition %s", name)
+		}
+		return store.HasFTS5(), nil
+	}, Cmds: map[string]func(*testscript.TestScript, bool, []string){
 		"usage": func(ts *testscript.TestScript, _ bool, args []string) {
 			expectCode(ts, codeUsage, args[1:])
 			text := ts.ReadFile("stderr")

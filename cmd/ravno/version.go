@@ -22,14 +22,18 @@ func newVersionCommand() *cobra.Command {
 			protocols := []int{wire.Protocol}
 			if asJSON {
 				return printJSON(c.OutOrStdout(), object{{"version", version}, {"commit", commit()},
-					{"sqlite", store.SQLiteVersion()}, {"protocols", protocols}, {"table_format", store.Format}})
+					{"sqlite", store.SQLiteVersion()}, {"fts5", store.HasFTS5()}, {"protocols", protocols}, {"table_format", store.Format}})
 			}
 			built := ""
 			if at := commit(); at != "" {
 				built = " (commit " + at + ")"
 			}
-			_, err := fmt.Fprintf(c.OutOrStdout(), "ravno %s%s\nSQLite %s, protocol %d, table format %d\n",
-				version, built, store.SQLiteVersion(), wire.Protocol, store.Format)
+			without := ""
+			if !store.HasFTS5() {
+				without = " without FTS5"
+			}
+			_, err := fmt.Fprintf(c.OutOrStdout(), "ravno %s%s\nSQLite %s%s, protocol %d, table format %d\n",
+				version, built, store.SQLiteVersion(), without, wire.Protocol, store.Format)
 			return err
 		},
 	}

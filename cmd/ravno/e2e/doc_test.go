@@ -15,6 +15,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"ravno/store"
 )
 
 // program is the built ravno; TestMain sets it once, before any story.
@@ -49,10 +51,21 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "ravno")
-	build := exec.Command("go", append(append([]string{"build", "-buildvcs=false"}, buildFlags...), "-o", program, "ravno/cmd/ravno")...)
+	build := exec.Command("go", append(append([]string{"build", "-buildvcs=false"}, buildFlags()...), "-o", program, "ravno/cmd/ravno")...)
 	if said, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building ravno: %v\n%s", err, said)
 		return 1
 	}
 	return m.Run()
+}
+
+// buildFlags build the program as the tests were built: with the race detector, and with FTS5.
+func buildFlags() (flags []string) {
+	if race {
+		flags = append(flags, "-race")
+	}
+	if store.HasFTS5() {
+		flags = append(flags, "-tags=sqlite_fts5")
+	}
+	return flags
 }

@@ -2,5 +2,4 @@
 
 package e2e
 
-// buildFlags build the program as the tests were built.
-var buildFlags []string
+const race = false

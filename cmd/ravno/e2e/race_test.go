@@ -2,5 +2,4 @@
 
 package e2e
 
-// buildFlags build the program as the tests were built: with the race detector.
-var buildFlags = []string{"-race"}
+const race = true

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"ravno/store/internal/capture"
+	"ravno/store/internal/schema"
 	"ravno/store/internal/sqlite"
 )
 
@@ -44,7 +45,7 @@ func OpenWriter(path string) (*sqlite.Conn, error) {
 			return nil, err
 		}
 	}
-	if err := c.SetTriggers(false); err != nil {
+	if err := errors.Join(c.SetTriggers(false), schema.CheckModules(c)); err != nil {
 		c.Close()
 		return nil, err
 	}

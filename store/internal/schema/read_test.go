@@ -234,7 +234,7 @@ func TestVirtualTablesAndTheirIndexesAreLeftAlone(t *testing.T) {
 	if len(s.Ignored) != 11 || len(s.Refused) != 0 || len(s.Tables) != 4 {
 		t.Fatalf("%+v %+v", s.Ignored, s.Refused)
 	}
-	// Modules this library does not have: an application's own.
+	// Modules this library may not have: FTS5, and an application's own.
 	if err := c.Exec(`PRAGMA writable_schema=ON;
 		INSERT INTO sqlite_master VALUES('table','docs','docs',0,'CREATE VIRTUAL TABLE docs USING fts5(body)');
 		INSERT INTO sqlite_master VALUES('table','vec','vec',0,'CREATE VIRTUAL TABLE vec USING "vec0"(body)');
@@ -250,6 +250,25 @@ func TestVirtualTablesAndTheirIndexesAreLeftAlone(t *testing.T) {
 	}
 	if len(s.Refused) != 1 || s.Refused[0].Table != "vec_chunks" || !strings.Contains(s.Refused[0].Reason, "vec0") {
 		t.Errorf("refused %+v", s.Refused)
+	}
+}
+
+func TestAnFTS5IndexIsRefusedByABuildWithoutFTS5(t *testing.T) {
+	_, c := read(t, `CREATE TABLE fts5(id INTEGER PRIMARY KEY, "CREATE VIRTUAL TABLE x USING fts5(y)"); CREATE VIRTUAL TABLE notes USING fts4(body)`)
+	if err := checkModules(c, false); err != nil {
+		t.Errorf("there is none, but: %v", err)
+	}
+	if err := c.Exec(`PRAGMA writable_schema=ON;
+		INSERT INTO sqlite_master VALUES('table','found','found',0,'CREATE VIRTUAL TABLE "found" USING "FTS5"(body)');
+		PRAGMA writable_schema=RESET`); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkModules(c, false); err == nil || !strings.Contains(err.Error(), "table found is a full-text index (FTS5)") ||
+		!strings.Contains(err.Error(), "Try: ") {
+		t.Errorf("not refused, or without a reason: %v", err)
+	}
+	if err := checkModules(c, true); err != nil {
+		t.Errorf("a build with FTS5 refuses: %v", err)
 	}
 }
 

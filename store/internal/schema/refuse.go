@@ -3,8 +3,10 @@ package schema
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"strings"
 
+	"ravno/crdt"
 	"ravno/store/internal/sqlite"
 )
 
@@ -40,6 +42,23 @@ func moduleOf(virtual object) string {
 		}
 	}
 	return ""
+}
+
+// CheckModules refuses a file with an FTS5 index if this build has no FTS5: rows that ravno
+// writes would be missing from the index.
+func CheckModules(c *sqlite.Conn) error { return checkModules(c, sqlite.HasFTS5()) }
+
+func checkModules(c *sqlite.Conn, hasFTS5 bool) error {
+	if hasFTS5 {
+		return nil
+	}
+	return c.Rows("SELECT name, sql FROM sqlite_master WHERE type='table' AND rootpage=0 ORDER BY name", nil, func(row []crdt.Value) error {
+		if module := moduleOf(object{sql: row[1].Bytes()}); module != "fts5" && module != "fts5vocab" {
+			return nil
+		}
+		return fmt.Errorf("table %s is a full-text index (FTS5), and this ravno was built without FTS5. "+
+			"Try: a ravno built with make build, or with go build -tags sqlite_fts5", row[0].Bytes())
+	})
 }
 
 // aside says why something is none of the application's ordinary tables, or refuses it if

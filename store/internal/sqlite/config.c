@@ -8,6 +8,7 @@ typedef struct sqlite3_context sqlite3_context;
 typedef struct sqlite3_value sqlite3_value;
 
 extern int sqlite3_config(int op, ...);
+extern int sqlite3_compileoption_used(const char *);
 extern int sqlite3_auto_extension(void (*entry)(void));
 extern int sqlite3_db_config(sqlite3 *, int op, ...);
 extern int sqlite3_create_function_v2(sqlite3 *, const char *name, int args, int flags, void *data,
@@ -70,6 +71,8 @@ static int configure(sqlite3 *db, char **error, const void *api) {
 	}
 	return sqlite3_create_function_v2(db, "ravno_triggers", 1, UTF8 | DIRECT_ONLY, 0, set_triggers, 0, 0, 0);
 }
+
+int ravno_has_fts5(void) { return sqlite3_compileoption_used("ENABLE_FTS5"); }
 
 int ravno_busy_timeout(int64_t connection, int milliseconds) {
 	return sqlite3_busy_timeout((sqlite3 *)(intptr_t)connection, milliseconds);

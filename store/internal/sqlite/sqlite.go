@@ -12,6 +12,7 @@ package sqlite
 // #cgo darwin LDFLAGS: -Wl,-undefined,dynamic_lookup
 // #include <stdint.h>
 // int ravno_register(void);
+// int ravno_has_fts5(void);
 // int ravno_busy_timeout(int64_t connection, int milliseconds);
 import "C"
 
@@ -27,7 +28,6 @@ import (
 	driver3 "github.com/mattn/go-sqlite3"
 
 	"ravno/crdt"
-	"ravno/store/internal/fts5"
 )
 
 // BusyTimeout is how long a statement of ours waits for another process's lock: longer
@@ -40,9 +40,6 @@ var register = sync.OnceValue(func() error {
 	if code := C.ravno_register(); code != 0 {
 		return fmt.Errorf("sqlite: cannot register connection settings (code %d)", int(code))
 	}
-	if code := fts5.Register(); code != 0 {
-		return fmt.Errorf("sqlite: cannot register FTS5 (code %d)", code)
-	}
 	return nil
 })
 
@@ -51,6 +48,10 @@ func Version() string {
 	version, _, _ := driver3.Version()
 	return version
 }
+
+// HasFTS5 reports whether the SQLite library linked in has the full-text index FTS5. The driver
+// leaves it out unless the program is built with -tags sqlite_fts5.
+func HasFTS5() bool { return C.ravno_has_fts5() != 0 }
 
 // Mode says what a connection may do.
 type Mode string
