@@ -12,7 +12,6 @@ GO_FLAGS := $(if $(filter -tags=%,$(GO_FLAGS)),$(GO_FLAGS:-tags=%=-tags=%$(comma
 endif
 export GOFLAGS := $(strip $(GO_FLAGS))
 
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Without a usable git, the build says no commit instead of failing.
 BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 
@@ -46,7 +45,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='|' read -r name what; do printf '  %-8s %s\n' "$$name" "$$what"; done
 
 build: ## bin/ravno
-	$(GO) build -buildvcs=$(BUILDVCS) -ldflags '-X main.version=$(VERSION)' -o bin/ravno ./cmd/ravno
+	$(GO) build -buildvcs=$(BUILDVCS) -o bin/ravno ./cmd/ravno
 
 demo: build ## a hub and two restaurants as real processes; ARGS=--once ends by itself
 	bin/ravno demo $(ARGS)

@@ -10,8 +10,9 @@ import (
 	"ravno/store"
 )
 
-// version is the version of this program; a release sets it with -ldflags "-X main.version=...".
-var version = "dev"
+// version is the version of this program. A release changes it in the commit that is tagged
+// with it; what is built in between is told apart by its commit.
+const version = "0.1.0"
 
 func newVersionCommand() *cobra.Command {
 	var asJSON bool
