@@ -13,13 +13,13 @@ import (
 	"ravno/crdt/hlc"
 )
 
-var update = flag.Bool("update", false, "rewrite the merge table in ARCHITECTURE.md")
+var update = flag.Bool("update", false, "rewrite the merge table in MERGE.md")
 
 // The document that prints the table, and the lines it stands between.
 const (
-	architecture = "../ARCHITECTURE.md"
-	tableBegin   = "<!-- merge table: begin -->\n"
-	tableEnd     = "<!-- merge table: end -->\n"
+	mergePaper = "MERGE.md"
+	tableBegin = "<!-- merge table: begin -->\n"
+	tableEnd   = "<!-- merge table: end -->\n"
 )
 
 const (
@@ -268,24 +268,24 @@ func printTable() string {
 	return b.String()
 }
 
-func TestTheMergeTableInTheArchitectureIsWhatMergeDoes(t *testing.T) {
-	data, err := os.ReadFile(architecture)
+func TestMergePaperSaysWhatMergeDoes(t *testing.T) {
+	data, err := os.ReadFile(mergePaper)
 	if err != nil {
 		t.Fatal(err)
 	}
 	head, rest, begins := strings.Cut(string(data), tableBegin)
 	section, tail, ends := strings.Cut(rest, tableEnd)
 	if !begins || !ends {
-		t.Fatalf("%s does not have the lines %q and %q", architecture, tableBegin, tableEnd)
+		t.Fatalf("%s does not have the lines %q and %q", mergePaper, tableBegin, tableEnd)
 	}
 	table := "\n" + printTable() + "\n"
 	if *update {
-		if err := os.WriteFile(architecture, []byte(head+tableBegin+table+tableEnd+tail), 0o644); err != nil {
+		if err := os.WriteFile(mergePaper, []byte(head+tableBegin+table+tableEnd+tail), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if diff := cmp.Diff(section, table); diff != "" {
-		t.Errorf("%s is not what Merge does (-printed +done); rewrite it with -update:\n%s", architecture, diff)
+		t.Errorf("%s is not what Merge does (-printed +done); rewrite it with -update:\n%s", mergePaper, diff)
 	}
 }
