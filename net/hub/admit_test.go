@@ -10,9 +10,9 @@ import (
 	"ravno/store"
 )
 
-// The handshake is the first door: who is kept out there hears nothing at all. Behind it the
-// store refuses a removed node too, so only here does it show whether this door is shut.
-func TestOnlyWhoIsEnrolledNotRemovedAndHasThisVeryCertificateIsAdmitted(t *testing.T) {
+// The handshake admits a node only if it is enrolled, not removed, and shows its newest
+// certificate. The store refuses a removed node too, so only this test sees the handshake itself.
+func TestAdmitOnlyCurrentNodes(t *testing.T) {
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

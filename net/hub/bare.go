@@ -9,16 +9,17 @@ import (
 
 const (
 	// bareEvery is how often at most a node is sent a position that has no change for it. Each
-	// costs both sides a transaction, and such positions come in storms: whatever one node does,
-	// linking included, is a new position for all the others. Nobody waits for one but who asks.
+	// costs both sides a transaction. Such positions come in storms, because everything one node
+	// does, linking included, is a new position for all the others. A node that waits for one asks.
 	bareEvery = time.Second
-	// barePerSecond bounds what such positions take of the hub: a few percent of a processor. In
-	// a chain of more nodes each hears of one less often.
+	// barePerSecond bounds the cost of such positions at the hub to a few percent of a processor.
+	// The more nodes a chain has, the less often each of them gets one.
 	barePerSecond = 100
 )
 
-// makerAfter is how long after the others the node is looked at that work came from: for itself
-// there is hardly ever anything, and the look is in the way of theirs.
+// makerAfter is how long the hub waits, after it has woken the other links, before it wakes the
+// link that the work came from. There is hardly ever anything to send to that node, and the
+// extraction would delay the others.
 const makerAfter = 10 * time.Millisecond
 
 // bare decides when a node is sent a position that has no change for it.
@@ -31,8 +32,8 @@ type bare struct {
 	reminded bool            // the link will be woken when it may
 }
 
-// bareDue reports whether a node that has a position may be sent a later one now that has
-// nothing else for it. If not, its link is woken when it may.
+// bareDue reports whether a node may be sent a later position now that has no change for it.
+// If not, its link is woken when it may.
 func (h *Hub) bareDue(me *live, have causal.Position) bool {
 	h.mutex.Lock()
 	every := max(bareEvery, time.Duration(len(h.live))*time.Second/barePerSecond)

@@ -20,7 +20,8 @@ func (b *bare) woken() bool {
 	}
 }
 
-func TestABarePositionAfterAQuietTimeIsSentAtOnceAndTheNextInItsTime(t *testing.T) {
+// After a quiet time a bare position is sent at once, and the next one not before its interval.
+func TestBarePositionsKeepTheirInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBare()
 		for have := range 3 {
@@ -44,7 +45,7 @@ func TestABarePositionAfterAQuietTimeIsSentAtOnceAndTheNextInItsTime(t *testing.
 	})
 }
 
-func TestAPositionThatIsAskedForIsSentAtOnce(t *testing.T) {
+func TestPositionAskedForIsSentAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBare()
 		b.due(1, time.Now(), every)
@@ -61,7 +62,7 @@ func TestAPositionThatIsAskedForIsSentAtOnce(t *testing.T) {
 	})
 }
 
-func TestAClockThatIsSetBackHoldsNothingBack(t *testing.T) {
+func TestClockSetBackDelaysNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBare()
 		b.due(1, time.Now().Add(time.Hour), every)

@@ -28,9 +28,9 @@ import (
 )
 
 const (
-	// lookEvery is how often the hub looks whether a node was removed and what to tell the
-	// nodes about each other. A removed node is cut within it, whoever removed it.
-	lookEvery = time.Second
+	// checkEvery is how often the hub checks whether a node was removed and whether the status
+	// changed. A removed node is cut off within it, whichever process removed it.
+	checkEvery = time.Second
 	// greetingTimeout is how long a link may wait with its first message.
 	greetingTimeout = 10 * time.Second
 	// SettleEvery is how often a hub looks for what is settled: each time it is one more commit
@@ -62,15 +62,16 @@ type Hub struct {
 	folder   exchange.Folder
 	changed  exchange.Signal // there may be something to send
 	progress exchange.Signal // something was sent, applied or linked
-	look     chan struct{}   // to look at removed nodes and the status now
-	// tellAfter is when the status is told again at the earliest, overseen what was the case when
-	// everybody was told, until lookAfter; only oversee uses them.
-	tellAfter time.Time
-	word      word   // being told
-	telling   bool   // to more nodes than have heard it
-	turn      uint64 // of the node that was told last
-	overseen  view
-	lookAfter time.Time
+	checkNow chan struct{}   // asks for a check of removed nodes and the status now
+
+	// Only superviseNodes uses these. deliverAfter is the earliest time of the next delivery.
+	deliverAfter time.Time
+	broadcast    broadcast // the status being delivered
+	delivering   bool      // some nodes have yet to get the broadcast
+	turn         uint64    // counts deliveries
+	// checked are the inputs of the last complete check, which is good until recheckAfter.
+	checked      inputs
+	recheckAfter time.Time
 	// What is settled is looked for again after settleAfter, unless that is still under way.
 	settleAfter time.Time
 	settling    atomic.Bool
@@ -87,14 +88,14 @@ type Hub struct {
 
 // live is a node with a link.
 type live struct {
-	site   causal.Site
-	line   *exchange.Line
-	ending chan session.Close
-	over   chan struct{} // closed when its run has ended
-	told   told          // what it has heard of all servers
-	waits  pending       // only the link's own loop uses it
-	floor  atomic.Uint64 // the least its unsent work has seen, as recorded
-	bare   bare
+	site      causal.Site
+	line      *exchange.Line
+	ending    chan session.Close
+	over      chan struct{} // closed when its run has ended
+	delivered delivered     // the last status it got
+	waits     pending       // only the link's own loop uses it
+	floor     atomic.Uint64 // the least its unsent work has seen, as recorded
+	bare      bare
 }
 
 // seen is what the hub remembers of a node while it runs.
@@ -112,7 +113,7 @@ type seen struct {
 // New prepares a hub; Run runs it.
 func New(config Config) *Hub {
 	config.SettleEvery = cmp.Or(config.SettleEvery, SettleEvery)
-	h := &Hub{Config: config, live: map[causal.Site]*live{}, seen: map[causal.Site]*seen{}, look: make(chan struct{}, 1), loads: make(chan struct{}, 1)}
+	h := &Hub{Config: config, live: map[causal.Site]*live{}, seen: map[causal.Site]*seen{}, checkNow: make(chan struct{}, 1), loads: make(chan struct{}, 1)}
 	h.folder = exchange.Folder{Store: h.Store, Wake: h.Wake, Changed: &h.changed, Log: h.Log}
 	return h
 }
@@ -128,7 +129,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer workers.Wait()
 	defer listener.Close()
 	workers.Go(func() { h.folder.Run(ctx) })
-	workers.Go(func() { h.oversee(ctx) })
+	workers.Go(func() { h.superviseNodes(ctx) })
 	for {
 		link, err := listener.Accept(ctx)
 		if ctx.Err() != nil {
@@ -162,7 +163,7 @@ func (h *Hub) admit(site causal.Site, serial string) error {
 func (h *Hub) Poke() {
 	h.folder.Fold() // its trouble is kept and shown
 	select {
-	case h.look <- struct{}{}:
+	case h.checkNow <- struct{}{}:
 	default:
 	}
 }

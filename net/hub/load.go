@@ -27,8 +27,8 @@ const (
 	loadPiece = 256 << 10
 	// loadPing is how often a node that waits for its load to be written hears of it.
 	loadPing = 5 * time.Second
-	// piecesPerLook is after how many pieces the hub looks whether the node was removed.
-	piecesPerLook = 16
+	// piecesPerCheck is after how many pieces the hub checks whether the node was removed.
+	piecesPerCheck = 16
 	// loadStall is how long one piece may take before the line counts as dead.
 	loadStall = time.Minute
 )
@@ -208,7 +208,7 @@ func (h *Hub) sendPieces(ctx context.Context, link *quiclink.Link, l *load, offs
 	}
 	piece := make([]byte, loadPiece)
 	for sent := 0; ctx.Err() == nil; sent++ {
-		if sent%piecesPerLook == 0 {
+		if sent%piecesPerCheck == 0 {
 			if err := h.admit(link.Peer().Site, link.Peer().Serial); err != nil {
 				return err
 			}

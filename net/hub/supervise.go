@@ -11,9 +11,9 @@ import (
 	"ravno/store"
 )
 
-// oversee cuts off nodes that were removed, and tells the nodes about each other.
-func (h *Hub) oversee(ctx context.Context) {
-	ticker := time.NewTicker(lookEvery)
+// superviseNodes cuts off nodes that were removed, and tells the nodes about each other.
+func (h *Hub) superviseNodes(ctx context.Context) {
+	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
 	moved, stop := h.progress.Subscribe()
 	defer stop()
@@ -22,17 +22,17 @@ func (h *Hub) oversee(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		case <-h.look:
+		case <-h.checkNow:
 		case <-moved:
-			// Much moves at once; what is told a moment later is told once.
-			pause := time.NewTimer(lookEvery / 10)
+			// Much changes at once. After a short pause, one broadcast tells all of it.
+			pause := time.NewTimer(checkEvery / 10)
 			select {
 			case <-ctx.Done():
 			case <-pause.C:
 			}
 			pause.Stop()
 		}
-		h.overlook()
+		h.check()
 		h.settle(ctx)
 	}
 }
@@ -56,21 +56,22 @@ func (h *Hub) settle(ctx context.Context) {
 	})
 }
 
-// lookAnewEvery is how often the hub looks although neither its file nor what it knows of the
-// nodes has changed. Nothing else goes into the status but what the store keeps in memory of
-// triggers it cannot mirror, and that moves with a commit or a failed one.
-const lookAnewEvery = 15 * time.Second
+// recheckEvery is how often the hub checks although neither its file nor its knowledge of the
+// nodes has changed. The status has one other source: the store keeps in memory which triggers
+// it cannot mirror. That changes only with a commit or a failed one.
+const recheckEvery = 15 * time.Second
 
-// view is what the hub's word to its nodes is made of.
-type view struct {
+// inputs are the versions of everything the status is computed from.
+type inputs struct {
 	file    int64  // the version of the database
 	nodes   uint64 // the revision of live and seen
-	folding string // what keeps the folds here from succeeding
+	folding string // why folding fails here; empty: it does not
 }
 
-// overlook looks, unless it would see what it saw last.
-func (h *Hub) overlook() {
-	var now view
+// check cuts off removed nodes and broadcasts the status. It does nothing if its inputs are the
+// ones of the last complete check.
+func (h *Hub) check() {
+	var now inputs
 	var err error
 	if now.file, err = h.Store.FileVersion(); err == nil {
 		if trouble := h.folder.Trouble(); trouble != nil {
@@ -80,21 +81,21 @@ func (h *Hub) overlook() {
 		now.nodes = h.revision
 		h.mutex.Unlock()
 		// A wait longer than there is means that the clock was set back.
-		if wait := h.lookAfter.Sub(h.Clock()); h.overseen == now && wait > 0 && wait <= lookAnewEvery {
+		if wait := h.recheckAfter.Sub(h.Clock()); h.checked == now && wait > 0 && wait <= recheckEvery {
 			return
 		}
 	}
-	h.lookAfter = time.Time{}
+	h.recheckAfter = time.Time{}
 	if gone := h.cutRemoved(); gone != nil {
 		err = gone
 		h.Log.Error().Err(gone).Msg("looking for removed nodes failed")
 	}
-	complete, untold := h.tell()
-	if untold != nil {
-		h.Log.Error().Err(untold).Msg("the status could not be told to the nodes")
+	complete, undelivered := h.deliver()
+	if undelivered != nil {
+		h.Log.Error().Err(undelivered).Msg("the status could not be delivered to the nodes")
 	}
-	if complete && err == nil && untold == nil {
-		h.overseen, h.lookAfter = now, h.Clock().Add(lookAnewEvery)
+	if complete && err == nil && undelivered == nil {
+		h.checked, h.recheckAfter = now, h.Clock().Add(recheckEvery)
 	}
 }
 

@@ -8,16 +8,17 @@ import (
 	"ravno/net/exchange"
 )
 
-func TestACrowdIsToldAFewAtATimeAndEveryoneOnce(t *testing.T) {
+// A broadcast goes to a few nodes in each second, and to each of them once.
+func TestBroadcastReachesEveryNodeOnce(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	h := New(Config{Clock: func() time.Time { return now }})
 	const nodes, atOnce = 10, 4
 	for site := range causal.Site(nodes) {
 		h.live[site] = &live{site: site, line: exchange.NewLine(nil)}
 	}
-	h.telling, h.word = true, word{message: make([]byte, toldBytesPerSecond/atOnce), content: [32]byte{1}, made: now}
+	h.delivering, h.broadcast = true, broadcast{message: make([]byte, deliveredBytesPerSecond/atOnce), content: [32]byte{1}, made: now}
 	for second, want := range []int{atOnce, 2 * atOnce, nodes} {
-		complete, err := h.tell()
+		complete, err := h.deliver()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,8 +29,8 @@ func TestACrowdIsToldAFewAtATimeAndEveryoneOnce(t *testing.T) {
 		if heard != want || complete != (want == nodes) {
 			t.Errorf("%d of %d nodes heard after %d s (complete: %v), want %d", heard, nodes, second, complete, want)
 		}
-		if complete, err := h.tell(); err != nil || complete {
-			t.Errorf("told again at once: %v, %v", complete, err)
+		if complete, err := h.deliver(); err != nil || complete {
+			t.Errorf("delivered again at once: %v, %v", complete, err)
 		}
 		now = now.Add(time.Second)
 	}
