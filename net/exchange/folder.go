@@ -12,25 +12,26 @@ import (
 )
 
 const (
-	// quiet is how long a fold waits after the application's last write for more of them:
-	// long enough to take a burst in one go, too short for anyone to notice.
-	quiet = 5 * time.Millisecond
-	// quietAtMost is when it folds although the application never pauses.
-	quietAtMost = 100 * time.Millisecond
-	// breath is what it waits instead after a write that none preceded for a quiet moment: most
-	// such writes stay alone, and if one is the first of a burst, the next shows within it.
-	breath = time.Millisecond
-	// glance is what it waits where the last loneEnough writes have all stayed alone: a file is
-	// written to more than once for one commit, and within a glance it is there, if no disk is
-	// waited for. An application that begins to write in bursts is met in the middle of one once.
-	glance     = 250 * time.Microsecond
-	loneEnough = 8
-	// lookAgain is how soon it looks again if a wake has shown nothing: a file is written before
-	// the commit is durable and seen, and the end of a commit wakes nobody. Then it takes twice as
-	// long each time, until it polls as ever.
+	// debounceBurst is how long a fold waits after the application's last write when more writes
+	// follow one another. That takes a burst in one go, and nobody notices so short a wait.
+	debounceBurst = 5 * time.Millisecond
+	// debounceAtMost is when it folds although the application never pauses.
+	debounceAtMost = 100 * time.Millisecond
+	// debounceFirst is how long it waits after a write that none preceded for debounceBurst. Most
+	// such writes stay alone. If one is the first of a burst, the next shows within this time.
+	debounceFirst = time.Millisecond
+	// debounceLone is how long it waits where the last loneEnough writes have all stayed alone.
+	// One commit writes to the file more than once, and all of it is there within this time if no
+	// disk is waited for. When the application begins to write in bursts, one fold comes in the
+	// middle of the first.
+	debounceLone = 250 * time.Microsecond
+	loneEnough   = 8
+	// lookAgain is how soon it looks again if a wake has shown nothing. A file is written before
+	// its commit is durable and visible, and the end of a commit wakes nobody. Each further look
+	// comes after twice the time, up to pollEvery.
 	lookAgain = 2 * time.Millisecond
-	// pollEvery is how often it looks without being woken: notices of file changes can be
-	// missing (network mounts, limits), and only cost time then.
+	// pollEvery is how often it looks without being woken. Notices of file changes can be
+	// missing (network mounts, limits); then a fold only comes later.
 	pollEvery = time.Second
 	// troubleEvery is how often a fold that fails is tried again.
 	troubleEvery = 2 * time.Second
@@ -42,7 +43,7 @@ type Signal struct {
 	waits map[chan struct{}]bool
 }
 
-// Subscribe returns a channel that is signalled after each Notify, and how to stop that.
+// Subscribe returns a channel that is signalled after each Notify, and a function that ends that.
 func (s *Signal) Subscribe() (signalled <-chan struct{}, stop func()) {
 	c := make(chan struct{}, 1)
 	return c, s.Add(c)
@@ -76,7 +77,7 @@ func (s *Signal) NotifyBut(one chan struct{}) {
 		}
 		select {
 		case c <- struct{}{}:
-		default: // signalled already, and not looked yet
+		default: // an earlier signal is still unread
 		}
 	}
 }
@@ -97,7 +98,7 @@ type Folder struct {
 	version  int64           // this version of the file
 }
 
-// Trouble is what keeps the last fold from succeeding; nil if nothing does.
+// Trouble is the error of the last fold, or nil.
 func (f *Folder) Trouble() error {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
@@ -109,7 +110,7 @@ func (f *Folder) Run(ctx context.Context) {
 	next := pollEvery
 	poll := time.NewTimer(0)
 	defer poll.Stop()
-	var wrote time.Time // when the last fold that found work of the application was over
+	var wrote time.Time // when the last fold that found work of the application ended
 	lone := 0           // how many writes in a row have stayed alone
 	for {
 		woken, burst, alone := false, false, false
@@ -119,9 +120,9 @@ func (f *Folder) Run(ctx context.Context) {
 		case <-poll.C:
 		case <-f.Wake:
 			woken = true
-			// How long, not when: by the runtime's clock, which no wrong wall clock moves.
-			burst = time.Since(wrote) < quiet
-			if alone = f.settle(ctx, pause(burst, lone)); ctx.Err() != nil {
+			// This is a duration, so it goes by the runtime's clock. A wrong wall clock does not move it.
+			burst = time.Since(wrote) < debounceBurst
+			if alone = f.debounce(ctx, pause(burst, lone)); ctx.Err() != nil {
 				return
 			}
 		}
@@ -136,7 +137,7 @@ func (f *Folder) Run(ctx context.Context) {
 		case err != nil:
 			next = troubleEvery
 		case woken && !burst && found != work && lone >= loneEnough:
-			next, lone = breath, 0 // the commit takes its time, if it is one of the application
+			next, lone = debounceFirst, 0 // a commit of the application may still be under way
 		case found != nothing:
 			next = pollEvery
 		case woken:
@@ -152,18 +153,18 @@ func (f *Folder) Run(ctx context.Context) {
 func pause(burst bool, lone int) time.Duration {
 	switch {
 	case burst:
-		return quiet
+		return debounceBurst
 	case lone >= loneEnough:
-		return glance
+		return debounceLone
 	}
-	return breath
+	return debounceFirst
 }
 
-// settle waits for a moment in which nothing is written, of a certain length: if more is written than
-// one commit may be, of a quiet one's. It reports whether there was no more.
-func (f *Folder) settle(ctx context.Context, pause time.Duration) (alone bool) {
+// debounce waits until nothing has been written for pause. If more is written than one commit
+// can account for, it waits for debounceBurst instead. It reports whether there was no more.
+func (f *Folder) debounce(ctx context.Context, pause time.Duration) (alone bool) {
 	begun, last := time.Now(), time.Duration(0)
-	calm, limit := time.NewTimer(pause), time.NewTimer(quietAtMost)
+	calm, limit := time.NewTimer(pause), time.NewTimer(debounceAtMost)
 	defer calm.Stop()
 	defer limit.Stop()
 	for {
@@ -171,21 +172,21 @@ func (f *Folder) settle(ctx context.Context, pause time.Duration) (alone bool) {
 		case <-ctx.Done():
 			return false
 		case <-calm.C:
-			return last < glance
+			return last < debounceLone
 		case <-limit.C:
 			return false
-		case <-f.Wake: // one commit may wake several times, but not for a breath
-			if last = time.Since(begun); last >= breath {
-				pause = quiet
+		case <-f.Wake: // one commit may wake several times, but not for as long as debounceFirst
+			if last = time.Since(begun); last >= debounceFirst {
+				pause = debounceBurst
 			}
 			calm.Reset(pause)
 		}
 	}
 }
 
-// Told says that whoever listens to Changed has been told of everything up to a position
-// already: the next look does not signal it once more.
-func (f *Folder) Told(position causal.Position) {
+// Announced says that the caller has signalled everything up to a position itself, so the next
+// look does not signal it on Changed once more.
+func (f *Folder) Announced(position causal.Position) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	f.position = max(f.position, position)
@@ -200,8 +201,8 @@ const (
 	work                 // of the application
 )
 
-// Fold folds now. In a file in which nobody has committed anything since the last fold it
-// only finds that out: most looks find nothing, and a server at rest should cost nothing.
+// Fold folds now. If nobody has committed since the last fold, it only finds that out. Most
+// looks find nothing, and a server at rest should cost nothing.
 func (f *Folder) Fold() error {
 	_, err := f.fold(context.Background())
 	return err
@@ -216,7 +217,7 @@ func (f *Folder) fold(ctx context.Context) (found, error) {
 	f.mutex.Lock()
 	known, moved := f.trouble, err == nil && position > f.position
 	f.trouble = err
-	if moved { // not back: of what was applied meanwhile they are told already
+	if moved { // never back: work that was applied meanwhile is announced already
 		f.position = position
 	}
 	f.folded, f.version = err == nil && unknown == nil, version

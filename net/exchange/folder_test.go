@@ -84,37 +84,37 @@ func TestALoneWriteIsFoldedABreathAfterTheWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		for range 3 {
-			f.after(2 * quiet)
+			f.after(2 * debounceBurst)
 			before := f.position()
 			f.write("UPDATE item SET name=name||'x'")
 			f.wakeUp()
-			f.after(breath - time.Microsecond)
+			f.after(debounceFirst - time.Microsecond)
 			if f.position() != before {
 				t.Error("folded before there was time for a second write")
 			}
 			f.after(time.Microsecond)
 			if f.position() == before || !f.drain() {
-				t.Errorf("not folded %s after the wake", breath)
+				t.Errorf("not folded %s after the wake", debounceFirst)
 			}
 			f.wakeUp() // by the fold's own commit
 		}
 	})
 }
 
-// loneWrites are so many that a glance is enough for the next.
+// loneWrites makes enough lone writes for the next to wait only for debounceLone.
 func (f *folding) loneWrites() {
 	f.t.Helper()
 	for range loneEnough {
-		f.after(2 * quiet)
+		f.after(2 * debounceBurst)
 		f.write("UPDATE item SET name=name||'x'")
 		f.wakeUp()
-		f.after(breath)
+		f.after(debounceFirst)
 		if !f.drain() {
-			f.t.Fatal("a lone write was not folded within a breath")
+			f.t.Fatal("a lone write was not folded within debounceFirst")
 		}
 		f.wakeUp() // by the fold's own commit
 	}
-	f.after(2 * quiet)
+	f.after(2 * debounceBurst)
 }
 
 func TestWhoAlwaysWritesAloneIsFoldedAtAGlance(t *testing.T) {
@@ -123,9 +123,9 @@ func TestWhoAlwaysWritesAloneIsFoldedAtAGlance(t *testing.T) {
 		f.loneWrites()
 		f.write("UPDATE item SET name=name||'x'")
 		f.wakeUp()
-		f.after(glance)
+		f.after(debounceLone)
 		if !f.drain() {
-			t.Errorf("not folded %s after the wake", glance)
+			t.Errorf("not folded %s after the wake", debounceLone)
 		}
 	})
 }
@@ -134,22 +134,22 @@ func TestWhoBeginsToWriteInBurstsIsGivenTimeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		f.loneWrites()
-		for range 2 { // the second one is met at a glance, and then they are a burst
+		for range 2 { // the fold comes before the second one, and then they are a burst
 			f.write("UPDATE item SET name=name||'x'")
 			f.wakeUp()
-			f.after(breath)
+			f.after(debounceFirst)
 		}
-		f.after(2 * quiet)
+		f.after(2 * debounceBurst)
 		f.drain()
 		f.write("UPDATE item SET name=name||'x'")
 		f.wakeUp()
-		f.after(breath - time.Microsecond)
+		f.after(debounceFirst - time.Microsecond)
 		if f.drain() {
 			t.Error("folded before there was time for a second write")
 		}
 		f.after(time.Microsecond)
 		if !f.drain() {
-			t.Errorf("not folded %s after the wake", breath)
+			t.Errorf("not folded %s after the wake", debounceFirst)
 		}
 	})
 }
@@ -158,17 +158,17 @@ func TestABurstThatIsFoldedInOneGoIsNoLoneWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		for range 2 * loneEnough {
-			f.after(2 * quiet)
+			f.after(2 * debounceBurst)
 			f.drain()
 			for range 2 {
 				f.write("UPDATE item SET name=name||'x'")
 				f.wakeUp()
-				f.after(breath / 2)
+				f.after(debounceFirst / 2)
 				if f.drain() {
 					t.Fatal("folded in the middle of a burst")
 				}
 			}
-			f.after(breath)
+			f.after(debounceFirst)
 			f.wakeUp() // by the fold's own commit
 		}
 	})
@@ -178,15 +178,15 @@ func TestACommitThatTakesLongerThanAGlanceIsFoldedABreathLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		f.loneWrites()
-		for range 2 { // the second time nobody only glances
+		for range 2 { // the second time it waits longer than debounceLone
 			f.wakeUp()
-			f.after(2 * glance) // the disk takes its time over the commit
+			f.after(2 * debounceLone) // the disk takes its time over the commit
 			f.write("UPDATE item SET name=name||'x'")
-			f.after(breath - glance)
+			f.after(debounceFirst - debounceLone)
 			if !f.drain() {
-				t.Errorf("not folded %s after the wake", glance+breath)
+				t.Errorf("not folded %s after the wake", debounceLone+debounceFirst)
 			}
-			f.after(2 * quiet)
+			f.after(2 * debounceBurst)
 		}
 	})
 }
@@ -198,12 +198,12 @@ func TestABurstIsFoldedOnce(t *testing.T) {
 		for range 100 {
 			f.write("UPDATE item SET name=name||'x'")
 			f.wakeUp()
-			f.after(breath / 2)
+			f.after(debounceFirst / 2)
 			if f.position() != before || f.drain() {
 				t.Fatal("folded in the middle of a burst")
 			}
 		}
-		f.after(quiet)
+		f.after(debounceBurst)
 		if got := f.position(); got != before+1 || !f.drain() {
 			t.Errorf("a burst moved the position from %d to %d, want one step", before, got)
 		}
@@ -217,15 +217,15 @@ func TestASlowBurstIsMetOnceAndThenFoldedOnce(t *testing.T) {
 		for range 10 {
 			f.write("UPDATE item SET name=name||'x'")
 			f.wakeUp()
-			f.after(quiet - breath)
+			f.after(debounceBurst - debounceFirst)
 			if f.position() > before+1 {
 				t.Fatal("folded in the middle of a burst")
 			}
 		}
 		if f.position() != before+1 {
-			t.Fatal("its first write was not folded a breath after the wake")
+			t.Fatal("its first write was not folded debounceFirst after the wake")
 		}
-		f.after(quiet)
+		f.after(debounceBurst)
 		if got := f.position(); got != before+2 || !f.drain() {
 			t.Errorf("a burst moved the position from %d to %d, want two steps", before, got)
 		}
@@ -236,23 +236,23 @@ func TestAnApplicationThatNeverPausesIsFoldedAllTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		before, folds := f.position(), 0
-		for range 3 * quietAtMost / (breath / 2) {
+		for range 3 * debounceAtMost / (debounceFirst / 2) {
 			f.write("UPDATE item SET name=name||'x'")
 			f.wakeUp()
-			f.after(breath / 2)
+			f.after(debounceFirst / 2)
 			if now := f.position(); now != before {
 				before = now
 				folds++
 			}
 		}
 		if folds < 2 || folds > 3 {
-			t.Errorf("%d folds in %s of writing, want one every %s", folds, 3*quietAtMost, quietAtMost)
+			t.Errorf("%d folds in %s of writing, want one every %s", folds, 3*debounceAtMost, debounceAtMost)
 		}
 	})
 }
 
 func TestACommitThatIsSeenAfterItsWakeIsFoldedSoon(t *testing.T) {
-	for _, disk := range []time.Duration{2 * breath, 3 * quiet, quietAtMost} {
+	for _, disk := range []time.Duration{2 * debounceFirst, 3 * debounceBurst, debounceAtMost} {
 		synctest.Test(t, func(t *testing.T) {
 			f := startFolding(t)
 			before := f.position()

@@ -267,7 +267,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends
 		Apply: func(delta store.Delta) (causal.Seen, error) {
 			applied, err := h.Store.ApplyFromNode(me.site, delta, 0)
 			if err == nil {
-				h.folder.Told(applied.Position)
+				h.folder.Announced(applied.Position)
 				h.recall(me.site, func(s *seen) { s.pendingOut = 0 })
 				h.changed.NotifyBut(me.bare.changed)
 				time.AfterFunc(makerAfter, me.bare.wake)

@@ -227,7 +227,7 @@ func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, c
 			if applied.Unsent { // folded with it, or an edit of ours that outlived a deletion and is to be sent whole
 				n.changed.Notify()
 			} else {
-				n.folder.Told(applied.Position)
+				n.folder.Announced(applied.Position)
 			}
 			n.progress.Notify()
 			return applied.Floor, nil
