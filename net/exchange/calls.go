@@ -9,16 +9,16 @@ import (
 	"ravno/net/wire"
 )
 
-// callTimeout is how long an answer over a link may take: digests of a large database take
-// a while, and whoever asked can be interrupted earlier.
+// callTimeout is how long an answer over a link may take. Digests of a large database take a
+// while, and the caller can be interrupted earlier.
 const callTimeout = 2 * time.Minute
 
-// outboxSize is how many messages of others may wait for one link's loop.
+// outboxSize is how many messages may wait for one link's loop.
 const outboxSize = 64
 
-// Line is how the rest of a server talks over a link: messages out, and questions with
-// answers. It is safe for concurrent use.
-type Line struct {
+// Caller is how the rest of a server uses a link: it sends messages, and asks questions and gets
+// their answers. It is safe for concurrent use.
+type Caller struct {
 	outbox chan wire.Message
 	done   <-chan struct{} // closed when the link ended
 
@@ -33,18 +33,18 @@ type waiter struct {
 	gone    <-chan struct{}
 }
 
-// NewLine returns the line of a link that ends when done is closed.
-func NewLine(done <-chan struct{}) *Line {
-	return &Line{outbox: make(chan wire.Message, outboxSize), done: done, waiting: map[uint64]waiter{}}
+// NewCaller returns the caller of a link that ends when done is closed.
+func NewCaller(done <-chan struct{}) *Caller {
+	return &Caller{outbox: make(chan wire.Message, outboxSize), done: done, waiting: map[uint64]waiter{}}
 }
 
-// Outbox is for Ends.
-func (l *Line) Outbox() <-chan wire.Message { return l.outbox }
+// Outbox is the messages that the link's loop is to send, for Ends.
+func (c *Caller) Outbox() <-chan wire.Message { return c.outbox }
 
 // Offer sends a message if there is room, and reports whether there was.
-func (l *Line) Offer(message wire.Message) bool {
+func (c *Caller) Offer(message wire.Message) bool {
 	select {
-	case l.outbox <- message:
+	case c.outbox <- message:
 		return true
 	default:
 		return false
@@ -52,33 +52,33 @@ func (l *Line) Offer(message wire.Message) bool {
 }
 
 // Send sends a message, waiting for room.
-func (l *Line) Send(ctx context.Context, message wire.Message) error {
+func (c *Caller) Send(ctx context.Context, message wire.Message) error {
 	select {
-	case l.outbox <- message:
+	case c.outbox <- message:
 		return nil
-	case <-l.done:
+	case <-c.done:
 		return fmt.Errorf("the link ended")
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// Call sends a question and hands every answer to it to each, until each says it was the last.
-func (l *Line) Call(ctx context.Context, question func(id uint64) wire.Message, each func(wire.Message) (last bool, err error)) error {
+// Call sends a question and passes every answer to each, until each says it was the last.
+func (c *Caller) Call(ctx context.Context, question func(id uint64) wire.Message, each func(wire.Message) (last bool, err error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, fmt.Errorf("no answer within %s", callTimeout))
 	defer cancel()
 	answers := make(chan wire.Message, 1)
-	l.mutex.Lock()
-	l.last++
-	id := l.last
-	l.waiting[id] = waiter{answers, ctx.Done()}
-	l.mutex.Unlock()
+	c.mutex.Lock()
+	c.last++
+	id := c.last
+	c.waiting[id] = waiter{answers, ctx.Done()}
+	c.mutex.Unlock()
 	defer func() {
-		l.mutex.Lock()
-		defer l.mutex.Unlock()
-		delete(l.waiting, id)
+		c.mutex.Lock()
+		defer c.mutex.Unlock()
+		delete(c.waiting, id)
 	}()
-	if err := l.Send(ctx, question(id)); err != nil {
+	if err := c.Send(ctx, question(id)); err != nil {
 		return err
 	}
 	for {
@@ -87,7 +87,7 @@ func (l *Line) Call(ctx context.Context, question func(id uint64) wire.Message, 
 			if last, err := each(answer); err != nil || last {
 				return err
 			}
-		case <-l.done:
+		case <-c.done:
 			return fmt.Errorf("the link ended before the answer came")
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -95,19 +95,19 @@ func (l *Line) Call(ctx context.Context, question func(id uint64) wire.Message, 
 	}
 }
 
-// Answer hands an answer to whoever asked; one nobody waits for any more is dropped. Answers
-// to one question are handed over in the order of the calls. It waits no longer than whoever
-// asked takes for the answer before.
-func (l *Line) Answer(id uint64, answer wire.Message) {
-	l.mutex.Lock()
-	asked, waiting := l.waiting[id]
-	l.mutex.Unlock()
+// Answer hands an answer to the Call that waits for it, and drops it if none does. Answers to one
+// question are handed over in the order of the calls of Answer. It waits until that Call has
+// taken the answer before.
+func (c *Caller) Answer(id uint64, answer wire.Message) {
+	c.mutex.Lock()
+	asked, waiting := c.waiting[id]
+	c.mutex.Unlock()
 	if !waiting {
 		return
 	}
 	select {
 	case asked.answers <- answer:
 	case <-asked.gone:
-	case <-l.done:
+	case <-c.done:
 	}
 }

@@ -24,7 +24,7 @@ const (
 	// tickEvery is how often the session looks at its timers.
 	tickEvery = time.Second
 	// controlTimeout is how long writing one control frame may take before the link counts as
-	// stuck: longer than QUIC's own notice of a cut line.
+	// stuck: longer than QUIC's own notice of a cut link.
 	controlTimeout = 12 * time.Second
 )
 

@@ -21,7 +21,7 @@ const (
 var errSpoolLimit = errors.New("batch larger than 64 GiB")
 
 // spool holds encoded batches between the network and the database: a database must not be
-// locked, nor a snapshot of it held, for as long as a slow line takes. What has been written may
+// locked, nor a snapshot of it held, for as long as a slow link takes. What has been written may
 // be read while more is written; there is one writer.
 type spool struct {
 	dir  string

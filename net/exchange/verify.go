@@ -26,15 +26,15 @@ type TableResult struct {
 	Keys      []crdt.Key // of differing rows, at most maxNamed
 }
 
-// Verify compares the digests of tables here with those at the other end of a line, and
+// Verify compares the digests of tables here with those at the other end of a link, and
 // finds the rows that differ.
-func Verify(ctx context.Context, s *store.Store, line *Line, table string) ([]TableResult, error) {
+func Verify(ctx context.Context, s *store.Store, caller *Caller, table string) ([]TableResult, error) {
 	here, _, err := s.Digests(table)
 	if err != nil {
 		return nil, err
 	}
 	there := map[string]wire.TableDigest{}
-	err = line.Call(ctx, func(id uint64) wire.Message { return wire.DigestRequest{ID: id, Table: table, Buckets: true} }, func(answer wire.Message) (bool, error) {
+	err = caller.Call(ctx, func(id uint64) wire.Message { return wire.DigestRequest{ID: id, Table: table, Buckets: true} }, func(answer wire.Message) (bool, error) {
 		digest, ok := answer.(wire.Digest)
 		if !ok || digest.Trouble != "" {
 			return true, fmt.Errorf("the other server cannot compute its digests: %s", digest.Trouble)
@@ -56,7 +56,7 @@ func Verify(ctx context.Context, s *store.Store, line *Line, table string) ([]Ta
 		case !known: // the table is not there at all
 			result.Differing = int(h.Rows)
 		default:
-			if err := compareRows(ctx, s, line, h, t, &result); err != nil {
+			if err := compareRows(ctx, s, caller, h, t, &result); err != nil {
 				return nil, err
 			}
 		}
@@ -69,7 +69,7 @@ func Verify(ctx context.Context, s *store.Store, line *Line, table string) ([]Ta
 	return results, nil
 }
 
-func compareRows(ctx context.Context, s *store.Store, line *Line, here store.Digest, there wire.TableDigest, result *TableResult) error {
+func compareRows(ctx context.Context, s *store.Store, caller *Caller, here store.Digest, there wire.TableDigest, result *TableResult) error {
 	var buckets []uint8
 	for i := range here.Buckets {
 		if i >= len(there.Buckets) || there.Buckets[i] != [16]byte(here.Buckets[i]) {
@@ -88,7 +88,7 @@ func compareRows(ctx context.Context, s *store.Store, line *Line, here store.Dig
 			result.Keys = append(result.Keys, key)
 		}
 	}
-	err := line.Call(ctx, func(id uint64) wire.Message { return wire.RowsRequest{ID: id, Table: here.Table, Buckets: buckets} }, func(answer wire.Message) (bool, error) {
+	err := caller.Call(ctx, func(id uint64) wire.Message { return wire.RowsRequest{ID: id, Table: here.Table, Buckets: buckets} }, func(answer wire.Message) (bool, error) {
 		m, ok := answer.(wire.Rows)
 		if !ok || m.Trouble != "" {
 			return true, fmt.Errorf("table %s: the other server cannot list its rows: %s", here.Table, m.Trouble)
@@ -109,7 +109,7 @@ func compareRows(ctx context.Context, s *store.Store, line *Line, here store.Dig
 }
 
 // AnswerDigest answers a question about digests from this server's database.
-func AnswerDigest(ctx context.Context, s *store.Store, line *Line, question wire.Message) {
+func AnswerDigest(ctx context.Context, s *store.Store, caller *Caller, question wire.Message) {
 	switch q := question.(type) {
 	case wire.DigestRequest:
 		answer := wire.Digest{ID: q.ID}
@@ -127,9 +127,9 @@ func AnswerDigest(ctx context.Context, s *store.Store, line *Line, question wire
 			}
 			answer.Tables = append(answer.Tables, t)
 		}
-		line.Send(ctx, answer) // a link that ended needs no answer
+		caller.Send(ctx, answer) // a link that ended needs no answer
 	case wire.RowsRequest:
-		// All are gathered before the first is sent: a line that takes its time must not hold the
+		// All are gathered before the first is sent: a link that takes its time must not hold the
 		// database's one reader, which its own loop needs to go on.
 		var rows []wire.RowDigest
 		err := s.RowDigests(q.Table, q.Buckets, func(r store.RowDigest) error {
@@ -137,13 +137,13 @@ func AnswerDigest(ctx context.Context, s *store.Store, line *Line, question wire
 			return nil
 		})
 		if err != nil {
-			line.Send(ctx, wire.Rows{ID: q.ID, Trouble: err.Error()})
+			caller.Send(ctx, wire.Rows{ID: q.ID, Trouble: err.Error()})
 			return
 		}
 		for more := true; more; {
 			n := min(len(rows), rowsPerMessage)
 			more = n < len(rows)
-			if line.Send(ctx, wire.Rows{ID: q.ID, Rows: rows[:n], More: more}) != nil {
+			if caller.Send(ctx, wire.Rows{ID: q.ID, Rows: rows[:n], More: more}) != nil {
 				return // the link ended, and with it whoever asked
 			}
 			rows = rows[n:]

@@ -16,7 +16,7 @@ import (
 
 // connect joins two lines over their databases as two loops do over a link, until the test
 // ends, and returns the end of the first.
-func connect(t *testing.T, a, b *store.Store) *Line {
+func connect(t *testing.T, a, b *store.Store) *Caller {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var workers sync.WaitGroup
@@ -24,8 +24,8 @@ func connect(t *testing.T, a, b *store.Store) *Line {
 		cancel()
 		workers.Wait()
 	})
-	here, there := NewLine(ctx.Done()), NewLine(ctx.Done())
-	carry := func(from, to *Line, at *store.Store) {
+	here, there := NewCaller(ctx.Done()), NewCaller(ctx.Done())
+	carry := func(from, to *Caller, at *store.Store) {
 		for {
 			select {
 			case <-ctx.Done():
@@ -111,11 +111,11 @@ func TestManyDifferingRowsAreCountedAndSomeNamed(t *testing.T) {
 	hub, node := newStores(t, "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT);"+rowsFrom(1, rows))
 	write(t, node.Path(), rowsFrom(rows+1, rows+more))
 	for _, at := range []struct {
-		name string
-		s    *store.Store
-		line *Line
+		name   string
+		s      *store.Store
+		caller *Caller
 	}{{"hub", hub, connect(t, hub, node)}, {"node", node, connect(t, node, hub)}} {
-		results, err := Verify(t.Context(), at.s, at.line, "")
+		results, err := Verify(t.Context(), at.s, at.caller, "")
 		must(t, err)
 		if len(results) != 1 || results[0].Level || results[0].Differing != more || len(results[0].Keys) != maxNamed {
 			t.Errorf("from the %s: level %t, %d rows differ, %d named; want %d and %d", at.name, results[0].Level,
@@ -130,11 +130,11 @@ func TestATableThatIsMissingAtOneEndDiffersInAllItsRowsSeenFromBoth(t *testing.T
 	_, err := node.Fold()
 	must(t, err)
 	for _, at := range []struct {
-		name string
-		s    *store.Store
-		line *Line
+		name   string
+		s      *store.Store
+		caller *Caller
 	}{{"hub", hub, connect(t, hub, node)}, {"node", node, connect(t, node, hub)}} {
-		results, err := Verify(t.Context(), at.s, at.line, "")
+		results, err := Verify(t.Context(), at.s, at.caller, "")
 		must(t, err)
 		if len(results) != 2 || !results[0].Level || results[1].Table != "tag" || results[1].Level || results[1].Differing != 2 {
 			t.Errorf("from the %s: %+v", at.name, results)
@@ -145,8 +145,8 @@ func TestATableThatIsMissingAtOneEndDiffersInAllItsRowsSeenFromBoth(t *testing.T
 func TestAnsweringOverAStuckLineDoesNotHoldTheDatabase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub, _ := newStores(t, "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT);"+rowsFrom(1, 2*rowsPerMessage+1))
-		line := NewLine(nil)
-		for line.Offer(wire.Ping{}) {
+		caller := NewCaller(nil)
+		for caller.Offer(wire.Ping{}) {
 		}
 		buckets := make([]uint8, wire.BucketCount)
 		for i := range buckets {
@@ -154,13 +154,13 @@ func TestAnsweringOverAStuckLineDoesNotHoldTheDatabase(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		go AnswerDigest(ctx, hub, line, wire.RowsRequest{ID: 5, Table: "item", Buckets: buckets})
+		go AnswerDigest(ctx, hub, caller, wire.RowsRequest{ID: 5, Table: "item", Buckets: buckets})
 		synctest.Wait() // it waits for room
 		_, err := hub.Self()
 		must(t, err)
 		var sizes []int
 		for len(sizes) < 3 {
-			if m, ok := (<-line.Outbox()).(wire.Rows); ok {
+			if m, ok := (<-caller.Outbox()).(wire.Rows); ok {
 				sizes = append(sizes, len(m.Rows))
 				if m.More != (len(sizes) < 3) || m.ID != 5 {
 					t.Errorf("part %d: more %t, id %d", len(sizes), m.More, m.ID)

@@ -79,7 +79,7 @@ func (h *Hub) deliver() (complete bool, err error) {
 			h.delivering, complete = true, false // the rest another time
 			break
 		}
-		if !l.line.Offer(wire.Status{JSON: h.broadcast.message}) { // its outbox is full
+		if !l.caller.Offer(wire.Status{JSON: h.broadcast.message}) { // its outbox is full
 			complete = false
 			continue
 		}

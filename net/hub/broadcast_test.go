@@ -14,7 +14,7 @@ func TestBroadcastReachesEveryNodeOnce(t *testing.T) {
 	h := New(Config{Clock: func() time.Time { return now }})
 	const nodes, atOnce = 10, 4
 	for site := range causal.Site(nodes) {
-		h.live[site] = &live{site: site, line: exchange.NewLine(nil)}
+		h.live[site] = &live{site: site, caller: exchange.NewCaller(nil)}
 	}
 	h.delivering, h.broadcast = true, broadcast{message: make([]byte, deliveredBytesPerSecond/atOnce), content: [32]byte{1}, made: now}
 	for second, want := range []int{atOnce, 2 * atOnce, nodes} {
@@ -24,7 +24,7 @@ func TestBroadcastReachesEveryNodeOnce(t *testing.T) {
 		}
 		heard := 0
 		for _, l := range h.live {
-			heard += len(l.line.Outbox())
+			heard += len(l.caller.Outbox())
 		}
 		if heard != want || complete != (want == nodes) {
 			t.Errorf("%d of %d nodes heard after %d s (complete: %v), want %d", heard, nodes, second, complete, want)

@@ -89,7 +89,7 @@ type Hub struct {
 // live is a node with a link.
 type live struct {
 	site      causal.Site
-	line      *exchange.Line
+	caller    *exchange.Caller
 	ending    chan session.Close
 	over      chan struct{} // closed when its run has ended
 	delivered delivered     // the last status it got
@@ -220,7 +220,7 @@ func (h *Hub) level(ctx context.Context, link *quiclink.Link, hello wire.Hello) 
 }
 
 func (h *Hub) enter(site causal.Site, link *quiclink.Link) (me, former *live) {
-	me = &live{site: site, line: exchange.NewLine(link.Done()), ending: make(chan session.Close, 2), over: make(chan struct{}),
+	me = &live{site: site, caller: exchange.NewCaller(link.Done()), ending: make(chan session.Close, 2), over: make(chan struct{}),
 		bare: bare{changed: make(chan struct{}, 1)}}
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
@@ -292,7 +292,7 @@ func (h *Hub) ends(ctx context.Context, self store.Self, me *live) exchange.Ends
 			h.handle(ctx, me, message)
 		},
 		Changed:  me.bare.changed,
-		Outbox:   me.line.Outbox(),
+		Outbox:   me.caller.Outbox(),
 		Ending:   me.ending,
 		SpoolDir: filepath.Join(h.StateDir, "spool"),
 		Clock:    h.Clock,
@@ -308,15 +308,15 @@ func (h *Hub) handle(ctx context.Context, me *live, message wire.Message) {
 				return // the node asks again
 			}
 			if self, err := h.Store.Self(); err == nil {
-				me.line.Send(ctx, wire.Here{ID: m.ID, Position: self.Position})
+				me.caller.Send(ctx, wire.Here{ID: m.ID, Position: self.Position})
 				me.bare.ask(self.Position)
 			}
 		})
 	case wire.Digest:
-		me.line.Answer(m.ID, m)
+		me.caller.Answer(m.ID, m)
 	case wire.Rows:
-		me.line.Answer(m.ID, m) // in the order they come: the last says that it is
+		me.caller.Answer(m.ID, m) // in the order they come: the last says that it is
 	case wire.DigestRequest, wire.RowsRequest:
-		h.background.Go(func() { exchange.AnswerDigest(ctx, h.Store, me.line, m) })
+		h.background.Go(func() { exchange.AnswerDigest(ctx, h.Store, me.caller, m) })
 	}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// loadKept is how long a first load is kept for nodes whose line broke on the way.
+	// loadKept is how long a first load is kept for nodes whose link broke on the way.
 	loadKept = 24 * time.Hour
 	// loadPiece is how much of a first load goes into one frame, in bytes.
 	loadPiece = 256 << 10
@@ -29,7 +29,7 @@ const (
 	loadPing = 5 * time.Second
 	// piecesPerCheck is after how many pieces the hub checks whether the node was removed.
 	piecesPerCheck = 16
-	// loadStall is how long one piece may take before the line counts as dead.
+	// loadStall is how long one piece may take before the link counts as dead.
 	loadStall = time.Minute
 )
 

@@ -242,7 +242,7 @@ func (h *Hub) Verify(ctx context.Context, table string) (map[string][]exchange.T
 			}
 			continue
 		}
-		if results[site.Name], err = exchange.Verify(ctx, h.Store, l.line, table); err != nil {
+		if results[site.Name], err = exchange.Verify(ctx, h.Store, l.caller, table); err != nil {
 			return nil, err
 		}
 	}

@@ -13,13 +13,13 @@ import (
 // ErrNoLink says that a question needs the hub, and there is no link.
 var ErrNoLink = errors.New("no link with the hub")
 
-func (n *Node) currentLine() (*exchange.Line, error) {
+func (n *Node) currentCaller() (*exchange.Caller, error) {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
-	if n.line == nil {
+	if n.caller == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNoLink, n.view.Trouble)
 	}
-	return n.line, nil
+	return n.caller, nil
 }
 
 // Wait returns when everything written here before the call has reached the hub, and
@@ -60,11 +60,11 @@ func (n *Node) Wait(ctx context.Context) error {
 	}
 	var hub causal.Position
 	err = until(func() (bool, error) {
-		line, err := n.currentLine()
+		caller, err := n.currentCaller()
 		if err != nil {
 			return false, nil // wait for the link
 		}
-		err = line.Call(ctx, func(id uint64) wire.Message { return wire.Where{ID: id} }, func(answer wire.Message) (bool, error) {
+		err = caller.Call(ctx, func(id uint64) wire.Message { return wire.Where{ID: id} }, func(answer wire.Message) (bool, error) {
 			here, ok := answer.(wire.Here)
 			hub = here.Position
 			return ok, nil
@@ -82,7 +82,7 @@ func (n *Node) Wait(ctx context.Context) error {
 
 // Verify compares the tables here with the hub's.
 func (n *Node) Verify(ctx context.Context, table string) (map[string][]exchange.TableResult, error) {
-	line, err := n.currentLine()
+	caller, err := n.currentCaller()
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +90,6 @@ func (n *Node) Verify(ctx context.Context, table string) (map[string][]exchange.
 	if err != nil {
 		return nil, err
 	}
-	results, err := exchange.Verify(ctx, n.Store, line, table)
+	results, err := exchange.Verify(ctx, n.Store, caller, table)
 	return map[string][]exchange.TableResult{self.Hub: results}, err
 }

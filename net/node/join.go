@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	// loadStall is how long a first load may stand still before the line is dialled again.
+	// loadStall is how long a first load may stand still before the link is dialled again.
 	loadStall = 30 * time.Second
 	// loadTries is how often a first load is taken up again before join gives up; it can then
 	// be called again and goes on where it stopped.

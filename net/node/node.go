@@ -62,10 +62,10 @@ type Node struct {
 	changed  exchange.Signal // there may be something to send
 	progress exchange.Signal // something was sent, applied or measured
 
-	mutex sync.Mutex
-	view  View
-	line  *exchange.Line // nil without a link
-	retry chan struct{}  // to dial at once
+	mutex  sync.Mutex
+	view   View
+	caller *exchange.Caller // nil without a link
+	retry  chan struct{}    // to dial at once
 
 	background sync.WaitGroup
 	heard      atomic.Uint64 // counts the hub's statuses as they arrive
@@ -150,13 +150,13 @@ func (n *Node) connect(ctx context.Context) (time.Duration, error) {
 		link.CloseWith(quiclink.CodeStopped, "the node cannot read its database")
 		return 0, err
 	}
-	line := exchange.NewLine(link.Done())
+	caller := exchange.NewCaller(link.Done())
 	changed, stop := n.changed.Subscribe()
 	defer stop()
 	began := n.Clock()
 	s := session.NewNode(session.NodeSelf{Self: session.Self{Version: n.Version, Incarnation: self.Incarnation, Position: self.Position},
 		Seen: self.Seen, HubIncarnation: self.HubIncarnation, Floor: self.Floor, HubHave: self.HubHave, Until: self.Until})
-	ended := exchange.Run(ctx, link, s, nil, n.ends(ctx, self, line, changed))
+	ended := exchange.Run(ctx, link, s, nil, n.ends(ctx, self, caller, changed))
 	if !s.Running() && !n.wasLinked() {
 		return 0, ended
 	}
@@ -211,7 +211,7 @@ func (n *Node) dialOne(ctx context.Context, address string) (*quiclink.Link, err
 }
 
 // ends connects the link with the database.
-func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, changed <-chan struct{}) exchange.Ends {
+func (n *Node) ends(ctx context.Context, self store.Self, caller *exchange.Caller, changed <-chan struct{}) exchange.Ends {
 	return exchange.Ends{
 		Incarnation: self.Incarnation,
 		Extract: func(from causal.Position, rows int, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {
@@ -242,13 +242,13 @@ func (n *Node) ends(ctx context.Context, self store.Self, line *exchange.Line, c
 		},
 		State: n.ping,
 		Noticed: func(a session.Action) {
-			n.noticed(ctx, a, line)
+			n.noticed(ctx, a, caller)
 		},
 		Handle: func(message wire.Message, send func(wire.Message)) {
-			n.handle(ctx, line, message)
+			n.handle(ctx, caller, message)
 		},
 		Changed:  changed,
-		Outbox:   line.Outbox(),
+		Outbox:   caller.Outbox(),
 		SpoolDir: n.SpoolDir,
 		Clock:    n.Clock,
 		Log:      n.Log,
@@ -278,19 +278,19 @@ func (n *Node) ping() wire.Ping {
 	return ping
 }
 
-func (n *Node) handle(ctx context.Context, line *exchange.Line, message wire.Message) {
+func (n *Node) handle(ctx context.Context, caller *exchange.Caller, message wire.Message) {
 	switch m := message.(type) {
 	case wire.Status:
 		number := n.heard.Add(1)
 		n.background.Go(func() { n.keepStatus(number, m.JSON) }) // waits its turn behind an apply; the link must not
 	case wire.Here:
-		line.Answer(m.ID, m)
+		caller.Answer(m.ID, m)
 	case wire.Digest:
-		line.Answer(m.ID, m)
+		caller.Answer(m.ID, m)
 	case wire.Rows:
-		line.Answer(m.ID, m) // in the order they come: the last says that it is
+		caller.Answer(m.ID, m) // in the order they come: the last says that it is
 	case wire.DigestRequest, wire.RowsRequest:
-		n.background.Go(func() { exchange.AnswerDigest(ctx, n.Store, line, m) })
+		n.background.Go(func() { exchange.AnswerDigest(ctx, n.Store, caller, m) })
 	}
 }
 
@@ -326,7 +326,7 @@ func (n *Node) unlinked(err error) {
 		v.Linked, v.Trouble, v.Cause, v.PendingIn, v.Schema = false, err.Error(), cause, 0, ""
 	})
 	n.mutex.Lock()
-	n.line = nil
+	n.caller = nil
 	n.mutex.Unlock()
 	n.progress.Notify()
 	if was {

@@ -12,14 +12,14 @@ import (
 	"ravno/store"
 )
 
-func (n *Node) noticed(ctx context.Context, a session.Action, line *exchange.Line) {
+func (n *Node) noticed(ctx context.Context, a session.Action, caller *exchange.Caller) {
 	switch a := a.(type) {
 	case session.Linked:
 		n.look(func(v *View) {
 			v.Linked, v.Since, v.Trouble, v.Cause, v.HubVersion = true, n.Clock(), "", "", a.PeerVersion
 		})
 		n.mutex.Lock()
-		n.line = line
+		n.caller = caller
 		n.mutex.Unlock()
 		n.measured(a.ClockOffset)
 		n.Log.Info().Str("hub_version", a.PeerVersion).Msg("linked with the hub")

@@ -5,7 +5,7 @@ import "time"
 const (
 	// BackoffBase is the ceiling of the first wait: a blip costs a quarter of a second at most.
 	BackoffBase = 250 * time.Millisecond
-	// BackoffCap is the ceiling of every wait after a few: when the line is back, a shop is
+	// BackoffCap is the ceiling of every wait after a few: when the network is back, a shop is
 	// green again within half a minute, and a thousand nodes knock 67 times a second.
 	BackoffCap = 30 * time.Second
 	// BackoffFloor keeps a run of unlucky draws from becoming a loop without a pause.

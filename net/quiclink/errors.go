@@ -41,7 +41,7 @@ type Cause uint8
 const (
 	// Closed: one side closed it with a code and a text.
 	Closed Cause = iota + 1
-	// Silent: nothing was heard for too long. The line is cut or the peer is gone.
+	// Silent: nothing was heard for too long. The network is cut or the peer is gone.
 	Silent
 	// Refused: one side did not accept the other in the TLS handshake.
 	Refused

@@ -16,7 +16,7 @@ const (
 	// IdleTimeout is how long silence may last. QUIC starts to count anew when it sends for the
 	// first time after having heard something (RFC 9000, 10.1), so a node that is cut off right
 	// after an answer notices KeepAlive + IdleTimeout later. Seven seconds leave room for two lost
-	// keep-alives and their repetitions on a bad line.
+	// keep-alives and their repetitions on a bad network.
 	IdleTimeout = 7 * time.Second
 
 	// CutNoticedWithin is the longest that a cut goes unnoticed at either end.
@@ -39,7 +39,7 @@ const (
 // may have sent unacknowledged, which the node's window bounds: 192 + 352 KiB, and so for a
 // thousand nodes at their very worst 531 MiB, which with some 50 KiB of state for each stays
 // under 600 MiB. Data flows mostly down, to the nodes; hence their larger window, which fills
-// a line of 7 MB/s at 50 ms.
+// a network of 7 MB/s at 50 ms.
 const (
 	// MaxBatchStreams is how many batches a peer may have under way at once: one being read and
 	// the next already on its way. The others wait in the sender's database, not in our memory.

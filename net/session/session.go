@@ -23,8 +23,8 @@ import (
 const (
 	// PingEvery is how often each end shows that it lives and how it is.
 	PingEvery = 2 * time.Second
-	// SilentAfter is when an end that shows no life is taken for gone. QUIC notices a cut line
-	// by itself; this notices a peer whose line is up and whose program hangs.
+	// SilentAfter is when an end that shows no life is taken for gone. QUIC notices a cut link
+	// by itself; this notices a peer whose link is up and whose program hangs.
 	SilentAfter = 15 * time.Second
 	// OpeningTime is how long the greeting may take.
 	OpeningTime = 10 * time.Second

@@ -25,16 +25,16 @@ func first(answer *wire.Message) func(wire.Message) (bool, error) {
 
 func TestQuestionsGetTheirOwnAnswersInAnyOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		line := NewLine(nil)
+		caller := NewCaller(nil)
 		answers := make([]wire.Message, 2)
 		errs := make(chan error, 2)
 		for i := range answers {
-			go func() { errs <- line.Call(t.Context(), where, first(&answers[i])) }()
+			go func() { errs <- caller.Call(t.Context(), where, first(&answers[i])) }()
 			synctest.Wait()
 		}
-		asked := []uint64{(<-line.Outbox()).(wire.Where).ID, (<-line.Outbox()).(wire.Where).ID}
-		line.Answer(asked[1], wire.Here{ID: asked[1], Position: 22})
-		line.Answer(asked[0], wire.Here{ID: asked[0], Position: 11})
+		asked := []uint64{(<-caller.Outbox()).(wire.Where).ID, (<-caller.Outbox()).(wire.Where).ID}
+		caller.Answer(asked[1], wire.Here{ID: asked[1], Position: 22})
+		caller.Answer(asked[0], wire.Here{ID: asked[0], Position: 11})
 		for range answers {
 			must(t, <-errs)
 		}
@@ -47,20 +47,20 @@ func TestQuestionsGetTheirOwnAnswersInAnyOrder(t *testing.T) {
 
 func TestAnswersInPartsComeInOrderToTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		line := NewLine(nil)
+		caller := NewCaller(nil)
 		var got []int
 		done := make(chan error, 1)
 		go func() {
-			done <- line.Call(t.Context(), where, func(m wire.Message) (bool, error) {
+			done <- caller.Call(t.Context(), where, func(m wire.Message) (bool, error) {
 				time.Sleep(time.Second) // slower than they come
 				rows := m.(wire.Rows)
 				got = append(got, len(rows.Rows))
 				return !rows.More, nil
 			})
 		}()
-		id := (<-line.Outbox()).(wire.Where).ID
+		id := (<-caller.Outbox()).(wire.Where).ID
 		for i := range 5 {
-			line.Answer(id, wire.Rows{ID: id, Rows: make([]wire.RowDigest, i), More: i < 4})
+			caller.Answer(id, wire.Rows{ID: id, Rows: make([]wire.RowDigest, i), More: i < 4})
 		}
 		must(t, <-done)
 		if diff := cmp.Diff([]int{0, 1, 2, 3, 4}, got); diff != "" {
@@ -71,29 +71,29 @@ func TestAnswersInPartsComeInOrderToTheLast(t *testing.T) {
 
 func TestAnAnswerNobodyWaitsForDoesNotHoldTheLinkUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		line := NewLine(nil)
+		caller := NewCaller(nil)
 		began := time.Now()
-		line.Answer(77, wire.Here{ID: 77}) // never asked
+		caller.Answer(77, wire.Here{ID: 77}) // never asked
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() {
-			done <- line.Call(ctx, where, func(wire.Message) (bool, error) {
+			done <- caller.Call(ctx, where, func(wire.Message) (bool, error) {
 				<-ctx.Done()
 				return false, ctx.Err()
 			})
 		}()
-		id := (<-line.Outbox()).(wire.Where).ID
+		id := (<-caller.Outbox()).(wire.Where).ID
 		go func() {
 			time.Sleep(time.Second)
 			cancel()
 		}()
 		for range 4 { // more than are taken before whoever asked goes away
-			line.Answer(id, wire.Here{ID: id})
+			caller.Answer(id, wire.Here{ID: id})
 		}
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("the call ended with %v", err)
 		}
-		line.Answer(id, wire.Here{ID: id}) // late
+		caller.Answer(id, wire.Here{ID: id}) // late
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("held up for %s, want until the call was given up after 1s", took)
 		}
@@ -118,8 +118,8 @@ func TestACallEndsWhenItCannotBeAnswered(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				done := make(chan struct{})
-				line := NewLine(done)
-				for c.full && line.Offer(wire.Ping{}) {
+				caller := NewCaller(done)
+				for c.full && caller.Offer(wire.Ping{}) {
 				}
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
@@ -128,14 +128,14 @@ func TestACallEndsWhenItCannotBeAnswered(t *testing.T) {
 					c.end(done, cancel)
 				}()
 				began := time.Now()
-				err := line.Call(ctx, where, first(new(wire.Message)))
+				err := caller.Call(ctx, where, first(new(wire.Message)))
 				if err == nil || !strings.Contains(err.Error(), c.about) {
 					t.Errorf("ended with %v, want %q", err, c.about)
 				}
 				if took := time.Since(began); took != c.after {
 					t.Errorf("ended after %s, want %s", took, c.after)
 				}
-				if len(line.waiting) > 0 {
+				if len(caller.waiting) > 0 {
 					t.Error("the call is still waited for")
 				}
 			})
@@ -144,28 +144,28 @@ func TestACallEndsWhenItCannotBeAnswered(t *testing.T) {
 }
 
 func TestAnOfferWithoutRoomIsDeclinedAtOnce(t *testing.T) {
-	line := NewLine(nil)
+	caller := NewCaller(nil)
 	taken := 0
-	for taken < 10*outboxSize && line.Offer(wire.Ping{}) {
+	for taken < 10*outboxSize && caller.Offer(wire.Ping{}) {
 		taken++
 	}
 	if taken != outboxSize {
 		t.Errorf("took %d messages, want %d", taken, outboxSize)
 	}
-	<-line.Outbox()
-	if !line.Offer(wire.Ping{}) {
+	<-caller.Outbox()
+	if !caller.Offer(wire.Ping{}) {
 		t.Error("declined although there is room again")
 	}
 }
 
 func TestAnErrorOfWhoeverAskedEndsTheCall(t *testing.T) {
-	line := NewLine(nil)
+	caller := NewCaller(nil)
 	broken := errors.New("makes no sense")
 	go func() {
-		id := (<-line.Outbox()).(wire.Where).ID
-		line.Answer(id, wire.Here{ID: id})
+		id := (<-caller.Outbox()).(wire.Where).ID
+		caller.Answer(id, wire.Here{ID: id})
 	}()
-	if err := line.Call(t.Context(), where, func(wire.Message) (bool, error) { return false, broken }); !errors.Is(err, broken) {
+	if err := caller.Call(t.Context(), where, func(wire.Message) (bool, error) { return false, broken }); !errors.Is(err, broken) {
 		t.Errorf("ended with %v", err)
 	}
 }
