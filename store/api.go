@@ -10,6 +10,7 @@ import (
 	"ravno/store/internal/merge"
 	"ravno/store/internal/resolve"
 	"ravno/store/internal/rows"
+	"ravno/store/internal/sqlite"
 )
 
 type (
@@ -23,7 +24,7 @@ type (
 	CrossingError   = history.CrossingError
 	Delta           = merge.Delta
 	DocumentRow     = conflict.DocumentRow
-	FileError       = rows.FileError
+	FileError       = sqlite.FileError
 	HubOptions      = enrol.HubOptions
 	IdentityError   = merge.IdentityError
 	JournalFilter   = install.JournalFilter

@@ -4,18 +4,16 @@ import (
 	"errors"
 
 	"ravno/crdt/causal"
-	"ravno/store/internal/catalog"
 	"ravno/store/internal/conflict"
 	"ravno/store/internal/held"
 	"ravno/store/internal/resolve"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // Conflicts lists the records, open ones only or all, oldest first.
 func (s *Store) Conflicts(all bool) (list []conflict.Conflict, err error) {
-	err = s.read(func(c *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
-		list, err = conflict.ListConflicts(c, cat, all)
+	err = s.read(func(tx *rows.Tx) error {
+		list, err = conflict.ListConflicts(tx, all)
 		return err
 	})
 	return list, err
@@ -23,8 +21,8 @@ func (s *Store) Conflicts(all bool) (list []conflict.Conflict, err error) {
 
 // FindConflict finds the one record whose identifier begins with prefix.
 func (s *Store) FindConflict(prefix string) (x conflict.Conflict, err error) {
-	err = s.read(func(c *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
-		x, err = conflict.ReadConflict(c, cat, prefix)
+	err = s.read(func(tx *rows.Tx) error {
+		x, err = conflict.ReadConflict(tx, prefix)
 		return err
 	})
 	return x, err
@@ -32,8 +30,8 @@ func (s *Store) FindConflict(prefix string) (x conflict.Conflict, err error) {
 
 // OpenConflicts counts the open conflicts each site is in.
 func (s *Store) OpenConflicts() (bySite map[causal.Site]int, total int, err error) {
-	err = s.look(func(c *sqlite.Conn, _ *rows.State) error {
-		bySite, total, err = conflict.CountOpen(c)
+	err = s.look(func(tx *rows.Tx) error {
+		bySite, total, err = conflict.CountOpen(tx)
 		return err
 	})
 	return bySite, total, err
@@ -43,8 +41,8 @@ func (s *Store) OpenConflicts() (bySite map[causal.Site]int, total int, err erro
 // belongs to it, each row before those below it. None if the document is not there. It
 // returns an error if there is no such conflict.
 func (s *Store) DocumentRows(id string) (found []conflict.DocumentRow, err error) {
-	err = s.read(func(c *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
-		found, err = conflict.ReadDocument(c, cat, id)
+	err = s.read(func(tx *rows.Tx) error {
+		found, err = conflict.ReadDocument(tx, id)
 		return err
 	})
 	return found, err

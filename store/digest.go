@@ -10,7 +10,6 @@ import (
 	"ravno/crdt/causal"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // DigestBuckets is how many parts the rows of a table are divided into by key, so that two
@@ -51,14 +50,14 @@ type RowDigest struct {
 // Digests computes the digests of all synced tables of the application, or of one, by
 // storage class and bytes, in one snapshot.
 func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err error) {
-	err = s.readBulk(func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error {
-		at = st.Position
-		for _, t := range cat.Tables {
+	err = s.readBulk(func(tx *rows.Tx) error {
+		at = tx.State.Position
+		for _, t := range tx.Cat.Tables {
 			if t.Class != catalog.Synced || t.Own || table != "" && table != t.Name {
 				continue
 			}
 			d := Digest{Table: t.Name}
-			err := eachRow(c, t, func(key crdt.Key, values []crdt.Value) error {
+			err := tx.EachRow(t, func(key crdt.Key, values []crdt.Value) error {
 				sum := sumOf(values)
 				d.Rows++
 				d.Sum.add(sum)
@@ -77,12 +76,12 @@ func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err
 
 // RowDigests emits the digests of the rows of some buckets of a table.
 func (s *Store) RowDigests(table string, buckets []uint8, emit func(RowDigest) error) error {
-	return s.readBulk(func(c *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
-		for _, t := range cat.Tables {
+	return s.readBulk(func(tx *rows.Tx) error {
+		for _, t := range tx.Cat.Tables {
 			if t.Name != table || t.Class != catalog.Synced {
 				continue
 			}
-			return eachRow(c, t, func(key crdt.Key, values []crdt.Value) error {
+			return tx.EachRow(t, func(key crdt.Key, values []crdt.Value) error {
 				if !slices.Contains(buckets, bucket(key)) {
 					return nil
 				}
@@ -95,8 +94,8 @@ func (s *Store) RowDigests(table string, buckets []uint8, emit func(RowDigest) e
 
 // KeyText writes a key of a table for people: column=value, ...
 func (s *Store) KeyText(table string, key crdt.Key) (named []catalog.Named, err error) {
-	err = s.read(func(_ *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
-		for _, t := range cat.Tables {
+	err = s.read(func(tx *rows.Tx) error {
+		for _, t := range tx.Cat.Tables {
 			if t.Name == table {
 				named, err = t.NamedKey(key)
 			}
@@ -109,19 +108,4 @@ func (s *Store) KeyText(table string, key crdt.Key) (named []catalog.Named, err 
 func bucket(key crdt.Key) uint8 {
 	sum := sha256.Sum256([]byte(key))
 	return sum[0]
-}
-
-// eachRow goes through every row that syncs: its columns in the order of their names, so that servers whose
-// columns were added in another order agree.
-func eachRow(c *sqlite.Conn, t *catalog.Table, each func(key crdt.Key, values []crdt.Value) error) error {
-	names := slices.Sorted(slices.Values(t.ColumnNames()))
-	stored := make([]crdt.Value, len(t.Key))
-	return c.Rows("SELECT "+sqlite.QuoteAll("+", append(t.KeyNames(), names...))+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
-		copy(stored, row)
-		key, err := t.CanonicalKey(stored)
-		if err != nil {
-			return nil // a row that cannot sync is not compared
-		}
-		return each(key, row[len(stored):])
-	})
 }

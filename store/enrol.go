@@ -13,8 +13,8 @@ import (
 
 // Tables lists the application's tables: how each syncs, or why it does not.
 func (s *Store) Tables() (list []install.TableInfo, err error) {
-	err = s.read(func(c *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
-		list, err = install.ListTables(c, cat)
+	err = s.read(func(tx *rows.Tx) error {
+		list, err = install.ListTables(tx)
 		return err
 	})
 	return list, err
@@ -43,22 +43,22 @@ func (s *Store) WriteLoad(path string) (at enrol.LoadPosition, err error) {
 		return at, err
 	}
 	var parts enrol.LoadParts
-	err = s.read(func(_ *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
-		parts = enrol.PartsOfLoad(cat)
+	err = s.read(func(tx *rows.Tx) error {
+		parts = enrol.PartsOfLoad(tx.Cat)
 		return nil
 	})
 	if err != nil {
 		return at, err
 	}
 	for range foldTries {
-		if at, err = enrol.CopyLoad(s.path, path, parts); !errors.Is(err, rows.ErrUnfolded) {
+		if at, err = enrol.CopyLoad(s.path, path, parts); !errors.Is(err, enrol.ErrUnfolded) {
 			return at, err
 		}
 		if _, err := s.Fold(); err != nil {
 			return at, err
 		}
 	}
-	return at, fmt.Errorf("%s: %w", s.path, rows.ErrUnfolded)
+	return at, fmt.Errorf("%s: %w", s.path, enrol.ErrUnfolded)
 }
 
 // Leave takes every trigger, view and table of ravno out of the file. The application's
@@ -87,7 +87,7 @@ func (s *Store) Leave(force bool) error {
 	s.writer.Forget()
 	s.writeCatalog = nil
 	if err := s.writer.Write(s.standBack, func() error { return enrol.DropOwn(s.writer) }); err != nil {
-		return rows.Explain(s.path, err)
+		return sqlite.Explain(s.path, err)
 	}
 	return s.durably(nil)
 }

@@ -14,7 +14,6 @@ import (
 	"ravno/store/internal/fold"
 	"ravno/store/internal/held"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // mostStretch is how many entries of a long log are read at a time, to be folded in the order of
@@ -60,7 +59,7 @@ func (s *Store) FoldTo(ctx context.Context) (count int, position causal.Position
 	waiting, position, current, err := s.logWaits()
 	look := func(tx *rows.Tx) (err error) {
 		position = tx.State.Position
-		waiting, err = rows.Unfolded(tx.C, tx.State)
+		waiting, err = tx.State.Unfolded(tx.SQL)
 		return err
 	}
 	if err == nil && !current { // a write transaction reads the tables, and may log what it finds
@@ -105,7 +104,7 @@ func (s *Store) foldLong(ctx context.Context, long *stretch, after func(tx *rows
 	}
 	for more := long != nil && !long.outdated(); err == nil && more; {
 		err = s.write(func(tx *rows.Tx) (err error) {
-			more, err = capture.TrimSome(tx.C, tx.State.Folded, mostTrimmed)
+			more, err = capture.TrimSome(tx.SQL, tx.State.Folded, mostTrimmed)
 			return err
 		})
 	}
@@ -145,7 +144,7 @@ func (s *Store) writeFolded(f func(tx *rows.Tx) error) error {
 	for range longLogTries {
 		long := false
 		err := s.write(func(tx *rows.Tx) error {
-			waiting, err := rows.Unfolded(tx.C, tx.State)
+			waiting, err := tx.State.Unfolded(tx.SQL)
 			if long = waiting > s.shortLog(); err != nil || long {
 				return err // nothing was done: f comes after the log
 			}
@@ -167,13 +166,13 @@ func (s *Store) logWaits() (entries int64, position causal.Position, current boo
 	s.writing.Lock()
 	known := s.writeCatalog
 	s.writing.Unlock()
-	err = s.look(func(c *sqlite.Conn, st *rows.State) error {
-		schemaVersion, err := c.Int("PRAGMA schema_version")
+	err = s.look(func(tx *rows.Tx) error {
+		schemaVersion, err := tx.SQL.SchemaVersion()
 		if err != nil {
 			return err
 		}
-		position, current = st.Position, known.Is(st.Catalog, schemaVersion)
-		entries, err = rows.Unfolded(c, st)
+		position, current = tx.State.Position, known.Is(tx.State.Catalog, schemaVersion)
+		entries, err = tx.State.Unfolded(tx.SQL)
 		return err
 	})
 	return entries, position, current, err
@@ -207,14 +206,14 @@ func (s *Store) readStretchOf(entries func(*catalog.Catalog) int) (long *stretch
 	defer s.writing.Unlock()
 	err = s.readWithWriter(func(tx *rows.Tx) error {
 		st := tx.State
-		if whole, err := wantsWhole(tx, st.Folded); err != nil || whole {
+		if whole, err := fold.WantsWhole(tx, st.Folded); err != nil || whole {
 			return err
 		}
 		read := &stretch{cat: tx.Cat, from: st.Folded}
-		if read.upTo, err = capture.Cut(tx.C, st.Folded, entries(tx.Cat)); err != nil {
+		if read.upTo, err = capture.Cut(tx.SQL, st.Folded, entries(tx.Cat)); err != nil {
 			return err
 		}
-		if read.looked, _, err = capture.Last(tx.C); err != nil {
+		if read.looked, _, err = capture.Last(tx.SQL); err != nil {
 			return err
 		}
 		entries, err := fold.ReadLog(tx, read.upTo, func(*catalog.Table, error) error { return errWhole })
@@ -242,39 +241,15 @@ func (s *Store) readWithWriter(f func(tx *rows.Tx) error) error {
 		if err != nil {
 			return err
 		}
-		schemaVersion, err := s.writer.Int("PRAGMA schema_version")
+		schemaVersion, err := s.writer.SchemaVersion()
 		if err != nil {
 			return err
 		}
 		if !s.writeCatalog.Is(st.Catalog, schemaVersion) {
 			return errTables
 		}
-		return f(&rows.Tx{C: s.writer, Clock: s.clock, State: st, Cat: s.writeCatalog})
+		return f(rows.Begin(s.writer, s.clock, st, s.writeCatalog, s.sliceRows))
 	})
-}
-
-// wantsWhole reports whether the entries of the log above one have to be folded in one go: rows were
-// deleted or replaced, or values taken from that others refer to, and are kept for the whole log; or
-// rows are held, and placing one could take others out of their tables that are not folded yet.
-func wantsWhole(tx *rows.Tx, above int64) (bool, error) {
-	whole, err := capture.Removals(tx.C, above)
-	if err == nil && !whole {
-		var held int64
-		held, err = tx.C.Int("SELECT EXISTS(SELECT 1 FROM ravno_image WHERE state='held')")
-		whole = held != 0
-	}
-	for _, t := range tx.Cat.Tables {
-		if err != nil || whole {
-			return whole, err
-		}
-		if t.Gone == "" {
-			continue
-		}
-		var kept int64
-		kept, err = tx.C.Int("SELECT EXISTS(SELECT 1 FROM " + t.Gone + ")")
-		whole = kept != 0
-	}
-	return whole, err
 }
 
 // foldFor folds a stretch, slice after slice, as long as one more does not take longer than the
@@ -288,7 +263,7 @@ func foldFor(tx *rows.Tx, s *Store, long *stretch) (rows int, end bool, err erro
 	}
 	whole := long == nil
 	if !whole {
-		if whole, err = wantsWhole(tx, long.looked); err != nil {
+		if whole, err = fold.WantsWhole(tx, long.looked); err != nil {
 			return 0, false, err
 		}
 	}
@@ -300,14 +275,14 @@ func foldFor(tx *rows.Tx, s *Store, long *stretch) (rows int, end bool, err erro
 		return 0, true, nil
 	}
 	written := int64(0)
-	if long.looked, written, err = capture.Last(tx.C); err != nil {
+	if long.looked, written, err = capture.Last(tx.SQL); err != nil {
 		return 0, false, err
 	}
 	defer s.turn.sawWrite(written)
 	tx.State.Clock.Observe(long.clock)
 	slice, turn, took := s.foldTurn()
-	for begun := tx.Clock(); ; {
-		part, before := long.left[:min(slice, len(long.left))], tx.Clock()
+	for begun := tx.Time(); ; {
+		part, before := long.left[:min(slice, len(long.left))], tx.Time()
 		long.left = long.left[len(part):]
 		some, err := (&fold.Pass{Tx: tx, Held: h, Parents: long.parents}).FoldRows(part)
 		if err != nil {
@@ -318,7 +293,7 @@ func foldFor(tx *rows.Tx, s *Store, long *stretch) (rows int, end bool, err erro
 			tx.State.Folded = long.upTo
 			return rows, true, nil
 		}
-		now := tx.Clock()
+		now := tx.Time()
 		*took = pace{len(part), now.Sub(before)}
 		if now.Sub(begun)+took.took > turn {
 			return rows, false, nil

@@ -5,7 +5,6 @@ import (
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/enrol"
 	"ravno/store/internal/resolve"
-	"ravno/store/internal/rows"
 	"testing"
 
 	"ravno/crdt/causal"
@@ -306,7 +305,7 @@ func TestAHeldRowWhoseParentWasDeletedStaysHeldUntilThatIsBack(t *testing.T) {
 }
 
 func onFileCopy(from, to string) error {
-	return rows.OnFile(from, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO '" + to + "'") })
+	return sqlite.With(from, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO '" + to + "'") })
 }
 
 // The same with a row that another node made: the hub refuses it for good.

@@ -265,7 +265,7 @@ func TestWorkThatHasNotSeenWhatIsSettledIsRefused(t *testing.T) {
 		c.must(err)
 		c.must(c.hub.Settle())
 		c.must(c.hub.write(func(tx *rows.Tx) error {
-			return tx.C.Exec("UPDATE ravno_peer SET acked=?, floor=?", catalog.Integer(tx.Position()), catalog.Integer(tx.Position())) // which is not so
+			return tx.SQL.Exec("UPDATE ravno_peer SET acked=?, floor=?", catalog.Integer(tx.Position()), catalog.Integer(tx.Position())) // which is not so
 		}))
 	}
 	_, err := c.store("a").Fold()

@@ -2,18 +2,16 @@ package store
 
 import (
 	"ravno/journal"
-	"ravno/store/internal/catalog"
 	"ravno/store/internal/install"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // JournalRows lists the journal: at the hub every site's, at a node its own. Kept rows come
 // in the order of their arrival, after the server's own.
 func (s *Store) JournalRows(filter install.JournalFilter) ([]install.JournalRow, error) {
 	var found []install.JournalRow
-	err := s.read(func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) (err error) {
-		found, err = install.ReadJournal(c, st, cat, filter)
+	err := s.read(func(tx *rows.Tx) (err error) {
+		found, err = install.ReadJournal(tx, filter)
 		return err
 	})
 	return found, err

@@ -253,16 +253,16 @@ func (c *chain) dump(site string) string {
 	c.t.Helper()
 	s := c.store(site)
 	var lines []string
-	c.must(s.read(func(conn *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
-		ok, err := conn.Text("PRAGMA integrity_check")
+	c.must(s.read(func(tx *rows.Tx) error {
+		ok, err := tx.SQL.Text("PRAGMA integrity_check")
 		if err != nil || ok != "ok" {
 			c.t.Errorf("%s: integrity_check: %s %v", site, ok, err)
 		}
-		for _, t := range cat.Tables {
+		for _, t := range tx.Cat.Tables {
 			if t.Class != catalog.Synced || t.Name == "ravno_rename" { // which only concerns who made the row
 				continue
 			}
-			err := conn.Rows("SELECT "+sqlite.QuoteAll("+", t.ColumnNames())+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
+			err := tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.ColumnNames())+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
 				lines = append(lines, fmt.Sprintf("%s %q", t.Name, string(crdt.NewKey(row...))))
 				return nil
 			})
@@ -280,8 +280,8 @@ func (c *chain) dump(site string) string {
 func (c *chain) rows(site, query string) string {
 	c.t.Helper()
 	var lines []string
-	c.must(c.store(site).read(func(conn *sqlite.Conn, _ *rows.State, _ *catalog.Catalog) error {
-		return conn.Rows(query, nil, func(row []crdt.Value) error {
+	c.must(c.store(site).read(func(tx *rows.Tx) error {
+		return tx.SQL.Rows(query, nil, func(row []crdt.Value) error {
 			var cells []string
 			for _, v := range row {
 				cells = append(cells, v.String())

@@ -15,7 +15,6 @@ import (
 	"pgregory.net/rapid"
 
 	"ravno/crdt"
-	"ravno/store/internal/sqlite"
 )
 
 // edit is what an application does to one row; if the row is not there, it inserts it.
@@ -88,8 +87,8 @@ func (l *lineage) edit(t *rapid.T, c *chain, site string, edits []edit) {
 	c.now = c.now.Add(time.Second)
 	for _, e := range edits {
 		var row []crdt.Value
-		c.must(c.store(site).read(func(conn *sqlite.Conn, _ *rows.State, _ *catalog.Catalog) (err error) {
-			row, err = conn.Row("SELECT +n, +m FROM p WHERE id='" + e.row + "'")
+		c.must(c.store(site).read(func(tx *rows.Tx) (err error) {
+			row, err = tx.SQL.Row("SELECT +n, +m FROM p WHERE id='" + e.row + "'")
 			return err
 		}))
 		sql := l.statement(e, row)
@@ -102,8 +101,8 @@ func (l *lineage) edit(t *rapid.T, c *chain, site string, edits []edit) {
 func (c *chain) kept(site string) map[int64]bool {
 	c.t.Helper()
 	kept := map[int64]bool{}
-	c.must(c.store(site).read(func(conn *sqlite.Conn, _ *rows.State, _ *catalog.Catalog) error {
-		return conn.Rows("SELECT +n FROM p UNION ALL SELECT +m FROM p", nil, func(row []crdt.Value) error {
+	c.must(c.store(site).read(func(tx *rows.Tx) error {
+		return tx.SQL.Rows("SELECT +n FROM p UNION ALL SELECT +m FROM p", nil, func(row []crdt.Value) error {
 			kept[row[0].Int()] = true
 			return nil
 		})

@@ -6,13 +6,12 @@ import (
 	"ravno/crdt/causal"
 	"ravno/store/internal/enrol"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // Self reads who this database is.
 func (s *Store) Self() (self enrol.Self, err error) {
-	err = s.look(func(c *sqlite.Conn, st *rows.State) error {
-		self, err = enrol.ReadSelf(c, st)
+	err = s.look(func(tx *rows.Tx) error {
+		self, err = enrol.ReadSelf(tx)
 		return err
 	})
 	return self, s.durably(err) // others are told of it
@@ -21,8 +20,8 @@ func (s *Store) Self() (self enrol.Self, err error) {
 // HubStatus is, at a node, the hub's last word on all servers, empty before the first. It may
 // be hundreds of kilobytes.
 func (s *Store) HubStatus() (json string, err error) {
-	err = s.look(func(c *sqlite.Conn, _ *rows.State) error {
-		json, err = enrol.ReadHubStatus(c)
+	err = s.look(func(tx *rows.Tx) error {
+		json, err = enrol.ReadHubStatus(tx)
 		return err
 	})
 	return json, err
@@ -30,8 +29,8 @@ func (s *Store) HubStatus() (json string, err error) {
 
 // Sites lists all servers, removed ones too, by number.
 func (s *Store) Sites() (sites []enrol.Site, err error) {
-	err = s.look(func(c *sqlite.Conn, _ *rows.State) error {
-		sites, err = enrol.ReadSites(c)
+	err = s.look(func(tx *rows.Tx) error {
+		sites, err = enrol.ReadSites(tx)
 		return err
 	})
 	return sites, err
@@ -39,8 +38,8 @@ func (s *Store) Sites() (sites []enrol.Site, err error) {
 
 // Peers lists the nodes the hub has enrolled, removed ones too.
 func (s *Store) Peers() (peers []enrol.Peer, err error) {
-	err = s.look(func(c *sqlite.Conn, _ *rows.State) error {
-		peers, err = enrol.ReadPeers(c)
+	err = s.look(func(tx *rows.Tx) error {
+		peers, err = enrol.ReadPeers(tx)
 		return err
 	})
 	return peers, s.durably(err) // the nodes are told of it
@@ -48,8 +47,8 @@ func (s *Store) Peers() (peers []enrol.Peer, err error) {
 
 // Peer is what the hub knows of one node; ok is false if it never enrolled.
 func (s *Store) Peer(site causal.Site) (p enrol.Peer, ok bool, err error) {
-	err = s.look(func(c *sqlite.Conn, _ *rows.State) error {
-		p, ok, err = enrol.ReadPeer(c, site)
+	err = s.look(func(tx *rows.Tx) error {
+		p, ok, err = enrol.ReadPeer(tx, site)
 		return err
 	})
 	return p, ok, s.durably(err) // it is told of it

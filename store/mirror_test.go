@@ -263,7 +263,7 @@ func TestMirrorsAreNobodysBusinessButTheWritersAndNoChangeOfTheSchema(t *testing
 	before := c.rows("hub", "PRAGMA schema_version")
 	mirrors := func() (names string) {
 		c.must(c.hub.write(func(tx *rows.Tx) (err error) {
-			names, err = tx.C.Text("SELECT group_concat(tbl_name||' '||name, ', ') FROM temp.sqlite_master WHERE type='trigger'")
+			names, err = tx.SQL.Text("SELECT group_concat(tbl_name||' '||name, ', ') FROM temp.sqlite_master WHERE type='trigger'")
 			return err
 		}))
 		return names
@@ -274,7 +274,7 @@ func TestMirrorsAreNobodysBusinessButTheWritersAndNoChangeOfTheSchema(t *testing
 	}
 	for range 3 {
 		refusal := c.hub.write(func(tx *rows.Tx) error {
-			if err := tx.C.Exec("DROP TRIGGER temp.ravno_mirror_1"); err != nil {
+			if err := tx.SQL.Exec("DROP TRIGGER temp.ravno_mirror_1"); err != nil {
 				return err
 			}
 			return catalog.ErrKey
@@ -342,7 +342,7 @@ func TestAnIndexWhoseModuleRavnoLacksIsANoticeAndNothingElse(t *testing.T) {
 	c.now = c.now.Add(1e9)
 	c.must(c.hub.write(func(tx *rows.Tx) error { // as the application would, which can run its trigger
 		key := crdt.NewKey(catalog.Integer(1))
-		if err := tx.C.Exec("INSERT INTO doc VALUES(1,'basil')"); err != nil {
+		if err := tx.SQL.Exec("INSERT INTO doc VALUES(1,'basil')"); err != nil {
 			return err
 		}
 		return tx.Log(tx.Cat.ByName["doc"], key, capture.Insert, nil)

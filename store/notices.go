@@ -8,20 +8,19 @@ import (
 	"ravno/store/internal/install"
 	"ravno/store/internal/rows"
 	"ravno/store/internal/schema"
-	"ravno/store/internal/sqlite"
 )
 
 // Notices is what is unusual about this database, one line each: tables that do not sync
 // and why, rows that wait for their place.
 func (s *Store) Notices() (notices []string, err error) {
-	err = s.read(func(c *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
-		for _, r := range cat.Refused {
+	err = s.read(func(tx *rows.Tx) error {
+		for _, r := range tx.Cat.Refused {
 			notices = append(notices, fmt.Sprintf("table %s does not sync: %s. Try: %s", r.Table, r.Reason, r.Try))
 		}
-		for _, r := range cat.NullKeys {
+		for _, r := range tx.Cat.NullKeys {
 			notices = append(notices, fmt.Sprintf("some rows of table %s do not sync: %s. Try: %s", r.Table, r.Reason, r.Try))
 		}
-		held, partial, err := rows.CountImages(c)
+		held, partial, err := tx.CountKept()
 		if err != nil {
 			return err
 		}
@@ -52,12 +51,12 @@ func (s *Store) unmirrored() (refused []schema.Refusal, err error) {
 		written.Unmirrored = slices.Clone(written.Unmirrored)
 	}
 	s.writing.Unlock()
-	err = s.read(func(c *sqlite.Conn, _ *rows.State, cat *catalog.Catalog) error {
-		if refused = written.Unmirrored; written.Version == cat.Version && written.SchemaVersion == cat.SchemaVersion {
+	err = s.read(func(tx *rows.Tx) error {
+		if refused = written.Unmirrored; written.Version == tx.Cat.Version && written.SchemaVersion == tx.Cat.SchemaVersion {
 			return nil
 		}
 		// Nothing has been written under this schema yet: find out on a connection that only reads.
-		refused, err = install.TryMirrors(c, cat)
+		refused, err = install.TryMirrors(tx.SQL, tx.Cat)
 		return err
 	})
 	return refused, err

@@ -23,7 +23,7 @@ func Resolve(path string) (string, error) {
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if err != nil {
-		return "", &rows.FileError{Path: path, Problem: "its directory does not exist", Try: "mkdir -p " + filepath.Dir(abs)}
+		return "", &sqlite.FileError{Path: path, Problem: "its directory does not exist", Try: "mkdir -p " + filepath.Dir(abs)}
 	}
 	return filepath.Join(dir, filepath.Base(abs)), nil
 }
@@ -31,14 +31,14 @@ func Resolve(path string) (string, error) {
 // Open opens an enrolled database. The file's own triggers are off for what the store
 // writes: what the application's triggers did at the site of origin arrives as data.
 func Open(path string, clock rows.Clock) (*Store, error) {
-	if err := rows.CheckFile(path, false); err != nil {
+	if err := sqlite.CheckFile(path, false); err != nil {
 		return nil, err
 	}
 	s := &Store{path: path, clock: clock, folding: make(longMutex, 1),
 		quick: reader{mutex: make(longMutex, 1)}, bulk: reader{mutex: make(longMutex, 1)}}
 	var err error
-	if s.writer, err = rows.OpenWriter(path); err != nil {
-		return nil, rows.Explain(path, err)
+	if s.writer, err = install.OpenWriter(path); err != nil {
+		return nil, sqlite.Explain(path, err)
 	}
 	if err := s.returnToWAL(); err != nil {
 		s.Close()
@@ -47,12 +47,12 @@ func Open(path string, clock rows.Clock) (*Store, error) {
 	for _, r := range []*reader{&s.quick, &s.bulk} {
 		if r.conn, err = sqlite.Open(path, sqlite.ReadWrite); err != nil {
 			s.Close()
-			return nil, rows.Explain(path, err)
+			return nil, sqlite.Explain(path, err)
 		}
 	}
-	if err := s.bulk.conn.Exec("PRAGMA cache_size=-" + rows.CacheKiB); err != nil {
+	if err := s.bulk.conn.Exec("PRAGMA cache_size=-" + install.CacheKiB); err != nil {
 		s.Close()
-		return nil, rows.Explain(path, err)
+		return nil, sqlite.Explain(path, err)
 	}
 	if err := s.checkEnrolled(); err != nil {
 		s.Close()
@@ -75,7 +75,7 @@ func (s *Store) returnToWAL() error {
 		}
 	}
 	if err != nil {
-		return rows.Explain(s.path, err)
+		return sqlite.Explain(s.path, err)
 	}
 	return nil
 }
@@ -83,13 +83,13 @@ func (s *Store) returnToWAL() error {
 func (s *Store) checkEnrolled() error {
 	n, err := s.writer.Int("SELECT count(*) FROM sqlite_master WHERE name='ravno_state'")
 	if err != nil {
-		return rows.Explain(s.path, err)
+		return sqlite.Explain(s.path, err)
 	}
 	if n == 0 {
 		return fmt.Errorf("%s: %w. Try: ravno init (at the hub) or ravno join (at a node)", s.path, ErrNotEnrolled)
 	}
 	if err := install.Upgrade(s.writer); err != nil {
-		return rows.Explain(s.path, err)
+		return sqlite.Explain(s.path, err)
 	}
 	_, err = rows.ReadState(s.writer)
 	return err

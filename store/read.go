@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"ravno/store/internal/catalog"
+	"ravno/store/internal/enrol"
+	"ravno/store/internal/install"
 	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
 )
@@ -17,38 +19,39 @@ type reader struct {
 }
 
 // read runs f in one read transaction: a snapshot.
-func (s *Store) read(f func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error) error {
+func (s *Store) read(f func(tx *rows.Tx) error) error {
 	return s.readOn(&s.quick, f)
 }
 
 // readBulk is read for what works through whole tables.
-func (s *Store) readBulk(f func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error) error {
+func (s *Store) readBulk(f func(tx *rows.Tx) error) error {
 	return s.readOn(&s.bulk, f)
 }
 
-func (s *Store) readOn(r *reader, f func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error) error {
-	return r.look(func(c *sqlite.Conn, st *rows.State) error {
-		schemaVersion, err := c.Int("PRAGMA schema_version")
+func (s *Store) readOn(r *reader, f func(tx *rows.Tx) error) error {
+	return r.look(s.clock, func(tx *rows.Tx) error {
+		schemaVersion, err := tx.SQL.SchemaVersion()
 		if err != nil {
 			return err
 		}
-		if !r.cat.Is(st.Catalog, schemaVersion) {
+		if !r.cat.Is(tx.State.Catalog, schemaVersion) {
 			r.cat = s.committed.Load()
 		}
-		if !r.cat.Is(st.Catalog, schemaVersion) {
-			if r.cat, err = catalog.ReadCatalog(c, st.IsHub(), false); err != nil {
+		if !r.cat.Is(tx.State.Catalog, schemaVersion) {
+			if r.cat, err = install.ReadCatalog(tx.SQL, tx.State.IsHub(), false); err != nil {
 				return err
 			}
 			s.committed.Store(r.cat)
 		}
-		return f(c, st, r.cat)
+		tx.Cat = r.cat
+		return f(tx)
 	})
 }
 
 // look is read for what asks nothing of the tables.
-func (s *Store) look(f func(c *sqlite.Conn, st *rows.State) error) error { return s.quick.look(f) }
+func (s *Store) look(f func(tx *rows.Tx) error) error { return s.quick.look(s.clock, f) }
 
-func (r *reader) look(f func(c *sqlite.Conn, st *rows.State) error) error {
+func (r *reader) look(clock rows.Clock, f func(tx *rows.Tx) error) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	return r.conn.Transaction("DEFERRED", func() error {
@@ -56,7 +59,7 @@ func (r *reader) look(f func(c *sqlite.Conn, st *rows.State) error) error {
 		if err != nil {
 			return err
 		}
-		return f(r.conn, st)
+		return f(rows.Begin(r.conn, clock, st, nil, 0))
 	})
 }
 
@@ -68,9 +71,9 @@ func (s *Store) FileVersion() (int64, error) {
 	s.quick.mutex.Lock()
 	defer s.quick.mutex.Unlock()
 	// Of a connection that commits nothing itself: its own commits are not counted.
-	version, err := s.quick.conn.Int("PRAGMA main.data_version")
+	version, err := s.quick.conn.DataVersion()
 	if err != nil {
-		return 0, rows.Explain(s.path, err)
+		return 0, sqlite.Explain(s.path, err)
 	}
 	return version, nil
 }
@@ -82,22 +85,22 @@ const foldTries = 100
 // readFolded is read in a snapshot in which everything is folded. In any other one, values
 // in the tables are newer than the stamps in the shadows, and of a transaction that is not
 // folded yet a delta would carry the part that touched rows which are to be sent anyway.
-func (s *Store) readFolded(f func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error) error {
+func (s *Store) readFolded(f func(tx *rows.Tx) error) error {
 	for range foldTries {
-		err := s.readBulk(func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error {
-			if waiting, err := rows.Unfolded(c, st); err != nil {
+		err := s.readBulk(func(tx *rows.Tx) error {
+			if waiting, err := tx.State.Unfolded(tx.SQL); err != nil {
 				return err
 			} else if waiting > 0 {
-				return rows.ErrUnfolded
+				return enrol.ErrUnfolded
 			}
-			return f(c, st, cat)
+			return f(tx)
 		})
-		if !errors.Is(err, rows.ErrUnfolded) {
+		if !errors.Is(err, enrol.ErrUnfolded) {
 			return err
 		}
 		if _, err := s.Fold(); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %w", s.path, rows.ErrUnfolded)
+	return fmt.Errorf("%s: %w", s.path, enrol.ErrUnfolded)
 }

@@ -24,7 +24,7 @@ func (c *chain) record(id string, kind crdt.ConflictKind, table string, key crdt
 		resolved = 1
 	}
 	c.must(c.hub.write(func(tx *rows.Tx) error {
-		if err := tx.C.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by)
+		if err := tx.SQL.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by)
 			VALUES(?,?,?,?,?,?,?,?,?,1,?,?)`, catalog.Text(id), catalog.Text(string(kind)), catalog.Text(table), catalog.Blob(key), catalog.Text(table), catalog.Blob(key), catalog.Text(sites), catalog.Integer(tx.Now()),
 			catalog.Text(string(encoded)), catalog.Integer(resolved), catalog.Text(resolvedBy)); err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 	"ravno/store/internal/extract"
 	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // Outgoing emits everything a receiver may not have, above a position of this site, read in
@@ -20,11 +19,11 @@ import (
 // slices have about as many rows as asked for; 0 if the receiver has not said yet. Of very much, the span is
 // only a beginning, and Until says where the rest ends.
 func (s *Store) Outgoing(node causal.Site, from causal.Position, count int, emit func(slice history.Span, section *crdt.Section) error) (span history.Span, changes int, err error) {
-	err = s.readFolded(func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error {
+	err = s.readFolded(func(tx *rows.Tx) error {
 		if err := s.durably(nil); err != nil { // what this snapshot has, whoever has committed it
 			return err
 		}
-		if some, err := history.SomeNotSent(c, node); err != nil {
+		if some, err := history.SomeNotSent(tx, node); err != nil {
 			return err
 		} else if some {
 			if err := s.notSent(node); err != nil {
@@ -32,7 +31,7 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, count int, emit
 			}
 		}
 		var x *extract.Extraction
-		if x, err = extract.NewExtraction(c, st, cat, s.clock, node, from); err != nil {
+		if x, err = extract.NewExtraction(tx, node, from); err != nil {
 			return err
 		}
 		x.SentEarly = func(rows []catalog.Reference, slice, until causal.Position) error {
@@ -65,12 +64,12 @@ func (s *Store) notSent(site causal.Site) error {
 // Pending counts the rows a receiver may still have to get: at a node what the hub does
 // not have (node 0), at the hub what a node at this position does not have.
 func (s *Store) Pending(node causal.Site, from causal.Position) (count int64, err error) {
-	err = s.read(func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error {
-		if count, err = extract.Pending(c, st, cat, from); err != nil {
+	err = s.read(func(tx *rows.Tx) error {
+		if count, err = history.Pending(tx, from); err != nil {
 			return err
 		}
 		// A fold may wait for an application that reads: until then its work counts by the log.
-		unfolded, err := rows.Unfolded(c, st)
+		unfolded, err := tx.State.Unfolded(tx.SQL)
 		count += max(unfolded, 0)
 		return err
 	})
@@ -81,13 +80,13 @@ func (s *Store) Pending(node causal.Site, from causal.Position) (count int64, er
 // forgets what was only kept for it.
 func (s *Store) Acknowledged(has causal.Reached) error {
 	return s.keepMarks(func(tx *rows.Tx) error {
-		if news, err := extract.HubGot(tx, has); err != nil || !news {
+		if news, err := history.HubGot(tx, has); err != nil || !news {
 			return err
 		}
-		left, err := extract.Pending(tx.C, tx.State, tx.Cat, has.Position)
+		left, err := history.Pending(tx, has.Position)
 		if err != nil {
 			return err
 		}
-		return extract.ForgetAcknowledged(tx, has.Position, left == 0)
+		return history.ForgetAcknowledged(tx, has.Position, left == 0)
 	})
 }

@@ -4,18 +4,16 @@ import (
 	"context"
 	"fmt"
 
-	"ravno/store/internal/catalog"
 	"ravno/store/internal/conflict"
 	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // Settle goes as many of the steps at the hub as can be gone now. It costs a look if there are none.
 func (s *Store) Settle() error {
 	due := false
-	err := s.look(func(c *sqlite.Conn, st *rows.State) error {
-		some, err := history.StepDue(st, c)
+	err := s.look(func(tx *rows.Tx) error {
+		some, err := history.StepDue(tx)
 		due = some
 		return err
 	})
@@ -29,8 +27,8 @@ func (s *Store) Settle() error {
 // not yet seen all that the hub sent before it said so has to hear it again.
 func (s *Store) Settled(by history.Settlement) (taken bool, err error) {
 	changes := false
-	err = s.look(func(_ *sqlite.Conn, st *rows.State) error {
-		changes, taken = history.Settle(st, by)
+	err = s.look(func(tx *rows.Tx) error {
+		changes, taken = history.Settle(tx.State, by)
 		return nil
 	})
 	if err != nil || !changes {
@@ -50,14 +48,14 @@ func (s *Store) Forget(ctx context.Context) error {
 	for {
 		var found []history.Forgettable
 		var upTo rows.Settling
-		err := s.readBulk(func(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog) error {
-			upTo = st.Settling
+		err := s.readBulk(func(tx *rows.Tx) error {
+			upTo = tx.State.Settling
 			if upTo.Settled == 0 || s.forgot.Load() == history.MostSettled(upTo) {
 				return nil // what a first load brought has no position here, and is not settled at once
 			}
-			needed, err := conflict.NeededRows(c, cat)
+			needed, err := conflict.NeededRows(tx)
 			if err == nil {
-				found, err = history.FindForgettable(c, st, cat, needed)
+				found, err = history.FindForgettable(tx, needed)
 			}
 			return err
 		})

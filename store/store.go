@@ -109,7 +109,7 @@ func (s *Store) durably(err error) error {
 		return err
 	}
 	if err := s.writer.Durable(); err != nil {
-		return rows.Explain(s.path, err)
+		return sqlite.Explain(s.path, err)
 	}
 	return nil
 }
@@ -141,11 +141,11 @@ func (s *Store) transact(f func(tx *rows.Tx) error) (moved bool, err error) {
 		if err := f(tx); err != nil {
 			return err
 		}
-		moved = tx.Moved
+		moved = tx.Moved()
 		if *tx.State == before {
 			return nil
 		}
-		return tx.State.Write(tx.C)
+		return tx.State.Write(tx.SQL)
 	})
 	if !locked.IsZero() {
 		s.turn.took(locked, s.clock())
@@ -153,7 +153,7 @@ func (s *Store) transact(f func(tx *rows.Tx) error) (moved bool, err error) {
 	if err != nil {
 		s.writeCatalog = nil // what was read in a transaction that is undone proves nothing
 		if sqlite.FailureOf(err) != sqlite.OtherFailure && sqlite.FailureOf(err) != sqlite.Constraint {
-			err = rows.Explain(s.path, err)
+			err = sqlite.Explain(s.path, err)
 		}
 		return false, err
 	}
@@ -170,11 +170,8 @@ func (s *Store) begin() (*rows.Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	tx := &rows.Tx{C: s.writer, Clock: s.clock, State: st, Spread: rows.Spread, InOrderFrom: rows.LeastInOrder}
-	if s.sliceRows > 0 {
-		tx.Spread, tx.InOrderFrom = s.sliceRows, 1
-	}
-	schemaVersion, err := s.writer.Int("PRAGMA schema_version")
+	tx := rows.Begin(s.writer, s.clock, st, nil, s.sliceRows)
+	schemaVersion, err := s.writer.SchemaVersion()
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +181,5 @@ func (s *Store) begin() (*rows.Tx, error) {
 		}
 	}
 	tx.Cat = s.writeCatalog
-	images, err := s.writer.Int("SELECT EXISTS(SELECT 1 FROM ravno_image)")
-	tx.NoImages = images == 0
-	return tx, err
+	return tx, nil
 }

@@ -33,7 +33,6 @@ func (s *Store) warm(delta merge.Delta) {
 		return
 	}
 	s.readWithWriter(func(tx *rows.Tx) error {
-		tx.InOrderFrom = rows.LeastInOrder
 		return delta.Each(func(section *crdt.Section) error {
 			t := tx.Cat.ByName[strings.ToLower(section.Table)]
 			if t == nil || t.Class == catalog.Journal {

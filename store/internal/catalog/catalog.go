@@ -95,36 +95,21 @@ var ownTables = map[string]Class{
 	"ravno_site": Synced, "ravno_setting": Synced, "ravno_conflict": Synced, "ravno_rename": Synced, "ravno_event": Journal,
 }
 
-var ownNames = slices.Sorted(maps.Keys(ownTables))
+// OwnNames are the names of ravno's tables that travel, in order.
+func OwnNames() []string { return slices.Sorted(maps.Keys(ownTables)) }
 
-func ReadSettings(c *sqlite.Conn) (map[string]Setting, error) {
-	settings := map[string]Setting{}
-	err := c.Rows("SELECT tab, class, document, counters FROM ravno_setting", nil, func(row []crdt.Value) error {
-		s := Setting{Table: row[0].Bytes(), Class: Class(row[1].Bytes()), Document: row[2].Bytes()}
-		if counters := row[3].Bytes(); counters != "" {
-			s.Counters = strings.Split(counters, ",")
-		}
-		settings[strings.ToLower(s.Table)] = s
-		return nil
-	})
-	return settings, err
+// Facts are what a catalog is made of.
+type Facts struct {
+	Schema    *schema.Schema
+	Settings  map[string]Setting // by name in lower case
+	Numbering Numbering
+	IsHub     bool
+	UTF8      bool // how the file stores text
 }
 
-// ReadCatalog reads tables and settings, and gives numbers to tables and columns that have
-// none when assign is set (which needs a write transaction).
-func ReadCatalog(c *sqlite.Conn, isHub, assign bool) (*Catalog, error) {
-	read, err := schema.Read(c, ownNames...)
-	if err != nil {
-		return nil, err
-	}
-	settings, err := ReadSettings(c)
-	if err != nil {
-		return nil, err
-	}
-	encoding, err := c.Text("PRAGMA encoding")
-	if err != nil {
-		return nil, err
-	}
+// New makes a catalog. Its versions are for the caller to set.
+func New(f Facts) (*Catalog, error) {
+	read, settings := f.Schema, f.Settings
 	cat := &Catalog{ByName: map[string]*Table{}, ByNumber: map[int64]*Table{}, Widths: map[int64]capture.Width{}}
 	for _, t := range slices.Concat(read.Tables, read.Own) {
 		class := settings[strings.ToLower(t.Name)].Class
@@ -142,24 +127,20 @@ func ReadCatalog(c *sqlite.Conn, isHub, assign bool) (*Catalog, error) {
 		}
 		entry := &Table{Table: t, Class: class, Own: isOwn}
 		if t.NullKey != nil {
-			enrolled, err := c.Int("SELECT count(*) FROM ravno_table WHERE lower(name)=lower(?)", Text(t.Name))
-			if err != nil {
-				return nil, err
-			}
-			if enrolled == 0 {
+			if f.Numbering.Tables[LowerASCII(t.Name)] == 0 {
 				cat.Refused = append(cat.Refused, *t.NullKey)
 				continue
 			}
 			cat.NullKeys = append(cat.NullKeys, *t.NullKey) // only those rows stay behind
 		}
-		if err := entry.assignNumbers(c, assign); err != nil {
+		if err := entry.number(f.Numbering); err != nil {
 			return nil, err
 		}
 		if entry.Number == 0 {
 			continue // not numbered yet: the next write transaction installs it
 		}
 		entry.findCounters(settings[strings.ToLower(t.Name)].Counters)
-		entry.write(isHub, encoding == "UTF-8")
+		entry.write(f.IsHub, f.UTF8)
 		cat.Tables = append(cat.Tables, entry)
 		cat.Sequences = cat.Sequences || entry.Counts()
 		cat.ByName[strings.ToLower(t.Name)] = entry
@@ -184,43 +165,45 @@ func ReadCatalog(c *sqlite.Conn, isHub, assign bool) (*Catalog, error) {
 	}
 	cat.link()
 	for _, t := range cat.Tables {
-		if t.Class == Synced && !t.Own && (isHub || len(t.Counters) > 0 || len(t.ReferredNames()) > 0) {
+		if t.Class == Synced && !t.Own && (f.IsHub || len(t.Counters) > 0 || len(t.ReferredNames()) > 0) {
 			t.Gone = sqlite.Quote(fmt.Sprintf("ravno_gone_%d", t.Number))
 		}
 	}
-	return cat, cat.Versions(c)
+	return cat, nil
 }
 
-func (cat *Catalog) Versions(c *sqlite.Conn) (err error) {
-	if cat.Version, err = c.Int("SELECT catalog FROM ravno_state"); err != nil {
-		return err
-	}
-	cat.SchemaVersion, err = c.Int("PRAGMA schema_version")
-	return err
+// Numbering has the numbers that ravno has given to tables and columns in this file. They stay when a
+// table or column goes and comes back.
+type Numbering struct {
+	Tables  map[string]int64         // by name, as LowerASCII has it
+	Columns map[int64]map[string]int // by table and name in lower case
+	// NewTable and NewColumn give numbers to what has none; nil: nothing gets one.
+	NewTable  func(name string) (int64, error)
+	NewColumn func(table int64, number int, name string) error
 }
 
-// assignNumbers finds or assigns the numbers of the table and its columns.
-func (t *Table) assignNumbers(c *sqlite.Conn, assign bool) (err error) {
-	if t.Number, err = c.Int("SELECT number FROM ravno_table WHERE lower(name)=lower(?)", Text(t.Name)); err != nil {
-		return err
-	}
-	if t.Number == 0 && assign {
-		if err := c.Exec("INSERT INTO ravno_table(name) VALUES(?)", Text(t.Name)); err != nil {
-			return err
+// LowerASCII is a name as SQLite compares it: only A to Z have lower case.
+func LowerASCII(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
 		}
-		if t.Number, err = c.Int("SELECT last_insert_rowid()"); err != nil {
+		return r
+	}, name)
+}
+
+// number gives the table and its columns their numbers.
+func (t *Table) number(n Numbering) (err error) {
+	t.Number = n.Tables[LowerASCII(t.Name)]
+	if t.Number == 0 && n.NewTable != nil {
+		if t.Number, err = n.NewTable(t.Name); err != nil {
 			return err
 		}
 		t.Fresh = true
 	}
-	known, next := map[string]int{}, 0
-	err = c.Rows("SELECT number, name FROM ravno_column WHERE tab=?", []crdt.Value{Integer(t.Number)}, func(row []crdt.Value) error {
-		known[strings.ToLower(row[1].Bytes())] = int(row[0].Int())
-		next = max(next, int(row[0].Int())+1)
-		return nil
-	})
-	if err != nil {
-		return err
+	known, next := n.Columns[t.Number], 0
+	for _, number := range known {
+		next = max(next, number+1)
 	}
 	t.ByName, t.ByNum = map[string]int{}, map[crdt.Column]int{}
 	for i, column := range t.Columns {
@@ -230,9 +213,8 @@ func (t *Table) assignNumbers(c *sqlite.Conn, assign bool) (err error) {
 			if len(known) > 0 && column.Register {
 				t.Added = append(t.Added, i)
 			}
-			if assign {
-				err := c.Exec("INSERT INTO ravno_column(tab, number, name) VALUES(?,?,?)", Integer(t.Number), Integer(number), Text(column.Name))
-				if err != nil {
+			if n.NewColumn != nil {
+				if err := n.NewColumn(t.Number, number, column.Name); err != nil {
 					return err
 				}
 			}

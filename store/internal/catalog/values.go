@@ -161,3 +161,14 @@ func DecodeImage(v crdt.Value) (*Values, error) {
 	}
 	return m, nil
 }
+
+// Whereabouts says where the values of a row are. It is stored as it stands here.
+type Whereabouts string
+
+const (
+	Nowhere    Whereabouts = ""
+	InTable    Whereabouts = "table"
+	Held       Whereabouts = "held"    // outside its table: live, but a constraint keeps it out
+	Incomplete Whereabouts = "partial" // outside its table: live, but some values are still to come
+	Tombstone  Whereabouts = "remains" // outside its table: deleted, and kept in case an edit was newer
+)

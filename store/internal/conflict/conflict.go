@@ -10,6 +10,8 @@ import (
 	"ravno/crdt"
 	"ravno/crdt/causal"
 	"ravno/crdt/hlc"
+	"ravno/journal"
+	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/rows"
 )
@@ -128,12 +130,50 @@ func ExtendRecord(tx *rows.Tx, row []crdt.Value, kind crdt.ConflictKind, sites [
 	return tx.ChangeOwn("ravno_conflict", crdt.NewKey(row[0]), values)
 }
 
-const ReadRecord = "SELECT id, kind, sites, detail, revision FROM ravno_conflict "
+const readRecord = "SELECT id, kind, sites, detail, revision FROM ravno_conflict "
+
+// ReadRecord is the record of an identifier, as ExtendRecord wants it; nil if there is none.
+func ReadRecord(tx *rows.Tx, id string) ([]crdt.Value, error) {
+	return tx.SQL.Row(readRecord+"WHERE id=?", catalog.Text(id))
+}
+
+// AddRecord records a conflict that is not recorded yet. by: whose change it was found in.
+func AddRecord(tx *rows.Tx, x NewConflict, by causal.Site) error {
+	encoded, err := json.Marshal(x.Detail)
+	if err != nil {
+		return err
+	}
+	t, root := tx.Cat.ByNumber[x.Row.Tab], tx.Cat.ByNumber[x.Document.Tab]
+	err = tx.SQL.Exec(`INSERT OR IGNORE INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision)
+		VALUES(?,?,?,?,?,?,?,?,?,1)`, catalog.Text(x.Id), catalog.Text(string(x.Kind)), catalog.Text(t.Name), catalog.Blob(x.Row.Key),
+		catalog.Text(root.Name), catalog.Blob(x.Document.Key), catalog.Text(FormatSites(x.Sites)), catalog.Integer(tx.Now()), catalog.Text(string(encoded)))
+	if err != nil {
+		return err
+	}
+	if err := tx.LogOwn("ravno_conflict", crdt.NewKey(catalog.Text(x.Id)), capture.Insert, nil); err != nil {
+		return err
+	}
+	return tx.Record(journal.Found(tx.SiteName(by), string(x.Kind), root.Name, x.Id))
+}
+
+// DocumentOf is the document that a record is about, and whether it is resolved. It is not, for a
+// document whose table is not here.
+func DocumentOf(tx *rows.Tx, id crdt.Value) (document catalog.Reference, resolved bool, err error) {
+	row, err := tx.SQL.Row("SELECT document_tab, document_key, resolved FROM ravno_conflict WHERE id=?", id)
+	if err != nil || row == nil || row[2].Int() == 0 {
+		return document, false, err
+	}
+	root := tx.Cat.ByName[strings.ToLower(row[0].Bytes())]
+	if root == nil {
+		return document, false, nil
+	}
+	return root.Reference(crdt.Key(row[1].Bytes())), true, nil
+}
 
 // OpenRecord is the open record of a document, nil if it has none. Those of held rows are
 // their own: they close by themselves.
 func OpenRecord(tx *rows.Tx, root *catalog.Table, d catalog.Reference) ([]crdt.Value, error) {
-	return tx.C.Row(ReadRecord+`WHERE document_tab=? AND document_key=? AND revision>resolved AND kind<>'unique'
+	return tx.SQL.Row(readRecord+`WHERE document_tab=? AND document_key=? AND revision>resolved AND kind<>'unique'
 		ORDER BY found_at, id LIMIT 1`, catalog.Text(root.Name), catalog.Blob(d.Key))
 }
 

@@ -7,7 +7,6 @@ import (
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // DocumentRow is one row of a document as it is in force.
@@ -17,17 +16,16 @@ type DocumentRow struct {
 	Row   []catalog.Named
 }
 
-func ReadDocument(c *sqlite.Conn, cat *catalog.Catalog, id string) ([]DocumentRow, error) {
-	x, err := ReadConflict(c, cat, id)
+func ReadDocument(tx *rows.Tx, id string) ([]DocumentRow, error) {
+	x, err := ReadConflict(tx, id)
 	if err != nil {
 		return nil, err
 	}
-	root := cat.ByName[strings.ToLower(x.DocumentTable)]
+	root := tx.Cat.ByName[strings.ToLower(x.DocumentTable)]
 	raw, err := hex.DecodeString(x.DocumentHex)
 	if err != nil || root == nil {
 		return nil, err
 	}
-	tx := &rows.Tx{C: c, Cat: cat}
 	m, err := tx.TableImage(root, crdt.Key(raw))
 	if err != nil || m == nil {
 		return nil, err

@@ -12,7 +12,6 @@ import (
 	"ravno/crdt/causal"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // Conflict is one record, read for people and scripts.
@@ -91,16 +90,16 @@ type ConflictColumn struct {
 	RowKey crdt.Key
 }
 
-func ListConflicts(c *sqlite.Conn, cat *catalog.Catalog, all bool) ([]Conflict, error) {
+func ListConflicts(tx *rows.Tx, all bool) ([]Conflict, error) {
 	if all {
-		return readConflicts(c, cat, "true")
+		return readConflicts(tx, "true")
 	}
-	return readConflicts(c, cat, "revision>resolved")
+	return readConflicts(tx, "revision>resolved")
 }
 
-func ReadConflict(c *sqlite.Conn, cat *catalog.Catalog, prefix string) (Conflict, error) {
+func ReadConflict(tx *rows.Tx, prefix string) (Conflict, error) {
 	from := catalog.Text(strings.ToLower(prefix))
-	found, err := readConflicts(c, cat, "id>=?1 AND id<?1||'~'", from) // identifiers are of digits below ~
+	found, err := readConflicts(tx, "id>=?1 AND id<?1||'~'", from) // identifiers are of digits below ~
 	if err != nil {
 		return Conflict{}, err
 	}
@@ -113,16 +112,16 @@ func ReadConflict(c *sqlite.Conn, cat *catalog.Catalog, prefix string) (Conflict
 	return found[0], nil
 }
 
-func readConflicts(c *sqlite.Conn, cat *catalog.Catalog, where string, args ...crdt.Value) ([]Conflict, error) {
+func readConflicts(tx *rows.Tx, where string, args ...crdt.Value) ([]Conflict, error) {
 	var list []Conflict
-	err := c.Rows("SELECT "+ConflictColumns+" FROM ravno_conflict WHERE "+where+" ORDER BY found_at, id", args, func(row []crdt.Value) error {
+	err := tx.SQL.Rows("SELECT "+ConflictColumns+" FROM ravno_conflict WHERE "+where+" ORDER BY found_at, id", args, func(row []crdt.Value) error {
 		x := Conflict{ID: row[0].Bytes(), Kind: crdt.ConflictKind(row[1].Bytes()), Table: row[2].Bytes(), DocumentTable: row[4].Bytes(),
 			FoundAt: catalog.Millis(row[7].Int()), Revision: row[9].Int(), Open: row[9].Int() > row[10].Int(), ResolvedBy: row[11].Bytes(),
 			ResolvedAt: catalog.Millis(row[12].Int()), Note: row[13].Bytes(), SiteNumbers: parseSites(row[6].Bytes())}
 		x.KeyHex = hex.EncodeToString([]byte(row[3].Bytes()))
 		x.DocumentHex = hex.EncodeToString([]byte(row[5].Bytes()))
-		x.Key = cat.NameKey(x.Table, crdt.Key(row[3].Bytes()))
-		x.DocumentKey = cat.NameKey(x.DocumentTable, crdt.Key(row[5].Bytes()))
+		x.Key = tx.Cat.NameKey(x.Table, crdt.Key(row[3].Bytes()))
+		x.DocumentKey = tx.Cat.NameKey(x.DocumentTable, crdt.Key(row[5].Bytes()))
 		err := x.decode(row[8].Bytes(), row[14].Bytes())
 		list = append(list, x)
 		return err
@@ -131,10 +130,10 @@ func readConflicts(c *sqlite.Conn, cat *catalog.Catalog, where string, args ...c
 		return nil, err
 	}
 	for i := range list {
-		if err := list[i].describe(c, cat); err != nil {
+		if err := list[i].describe(tx); err != nil {
 			return nil, err
 		}
-		if err := list[i].compare(c, cat); err != nil {
+		if err := list[i].compare(tx); err != nil {
 			return nil, err
 		}
 	}
@@ -160,31 +159,31 @@ func (x *Conflict) decode(detail, undo string) error {
 }
 
 // describe puts names to the record's numbers and keys.
-func (x *Conflict) describe(c *sqlite.Conn, cat *catalog.Catalog) error {
+func (x *Conflict) describe(tx *rows.Tx) error {
 	for _, site := range x.SiteNumbers {
-		x.Sites = append(x.Sites, rows.SiteName(c, site))
+		x.Sites = append(x.Sites, rows.SiteName(tx.SQL, site))
 	}
 	for _, s := range x.Detail.Sides {
-		key, err := cat.NameHex(s.Table, s.Key)
+		key, err := tx.Cat.NameHex(s.Table, s.Key)
 		if err != nil {
 			return fmt.Errorf("conflict %s: %w", x.ID, err)
 		}
-		x.Sides = append(x.Sides, ConflictSide{Site: rows.SiteName(c, s.Site), Table: s.Table, Key: key, Deleted: s.Deleted,
+		x.Sides = append(x.Sides, ConflictSide{Site: rows.SiteName(tx.SQL, s.Site), Table: s.Table, Key: key, Deleted: s.Deleted,
 			Subject: strings.EqualFold(s.Table, x.Table) && s.Key == x.KeyHex})
 	}
 	r := x.Detail.Renumbered
 	if r == nil {
 		return nil
 	}
-	before, err := cat.NameHex(r.Table, r.Old)
+	before, err := tx.Cat.NameHex(r.Table, r.Old)
 	if err != nil {
 		return fmt.Errorf("conflict %s: %w", x.ID, err)
 	}
-	now, err := cat.NameHex(r.Table, r.New)
+	now, err := tx.Cat.NameHex(r.Table, r.New)
 	if err != nil {
 		return fmt.Errorf("conflict %s: %w", x.ID, err)
 	}
-	x.Renumbered = &Renumbering{Site: rows.SiteName(c, r.Site), Table: r.Table, Old: before, New: now}
+	x.Renumbered = &Renumbering{Site: rows.SiteName(tx.SQL, r.Site), Table: r.Table, Old: before, New: now}
 	return nil
 }
 
@@ -201,7 +200,7 @@ func (c ConflictColumn) Spelling() string { return catalog.RowName(c.Table, c.Ke
 type cell struct{ table, key, column string }
 
 // compare lays the sides of a conflict next to each other, column by column.
-func (x *Conflict) compare(c *sqlite.Conn, cat *catalog.Catalog) error {
+func (x *Conflict) compare(tx *rows.Tx) error {
 	values := map[cell]map[causal.Site]string{}
 	deleted := map[[2]string]map[causal.Site]bool{}
 	for _, s := range x.Detail.Sides {
@@ -234,8 +233,7 @@ func (x *Conflict) compare(c *sqlite.Conn, cat *catalog.Catalog) error {
 	for at := range values {
 		cells = append(cells, at)
 	}
-	slices.SortFunc(cells, func(a, b cell) int { return orderCells(cat, a, b) })
-	tx := &rows.Tx{C: c, Cat: cat}
+	slices.SortFunc(cells, func(a, b cell) int { return orderCells(tx.Cat, a, b) })
 	for _, at := range cells {
 		column, ok, err := x.column(tx, at, values[at], base, deleted[[2]string{at.table, at.key}])
 		if err != nil {
@@ -301,8 +299,8 @@ func (x *Conflict) column(tx *rows.Tx, at cell, written map[causal.Site]string, 
 	if err != nil {
 		return column, false, err
 	}
-	column.Held = where == rows.ImageHeld
-	if i, known := t.ByName[strings.ToLower(at.column)]; known && where == rows.ImageTable {
+	column.Held = where == catalog.Held
+	if i, known := t.ByName[strings.ToLower(at.column)]; known && where == catalog.InTable {
 		if v, ok := now.Get(crdt.Column(t.Numbers[i])); ok {
 			column.InForce = &v
 		}
@@ -332,9 +330,9 @@ func (x *Conflict) earlier(column *ConflictColumn, at cell) error {
 	return nil
 }
 
-func CountOpen(c *sqlite.Conn) (bySite map[causal.Site]int, total int, err error) {
+func CountOpen(tx *rows.Tx) (bySite map[causal.Site]int, total int, err error) {
 	bySite = map[causal.Site]int{}
-	err = c.Rows("SELECT sites FROM ravno_conflict WHERE revision>resolved", nil, func(row []crdt.Value) error {
+	err = tx.SQL.Rows("SELECT sites FROM ravno_conflict WHERE revision>resolved", nil, func(row []crdt.Value) error {
 		total++
 		for _, site := range parseSites(row[0].Bytes()) {
 			bySite[site]++

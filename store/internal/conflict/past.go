@@ -8,18 +8,18 @@ import (
 
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/sqlite"
+	"ravno/store/internal/rows"
 )
 
 // NeededRows are the rows that open conflicts are about, and those with values still to come.
-func NeededRows(c *sqlite.Conn, cat *catalog.Catalog) (map[catalog.Reference]bool, error) {
+func NeededRows(tx *rows.Tx) (map[catalog.Reference]bool, error) {
 	rows := map[catalog.Reference]bool{}
 	add := func(name string, key crdt.Key) {
-		if t := cat.ByName[strings.ToLower(name)]; t != nil {
+		if t := tx.Cat.ByName[strings.ToLower(name)]; t != nil {
 			rows[t.Reference(key)] = true
 		}
 	}
-	err := c.Rows("SELECT tab, key, document_tab, document_key, detail FROM ravno_conflict WHERE revision>resolved", nil, func(row []crdt.Value) error {
+	err := tx.SQL.Rows("SELECT tab, key, document_tab, document_key, detail FROM ravno_conflict WHERE revision>resolved", nil, func(row []crdt.Value) error {
 		add(row[0].Bytes(), crdt.Key(row[1].Bytes()))
 		add(row[2].Bytes(), crdt.Key(row[3].Bytes()))
 		var det Detail
@@ -38,7 +38,7 @@ func NeededRows(c *sqlite.Conn, cat *catalog.Catalog) (map[catalog.Reference]boo
 	if err != nil {
 		return nil, err
 	}
-	err = c.Rows("SELECT tab, key FROM ravno_image WHERE state='partial'", nil, func(row []crdt.Value) error {
+	err = tx.SQL.Rows("SELECT tab, key FROM ravno_image WHERE state='partial'", nil, func(row []crdt.Value) error {
 		rows[catalog.Reference{Tab: row[0].Int(), Key: crdt.Key(row[1].Bytes())}] = true
 		return nil
 	})

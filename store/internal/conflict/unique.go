@@ -53,7 +53,7 @@ func recordHeld(tx *rows.Tx, h *held.HeldSet) error {
 		if stays {
 			continue // it is in the record of the row it belongs to
 		}
-		blockers, err := h.Blockers(row)
+		blockers, err := tx.Blockers(row.T, row.Key, row.Image)
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func recordHeld(tx *rows.Tx, h *held.HeldSet) error {
 // refreshUnique takes what was written of a held row, or came to belong to it, since it was
 // recorded into the record: it is nowhere else to be seen.
 func refreshUnique(tx *rows.Tx, id string, row held.HeldRow, h []held.HeldRow) error {
-	stored, err := tx.C.Text("SELECT detail FROM ravno_conflict WHERE id=?", catalog.Text(id))
+	stored, err := tx.SQL.Text("SELECT detail FROM ravno_conflict WHERE id=?", catalog.Text(id))
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func recordUnfit(tx *rows.Tx, row held.HeldRow, h []held.HeldRow) error {
 // openUnique are the open conflicts of kind unique, by the row that is held.
 func openUnique(tx *rows.Tx) (map[catalog.Reference]string, error) {
 	open := map[catalog.Reference]string{}
-	err := tx.C.Rows("SELECT id, tab, key FROM ravno_conflict WHERE kind=? AND revision>resolved", []crdt.Value{catalog.Text(string(crdt.Unique))},
+	err := tx.SQL.Rows("SELECT id, tab, key FROM ravno_conflict WHERE kind=? AND revision>resolved", []crdt.Value{catalog.Text(string(crdt.Unique))},
 		func(row []crdt.Value) error {
 			if t := tx.Cat.ByName[strings.ToLower(row[1].Bytes())]; t != nil {
 				open[t.Reference(crdt.Key(row[2].Bytes()))] = row[0].Bytes()
@@ -163,7 +163,7 @@ func openUnique(tx *rows.Tx) (map[catalog.Reference]string, error) {
 
 func closeByItself(tx *rows.Tx, id, note string) error {
 	key := crdt.NewKey(catalog.Text(id))
-	revision, err := tx.C.Int("SELECT revision FROM ravno_conflict WHERE id=?", catalog.Text(id))
+	revision, err := tx.SQL.Int("SELECT revision FROM ravno_conflict WHERE id=?", catalog.Text(id))
 	if err != nil {
 		return err
 	}
@@ -272,7 +272,7 @@ func WriteConflict(tx *rows.Tx, x NewConflict) error {
 		return err
 	}
 	key := crdt.NewKey(catalog.Text(x.Id))
-	known, err := tx.C.Row("SELECT revision FROM ravno_conflict WHERE id=?", catalog.Text(x.Id))
+	known, err := tx.SQL.Row("SELECT revision FROM ravno_conflict WHERE id=?", catalog.Text(x.Id))
 	if err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func WriteConflict(tx *rows.Tx, x NewConflict) error {
 	if x.Closed != "" {
 		resolved, by, at = 1, ByItself, tx.Now()
 	}
-	if err := tx.C.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision,
+	if err := tx.SQL.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision,
 		resolved, resolved_by, resolved_at, note) VALUES(?,?,?,?,?,?,?,?,?,1,?,?,?,?)`,
 		catalog.Text(x.Id), catalog.Text(string(x.Kind)), catalog.Text(t.Name), catalog.Blob(x.Row.Key), catalog.Text(root.Name), catalog.Blob(x.Document.Key), catalog.Text(FormatSites(x.Sites)),
 		catalog.Integer(tx.Now()), catalog.Text(string(encoded)), catalog.Integer(resolved), catalog.Text(by), catalog.Integer(at), catalog.Text(x.Closed)); err != nil {

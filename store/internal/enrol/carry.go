@@ -32,7 +32,7 @@ type carried struct {
 // carryShadows copies the hub's shadow rows and images from the attached first load.
 func carryShadows(tx *rows.Tx) error {
 	c := &carried{tables: map[int64]*catalog.Table{}, columns: map[int64]map[crdt.Column]crdt.Column{}}
-	err := tx.C.Rows("SELECT number, name FROM ravno_load.ravno_table", nil, func(row []crdt.Value) error {
+	err := tx.SQL.Rows("SELECT number, name FROM ravno_load.ravno_table", nil, func(row []crdt.Value) error {
 		if t := tx.Cat.ByName[strings.ToLower(row[1].Bytes())]; t != nil && t.Class == catalog.Synced {
 			c.tables[row[0].Int()] = t
 			c.columns[row[0].Int()] = map[crdt.Column]crdt.Column{}
@@ -42,7 +42,7 @@ func carryShadows(tx *rows.Tx) error {
 	if err != nil {
 		return err
 	}
-	err = tx.C.Rows("SELECT tab, number, name FROM ravno_load.ravno_column", nil, func(row []crdt.Value) error {
+	err = tx.SQL.Rows("SELECT tab, number, name FROM ravno_load.ravno_column", nil, func(row []crdt.Value) error {
 		if t := c.tables[row[0].Int()]; t != nil {
 			if i, ok := t.ByName[strings.ToLower(row[2].Bytes())]; ok {
 				c.columns[row[0].Int()][crdt.Column(row[1].Int())] = crdt.Column(t.Numbers[i])
@@ -63,7 +63,7 @@ func carryShadows(tx *rows.Tx) error {
 
 func (c *carried) shadows(tx *rows.Tx, number int64, t *catalog.Table) error {
 	from := sqlite.Quote(fmt.Sprintf("ravno_shadow_%d", number))
-	return tx.C.Rows("SELECT key, row, document FROM ravno_load."+from, nil, func(values []crdt.Value) error {
+	return tx.SQL.Rows("SELECT key, row, document FROM ravno_load."+from, nil, func(values []crdt.Value) error {
 		row, err := shadow.Decode(values[1].Bytes())
 		if err != nil {
 			return err
@@ -101,7 +101,7 @@ func (c *carried) row(number int64, row crdt.Row) crdt.Row {
 }
 
 func (c *carried) images(tx *rows.Tx) error {
-	return tx.C.Rows("SELECT tab, key, state, image FROM ravno_load.ravno_image", nil, func(values []crdt.Value) error {
+	return tx.SQL.Rows("SELECT tab, key, state, image FROM ravno_load.ravno_image", nil, func(values []crdt.Value) error {
 		t := c.tables[values[0].Int()]
 		if t == nil {
 			return nil
@@ -116,6 +116,6 @@ func (c *carried) images(tx *rows.Tx) error {
 				here.Set(to, v)
 			}
 		}
-		return tx.KeepImage(t, crdt.Key(values[1].Bytes()), rows.ImageState(values[2].Bytes()), here)
+		return tx.KeepImage(t, crdt.Key(values[1].Bytes()), catalog.Whereabouts(values[2].Bytes()), here)
 	})
 }

@@ -43,15 +43,15 @@ func InitHub(path string, o HubOptions, clock rows.Clock) (*Report, error) {
 	}
 	prepare := func(c *sqlite.Conn) error { return install.CheckSettings(c, o.Settings) }
 	return enrol(path, clock, prepare, func(tx *rows.Tx) error {
-		if err := tx.C.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, listen, advertise) VALUES(?,?,?,?,?,?)`,
+		if err := tx.SQL.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, listen, advertise) VALUES(?,?,?,?,?,?)`,
 			catalog.Integer(rows.Format), catalog.Integer(causal.Hub), catalog.Text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
 			catalog.Text(o.Listen), catalog.Text(o.Advertise)); err != nil {
 			return err
 		}
-		if err := tx.C.Exec("INSERT INTO ravno_site(site, name, role) VALUES(1,?,'hub')", catalog.Text(o.Name)); err != nil {
+		if err := tx.SQL.Exec("INSERT INTO ravno_site(site, name, role) VALUES(1,?,'hub')", catalog.Text(o.Name)); err != nil {
 			return err
 		}
-		return install.WriteSettings(tx.C, o.Settings)
+		return install.WriteSettings(tx.SQL, o.Settings)
 	})
 }
 
@@ -77,24 +77,24 @@ type Carried struct {
 // initNode makes a file whose rows are those of the hub a node's database.
 func initNode(path string, o NodeOptions, clock rows.Clock, prepare func(*sqlite.Conn) error, also ...func(*rows.Tx) error) (*Report, error) {
 	return enrol(path, clock, prepare, func(tx *rows.Tx) error {
-		if err := tx.C.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, hub_incarnation, seen, addresses, clock, last_transfer)
+		if err := tx.SQL.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, hub_incarnation, seen, addresses, clock, last_transfer)
 			VALUES(?,?,?,?,?,?,?,?,?)`, catalog.Integer(rows.Format), catalog.Integer(o.Site), catalog.Text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
 			crdt.BlobValue(string(o.HubIncarnation[:])), catalog.Integer(o.Seen), catalog.Text(strings.Join(o.Addresses, " ")), catalog.Integer(o.Carried.Clock),
 			catalog.Integer(tx.Now())); err != nil {
 			return err
 		}
 		for _, s := range o.Carried.Sites {
-			if err := tx.C.Exec("INSERT INTO ravno_site(site, name, role, removed) VALUES(?,?,?,?)",
+			if err := tx.SQL.Exec("INSERT INTO ravno_site(site, name, role, removed) VALUES(?,?,?,?)",
 				catalog.Integer(s.Number), catalog.Text(s.Name), catalog.Text(string(s.Role)), catalog.Boolean(s.Removed)); err != nil {
 				return err
 			}
 		}
 		for _, c := range o.Carried.Conflicts {
-			if err := tx.C.Exec("INSERT INTO ravno_conflict("+conflict.ConflictColumns+") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", c...); err != nil {
+			if err := tx.SQL.Exec("INSERT INTO ravno_conflict("+conflict.ConflictColumns+") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", c...); err != nil {
 				return err
 			}
 		}
-		return install.WriteSettings(tx.C, o.Carried.Settings)
+		return install.WriteSettings(tx.SQL, o.Carried.Settings)
 	}, also...)
 }
 
@@ -102,12 +102,12 @@ func initNode(path string, o NodeOptions, clock rows.Clock, prepare func(*sqlite
 // to WAL mode: prepare runs before it (nil: nothing to prepare), identify before the
 // triggers are made, and the rest after.
 func enrol(path string, clock rows.Clock, prepare func(*sqlite.Conn) error, identify func(*rows.Tx) error, after ...func(*rows.Tx) error) (*Report, error) {
-	if err := rows.CheckFile(path, false); err != nil {
+	if err := sqlite.CheckFile(path, false); err != nil {
 		return nil, err
 	}
-	c, err := rows.OpenWriter(path)
+	c, err := install.OpenWriter(path)
 	if err != nil {
-		return nil, rows.Explain(path, err)
+		return nil, sqlite.Explain(path, err)
 	}
 	defer c.Close()
 	report := &Report{}
@@ -116,7 +116,7 @@ func enrol(path string, clock rows.Clock, prepare func(*sqlite.Conn) error, iden
 	}
 	mode, err := c.Text("PRAGMA journal_mode")
 	if err != nil {
-		return nil, rows.Explain(path, err)
+		return nil, sqlite.Explain(path, err)
 	}
 	report.WasWAL = strings.EqualFold(mode, "wal")
 	if prepare != nil { // what is refused here leaves the file as it was
@@ -125,7 +125,7 @@ func enrol(path string, clock rows.Clock, prepare func(*sqlite.Conn) error, iden
 		}
 	}
 	if mode, err = c.UseWAL(); err != nil {
-		return nil, rows.Explain(path, err)
+		return nil, sqlite.Explain(path, err)
 	} else if !strings.EqualFold(mode, "wal") {
 		return nil, ErrNoWAL(path, mode)
 	}
@@ -137,7 +137,7 @@ func enrol(path string, clock rows.Clock, prepare func(*sqlite.Conn) error, iden
 		if err := c.Exec(install.Layout); err != nil {
 			return err
 		}
-		tx := &rows.Tx{C: c, Clock: clock}
+		tx := rows.Begin(c, clock, nil, nil, 0)
 		if err := identify(tx); err != nil {
 			return err
 		}
@@ -166,7 +166,7 @@ func enrol(path string, clock rows.Clock, prepare func(*sqlite.Conn) error, iden
 		if sqlite.FailureOf(err) == sqlite.OtherFailure {
 			return nil, err
 		}
-		return nil, rows.Explain(path, err)
+		return nil, sqlite.Explain(path, err)
 	}
 	return report, err
 }
@@ -182,13 +182,13 @@ func leaveWAL(path string, enrolling *sqlite.Conn) {
 }
 
 func ErrNoWAL(path, mode string) error {
-	return &rows.FileError{Path: path, Problem: "cannot be put into WAL mode (it is in " + mode + " mode)", Try: "close the application, then again; the file must be on a local disk"}
+	return &sqlite.FileError{Path: path, Problem: "cannot be put into WAL mode (it is in " + mode + " mode)", Try: "close the application, then again; the file must be on a local disk"}
 }
 
 func checkFresh(c *sqlite.Conn, path string) error {
 	n, err := c.Int("SELECT count(*) FROM sqlite_master WHERE name='ravno_state'")
 	if err != nil {
-		return rows.Explain(path, err)
+		return sqlite.Explain(path, err)
 	}
 	if n > 0 {
 		return fmt.Errorf("%s: %w. Try: ravno status, or ravno leave first", path, ErrEnrolled)

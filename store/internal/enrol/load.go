@@ -3,8 +3,10 @@ package enrol
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ravno/crdt"
@@ -12,6 +14,7 @@ import (
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/conflict"
+	"ravno/store/internal/install"
 	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
 )
@@ -49,7 +52,7 @@ func CopyLoad(from, path string, parts LoadParts) (at LoadPosition, err error) {
 	if err := RemoveAll(path); err != nil {
 		return at, err
 	}
-	err = rows.OnFile(from, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO " + sqlite.Literal(path)) })
+	err = sqlite.With(from, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO " + sqlite.Literal(path)) })
 	if err != nil {
 		return at, fmt.Errorf("writing the first load to %s: %w", path, err)
 	}
@@ -76,8 +79,8 @@ func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 		if err != nil {
 			return err
 		}
-		if waiting, err := rows.Unfolded(c, st); err != nil || waiting > 0 {
-			return errors.Join(err, rows.ErrUnfolded) // rows that are new would come without their births
+		if waiting, err := st.Unfolded(c); err != nil || waiting > 0 {
+			return errors.Join(err, ErrUnfolded) // rows that are new would come without their births
 		}
 		at.Position, at.Incarnation = st.Position, st.Incarnation
 		for _, name := range empty {
@@ -205,7 +208,7 @@ func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock rows.C
 func CheckLeftovers(path string) error {
 	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
 		if _, err := os.Stat(path + suffix); err == nil {
-			return &rows.FileError{Path: path + suffix, Problem: "belongs to a database that is not there any more", Try: "put that database back, or move this file away"}
+			return &sqlite.FileError{Path: path + suffix, Problem: "belongs to a database that is not there any more", Try: "put that database back, or move this file away"}
 		}
 	}
 	return nil
@@ -224,17 +227,18 @@ func readCarried(load string, o *NodeOptions) error {
 	o.Seen = causal.Seen(row[0].Int())
 	copy(o.HubIncarnation[:], row[1].Bytes())
 	o.Carried.Clock, o.Organisation = row[2].Int(), row[3].Bytes()
-	if o.Carried.Sites, err = ReadSites(c); err != nil {
+	if o.Carried.Sites, err = ReadSites(rows.Begin(c, nil, nil, nil, 0)); err != nil {
 		return err
 	}
-	settings, err := catalog.ReadSettings(c)
+	settings, err := install.ReadSettings(c)
 	if err != nil {
 		return err
 	}
-	for _, s := range settings {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		s := settings[name]
 		o.Carried.Settings = append(o.Carried.Settings, s)
 	}
-	return c.Rows("SELECT "+conflict.ConflictColumns+" FROM ravno_conflict", nil, func(row []crdt.Value) error {
+	return c.Rows("SELECT "+conflict.ConflictColumns+" FROM ravno_conflict ORDER BY found_at, id", nil, func(row []crdt.Value) error {
 		o.Carried.Conflicts = append(o.Carried.Conflicts, append([]crdt.Value{}, row...))
 		return nil
 	})
@@ -245,10 +249,10 @@ func installFresh(load, path string, o NodeOptions, clock rows.Clock) (*Report, 
 	if err := RemoveAll(fresh, fresh+"-wal", fresh+"-shm"); err != nil {
 		return nil, err
 	}
-	if err := rows.OnFile(load, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO " + sqlite.Literal(fresh)) }); err != nil {
+	if err := sqlite.With(load, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO " + sqlite.Literal(fresh)) }); err != nil {
 		return nil, err
 	}
-	err := rows.OnFile(fresh, func(c *sqlite.Conn) error {
+	err := sqlite.With(fresh, func(c *sqlite.Conn) error {
 		return c.Transaction("IMMEDIATE", func() error { return DropOwn(c) })
 	})
 	if err != nil {
@@ -258,7 +262,7 @@ func installFresh(load, path string, o NodeOptions, clock rows.Clock) (*Report, 
 	if err != nil {
 		return nil, err
 	}
-	if err := rows.OnFile(fresh, emptyWAL); err != nil {
+	if err := sqlite.With(fresh, emptyWAL); err != nil {
 		return nil, err
 	}
 	if err := RemoveAll(fresh+"-wal", fresh+"-shm"); err != nil {
@@ -311,7 +315,7 @@ func installInto(load, path string, o NodeOptions, local LocalRows, clock rows.C
 		// The change into WAL mode moves data_version too, so it comes first.
 		mode, err := c.Text("PRAGMA main.journal_mode=WAL")
 		if err != nil {
-			return rows.Explain(path, err)
+			return sqlite.Explain(path, err)
 		}
 		if !strings.EqualFold(mode, "wal") {
 			return ErrNoWAL(path, mode)
@@ -356,7 +360,7 @@ func emptyLike(original, path string) error {
 }
 
 func (l *intoLoad) load(tx *rows.Tx) error {
-	if version, err := tx.C.Int("PRAGMA data_version"); err != nil || l.policy != RefuseLocal && version != l.version {
+	if version, err := tx.SQL.Int("PRAGMA data_version"); err != nil || l.policy != RefuseLocal && version != l.version {
 		return errors.Join(err, fmt.Errorf("%s: the application wrote while the backup copy was made. Try: the same command again", l.path))
 	}
 	var synced []*catalog.Table
@@ -396,14 +400,14 @@ func (l *intoLoad) load(tx *rows.Tx) error {
 
 // missingTables refuses a file that lacks a table the hub syncs: its rows would have nowhere to go.
 func (l *intoLoad) missingTables(tx *rows.Tx) error {
-	return tx.C.Rows(`SELECT name FROM ravno_load.sqlite_master m WHERE type='table' AND name NOT LIKE 'ravno\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+	return tx.SQL.Rows(`SELECT name FROM ravno_load.sqlite_master m WHERE type='table' AND name NOT LIKE 'ravno\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
 		AND NOT EXISTS (SELECT 1 FROM main.sqlite_master o WHERE o.type='table' AND lower(o.name)=lower(m.name))`, nil, func(row []crdt.Value) error {
 		return &catalog.SchemaError{Table: row[0].Bytes()}
 	})
 }
 
 func (l *intoLoad) compare(tx *rows.Tx, t *catalog.Table) error {
-	present, err := tx.C.Int("SELECT count(*) FROM ravno_load.sqlite_master WHERE type='table' AND lower(name)=lower(?)", catalog.Text(t.Name))
+	present, err := tx.SQL.Int("SELECT count(*) FROM ravno_load.sqlite_master WHERE type='table' AND lower(name)=lower(?)", catalog.Text(t.Name))
 	if err != nil {
 		return err
 	}
@@ -411,7 +415,7 @@ func (l *intoLoad) compare(tx *rows.Tx, t *catalog.Table) error {
 		return fmt.Errorf("table %s is in %s but not at the hub. Try: --local %s is not possible at a node; upgrade the hub's application first", t.Name, l.path, t.Name)
 	}
 	name := sqlite.Quote(t.Name)
-	rows, err := tx.C.Int("SELECT count(*) FROM main." + name + " l WHERE NOT EXISTS (SELECT 1 FROM ravno_load." + name + " h WHERE " + sameKey(t, "l", "h") + ")")
+	rows, err := tx.SQL.Int("SELECT count(*) FROM main." + name + " l WHERE NOT EXISTS (SELECT 1 FROM ravno_load." + name + " h WHERE " + sameKey(t, "l", "h") + ")")
 	if err != nil {
 		return err
 	}
@@ -422,7 +426,7 @@ func (l *intoLoad) compare(tx *rows.Tx, t *catalog.Table) error {
 		exact = append(exact, "typeof("+q+"), "+q+" COLLATE BINARY")
 	}
 	bytes := strings.Join(exact, ", ")
-	other, err := tx.C.Int("SELECT count(*) FROM (SELECT " + bytes + " FROM main." + name + " EXCEPT SELECT " + bytes + " FROM ravno_load." + name + ")")
+	other, err := tx.SQL.Int("SELECT count(*) FROM (SELECT " + bytes + " FROM main." + name + " EXCEPT SELECT " + bytes + " FROM ravno_load." + name + ")")
 	if err != nil {
 		return err
 	}
@@ -445,7 +449,7 @@ func sameKey(t *catalog.Table, a, b string) string {
 func (l *intoLoad) replace(tx *rows.Tx, t *catalog.Table) error {
 	name, columns := sqlite.Quote(t.Name), sqlite.QuoteAll("", t.ColumnNames())
 	if l.policy == KeepLocal {
-		if err := tx.C.Exec("CREATE TEMP TABLE ravno_keep AS SELECT " + columns + " FROM main." + name +
+		if err := tx.SQL.Exec("CREATE TEMP TABLE ravno_keep AS SELECT " + columns + " FROM main." + name +
 			" l WHERE NOT EXISTS (SELECT 1 FROM ravno_load." + name + " h WHERE " + sameKey(t, "l", "h") + ")"); err != nil {
 			return err
 		}
@@ -465,14 +469,17 @@ func (l *intoLoad) replace(tx *rows.Tx, t *catalog.Table) error {
 	if err := logFrom(tx, t, "temp.ravno_keep"); err != nil {
 		return err
 	}
-	return tx.C.Exec("DROP TABLE temp.ravno_keep")
+	return tx.SQL.Exec("DROP TABLE temp.ravno_keep")
 }
 
 // logAll appends an entry for every row of a table, as if each had just been inserted.
 func logAll(tx *rows.Tx, t *catalog.Table) error { return logFrom(tx, t, "main."+sqlite.Quote(t.Name)) }
 
 func logFrom(tx *rows.Tx, t *catalog.Table, source string) error {
-	return tx.C.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+source, nil, func(stored []crdt.Value) error {
-		return capture.Append(tx.C, t.Number, capture.Insert, capture.ColumnSet{}, tx.Now(), stored)
+	return tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+source, nil, func(stored []crdt.Value) error {
+		return capture.Append(tx.SQL, t.Number, capture.Insert, capture.ColumnSet{}, tx.Now(), stored)
 	})
 }
+
+// ErrUnfolded says that the application wrote between a fold and the snapshot that was to follow it.
+var ErrUnfolded = errors.New("the application keeps writing between fold and snapshot")

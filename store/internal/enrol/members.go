@@ -14,7 +14,6 @@ import (
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // Role is what a server is in its organisation.
@@ -56,28 +55,28 @@ type Self struct {
 	LastTransfer   time.Time     // zero: never
 }
 
-func ReadSelf(c *sqlite.Conn, st *rows.State) (Self, error) {
-	row, err := c.Row("SELECT organisation, addresses, listen, advertise, listening FROM ravno_state")
+func ReadSelf(tx *rows.Tx) (Self, error) {
+	row, err := tx.SQL.Row("SELECT organisation, addresses, listen, advertise, listening FROM ravno_state")
 	if err != nil {
 		return Self{}, err
 	}
-	self := Self{Site: st.Site, Name: rows.SiteName(c, st.Site), Role: Node, Hub: rows.SiteName(c, causal.Hub), Organisation: row[0].Bytes(),
-		Incarnation: st.Incarnation, HubIncarnation: st.HubIncarnation, Position: st.Position, Seen: st.Seen,
-		HubHave: st.HubHave, Until: st.Until, Floor: st.SeenFloor(), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
-		Advertise: row[3].Bytes(), Listening: row[4].Bytes(), ClockOffset: time.Duration(st.ClockOffset) * time.Millisecond,
-		LastTransfer: catalog.Millis(st.LastTransfer)}
-	if st.IsHub() {
+	self := Self{Site: tx.State.Site, Name: rows.SiteName(tx.SQL, tx.State.Site), Role: Node, Hub: rows.SiteName(tx.SQL, causal.Hub), Organisation: row[0].Bytes(),
+		Incarnation: tx.State.Incarnation, HubIncarnation: tx.State.HubIncarnation, Position: tx.State.Position, Seen: tx.State.Seen,
+		HubHave: tx.State.HubHave, Until: tx.State.Until, Floor: tx.State.SeenFloor(), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
+		Advertise: row[3].Bytes(), Listening: row[4].Bytes(), ClockOffset: time.Duration(tx.State.ClockOffset) * time.Millisecond,
+		LastTransfer: catalog.Millis(tx.State.LastTransfer)}
+	if tx.State.IsHub() {
 		self.Role = Hub
 	}
 	return self, nil
 }
 
-func ReadHubStatus(c *sqlite.Conn) (string, error) {
-	return c.Text("SELECT hub_status FROM ravno_state")
+func ReadHubStatus(tx *rows.Tx) (string, error) {
+	return tx.SQL.Text("SELECT hub_status FROM ravno_state")
 }
 
-func ReadSites(c *sqlite.Conn) (sites []Site, err error) {
-	err = c.Rows("SELECT site, name, role, removed FROM ravno_site ORDER BY site", nil, func(row []crdt.Value) error {
+func ReadSites(tx *rows.Tx) (sites []Site, err error) {
+	err = tx.SQL.Rows("SELECT site, name, role, removed FROM ravno_site ORDER BY site", nil, func(row []crdt.Value) error {
 		sites = append(sites, Site{Number: causal.Site(row[0].Int()), Name: row[1].Bytes(), Role: Role(row[2].Bytes()), Removed: row[3].Int() != 0})
 		return nil
 	})
@@ -109,16 +108,16 @@ func peerOf(row []crdt.Value) Peer {
 	return p
 }
 
-func ReadPeers(c *sqlite.Conn) (peers []Peer, err error) {
-	err = c.Rows(peerColumns+" ORDER BY p.site", nil, func(row []crdt.Value) error {
+func ReadPeers(tx *rows.Tx) (peers []Peer, err error) {
+	err = tx.SQL.Rows(peerColumns+" ORDER BY p.site", nil, func(row []crdt.Value) error {
 		peers = append(peers, peerOf(row))
 		return nil
 	})
 	return peers, err
 }
 
-func ReadPeer(c *sqlite.Conn, site causal.Site) (p Peer, ok bool, err error) {
-	row, err := c.Row(peerColumns+" WHERE p.site=?", catalog.Integer(site))
+func ReadPeer(tx *rows.Tx, site causal.Site) (p Peer, ok bool, err error) {
+	row, err := tx.SQL.Row(peerColumns+" WHERE p.site=?", catalog.Integer(site))
 	if err != nil || row == nil {
 		return p, false, err
 	}
@@ -127,7 +126,7 @@ func ReadPeer(c *sqlite.Conn, site causal.Site) (p Peer, ok bool, err error) {
 
 // AckedByNode is Store.AckedByNode in a transaction.
 func AckedByNode(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal.Seen, transferred bool) error {
-	if err := tx.C.Exec(`UPDATE ravno_peer SET acked=max(acked, ?), floor=max(floor, ?),
+	if err := tx.SQL.Exec(`UPDATE ravno_peer SET acked=max(acked, ?), floor=max(floor, ?),
 		last_transfer=CASE WHEN ? THEN ? ELSE last_transfer END WHERE site=?`,
 		catalog.Integer(has.Position), catalog.Integer(floor), catalog.Boolean(transferred), catalog.Integer(tx.Now()), catalog.Integer(site)); err != nil {
 		return err
@@ -140,7 +139,7 @@ func AckedByNode(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal
 		return err
 	}
 	if !none {
-		seen, err := tx.C.Int("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", catalog.Integer(site))
+		seen, err := tx.SQL.Int("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", catalog.Integer(site))
 		if err == nil {
 			err = history.ForgetEarly(tx, site, causal.Position(seen))
 		}
@@ -153,14 +152,14 @@ func AckedByNode(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal
 
 // Greeted is Store.Greeted in a transaction.
 func Greeted(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal.Seen) error {
-	seen, err := tx.C.Int("SELECT max(acked, ?) FROM ravno_peer WHERE site=?", catalog.Integer(tx.State.Settled), catalog.Integer(site))
+	seen, err := tx.SQL.Int("SELECT max(acked, ?) FROM ravno_peer WHERE site=?", catalog.Integer(tx.State.Settled), catalog.Integer(site))
 	if err != nil {
 		return err
 	}
 	if has.Position < causal.Position(seen) {
 		return fmt.Errorf("a node has seen position %d of the hub, and had once seen %d: its database was restored from a backup. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", has.Position, seen)
 	}
-	if err := tx.C.Exec("UPDATE ravno_peer SET acked=?, floor=? WHERE site=?", catalog.Integer(has.Position), catalog.Integer(floor), catalog.Integer(site)); err != nil {
+	if err := tx.SQL.Exec("UPDATE ravno_peer SET acked=?, floor=? WHERE site=?", catalog.Integer(has.Position), catalog.Integer(floor), catalog.Integer(site)); err != nil {
 		return err
 	}
 	return history.GotEarly(tx, site, has)
@@ -179,10 +178,10 @@ func AddToken(tx *rows.Tx, name string, hash [32]byte, expires time.Time) error 
 	if err := HubOnly(tx); err != nil {
 		return err
 	}
-	if n, err := tx.C.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", catalog.Text(name)); err != nil || n > 0 {
+	if n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", catalog.Text(name)); err != nil || n > 0 {
 		return errors.Join(err, fmt.Errorf("%s: %w. Try: another name, or ravno node remove %s", name, ErrNameTaken, name))
 	}
-	return tx.C.Exec("INSERT INTO ravno_token(hash, name, expires) VALUES(?,?,?)",
+	return tx.SQL.Exec("INSERT INTO ravno_token(hash, name, expires) VALUES(?,?,?)",
 		crdt.BlobValue(string(hash[:])), catalog.Text(name), catalog.Integer(expires.UnixMilli()))
 }
 
@@ -213,7 +212,7 @@ type joinToken struct {
 
 // FindToken finds a join token that may be redeemed, or was by a node whose join may have been cut off.
 func FindToken(tx *rows.Tx, hash [32]byte) (joinToken, error) {
-	row, err := tx.C.Row("SELECT hash, name, expires, site FROM ravno_token WHERE hash=?", crdt.BlobValue(string(hash[:])))
+	row, err := tx.SQL.Row("SELECT hash, name, expires, site FROM ravno_token WHERE hash=?", crdt.BlobValue(string(hash[:])))
 	if err != nil {
 		return joinToken{}, err
 	}
@@ -231,7 +230,7 @@ func FindToken(tx *rows.Tx, hash [32]byte) (joinToken, error) {
 	case expired:
 		return known, fmt.Errorf("%w at %s", ErrTokenExpired, catalog.Millis(row[2].Int()).Format(time.RFC3339))
 	}
-	if n, err := tx.C.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", row[1]); err != nil || n > 0 {
+	if n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", row[1]); err != nil || n > 0 {
 		return known, errors.Join(err, fmt.Errorf("%s: %w", known.Name, ErrNameTaken))
 	}
 	return known, nil
@@ -239,7 +238,7 @@ func FindToken(tx *rows.Tx, hash [32]byte) (joinToken, error) {
 
 // Redeem gives a node the next number.
 func Redeem(tx *rows.Tx, known joinToken, incarnation causal.Incarnation, issue func(causal.Site, string) (string, error)) (site causal.Site, err error) {
-	next, err := tx.C.Int("SELECT max(site)+1 FROM ravno_site")
+	next, err := tx.SQL.Int("SELECT max(site)+1 FROM ravno_site")
 	if err != nil {
 		return 0, err
 	}
@@ -248,10 +247,10 @@ func Redeem(tx *rows.Tx, known joinToken, incarnation causal.Incarnation, issue 
 	if err != nil {
 		return 0, err
 	}
-	if err := tx.C.Exec("UPDATE ravno_token SET site=? WHERE hash=?", catalog.Integer(site), crdt.BlobValue(string(known.hash[:]))); err != nil {
+	if err := tx.SQL.Exec("UPDATE ravno_token SET site=? WHERE hash=?", catalog.Integer(site), crdt.BlobValue(string(known.hash[:]))); err != nil {
 		return 0, err
 	}
-	if err := tx.C.Exec("INSERT INTO ravno_peer(site, incarnation, serial) VALUES(?,?,?)",
+	if err := tx.SQL.Exec("INSERT INTO ravno_peer(site, incarnation, serial) VALUES(?,?,?)",
 		catalog.Integer(site), crdt.BlobValue(string(incarnation[:])), catalog.Text(serial)); err != nil {
 		return 0, err
 	}
@@ -264,7 +263,7 @@ func Redeem(tx *rows.Tx, known joinToken, incarnation causal.Incarnation, issue 
 // ResumeEnrolment answers a join that was cut off and is repeated by the same node, known
 // by its incarnation, before it ever connected. Anyone else finds the token used.
 func ResumeEnrolment(tx *rows.Tx, known joinToken, incarnation causal.Incarnation, issue func(causal.Site, string) (string, error)) (name string, err error) {
-	p, ok, err := ReadPeer(tx.C, known.Site)
+	p, ok, err := ReadPeer(tx, known.Site)
 	if err != nil {
 		return "", err
 	}
@@ -276,11 +275,11 @@ func ResumeEnrolment(tx *rows.Tx, known joinToken, incarnation causal.Incarnatio
 	if err != nil {
 		return "", err
 	}
-	return name, tx.C.Exec("UPDATE ravno_peer SET serial=? WHERE site=?", catalog.Text(serial), catalog.Integer(known.Site))
+	return name, tx.SQL.Exec("UPDATE ravno_peer SET serial=? WHERE site=?", catalog.Text(serial), catalog.Integer(known.Site))
 }
 
 func addSite(tx *rows.Tx, site Site) error {
-	if err := tx.C.Exec("INSERT INTO ravno_site(site, name, role, removed) VALUES(?,?,?,0)",
+	if err := tx.SQL.Exec("INSERT INTO ravno_site(site, name, role, removed) VALUES(?,?,?,0)",
 		catalog.Integer(site.Number), catalog.Text(site.Name), catalog.Text(string(site.Role))); err != nil {
 		return err
 	}
@@ -289,7 +288,7 @@ func addSite(tx *rows.Tx, site Site) error {
 
 func RenameSite(tx *rows.Tx, old, name string) error {
 	return changeSite(tx, old, func(site Site) error {
-		if n, err := tx.C.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed AND site<>?", catalog.Text(name), catalog.Integer(site.Number)); err != nil || n > 0 {
+		if n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed AND site<>?", catalog.Text(name), catalog.Integer(site.Number)); err != nil || n > 0 {
 			return errors.Join(err, fmt.Errorf("%s: %w. Try: another name", name, ErrNameTaken))
 		}
 		if err := tx.ChangeOwn("ravno_site", crdt.NewKey(catalog.Integer(site.Number)), map[string]crdt.Value{"name": catalog.Text(name)}); err != nil {
@@ -322,7 +321,7 @@ func changeSite(tx *rows.Tx, name string, f func(Site) error) error {
 	if err := HubOnly(tx); err != nil {
 		return err
 	}
-	sites, err := ReadSites(tx.C)
+	sites, err := ReadSites(tx)
 	if err != nil {
 		return err
 	}
@@ -335,9 +334,9 @@ func changeSite(tx *rows.Tx, name string, f func(Site) error) error {
 }
 
 func SetListening(tx *rows.Tx, address string) error {
-	return tx.C.Exec("UPDATE ravno_state SET listening=?", catalog.Text(address))
+	return tx.SQL.Exec("UPDATE ravno_state SET listening=?", catalog.Text(address))
 }
 
 func SetHubStatus(tx *rows.Tx, json string) error {
-	return tx.C.Exec("UPDATE ravno_state SET hub_status=?", catalog.Text(json))
+	return tx.SQL.Exec("UPDATE ravno_state SET hub_status=?", catalog.Text(json))
 }

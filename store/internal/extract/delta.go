@@ -11,7 +11,6 @@ import (
 	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
 	"ravno/store/internal/shadow"
-	"ravno/store/internal/sqlite"
 )
 
 // SectionChanges and SectionBytes bound one section of a delta: large enough that its
@@ -21,25 +20,25 @@ const (
 	SectionBytes   = 1 << 20
 )
 
-// NewExtraction prepares a delta for a receiver, above a position.
-func NewExtraction(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog, clock rows.Clock, node causal.Site, from causal.Position) (x *Extraction, err error) {
-	x = &Extraction{c: c, cat: cat, clock: clock, st: st, self: st.Site, node: node, from: from, has: from, seen: st.Seen}
+// NewExtraction prepares a delta for a receiver, above a position, of what a snapshot has.
+func NewExtraction(tx *rows.Tx, node causal.Site, from causal.Position) (x *Extraction, err error) {
+	x = &Extraction{tx: tx, self: tx.State.Site, node: node, from: from, has: from, seen: tx.State.Seen}
 	if node != 0 {
-		x.settled = st.Settled
+		x.settled = tx.State.Settled
 	}
-	x.early, err = history.HasEarly(c, node, from)
+	x.early, err = history.HasEarly(tx, node, from)
 	return x, err
 }
 
 // Run emits the delta in slices of about so many rows, and returns what it covers.
 func (x *Extraction) Run(rows int, emit func(slice history.Span, section *crdt.Section) error) (history.Span, error) {
-	span := history.Span{From: x.from, To: x.st.Position, Seen: causal.Position(x.st.Seen)}
-	if x.st.IsHub() {
-		have, err := x.c.Int("SELECT have FROM ravno_peer WHERE site=?", catalog.Integer(x.node))
+	span := history.Span{From: x.from, To: x.tx.State.Position, Seen: causal.Position(x.tx.State.Seen)}
+	if x.tx.State.IsHub() {
+		have, _, err := history.HasOf(x.tx, x.node)
 		if err != nil {
 			return span, err
 		}
-		span.Seen = causal.Position(have)
+		span.Seen = have.Position
 	}
 	covered, err := x.delta(span, rows, emit)
 	if err != nil {
@@ -49,9 +48,9 @@ func (x *Extraction) Run(rows int, emit func(slice history.Span, section *crdt.S
 		return covered, nil
 	}
 	switch behind := len(x.early) > 0 || x.plan != nil || x.trimmed; {
-	case x.st.IsHub():
+	case x.tx.State.IsHub():
 	case behind: // there may be nothing left to send up to here, and yet the hub is to get here
-		span.Newest = x.st.Clock.Last()
+		span.Newest = x.tx.State.Clock.Last()
 	case x.Changes == 0:
 		span.To = span.From
 	}
@@ -65,10 +64,7 @@ func (x *Extraction) sends(t *catalog.Table) bool {
 
 // Extraction is one delta on its way out.
 type Extraction struct {
-	c       *sqlite.Conn
-	clock   rows.Clock
-	cat     *catalog.Catalog
-	st      *rows.State
+	tx      *rows.Tx // only to read
 	self    causal.Site
 	node    causal.Site // the receiver; 0: the hub
 	from    causal.Position
@@ -192,14 +188,14 @@ func usedColumns(s crdt.Section) ([]string, []crdt.Change) {
 // table emits the rows of a table that belong to the slice.
 func (x *Extraction) table(t *catalog.Table) error {
 	x.begin(t)
-	err := x.c.Rows(t.Sql.Changed, []crdt.Value{catalog.Integer(x.above), catalog.Integer(x.upTo)}, func(values []crdt.Value) error {
+	err := x.tx.ReadChanged(t, x.above, x.upTo, func(values []crdt.Value) error {
 		return x.row(t, values, false)
 	})
 	if err != nil {
 		return err
 	}
 	for x.plan != nil && len(x.plan.strays[t]) > 0 && x.plan.strays[t][0].first <= x.upTo {
-		values, err := x.c.Row(t.Sql.ChangedRow, x.plan.strays[t][0].key)
+		values, err := x.tx.ReadChangedRow(t, x.plan.strays[t][0].key)
 		if err == nil {
 			err = x.row(t, values, true)
 		}
@@ -229,7 +225,7 @@ func (x *Extraction) row(t *catalog.Table, values []crdt.Value, stray bool) erro
 		return err
 	}
 	if d, ok := catalog.DecodeReference(values[2]); ok {
-		if root := x.cat.ByNumber[d.Tab]; root != nil {
+		if root := x.tx.Cat.ByNumber[d.Tab]; root != nil {
 			change.Document = &crdt.Document{Table: root.Name, Key: d.Key}
 		}
 	}
@@ -344,21 +340,16 @@ func (x *Extraction) values(t *catalog.Table, key crdt.Key, inTable []crdt.Value
 	if len(inTable) > 0 && inTable[t.Key[0]].Kind() != crdt.Null {
 		return &rowValues{table: inTable}, nil
 	}
-	tx := rows.Tx{C: x.c, Cat: x.cat}
 	if !t.RowidKey { // its key may be one that a join cannot find
-		values, err := key.Values()
+		m, err := x.tx.TableImage(t, key)
 		if err != nil {
 			return nil, err
 		}
-		row, err := x.c.First(t.Sql.Image, values...)
-		if err != nil {
-			return nil, err
-		}
-		if row != nil {
-			return &rowValues{table: row}, nil
+		if m != nil {
+			return &rowValues{kept: m}, nil
 		}
 	}
-	m, _, err := tx.ReadImage(t, key)
+	m, _, err := x.tx.ReadImage(t, key)
 	if err != nil || m == nil {
 		return nil, err
 	}
@@ -367,33 +358,25 @@ func (x *Extraction) values(t *catalog.Table, key crdt.Key, inTable []crdt.Value
 
 // displaced emits own work that a newer write has replaced here before the hub had it.
 func (x *Extraction) displaced() error {
-	return x.c.Rows("SELECT tab, change FROM ravno_displaced WHERE position>? ORDER BY tab, id", []crdt.Value{catalog.Integer(max(x.from, x.early[history.DisplacedWork]))},
-		func(row []crdt.Value) error {
-			t := x.cat.ByNumber[row[0].Int()]
-			if t == nil {
-				return nil
+	return history.EachDisplaced(x.tx, max(x.from, x.early[history.DisplacedWork]), func(d history.Displaced) error {
+		t, change := d.T, d.Change
+		if root := x.tx.Cat.ByNumber[d.Document.Tab]; root != nil && d.Document != t.Reference(change.Key) {
+			change.Document = &crdt.Document{Table: root.Name, Key: d.Document.Key}
+		}
+		known := change.Registers[:0]
+		for _, reg := range change.Registers {
+			if i, ok := t.ByNum[reg.Column]; ok {
+				reg.Column = crdt.Column(i)
+				known = append(known, reg)
 			}
-			change, document, err := history.UnpackChange(row[1].Bytes())
-			if err != nil {
-				return err
-			}
-			if root := x.cat.ByNumber[document.Tab]; root != nil && document != t.Reference(change.Key) {
-				change.Document = &crdt.Document{Table: root.Name, Key: document.Key}
-			}
-			known := change.Registers[:0]
-			for _, reg := range change.Registers {
-				if i, ok := t.ByNum[reg.Column]; ok {
-					reg.Column = crdt.Column(i)
-					known = append(known, reg)
-				}
-			}
-			change.Registers = known
-			x.begin(t)
-			if err := x.add(change); err != nil {
-				return err
-			}
-			return x.flush()
-		})
+		}
+		change.Registers = known
+		x.begin(t)
+		if err := x.add(change); err != nil {
+			return err
+		}
+		return x.flush()
+	})
 }
 
 // Much work is done in slices: folded, sent and applied some rows at a time, so that the

@@ -15,7 +15,7 @@ import (
 	"ravno/crdt/hlc"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/history"
-	"ravno/store/internal/shadow"
+	"ravno/store/internal/rows"
 )
 
 // errSlices says that a delta is more than one slice.
@@ -30,7 +30,7 @@ func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span,
 		whole = append(whole, section)
 		return nil
 	}
-	began := x.clock()
+	began := x.tx.Time()
 	err = x.slice(x.from, span.To)
 	if err == nil {
 		for _, section := range whole {
@@ -46,7 +46,7 @@ func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span,
 	if x.plan, err = x.makePlan(span.To, limit); err != nil {
 		return span, err
 	}
-	planned := x.clock()
+	planned := x.tx.Time()
 	readUntil := planned.Add(max(SnapshotAtMost, planShare*planned.Sub(began)))
 	x.limit, x.Changes, x.held = 0, 0, 0
 	end := span.To
@@ -73,7 +73,7 @@ func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span,
 			return span, err
 		}
 		above = next
-		if next < end && x.clock().After(readUntil) {
+		if next < end && x.tx.Time().After(readUntil) {
 			span.From = done // of a slice in which there was nothing
 			return span, nil
 		}
@@ -96,11 +96,11 @@ const (
 func (x *Extraction) sendEarly(slice causal.Position) error {
 	var early []catalog.Reference
 	if x.node == 0 && slice == x.plan.slices[0].to {
-		newest, err := x.c.Int("SELECT max(position) FROM ravno_displaced")
+		newest, err := history.NewestDisplaced(x.tx)
 		if err != nil {
 			return err
 		}
-		if causal.Position(newest) > slice {
+		if newest > slice {
 			early = append(early, history.DisplacedWork)
 		}
 	}
@@ -120,7 +120,7 @@ func (x *Extraction) sendEarly(slice causal.Position) error {
 	slices.SortFunc(early, func(a, b catalog.Reference) int {
 		return cmp.Or(cmp.Compare(a.Tab, b.Tab), strings.Compare(string(a.Key), string(b.Key)))
 	})
-	return x.SentEarly(early, slice, x.st.Position)
+	return x.SentEarly(early, slice, x.tx.State.Position)
 }
 
 // slice emits what belongs to the positions above one, up to another.
@@ -135,7 +135,7 @@ func (x *Extraction) slice(above, upTo causal.Position) error {
 	}
 	// ravno's own first: settings, fresh keys and resolutions say how to take the rest.
 	for _, own := range []bool{true, false} {
-		for _, t := range x.cat.Tables {
+		for _, t := range x.tx.Cat.Tables {
 			if t.Own == own && x.sends(t) {
 				if err := x.table(t); err != nil {
 					return err
@@ -237,11 +237,13 @@ func (x *Extraction) makePlan(to causal.Position, limit int) (*plan, error) {
 		return nil, err
 	}
 	for _, strays := range p.strays {
-		slices.SortFunc(strays, func(a, b stray) int { return cmp.Compare(a.first, b.first) })
+		slices.SortFunc(strays, func(a, b stray) int {
+			return cmp.Or(cmp.Compare(a.first, b.first), rows.CompareKeys(a.key, b.key))
+		})
 	}
 	// Fresh keys come no later than the rows that have the keys now in whose place they were given.
-	renamed, err := x.c.Int("SELECT max(s.position) FROM "+x.cat.ByName["ravno_rename"].Shadow+" s JOIN ravno_rename r ON r.id=s.key WHERE r.site=?", catalog.Integer(x.node))
-	p.cut(at, causal.Position(renamed), to, limit)
+	rekeyed, err := history.NewestRekeyed(x.tx, x.node)
+	p.cut(at, rekeyed, to, limit)
 	return p, err
 }
 
@@ -254,11 +256,10 @@ func (x *Extraction) joinMoved(p *plan) error {
 		}
 		return d
 	}
-	err := x.c.Rows("SELECT former, document FROM ravno_moved WHERE position>?", []crdt.Value{catalog.Integer(x.from)}, func(row []crdt.Value) error {
-		if a, b := find(maphash.String(p.seed, row[0].Bytes())), find(maphash.String(p.seed, row[1].Bytes())); a != b {
+	err := history.EachMoved(x.tx, x.from, func(former, document crdt.Value) {
+		if a, b := find(maphash.String(p.seed, former.Bytes())), find(maphash.String(p.seed, document.Bytes())); a != b {
 			leader[a] = b
 		}
-		return nil
 	})
 	least := func(a, b uint64) {
 		if first, ok := p.first[a]; ok {
@@ -311,45 +312,21 @@ func (p *plan) cut(at map[causal.Position]content, before, to causal.Position, l
 
 // eachPending goes through the rows of the tables asked for that have something for the receiver.
 func (x *Extraction) eachPending(of func(*catalog.Table) bool, each func(*catalog.Table, pendingRow)) error {
-	for _, t := range x.cat.Tables {
+	for _, t := range x.tx.Cat.Tables {
 		if !x.sends(t) || !of(t) {
 			continue
 		}
-		where, err := x.pendingWhere(t)
-		if err != nil {
-			return err
-		}
-		err = x.c.Rows("SELECT key, row, document, position FROM "+t.Shadow+" WHERE "+where, []crdt.Value{catalog.Integer(x.from)}, func(values []crdt.Value) error {
-			row, err := shadow.Decode(values[1].Bytes())
-			if err != nil {
-				return err
+		err := x.tx.EachChanged(t, x.from, func(c rows.ChangedShadow) {
+			x.look(t, c.Stored)
+			if oldest, any := x.oldest(c.Row); any {
+				each(t, pendingRow{key: c.Stored, document: c.StoredDocument, oldest: oldest, position: c.Position, birth: c.Birth})
 			}
-			x.look(t, values[0])
-			if oldest, any := x.oldest(row); any {
-				each(t, pendingRow{key: values[0], document: values[2], oldest: oldest, position: causal.Position(values[3].Int()), birth: row.Birth})
-			}
-			return nil
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// pendingWhere is how to ask for the rows of a table above a position: by the index of positions,
-// or, where that would find many of them, by going through all of them as they lie.
-func (x *Extraction) pendingWhere(t *catalog.Table) (string, error) {
-	pending, err := x.c.Int("SELECT count(*) FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?", catalog.Integer(x.from))
-	if err != nil {
-		return "", err
-	}
-	const few = 3 // others for each of them: then going through all costs as much as finding each
-	others, err := x.c.Int("SELECT count(*) FROM (SELECT 1 FROM "+t.Shadow+" WHERE +position<=?1 LIMIT ?2)", catalog.Integer(x.from), catalog.Integer(few*pending))
-	if err != nil || others < few*pending {
-		return "+position>?", err
-	}
-	return catalog.HasPosition + " AND position>?", nil
 }
 
 // oldest is the least position of what of a row is news to the receiver.

@@ -3,9 +3,9 @@ package fold
 import (
 	"ravno/crdt"
 	"ravno/crdt/hlc"
+	"ravno/store/internal/catalog"
 	"ravno/store/internal/conflict"
 	"ravno/store/internal/history"
-	"ravno/store/internal/rows"
 )
 
 // madeOver sees to a row that is held when the application makes another under the same key:
@@ -13,11 +13,11 @@ import (
 // the hub does not have yet.
 func (p *Pass) madeOver(f *folding, was crdt.Row) error {
 	tx := p.Tx
-	if tx.NoImages || f.T.Own {
+	if tx.NoneKept() || f.T.Own {
 		return nil
 	}
 	m, state, err := tx.ReadImage(f.T, f.Key)
-	if err != nil || state != rows.ImageHeld {
+	if err != nil || state != catalog.Held {
 		return err
 	}
 	p.Held.Changed = true

@@ -72,11 +72,11 @@ func foldWhole(tx *rows.Tx, h *held.HeldSet, repairs bool) (done folded, err err
 		return done, err
 	}
 	tx.State.Folded = upTo
-	return done, capture.Trim(tx.C, upTo)
+	return done, capture.Trim(tx.SQL, upTo)
 }
 
 func readWholeLog(tx *rows.Tx) (read logged, upTo int64, err error) {
-	if upTo, _, err = capture.Last(tx.C); err != nil || upTo <= tx.State.Folded {
+	if upTo, _, err = capture.Last(tx.SQL); err != nil || upTo <= tx.State.Folded {
 		return read, upTo, err
 	}
 	read, err = ReadLog(tx, upTo, tx.RefuseRow)
@@ -103,7 +103,7 @@ func SortRows(order []*LoggedRow) {
 // FoldRows folds what the log says of rows, which are in the order of their keys.
 func (p *Pass) FoldRows(order []*LoggedRow) (rows int, err error) {
 	tx := p.Tx
-	err = tx.GatherShadows(len(order), func() error {
+	err = tx.Gather(len(order), func() error {
 		f := new(folding)
 		for _, w := range order {
 			*f = folding{LoggedRow: w, sets: w.Sets()}
@@ -113,7 +113,7 @@ func (p *Pass) FoldRows(order []*LoggedRow) (rows int, err error) {
 			}
 			if changed {
 				rows++
-				tx.Spreads()
+				tx.NextPosition()
 			}
 		}
 		return nil
@@ -145,7 +145,7 @@ func (p *Pass) foldRow(f *folding) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	inTable, row, former, found := exists, here.Row, here.Document, here.Sent.Found
+	inTable, row, former, found := exists, here.Row, here.Document, here.Found
 	if !exists && found && !row.Live() && len(f.sets) > 0 {
 		// Put back by ravno, but a constraint keeps it out of its table for now.
 		if exists, err = p.Held.IsHeld(f.T, f.Key); err != nil {
@@ -310,11 +310,11 @@ func (p *Pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
 	switch {
 	case err != nil:
 		return false, err
-	case state == rows.ImageHeld && f.first == capture.Delete: // a resolution gives it up
+	case state == catalog.Held && f.first == capture.Delete: // a resolution gives it up
 		remains, p.Held.Changed, p.Held.Try = m, true, true
-	case state == rows.ImageHeld || state == rows.ImagePartial:
+	case state == catalog.Held || state == catalog.Incomplete:
 		return false, nil // it was not in the table to begin with
-	case state == rows.ImageRemains: // ravno deleted it
+	case state == catalog.Tombstone: // ravno deleted it
 		remains = m
 	}
 	at := f.lastAt
@@ -329,7 +329,7 @@ func (p *Pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
 	}
 	row.Death = version(tx, f, at)
 	if remains != nil {
-		return true, tx.KeepImage(f.T, f.Key, rows.ImageRemains, remains)
+		return true, tx.KeepImage(f.T, f.Key, catalog.Tombstone, remains)
 	}
 	// The values are gone, and so is what was known of their versions: should an edit made
 	// elsewhere outlive this deletion, every value of the row is news here.

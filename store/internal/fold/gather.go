@@ -190,7 +190,7 @@ func ReadLog(tx *rows.Tx, upTo int64, refuse func(t *catalog.Table, cause error)
 	rows := NewGathered()
 	read.Parents = map[catalog.Reference][]crdt.Value{}
 	started := false
-	err = capture.Read(tx.C, tx.Cat.LogWidth, tx.State.Folded, upTo, tx.Cat.Widths, func(e capture.Entry) error {
+	err = capture.Read(tx.SQL, tx.Cat.LogWidth, tx.State.Folded, upTo, tx.Cat.Widths, func(e capture.Entry) error {
 		t := tx.Cat.ByNumber[e.Table]
 		if t == nil {
 			return nil // a table that was dropped, or is local by now

@@ -19,11 +19,8 @@ type HeldSet struct {
 // OpenHeld begins with the rows that are held as the transaction begins.
 func OpenHeld(tx *rows.Tx) (*HeldSet, error) {
 	h := &HeldSet{tx: tx}
-	if tx.NoImages {
-		return h, nil
-	}
-	any, err := tx.C.Int("SELECT EXISTS(SELECT 1 FROM ravno_image WHERE state='held')")
-	h.Any = any != 0
+	var err error
+	h.Any, err = tx.SomeHeld()
 	return h, err
 }
 
@@ -42,7 +39,7 @@ func (h *HeldSet) Exclude(t *catalog.Table, key crdt.Key, m *catalog.Values) err
 func (h *HeldSet) Keep(t *catalog.Table, key crdt.Key, m *catalog.Values) error {
 	h.Changed, h.Any = true, true
 	h.excluded = append(h.excluded, HeldRow{T: t, Key: key, Image: m})
-	return h.tx.KeepImage(t, key, rows.ImageHeld, m)
+	return h.tx.KeepImage(t, key, catalog.Held, m)
 }
 
 // NoteInserted notes that a row is in its table and has changed there: what it refers to may be
@@ -121,7 +118,7 @@ func (h *HeldSet) heldParent(l *catalog.ForeignKey, row HeldRow, held []HeldRow)
 // IsHeld reports whether a row is (still) held.
 func (h *HeldSet) IsHeld(t *catalog.Table, key crdt.Key) (bool, error) {
 	_, state, err := h.tx.ReadImage(t, key)
-	return state == rows.ImageHeld, err
+	return state == catalog.Held, err
 }
 
 func (h *HeldSet) drop(row HeldRow) error {

@@ -2,16 +2,14 @@ package held
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"ravno/crdt"
 	"ravno/crdt/hlc"
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/schema"
+	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
 )
 
@@ -19,8 +17,6 @@ import (
 // round places at least one row, and a row only gives way to an older priority, so rounds end
 // by themselves; the bound is for the proof being wrong.
 const maxReadmitRounds = 10_000
-
-func IsConstraint(err error) bool { return sqlite.FailureOf(err) == sqlite.Constraint }
 
 // HeldRow is a row that waits for its place.
 type HeldRow struct {
@@ -35,7 +31,7 @@ type HeldRow struct {
 // refers to it. Every site decides alike, because priorities are stamps.
 // It reports whether some row became held since it was last called, or is held no more.
 func (h *HeldSet) ReadmitAll() (changed bool, err error) {
-	if !h.Try && !h.tx.Wrote || h.tx.NoImages {
+	if !h.Try && !h.tx.Wrote() || h.tx.NoneKept() {
 		return false, nil
 	}
 	if err := h.readmitUntilSettled(); err != nil {
@@ -125,41 +121,33 @@ func (h *HeldSet) readmitCycle(first HeldRow, held []HeldRow) (placed bool, err 
 	if len(group) == 1 {
 		return false, nil
 	}
-	if err := h.tx.C.Exec("SAVEPOINT ravno_cycle"); err != nil {
-		return false, err
-	}
-	defer func() {
-		if !placed {
-			err = errors.Join(err, h.tx.C.Exec("ROLLBACK TO ravno_cycle"))
-		}
-		err = errors.Join(err, h.tx.C.Exec("RELEASE ravno_cycle"))
-	}()
-	for _, row := range group {
-		if err := h.tx.InsertImage(row.T, row.Image); err != nil {
-			if IsConstraint(err) {
-				return false, nil
+	err = h.tx.Attempt(func() (bool, error) {
+		for _, row := range group {
+			if err := h.tx.InsertImage(row.T, row.Image); err != nil {
+				if rows.IsConstraint(err) {
+					return false, nil
+				}
+				return false, err
 			}
-			return false, err
+			if err := h.drop(row); err != nil {
+				return false, err
+			}
 		}
-		if err := h.drop(row); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+		placed = true
+		return true, nil
+	})
+	return placed, err
 }
 
 // Rows are the rows to place, oldest priority first.
 func (h *HeldSet) Rows() ([]HeldRow, error) {
 	var held []HeldRow
-	err := h.tx.C.Rows("SELECT tab, key, image FROM ravno_image WHERE state='held'", nil, func(row []crdt.Value) error {
-		t := h.tx.Cat.ByNumber[row[0].Int()]
-		if t == nil {
-			return nil
+	err := h.tx.EachKept(nil, func(row catalog.Reference, m *catalog.Values) error {
+		if t := h.tx.Cat.ByNumber[row.Tab]; t != nil {
+			held = append(held, HeldRow{T: t, Key: row.Key, Image: m})
 		}
-		m, err := catalog.DecodeImage(row[2])
-		held = append(held, HeldRow{T: t, Key: crdt.Key(row[1].Bytes()), Image: m})
-		return err
-	})
+		return nil
+	}, catalog.Held)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +156,7 @@ func (h *HeldSet) Rows() ([]HeldRow, error) {
 			return nil, err
 		}
 	}
-	slices.SortFunc(held, func(a, b HeldRow) int {
+	slices.SortStableFunc(held, func(a, b HeldRow) int {
 		return cmp.Or(a.Priority.Compare(b.Priority), strings.Compare(string(a.Key), string(b.Key)))
 	})
 	return held, nil
@@ -176,7 +164,7 @@ func (h *HeldSet) Rows() ([]HeldRow, error) {
 
 // Priority is when a row last wrote a column of a unique index.
 func (h *HeldSet) Priority(t *catalog.Table, key crdt.Key) (hlc.Stamp, error) {
-	row, _, _, err := h.tx.ReadShadow(t, key)
+	row, err := h.tx.ReadShadow(t, key)
 	if err != nil {
 		return hlc.Stamp{}, err
 	}
@@ -200,13 +188,13 @@ func (h *HeldSet) readmit(row HeldRow) (bool, error) {
 	if err == nil {
 		return true, h.drop(row)
 	}
-	if !IsConstraint(err) {
+	if !rows.IsConstraint(err) {
 		return false, err
 	}
 	if !sqlite.IsUnique(err) {
 		return false, nil // NOT NULL or CHECK: nothing that could give way
 	}
-	blockers, err := h.Blockers(row)
+	blockers, err := h.tx.Blockers(row.T, row.Key, row.Image)
 	if err != nil || len(blockers) == 0 {
 		return false, err
 	}
@@ -229,97 +217,10 @@ func (h *HeldSet) readmit(row HeldRow) (bool, error) {
 		}
 	}
 	if err := h.tx.InsertImage(row.T, row.Image); err != nil {
-		if IsConstraint(err) {
+		if rows.IsConstraint(err) {
 			return true, nil // something else gave way; the next round decides
 		}
 		return false, err
 	}
 	return true, h.drop(row)
-}
-
-// Blockers are the keys of the rows in the table that have one of the row's unique values.
-// What those values are, expressions and generated columns included, SQLite itself says:
-// the row is put in by force, asked, and taken out again with all it did.
-func (h *HeldSet) Blockers(row HeldRow) ([]crdt.Key, error) {
-	if len(row.T.Unique) == 0 {
-		return nil, nil
-	}
-	values, err := h.uniqueValues(row)
-	if err != nil || values == nil {
-		return nil, err
-	}
-	t := row.T
-	found := map[crdt.Key]bool{}
-	for i, index := range t.Unique {
-		if values[i] == nil {
-			continue // the row is not in this partial index
-		}
-		var parts []string
-		for _, part := range index.Parts {
-			parts = append(parts, indexed(t, part)+" COLLATE "+sqlite.Quote(part.Collation)+" = ?")
-		}
-		if index.Where != "" {
-			parts = append(parts, "("+index.Where+")")
-		}
-		err := h.tx.C.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+strings.Join(parts, " AND "), values[i],
-			func(stored []crdt.Value) error {
-				key, err := t.CanonicalKey(stored)
-				found[key] = true
-				return err
-			})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return slices.Sorted(maps.Keys(found)), nil
-}
-
-// indexed is an index part as SQL.
-func indexed(t *catalog.Table, p schema.IndexPart) string {
-	if p.Column < 0 {
-		return "(" + p.Expr + ")"
-	}
-	return sqlite.Quote(t.Columns[p.Column].Name)
-}
-
-// uniqueValues are the values a held row would have in each unique index; nil for a partial
-// index it would not be in. All are nil if it cannot even be put in by force.
-func (h *HeldSet) uniqueValues(row HeldRow) (values [][]crdt.Value, err error) {
-	if err := h.tx.C.Exec("SAVEPOINT ravno_trial"); err != nil {
-		return nil, err
-	}
-	defer func() {
-		err = errors.Join(err, h.tx.C.Exec("ROLLBACK TO ravno_trial"), h.tx.C.Exec("RELEASE ravno_trial"))
-	}()
-	t := row.T
-	if err := h.tx.StopMirrors(t, "a trial"); err != nil { // goes back with the savepoint
-		return nil, err
-	}
-	force := strings.Replace(t.Sql.Insert, "INSERT "+row.T.Sql.Or, "INSERT OR REPLACE ", 1)
-	if err := h.tx.C.Exec(force, t.Ordered(nil, row.Image)...); err != nil {
-		if IsConstraint(err) {
-			return nil, nil
-		}
-		return nil, err
-	}
-	key, err := row.Key.Values()
-	if err != nil {
-		return nil, err
-	}
-	for _, index := range t.Unique {
-		var parts []string
-		for _, part := range index.Parts {
-			parts = append(parts, "+"+indexed(t, part))
-		}
-		where := t.Sql.KeyWhere
-		if index.Where != "" {
-			where += " AND (" + index.Where + ")"
-		}
-		found, err := h.tx.C.Row("SELECT "+strings.Join(parts, ", ")+" FROM "+sqlite.Quote(t.Name)+" WHERE "+where, key...)
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, found)
-	}
-	return values, nil
 }

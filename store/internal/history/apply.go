@@ -13,7 +13,7 @@ import (
 var ErrRemoved = errors.New("this node was removed. Try: ravno join with a new token")
 
 func RefuseRemoved(tx *rows.Tx, node causal.Site) error {
-	removed, err := tx.C.Int("SELECT removed FROM ravno_site WHERE site=?", catalog.Integer(node))
+	removed, err := tx.SQL.Int("SELECT removed FROM ravno_site WHERE site=?", catalog.Integer(node))
 	if err == nil && removed != 0 {
 		err = ErrRemoved
 	}

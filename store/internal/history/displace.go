@@ -58,11 +58,11 @@ func KeepDisplaced(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, wa
 	if err != nil {
 		return err
 	}
-	encoded, err := PackDisplaced(lost, document)
+	encoded, err := packDisplaced(lost, document)
 	if err != nil {
 		return err
 	}
-	return tx.C.Exec("INSERT INTO ravno_displaced(position, tab, change) VALUES(?,?,?)",
+	return tx.SQL.Exec("INSERT INTO ravno_displaced(position, tab, change) VALUES(?,?,?)",
 		catalog.Integer(tx.Position()), catalog.Integer(t.Number), encoded)
 }
 
@@ -72,7 +72,7 @@ func Unheard(tx *rows.Tx, v crdt.Version, has causal.Position) bool {
 	return v.Stamp.Site == tx.State.Site && v.Position > has
 }
 
-func PackDisplaced(change crdt.Change, document catalog.Reference) (crdt.Value, error) {
+func packDisplaced(change crdt.Change, document catalog.Reference) (crdt.Value, error) {
 	encoded, err := json.Marshal(packChange(change, document))
 	return crdt.BlobValue(string(encoded)), err
 }
@@ -108,7 +108,7 @@ func packChange(c crdt.Change, document catalog.Reference) packedChange {
 	return p
 }
 
-func UnpackChange(b string) (crdt.Change, catalog.Reference, error) {
+func unpackChange(b string) (crdt.Change, catalog.Reference, error) {
 	var p packedChange
 	if err := json.Unmarshal([]byte(b), &p); err != nil {
 		return crdt.Change{}, catalog.Reference{}, fmt.Errorf("malformed displaced change: %w", err)

@@ -7,7 +7,6 @@ import (
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/rows"
 	"ravno/store/internal/shadow"
-	"ravno/store/internal/sqlite"
 )
 
 // ForgetLook is how many rows one snapshot looks for at most: it is short, and their keys are
@@ -30,27 +29,27 @@ func MostSettled(s rows.Settling) uint64 { return uint64(s.Settled) + uint64(s.S
 // counters all is: the parts of a counter are a total since its base. So it is where rows are
 // held, because which of two rows has claimed a value longer is known by their stamps. Rows that
 // are needed for something else are, because an admin may bring them back.
-func FindForgettable(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog, needed map[catalog.Reference]bool) (found []Forgettable, err error) {
+func FindForgettable(tx *rows.Tx, needed map[catalog.Reference]bool) (found []Forgettable, err error) {
 	keeps := map[int64]bool{}
-	err = c.Rows("SELECT tab FROM ravno_counting UNION SELECT tab FROM ravno_image WHERE state='held'", nil, func(row []crdt.Value) error {
+	err = tx.SQL.Rows("SELECT tab FROM ravno_counting UNION SELECT tab FROM ravno_image WHERE state='held'", nil, func(row []crdt.Value) error {
 		keeps[row[0].Int()] = true
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	last, where := st.Settled, catalog.HasPosition+" AND position<=?" // at the hub, where a row's position is that of its newest version
-	if !st.IsHub() {
-		last, where = st.SettledOwn, "+position<=?" // at a node it is that of the newest which the hub is to get; most have none
+	last, where := tx.State.Settled, catalog.HasPosition+" AND position<=?" // at the hub, where a row's position is that of its newest version
+	if !tx.State.IsHub() {
+		last, where = tx.State.SettledOwn, "+position<=?" // at a node it is that of the newest which the hub is to get; most have none
 	}
-	for _, t := range cat.Tables {
+	for _, t := range tx.Cat.Tables {
 		if keeps[t.Number] || t.Class != catalog.Synced && t.Class != catalog.Journal {
 			continue
 		}
 		if err == nil {
-			err = c.Rows("SELECT key, row FROM "+t.Shadow+" WHERE "+where, []crdt.Value{catalog.Integer(last)}, func(values []crdt.Value) error {
+			err = tx.SQL.Rows("SELECT key, row FROM "+t.Shadow+" WHERE "+where, []crdt.Value{catalog.Integer(last)}, func(values []crdt.Value) error {
 				row, err := shadow.Decode(values[1].Bytes())
-				if err != nil || !isSettled(st, row) || len(needed) > 0 && needed[t.Reference(t.KeyOf(values[0]))] {
+				if err != nil || !isSettled(tx.State, row) || len(needed) > 0 && needed[t.Reference(t.KeyOf(values[0]))] {
 					return err
 				}
 				if found = append(found, Forgettable{t, values[0], values[1]}); len(found) == ForgetLook {
@@ -70,7 +69,7 @@ func FindForgettable(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog, neede
 func ForgetRow(tx *rows.Tx, t *catalog.Table, key crdt.Key) error {
 	stored, err := t.ShadowKey(key)
 	if err == nil {
-		err = tx.C.Exec("DELETE FROM "+t.Shadow+" WHERE key=?", stored)
+		err = tx.SQL.Exec("DELETE FROM "+t.Shadow+" WHERE key=?", stored)
 	}
 	if err == nil {
 		err = tx.DropImage(t, key)
@@ -87,16 +86,16 @@ func Forget(tx *rows.Tx, some []Forgettable) error {
 		if err != nil {
 			return err
 		}
-		if state == rows.ImageHeld || state == rows.ImagePartial {
+		if state == catalog.Held || state == catalog.Incomplete {
 			continue
 		}
-		if err := tx.C.Exec("DELETE FROM "+f.t.Shadow+" WHERE key=? AND row=?", f.key, f.row); err != nil {
+		if err := tx.SQL.Exec("DELETE FROM "+f.t.Shadow+" WHERE key=? AND row=?", f.key, f.row); err != nil {
 			return err
 		}
-		if state == rows.ImageNone {
+		if state == catalog.Nowhere {
 			continue
 		}
-		changed, err := tx.C.Changes()
+		changed, err := tx.SQL.Changes()
 		if err == nil && changed > 0 {
 			err = tx.DropImage(f.t, key)
 		}

@@ -21,7 +21,7 @@ func Renamed(tx *rows.Tx, t *catalog.Table, key crdt.Key, was *catalog.Values, b
 	if names.Size() == 0 {
 		return nil
 	}
-	return tx.C.Exec("INSERT INTO ravno_former(tab, key, site, position, names) VALUES(?,?,?,?,?)",
+	return tx.SQL.Exec("INSERT INTO ravno_former(tab, key, site, position, names) VALUES(?,?,?,?,?)",
 		catalog.Integer(t.Number), catalog.Blob(key), catalog.Integer(by), catalog.Integer(tx.Position()), names.Encode())
 }
 
@@ -41,7 +41,7 @@ func RenamedHere(tx *rows.Tx, t *catalog.Table, key crdt.Key) error {
 // site, changed them after a position; empty if there is none. Of several it is the first to
 // give them up: the one whoever had seen no more knew by them.
 func Formerly(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value, not causal.Site, seen causal.Position) (key crdt.Key, err error) {
-	err = tx.C.Rows("SELECT key, names FROM ravno_former WHERE tab=? AND site<>? AND position>? ORDER BY position DESC, id DESC",
+	err = tx.SQL.Rows("SELECT key, names FROM ravno_former WHERE tab=? AND site<>? AND position>? ORDER BY position DESC, id DESC",
 		[]crdt.Value{catalog.Integer(l.Parent.Number), catalog.Integer(not), catalog.Integer(seen)}, func(row []crdt.Value) error {
 			names, err := catalog.DecodeImage(row[1])
 			if err != nil {

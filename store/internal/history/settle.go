@@ -17,16 +17,16 @@ type Settlement struct {
 
 // TakeSteps goes the steps that can be gone.
 func TakeSteps(tx *rows.Tx) error {
-	known, err := knownToAll(tx.C, tx.State.Position)
+	known, err := knownToAll(tx.SQL, tx.State.Position)
 	if err != nil {
 		return err
 	}
 	moved := tx.State.Settled
 	steps(tx.State, known, func() {
-		err = tx.C.Exec("UPDATE ravno_peer SET checkpoint=have")
+		err = tx.SQL.Exec("UPDATE ravno_peer SET checkpoint=have")
 	})
 	if err == nil && tx.State.Settled != moved {
-		err = tx.C.Exec("UPDATE ravno_peer SET settled=checkpoint")
+		err = tx.SQL.Exec("UPDATE ravno_peer SET settled=checkpoint")
 	}
 	if err == nil {
 		err = TrimTouches(tx) // at a hub without nodes nobody else does
@@ -35,10 +35,10 @@ func TakeSteps(tx *rows.Tx) error {
 }
 
 // StepDue reports whether there is a step to go.
-func StepDue(st *rows.State, c *sqlite.Conn) (bool, error) {
-	known, err := knownToAll(c, st.Position)
-	next := *st
-	return st.IsHub() && steps(&next, known, func() {}), err
+func StepDue(tx *rows.Tx) (bool, error) {
+	known, err := knownToAll(tx.SQL, tx.State.Position)
+	next := *tx.State
+	return tx.State.IsHub() && steps(&next, known, func() {}), err
 }
 
 // steps goes the steps, given what every node has seen in all that it may still send. It reports

@@ -12,27 +12,13 @@ import (
 // Touch records at the hub that a site changed a row of a document, and the values before,
 // where they are known.
 func Touch(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site, dead bool, before *catalog.Values) error {
-	return writeTouch(tx, document, t, key, int64(site), dead, before.Encode())
+	return tx.WriteChangeRecord(document, t, key, int64(site), dead, before.Encode())
 }
 
 // TouchCounted records at the hub that a site counted in a row. It stands beside what the
 // site has written of the row otherwise, under the site's number below zero.
 func TouchCounted(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site) error {
-	return writeTouch(tx, document, t, key, -int64(site), false, crdt.BlobValue(""))
-}
-
-func writeTouch(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site int64, dead bool, before crdt.Value) error {
-	tx.Touched.Into("INSERT OR REPLACE INTO ravno_touch(document, tab, key, site, position, dead, before) VALUES(?,?,?,?,?,?,?)")
-	return tx.WriteOwn(&tx.Touched, document.Encode(), catalog.Integer(t.Number), catalog.Blob(key), catalog.Integer(site), catalog.Integer(tx.Position()), catalog.Boolean(dead), before)
-}
-
-// lookUpTouches is a document as touches have it, none of whose are on their way then.
-func lookUpTouches(tx *rows.Tx, document catalog.Reference) (crdt.Value, error) {
-	d := document.Encode()
-	if tx.Touched.Holds(d) {
-		return d, tx.FlushTouches()
-	}
-	return d, nil
+	return tx.WriteChangeRecord(document, t, key, -int64(site), false, crdt.BlobValue(""))
 }
 
 // Touches are the recorded changes of a document, for a change of one site to it.
@@ -78,7 +64,7 @@ func (k *KnownTouches) Of(document catalog.Reference, author causal.Site, after 
 }
 
 func readTouches(tx *rows.Tx, document catalog.Reference, author causal.Site, after causal.Seen) (*Touches, error) {
-	d, err := lookUpTouches(tx, document)
+	d, err := tx.Recorded(document)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +77,7 @@ func readTouches(tx *rows.Tx, document catalog.Reference, author causal.Site, af
 	if !none {
 		unseen += " AND NOT EXISTS(SELECT 1 FROM ravno_early e WHERE e.site=?2 AND e.tab=t.tab AND e.key=t.key AND e.slice<=?3 AND e.there AND e.until>=t.position)"
 	}
-	err = tx.C.Rows("SELECT tab, key, site, position, dead FROM ravno_touch AS t WHERE document=?1 AND (abs(site)=?2 OR "+unseen+")",
+	err = tx.SQL.Rows("SELECT tab, key, site, position, dead FROM ravno_touch AS t WHERE document=?1 AND (abs(site)=?2 OR "+unseen+")",
 		[]crdt.Value{d, catalog.Integer(author), catalog.Integer(after)}, func(row []crdt.Value) error {
 			t, site := tx.Cat.ByNumber[row[0].Int()], row[2].Int()
 			switch by := causal.Site(max(site, -site)); {
@@ -109,11 +95,11 @@ func readTouches(tx *rows.Tx, document catalog.Reference, author causal.Site, af
 // ValuesBefore are the values that a site's recorded change of a row replaced; nil if there is
 // no such record.
 func ValuesBefore(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site) (*catalog.Values, error) {
-	d, err := lookUpTouches(tx, document)
+	d, err := tx.Recorded(document)
 	if err != nil {
 		return nil, err
 	}
-	row, err := tx.C.First("SELECT before FROM ravno_touch WHERE document=? AND tab=? AND key=? AND site=?",
+	row, err := tx.SQL.First("SELECT before FROM ravno_touch WHERE document=? AND tab=? AND key=? AND site=?",
 		d, catalog.Integer(t.Number), catalog.Blob(key), catalog.Integer(site))
 	if err != nil || row == nil {
 		return nil, err
@@ -125,7 +111,7 @@ func ValuesBefore(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key
 // hardly any of them is the last, and who is next is likely to be behind: so it is asked first.
 func TrimTouchesAfter(tx *rows.Tx, site causal.Site) error {
 	const behind = "EXISTS(SELECT 1 FROM ravno_peer p CROSS JOIN ravno_site s ON s.site=p.site WHERE min(p.floor, p.acked)<oldest AND NOT s.removed AND p.site"
-	left, err := tx.C.Int("SELECT oldest IS NULL OR "+behind+">?1) OR "+behind+`<=?1) FROM (SELECT min(position) AS oldest FROM (
+	left, err := tx.SQL.Int("SELECT oldest IS NULL OR "+behind+">?1) OR "+behind+`<=?1) FROM (SELECT min(position) AS oldest FROM (
 		SELECT min(position) AS position FROM ravno_touch UNION ALL SELECT min(position) FROM ravno_former UNION ALL SELECT min(position) FROM ravno_moved))`,
 		catalog.Integer(site))
 	if err != nil || left != 0 {
@@ -137,10 +123,10 @@ func TrimTouchesAfter(tx *rows.Tx, site causal.Site) error {
 // TrimTouches forgets changes that every enrolled node has seen, in work it may still send
 // too. They can no longer be concurrent with anything.
 func TrimTouches(tx *rows.Tx) error {
-	seen, err := knownToAll(tx.C, tx.State.Position)
+	seen, err := knownToAll(tx.SQL, tx.State.Position)
 	for _, table := range []string{"ravno_touch", "ravno_former", "ravno_moved"} {
 		if err == nil {
-			err = tx.C.Exec("DELETE FROM "+table+" WHERE position <= ?", catalog.Integer(seen))
+			err = tx.SQL.Exec("DELETE FROM "+table+" WHERE position <= ?", catalog.Integer(seen))
 		}
 	}
 	if err != nil {

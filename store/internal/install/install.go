@@ -17,7 +17,7 @@ import (
 // Install reads the tables and makes sure that every one that syncs has its shadow table
 // and its triggers. enrolling: the file is being made ravno's, and the rows that are there are settled.
 func Install(tx *rows.Tx, enrolling bool) (*catalog.Catalog, error) {
-	cat, err := catalog.ReadCatalog(tx.C, tx.State.IsHub(), true)
+	cat, err := ReadCatalog(tx.SQL, tx.State.IsHub(), true)
 	if err != nil {
 		return nil, err
 	}
@@ -27,12 +27,12 @@ func Install(tx *rows.Tx, enrolling bool) (*catalog.Catalog, error) {
 			key = "key INTEGER PRIMARY KEY, position INTEGER NOT NULL, row BLOB NOT NULL, document BLOB)"
 		}
 		index := sqlite.Quote(fmt.Sprintf("ravno_shadow_%d_position", t.Number))
-		if err := tx.C.Exec("CREATE TABLE IF NOT EXISTS " + t.Shadow + "(" + key); err != nil {
+		if err := tx.SQL.Exec("CREATE TABLE IF NOT EXISTS " + t.Shadow + "(" + key); err != nil {
 			return nil, err
 		}
 		// What a node has from the hub has no position here, and nobody asks for it by one. (Files of
 		// older versions have all rows in the index, which costs a write for each and does no harm.)
-		if err := tx.C.Exec("CREATE INDEX IF NOT EXISTS " + index + " ON " + t.Shadow + "(position) WHERE " + catalog.HasPosition); err != nil {
+		if err := tx.SQL.Exec("CREATE INDEX IF NOT EXISTS " + index + " ON " + t.Shadow + "(position) WHERE " + catalog.HasPosition); err != nil {
 			return nil, err
 		}
 		if t.Kept != "" {
@@ -47,16 +47,16 @@ func Install(tx *rows.Tx, enrolling bool) (*catalog.Catalog, error) {
 		}
 	}
 	specs := cat.Specs()
-	current, err := capture.Current(tx.C, specs)
+	current, err := capture.Current(tx.SQL, specs)
 	if err != nil {
 		return nil, err
 	}
 	if !current {
-		if err := capture.Install(tx.C, specs); err != nil {
+		if err := capture.Install(tx.SQL, specs); err != nil {
 			return nil, err
 		}
 	}
-	if cat.LogWidth, err = capture.LogWidth(tx.C); err != nil {
+	if cat.LogWidth, err = capture.LogWidth(tx.SQL); err != nil {
 		return nil, err
 	}
 	for _, t := range cat.Tables {
@@ -80,7 +80,7 @@ func Install(tx *rows.Tx, enrolling bool) (*catalog.Catalog, error) {
 	if err := PutMirrors(tx, cat); err != nil {
 		return nil, err
 	}
-	return cat, cat.Versions(tx.C)
+	return cat, readVersions(tx.SQL, cat)
 }
 
 // seed gives births to what a migration put into its new table before our triggers were
@@ -88,7 +88,7 @@ func Install(tx *rows.Tx, enrolling bool) (*catalog.Catalog, error) {
 // the table at every server, and they are not two rows of one key.
 func seed(tx *rows.Tx, t *catalog.Table) error {
 	var keys []crdt.Key
-	err := tx.C.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name), nil, func(stored []crdt.Value) error {
+	err := tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name), nil, func(stored []crdt.Value) error {
 		if key, err := t.CanonicalKey(stored); err == nil { // a row without a key does not sync
 			keys = append(keys, key)
 		}
@@ -103,7 +103,7 @@ func seed(tx *rows.Tx, t *catalog.Table) error {
 	}
 	tx.HoldFloor()
 	for _, key := range keys {
-		row, _, _, err := tx.ReadShadow(t, key)
+		row, err := tx.ReadShadow(t, key)
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func seed(tx *rows.Tx, t *catalog.Table) error {
 		if err != nil {
 			return err
 		}
-		if err := tx.WriteShadow(t, key, row, document, tx.Position()); err != nil {
+		if err := tx.WriteShadow(t, key, row.Row, document, tx.Position()); err != nil {
 			return err
 		}
 	}
@@ -127,8 +127,8 @@ func logBackfill(tx *rows.Tx, t *catalog.Table, column schema.Column) error {
 		other = "IS NOT " + column.DefaultSQL()
 	}
 	number := t.Numbers[t.ByName[strings.ToLower(column.Name)]]
-	return tx.C.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+sqlite.Quote(column.Name)+" "+other, nil,
+	return tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+sqlite.Quote(column.Name)+" "+other, nil,
 		func(key []crdt.Value) error {
-			return capture.Append(tx.C, t.Number, capture.Update, capture.Columns(number), tx.Now(), key)
+			return capture.Append(tx.SQL, t.Number, capture.Update, capture.Columns(number), tx.Now(), key)
 		})
 }

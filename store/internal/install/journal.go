@@ -27,12 +27,12 @@ func installKept(tx *rows.Tx, t *catalog.Table) error {
 		key = append(key, sqlite.Quote(t.Columns[k].Name)+" COLLATE "+sqlite.Quote(t.Columns[k].Collation))
 	}
 	// The birth is part of the key: a node that trims its journal uses rowids again.
-	if err := tx.C.Exec("CREATE TABLE IF NOT EXISTS " + t.Kept + "(ravno_site INTEGER NOT NULL, ravno_received_at INTEGER NOT NULL, " +
+	if err := tx.SQL.Exec("CREATE TABLE IF NOT EXISTS " + t.Kept + "(ravno_site INTEGER NOT NULL, ravno_received_at INTEGER NOT NULL, " +
 		"ravno_birth INTEGER NOT NULL, " + strings.Join(columns, ", ") + ", PRIMARY KEY(ravno_site, ravno_birth, " + strings.Join(key, ", ") + "))"); err != nil {
 		return err
 	}
 	present := map[string]bool{}
-	err := tx.C.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.Kept, `"`))}, func(row []crdt.Value) error {
+	err := tx.SQL.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.Kept, `"`))}, func(row []crdt.Value) error {
 		present[strings.ToLower(row[0].Bytes())] = true
 		return nil
 	})
@@ -41,7 +41,7 @@ func installKept(tx *rows.Tx, t *catalog.Table) error {
 	}
 	for i, c := range t.Columns {
 		if !present[strings.ToLower(c.Name)] {
-			if err := tx.C.Exec("ALTER TABLE " + t.Kept + " ADD COLUMN " + columns[i]); err != nil {
+			if err := tx.SQL.Exec("ALTER TABLE " + t.Kept + " ADD COLUMN " + columns[i]); err != nil {
 				return err
 			}
 		}
@@ -51,14 +51,14 @@ func installKept(tx *rows.Tx, t *catalog.Table) error {
 	create := "CREATE VIEW " + sqlite.Quote(name) + " AS SELECT coalesce(s.name, k.ravno_site) AS ravno_site, k.ravno_received_at, " +
 		qualify("k.", shown) + " FROM " + t.Kept + " k LEFT JOIN ravno_site s ON s.site=k.ravno_site" +
 		" UNION ALL SELECT (SELECT s.name FROM ravno_site s, ravno_state st WHERE s.site=st.site), NULL, " + list + " FROM " + sqlite.Quote(t.Name)
-	current, err := tx.C.Text("SELECT sql FROM sqlite_master WHERE type='view' AND name=?", catalog.Text(name))
+	current, err := tx.SQL.Text("SELECT sql FROM sqlite_master WHERE type='view' AND name=?", catalog.Text(name))
 	if err != nil || current == create {
 		return err // unchanged: a new view would be a new schema version for everyone
 	}
-	if err := tx.C.Exec("DROP VIEW IF EXISTS " + sqlite.Quote(name)); err != nil {
+	if err := tx.SQL.Exec("DROP VIEW IF EXISTS " + sqlite.Quote(name)); err != nil {
 		return err
 	}
-	return tx.C.Exec(create)
+	return tx.SQL.Exec(create)
 }
 
 func qualify(prefix string, quoted []string) string {
@@ -81,7 +81,7 @@ func KeepJournal(tx *rows.Tx, t *catalog.Table, node causal.Site, change crdt.Ch
 		if err != nil {
 			return err
 		}
-		last, err := tx.C.Int("SELECT max(ravno_birth) FROM "+t.Kept+" WHERE ravno_site=? AND "+t.Sql.KeyWhere, append([]crdt.Value{catalog.Integer(node)}, key...)...)
+		last, err := tx.SQL.Int("SELECT max(ravno_birth) FROM "+t.Kept+" WHERE ravno_site=? AND "+t.Sql.KeyWhere, append([]crdt.Value{catalog.Integer(node)}, key...)...)
 		if err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func KeepJournal(tx *rows.Tx, t *catalog.Table, node causal.Site, change crdt.Ch
 			names, values = append(names, t.Columns[i].Name), append(values, v)
 		}
 	}
-	return tx.C.Exec("INSERT OR REPLACE INTO "+t.Kept+"("+sqlite.QuoteAll("", names)+") VALUES("+
+	return tx.SQL.Exec("INSERT OR REPLACE INTO "+t.Kept+"("+sqlite.QuoteAll("", names)+") VALUES("+
 		strings.TrimSuffix(strings.Repeat("?,", len(names)), ",")+")", values...)
 }
 
@@ -122,12 +122,12 @@ type JournalFilter struct {
 	Since       time.Time // received at or after; own rows of ravno_event by their time
 }
 
-func ReadJournal(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog, filter JournalFilter) (rows []JournalRow, err error) {
-	for _, t := range cat.Tables {
+func ReadJournal(tx *rows.Tx, filter JournalFilter) (rows []JournalRow, err error) {
+	for _, t := range tx.Cat.Tables {
 		if t.Class != catalog.Journal || filter.Table != "" && !strings.EqualFold(filter.Table, t.Name) {
 			continue
 		}
-		more, err := journalOf(c, st, t, filter)
+		more, err := journalOf(tx, t, filter)
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +137,7 @@ func ReadJournal(c *sqlite.Conn, st *rows.State, cat *catalog.Catalog, filter Jo
 	return rows, err
 }
 
-func journalOf(c *sqlite.Conn, st *rows.State, t *catalog.Table, filter JournalFilter) ([]JournalRow, error) {
+func journalOf(tx *rows.Tx, t *catalog.Table, filter JournalFilter) ([]JournalRow, error) {
 	var found []JournalRow
 	columns := sqlite.QuoteAll("+", t.ColumnNames())
 	collect := func(site string, received int64, values []crdt.Value) {
@@ -157,17 +157,17 @@ func journalOf(c *sqlite.Conn, st *rows.State, t *catalog.Table, filter JournalF
 		found = append(found, row)
 	}
 	if t.Kept != "" {
-		err := c.Rows("SELECT ravno_site, ravno_received_at, "+columns+" FROM "+t.Kept+" ORDER BY ravno_received_at, ravno_site", nil,
+		err := tx.SQL.Rows("SELECT ravno_site, ravno_received_at, "+columns+" FROM "+t.Kept+" ORDER BY ravno_received_at, ravno_site", nil,
 			func(row []crdt.Value) error {
-				collect(rows.SiteName(c, causal.Site(row[0].Int())), row[1].Int(), row[2:])
+				collect(rows.SiteName(tx.SQL, causal.Site(row[0].Int())), row[1].Int(), row[2:])
 				return nil
 			})
 		if err != nil {
 			return nil, err
 		}
 	}
-	own := rows.SiteName(c, st.Site)
-	err := c.Rows("SELECT "+columns+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
+	own := rows.SiteName(tx.SQL, tx.State.Site)
+	err := tx.SQL.Rows("SELECT "+columns+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
 		collect(own, 0, row)
 		return nil
 	})

@@ -29,7 +29,7 @@ type mirror struct {
 // PutMirrors makes the TEMP triggers of the writing connection those that the file's triggers
 // ask for now. A trigger that cannot be mirrored stops nothing: catalog.unmirrored says why.
 func PutMirrors(tx *rows.Tx, cat *catalog.Catalog) error {
-	unmirrored, standing, err := mirrorTriggers(tx.C, cat)
+	unmirrored, standing, err := mirrorTriggers(tx.SQL, cat)
 	if err != nil {
 		return fmt.Errorf("triggers that keep local tables fresh: %w", err)
 	}
@@ -217,7 +217,7 @@ func allCompile(c *sqlite.Conn, plan []mirror, want, have map[string]string) (bo
 	}
 	for _, m := range plan {
 		if err := m.compile(c); err != nil {
-			if rows.IsOfFile(err) {
+			if sqlite.IsOfFile(err) {
 				return false, err
 			}
 			return false, nil
@@ -238,7 +238,7 @@ func (m mirror) make(c *sqlite.Conn) (cause string, err error) {
 			return "", err
 		}
 	}
-	if rows.IsOfFile(made) {
+	if sqlite.IsOfFile(made) {
 		return "", made
 	}
 	return fmt.Sprintf("cannot run outside the application: %v", cmp.Or(errors.Unwrap(made), made)), nil

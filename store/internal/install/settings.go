@@ -17,7 +17,7 @@ import (
 func beginCounting(tx *rows.Tx, t *catalog.Table) error {
 	var fresh []crdt.Column
 	for _, column := range t.Counters {
-		known, err := tx.C.Int("SELECT count(*) FROM ravno_counting WHERE tab=? AND col=?", catalog.Integer(t.Number), catalog.Integer(int64(column)))
+		known, err := tx.SQL.Int("SELECT count(*) FROM ravno_counting WHERE tab=? AND col=?", catalog.Integer(t.Number), catalog.Integer(int64(column)))
 		if err != nil {
 			return err
 		}
@@ -29,13 +29,13 @@ func beginCounting(tx *rows.Tx, t *catalog.Table) error {
 		return nil
 	}
 	for _, column := range fresh {
-		if err := tx.C.Exec("INSERT INTO ravno_counting(tab, col) VALUES(?,?)", catalog.Integer(t.Number), catalog.Integer(int64(column))); err != nil {
+		if err := tx.SQL.Exec("INSERT INTO ravno_counting(tab, col) VALUES(?,?)", catalog.Integer(t.Number), catalog.Integer(int64(column))); err != nil {
 			return err
 		}
 	}
 	var keys []crdt.Key
 	var values [][]crdt.Value
-	err := tx.C.Rows(t.ReadAll(), nil, func(row []crdt.Value) error {
+	err := tx.SQL.Rows(t.ReadAll(), nil, func(row []crdt.Value) error {
 		key, err := t.CanonicalKey(row[:len(t.Key)])
 		if err != nil {
 			return nil // a row without a key does not sync
@@ -48,14 +48,14 @@ func beginCounting(tx *rows.Tx, t *catalog.Table) error {
 		return err
 	}
 	for i, key := range keys {
-		row, document, sent, err := tx.ReadShadowAt(t, key)
+		row, err := tx.ReadShadow(t, key)
 		if err != nil {
 			return err
 		}
 		for _, column := range fresh {
 			row.SetBase(column, values[i][t.ByNum[column]])
 		}
-		if err := tx.WriteShadow(t, key, row, document, sent.Position); err != nil {
+		if err := tx.WriteShadow(t, key, row.Row, row.Document, row.Position); err != nil {
 			return err
 		}
 	}
@@ -181,8 +181,8 @@ type TableInfo struct {
 	Try    string
 }
 
-func ListTables(c *sqlite.Conn, cat *catalog.Catalog) (list []TableInfo, err error) {
-	settings, err := catalog.ReadSettings(c)
+func ListTables(tx *rows.Tx) (list []TableInfo, err error) {
+	settings, err := ReadSettings(tx.SQL)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func ListTables(c *sqlite.Conn, cat *catalog.Catalog) (list []TableInfo, err err
 		set.Table, set.Class = name, class
 		list = append(list, TableInfo{Setting: set, Parent: parent, Reason: reason, Try: try})
 	}
-	for _, t := range cat.Tables {
+	for _, t := range tx.Cat.Tables {
 		if t.Own {
 			continue
 		}
@@ -201,10 +201,10 @@ func ListTables(c *sqlite.Conn, cat *catalog.Catalog) (list []TableInfo, err err
 		}
 		add(t.Name, t.Class, up, "", "")
 	}
-	for _, name := range cat.Local {
+	for _, name := range tx.Cat.Local {
 		add(name, catalog.Local, "", "", "")
 	}
-	for _, r := range cat.Refused {
+	for _, r := range tx.Cat.Refused {
 		add(r.Table, catalog.Synced, "", r.Reason, r.Try)
 	}
 	return list, nil
@@ -212,17 +212,17 @@ func ListTables(c *sqlite.Conn, cat *catalog.Catalog) (list []TableInfo, err err
 
 // SetTable changes a setting. The log is folded.
 func SetTable(tx *rows.Tx, set catalog.Setting) error {
-	if err := CheckSettings(tx.C, []catalog.Setting{set}); err != nil {
+	if err := CheckSettings(tx.SQL, []catalog.Setting{set}); err != nil {
 		return err
 	}
 	if err := mayChangeClass(tx, set); err != nil {
 		return err
 	}
-	known, err := tx.C.Int("SELECT count(*) FROM ravno_setting WHERE tab=?", catalog.Text(set.Table))
+	known, err := tx.SQL.Int("SELECT count(*) FROM ravno_setting WHERE tab=?", catalog.Text(set.Table))
 	if err != nil {
 		return err
 	}
-	if err := WriteSettings(tx.C, []catalog.Setting{set}); err != nil {
+	if err := WriteSettings(tx.SQL, []catalog.Setting{set}); err != nil {
 		return err
 	}
 	op, columns := capture.Insert, []string(nil)
@@ -238,7 +238,7 @@ func SetTable(tx *rows.Tx, set catalog.Setting) error {
 // mayChangeClass refuses to begin syncing a table while nodes are enrolled: each of them
 // has rows of its own in it, which nobody has compared.
 func mayChangeClass(tx *rows.Tx, set catalog.Setting) error {
-	settings, err := catalog.ReadSettings(tx.C)
+	settings, err := ReadSettings(tx.SQL)
 	if err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func mayChangeClass(tx *rows.Tx, set catalog.Setting) error {
 	if !known || before.Class == catalog.Synced || set.Class != catalog.Synced {
 		return nil
 	}
-	n, err := tx.C.Int("SELECT count(*) FROM ravno_site WHERE role='node' AND NOT removed")
+	n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE role='node' AND NOT removed")
 	if err == nil && n > 0 {
 		err = &catalog.SettingError{What: fmt.Sprintf("table %s is %s, and %d nodes hold rows of their own in it", set.Table, before.Class, n),
 			Try: "remove the nodes, change the table, and join them again with --keep-local"}

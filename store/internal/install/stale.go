@@ -56,7 +56,7 @@ func TryMirrors(c *sqlite.Conn, cat *catalog.Catalog) (refused []schema.Refusal,
 // from elsewhere, once its tables sync as settings say, and why. The file need not be
 // enrolled, and nothing is written to it. A refusal's Table names what a trigger writes.
 func StaleIndexes(path string, settings []catalog.Setting) (stale []Refusal, err error) {
-	err = rows.OnFile(path, func(c *sqlite.Conn) error {
+	err = sqlite.With(path, func(c *sqlite.Conn) error {
 		read, err := schema.Read(c)
 		if err != nil {
 			return err
@@ -80,7 +80,7 @@ func StaleIndexes(path string, settings []catalog.Setting) (stale []Refusal, err
 		return err
 	})
 	if err != nil {
-		return nil, rows.Explain(path, err)
+		return nil, sqlite.Explain(path, err)
 	}
 	return stale, nil
 }

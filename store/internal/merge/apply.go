@@ -38,7 +38,7 @@ func ApplyFromHub(tx *rows.Tx, delta Delta, fold func(*rows.Tx) (*held.HeldSet, 
 // ApplyFromNode merges a node's own changes, at the hub. fold folds what the log has, and returns the rows
 // that are held.
 func ApplyFromNode(tx *rows.Tx, node causal.Site, delta Delta, floor causal.Seen, fold func(*rows.Tx) (*held.HeldSet, error)) (applied Applied, err error) {
-	have, heard, err := hasOf(tx, node)
+	have, heard, err := history.HasOf(tx, node)
 	if err != nil {
 		return applied, err
 	}
@@ -68,22 +68,7 @@ func ApplyFromNode(tx *rows.Tx, node causal.Site, delta Delta, floor causal.Seen
 	}
 	applied = in.applied
 	applied.Position = tx.State.Position
-	return applied, gotFromNode(tx, node, delta.Span, floor, hears)
-}
-
-// hasOf is what of a node's work is here, and the newest stamp in it.
-func hasOf(tx *rows.Tx, node causal.Site) (have causal.Reached, heard hlc.Time, err error) {
-	peer, err := tx.C.Row("SELECT have, until, heard FROM ravno_peer WHERE site=?", catalog.Integer(node))
-	if err != nil || peer == nil {
-		return have, heard, err
-	}
-	return causal.Reached{Position: causal.Position(peer[0].Int()), Until: causal.Position(peer[1].Int())}, hlc.Time(peer[2].Int()), nil
-}
-
-// gotFromNode records that a delta of a node is here.
-func gotFromNode(tx *rows.Tx, node causal.Site, of history.Span, floor causal.Seen, heard hlc.Time) error {
-	return tx.C.Exec("UPDATE ravno_peer SET have=?, until=?, floor=max(floor, ?), heard=?, last_transfer=? WHERE site=?",
-		catalog.Integer(of.To), catalog.Integer(of.Until), catalog.Integer(floor), catalog.Integer(heard), catalog.Integer(tx.Now()), catalog.Integer(node))
+	return applied, history.GotFromNode(tx, node, delta.Span, floor, hears)
 }
 
 // incoming is one delta on its way into the tables, in one transaction.
@@ -147,7 +132,7 @@ type merging struct {
 	row     crdt.Row // before
 	present bool
 	was     *catalog.Values // values before
-	state   rows.ImageState
+	state   catalog.Whereabouts
 	out     crdt.Outcome
 	// seen is, at the hub, what the author had seen of the row: more than of everything, if that
 	// was sent early.
@@ -165,15 +150,15 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 	if author != 0 && change.Seen < tx.State.Settled {
 		return fmt.Errorf("site %d sent a change of table %s that had seen the hub's position %d, and up to %d is settled. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", author, t.Name, change.Seen, tx.State.Settled)
 	}
-	document, sent := here.Document, here.Sent
+	document, position := here.Document, here.Position
 	m := &in.merging
-	*m = merging{t: t, author: author, change: change, row: here.Row, was: here.Table, state: rows.ImageTable}
+	*m = merging{t: t, author: author, change: change, row: here.Row, was: here.Table, state: catalog.InTable}
 	if m.was == nil {
 		if m.was, m.state, err = tx.ReadImage(t, change.Key); err != nil {
 			return err
 		}
 	}
-	m.present = sent.Found || m.state == rows.ImageTable
+	m.present = here.Found || m.state == catalog.InTable
 	in.sameRow(m)
 	if author == 0 && t.Renumbers && m.collides(tx.State.Site, in.delta.Seen) {
 		return &history.CrossingError{Table: t.Name}
@@ -195,7 +180,6 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 	// Whatever is written here from now on is newer than what it could see.
 	newest := newestTime(m.change)
 	tx.State.Clock.Observe(newest)
-	position := sent.Position
 	if author != 0 {
 		position = tx.Position()
 		in.hears = max(in.hears, newest)
@@ -244,7 +228,7 @@ func (in *incoming) judgeWork(m *merging, here rows.RowHere) (document catalog.R
 	if document, err = in.judge(m); err != nil {
 		return document, err
 	}
-	if m.out.Changed && here.Sent.Found && m.t.Parent != nil {
+	if m.out.Changed && here.Found && m.t.Parent != nil {
 		former := here.Document
 		if former == (catalog.Reference{}) {
 			former = self

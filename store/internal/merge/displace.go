@@ -7,7 +7,6 @@ import (
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/conflict"
 	"ravno/store/internal/history"
-	"ravno/store/internal/rows"
 )
 
 // displace keeps, at a node, own work that the hub does not have yet and that the incoming
@@ -33,7 +32,7 @@ func (in *incoming) displace(m *merging) error {
 // unseen, and came along in the same delta.
 func (in *incoming) recordMadeOver(m *merging, document catalog.Reference) error {
 	came := func(v crdt.Version) bool { return v.Stamp.Site == m.author && v.Position > in.began }
-	if !m.out.Reborn || m.t.Own || m.state != rows.ImageHeld && !came(m.row.Birth) && !slices.ContainsFunc(m.row.Columns, func(c crdt.ColumnVersion) bool { return came(c.Version) }) {
+	if !m.out.Reborn || m.t.Own || m.state != catalog.Held && !came(m.row.Birth) && !slices.ContainsFunc(m.row.Columns, func(c crdt.ColumnVersion) bool { return came(c.Version) }) {
 		return nil
 	}
 	in.applied.Conflicts++

@@ -2,15 +2,12 @@ package merge
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"strings"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
 	"ravno/crdt/hlc"
-	"ravno/journal"
-	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/conflict"
 	"ravno/store/internal/history"
@@ -34,7 +31,7 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 		return document, nil
 	}
 	documents := []catalog.Reference{document}
-	if m.t.Parent != nil && (m.state == rows.ImageTable || m.deathUnseen()) {
+	if m.t.Parent != nil && (m.state == catalog.InTable || m.deathUnseen()) {
 		before, err := tx.Root(m.t, m.change.Key, nil)
 		if err != nil {
 			return document, err
@@ -165,22 +162,9 @@ func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog
 	var det conflict.Detail
 	det.Take(more)
 	det.Note(more, tx.State.Clock.Last())
-	encoded, err := json.Marshal(det)
-	if err != nil {
-		return false, err
-	}
 	document := crdt.Document{Table: root.Name, Key: d.Key}
-	id := crdt.ConflictID(document, m.claim(), claims)
-	values := []crdt.Value{catalog.Text(id), catalog.Text(string(kind)), catalog.Text(m.t.Name), catalog.Blob(m.change.Key), catalog.Text(root.Name), catalog.Blob(d.Key),
-		catalog.Text(conflict.FormatSites(sites)), catalog.Integer(tx.Now()), catalog.Text(string(encoded)), catalog.Integer(1)}
-	if err := tx.C.Exec(`INSERT OR IGNORE INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision)
-		VALUES(?,?,?,?,?,?,?,?,?,?)`, values...); err != nil {
-		return false, err
-	}
-	if err := tx.LogOwn("ravno_conflict", crdt.NewKey(catalog.Text(id)), capture.Insert, nil); err != nil {
-		return false, err
-	}
-	return true, tx.Record(journal.Found(tx.SiteName(m.author), string(kind), root.Name, id))
+	return true, conflict.AddRecord(tx, conflict.NewConflict{Id: crdt.ConflictID(document, m.claim(), claims), Kind: kind,
+		Row: m.t.Reference(m.change.Key), Document: root.Reference(d.Key), Sites: sites, Detail: det}, m.author)
 }
 
 // recordOf finds the record that a conflict of a document goes into: the open one, or the one
@@ -188,7 +172,7 @@ func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog
 // between their decisions, the newer of which is in force, and needs no third.
 func (in *incoming) recordOf(root *catalog.Table, d catalog.Reference) (row []crdt.Value, decided bool, err error) {
 	if id, ok := in.decided[d]; ok {
-		row, err = in.tx.C.Row(conflict.ReadRecord+"WHERE id=?", catalog.Text(id))
+		row, err = conflict.ReadRecord(in.tx, id)
 		return row, row != nil, err
 	}
 	row, err = conflict.OpenRecord(in.tx, root, d)
@@ -216,16 +200,14 @@ func (in *incoming) noteDecision(m *merging) error {
 	if err != nil {
 		return err
 	}
-	row, err := tx.C.Row("SELECT document_tab, document_key, resolved FROM ravno_conflict WHERE id=?", values[0])
-	if err != nil || row == nil || row[2].Int() == 0 {
+	document, done, err := conflict.DocumentOf(tx, values[0])
+	if err != nil || !done {
 		return err
 	}
-	if root := tx.Cat.ByName[strings.ToLower(row[0].Bytes())]; root != nil {
-		if in.decided == nil {
-			in.decided = map[catalog.Reference]string{}
-		}
-		in.decided[root.Reference(crdt.Key(row[1].Bytes()))] = values[0].Bytes()
+	if in.decided == nil {
+		in.decided = map[catalog.Reference]string{}
 	}
+	in.decided[document] = values[0].Bytes()
 	return nil
 }
 
@@ -263,8 +245,12 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.To
 			values = m.was
 		} else if values, _, err = tx.Values(t, touch.Key); err != nil {
 			return nil, nil, newest, err
-		} else if row, _, _, err = tx.ReadShadow(t, touch.Key); err != nil {
-			return nil, nil, newest, err
+		} else {
+			there, err := tx.ReadShadow(t, touch.Key)
+			if err != nil {
+				return nil, nil, newest, err
+			}
+			row = there.Row
 		}
 		seen := m.seen
 		if !here {

@@ -5,7 +5,6 @@ import (
 
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/held"
 	"ravno/store/internal/rows"
 )
 
@@ -25,31 +24,31 @@ func (in *incoming) materialise(m *merging) error {
 	switch {
 	case err != nil:
 		return err
-	case len(written) == 0 && m.state == rows.ImageTable:
+	case len(written) == 0 && m.state == catalog.InTable:
 		return nil
 	case !whole:
-		if m.state == rows.ImageTable {
+		if m.state == catalog.InTable {
 			if err := tx.Remove(t, key); err != nil {
 				return err
 			}
 		}
-		return tx.KeepImage(t, key, rows.ImagePartial, m2)
-	case m.state == rows.ImageHeld: // tried again at the end
+		return tx.KeepImage(t, key, catalog.Incomplete, m2)
+	case m.state == catalog.Held: // tried again at the end
 		in.held.Try = true
 		return in.held.Keep(t, key, m2)
-	case m.state == rows.ImageTable:
+	case m.state == catalog.InTable:
 		in.held.NoteInserted(t, key)
 		err = tx.UpdateImage(t, key, written, m2)
 	default:
 		if err = tx.InsertImage(t, m2); err == nil {
 			in.held.NoteInserted(t, key)
-			if m.state == rows.ImagePartial { // whole again: whoever lacks it gets it whole
+			if m.state == catalog.Incomplete { // whole again: whoever lacks it gets it whole
 				m.out.Row.Revived, m.out.Changed = tx.Position(), true
 			}
 			return tx.DropImage(t, key)
 		}
 	}
-	if !held.IsConstraint(err) {
+	if !rows.IsConstraint(err) {
 		return err
 	}
 	return in.held.Exclude(t, key, m2)
@@ -88,13 +87,13 @@ func (in *incoming) materialiseDead(m *merging) error {
 	if m.out.Outlived || !m.out.Changed {
 		return nil
 	}
-	if m.state == rows.ImageTable {
+	if m.state == catalog.InTable {
 		if err := tx.Remove(m.t, m.change.Key); err != nil {
 			return err
 		}
 		in.held.Try = true // what it occupied is free
 	}
-	if m.state == rows.ImageHeld {
+	if m.state == catalog.Held {
 		in.held.Changed = true
 	}
 	merged, _ := m.values()
@@ -106,5 +105,5 @@ func (in *incoming) materialiseDead(m *merging) error {
 			return errors.Join(err, tx.DropImage(m.t, m.change.Key))
 		}
 	}
-	return tx.KeepImage(m.t, m.change.Key, rows.ImageRemains, merged)
+	return tx.KeepImage(m.t, m.change.Key, catalog.Tombstone, merged)
 }

@@ -53,7 +53,7 @@ func (in *incoming) repair() error {
 // number that nobody had in a table is given by whoever adds a row next.
 func supersede(x *repair.Repairs, ref catalog.Reference, birth hlc.Time) error {
 	t := x.Tx.Cat.ByNumber[ref.Tab]
-	row, _, _, err := x.Tx.ReadShadow(t, ref.Key)
+	row, err := x.Tx.ReadShadow(t, ref.Key)
 	if err != nil || row.Birth.Stamp != (hlc.Stamp{Time: birth, Site: x.Author}) {
 		return err
 	}

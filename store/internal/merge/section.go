@@ -38,14 +38,14 @@ func (in *incoming) applySection(section *crdt.Section) error {
 		}
 		columns[i] = crdt.Column(t.Numbers[at])
 	}
-	err := tx.GatherShadows(len(section.Changes), func() error {
+	err := tx.Gather(len(section.Changes), func() error {
 		for _, change := range section.Changes {
 			if err := in.applyNamed(t, columns, change); err != nil {
 				return fmt.Errorf("table %s: %w", t.Name, err)
 			}
 			in.applied.Changes++
 			if author != 0 {
-				tx.Spreads()
+				tx.NextPosition()
 			}
 		}
 		return nil

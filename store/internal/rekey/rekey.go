@@ -11,12 +11,10 @@ import (
 	"ravno/crdt/causal"
 	"ravno/crdt/hlc"
 	"ravno/journal"
-	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/conflict"
 	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // renamedRow is a row as its maker knows it.
@@ -134,15 +132,12 @@ type collision struct {
 // sections of the delta; keys are the highest ones of what else the node sends, by table.
 func (x *Rekeying) FindCollisions(each func(func(*crdt.Section) error) error, keys map[string]int64) error {
 	tx := x.Tx
-	err := tx.C.Rows("SELECT tab, old, birth, new FROM ravno_rename WHERE site=? AND position>? ORDER BY position, id",
-		[]crdt.Value{catalog.Integer(x.Author), catalog.Integer(x.Seen)}, func(row []crdt.Value) error {
-			if t := tx.Cat.ByName[strings.ToLower(row[0].Bytes())]; t != nil {
-				x.renames.add(renamedRow{t.Number, row[1].Int(), hlc.Time(row[2].Int())}, row[3].Int())
-			}
-			return nil
-		})
+	rekeyed, err := history.RekeyedRows(tx, x.Author, x.Seen)
 	if err != nil {
 		return err
+	}
+	for _, r := range rekeyed {
+		x.renames.add(renamedRow{r.T.Number, r.Old, r.Birth}, r.New)
 	}
 	if !slices.ContainsFunc(tx.Cat.Tables, func(t *catalog.Table) bool { return t.Renumbers }) {
 		return nil // to read the whole delta for nothing would cost much
@@ -199,8 +194,8 @@ func (x *Rekeying) collision(t *catalog.Table, change crdt.Change, highest map[*
 	if _, renamed := x.renames.latest[t.Number][old]; renamed {
 		x.supersede(t, old, change.Birth.Time)
 	}
-	row, remembered, err := tx.ReadShadowNext(t, change.Key)
-	if err != nil || !remembered.Found {
+	row, err := tx.ReadShadowNext(t, change.Key)
+	if err != nil || !row.Found {
 		return c, false, err
 	}
 	other := row.Birth
@@ -247,23 +242,12 @@ func (x *Rekeying) renumber(c collision, highest map[*catalog.Table]int64) (err 
 	highest[c.t] = c.new
 	x.renames.add(renamedRow{c.t.Number, c.old, c.birth.Time}, c.new)
 	x.collisions = append(x.collisions, c)
-	if err := tx.C.Exec("INSERT INTO ravno_rename(site, tab, old, birth, new, position) VALUES(?,?,?,?,?,?)", catalog.Integer(x.Author),
-		catalog.Text(c.t.Name), catalog.Integer(c.old), catalog.Integer(c.birth.Time), catalog.Integer(c.new), catalog.Integer(tx.Position())); err != nil {
-		return err
-	}
-	id, err := tx.C.Int("SELECT last_insert_rowid()")
-	if err != nil {
-		return err
-	}
-	return tx.LogOwn("ravno_rename", crdt.NewKey(catalog.Integer(id)), capture.Insert, nil)
+	return history.NoteRekeyed(tx, x.Author, history.Rekeyed{T: c.t, Old: c.old, New: c.new, Birth: c.birth.Time})
 }
 
 // freshKey is a key no row has or had, as far as is known here, and above some others.
 func freshKey(tx *rows.Tx, t *catalog.Table, above int64) (int64, error) {
-	key := sqlite.Quote(t.Columns[t.Key[0]].Name)
-	highest, err := tx.C.Int(fmt.Sprintf(`SELECT max(k) FROM (SELECT max(%[1]s) AS k FROM %[2]s WHERE %[1]s<%[4]d
-		UNION ALL SELECT max(key) FROM %[3]s WHERE key<%[4]d UNION ALL SELECT max(new) FROM ravno_rename WHERE lower(tab)=lower(?))`,
-		key, sqlite.Quote(t.Name), t.Shadow, int64(catalog.MaxFreshKey)), catalog.Text(t.Name))
+	highest, err := history.HighestKey(tx, t)
 	return max(highest, above, 0) + 1, err
 }
 

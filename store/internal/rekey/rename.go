@@ -6,13 +6,13 @@ import (
 	"strings"
 
 	"ravno/crdt"
+	"ravno/crdt/causal"
 	"ravno/crdt/hlc"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/held"
 	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // FollowRenames gives rows made here the fresh keys the hub has given them, and makes
@@ -20,17 +20,15 @@ import (
 // aside. Stamps stay: the hub has translated the same writes.
 func (x *Rekeying) FollowRenames(h *held.HeldSet) error {
 	tx := x.Tx
-	var list []collision
-	err := tx.C.Rows("SELECT tab, old, birth, new FROM ravno_rename WHERE site=? AND position>?",
-		[]crdt.Value{catalog.Integer(tx.State.Site), catalog.Integer(tx.State.Seen)}, func(row []crdt.Value) error {
-			if t := tx.Cat.ByName[strings.ToLower(row[0].Bytes())]; t != nil && t.Renumbers {
-				list = append(list, collision{t: t, old: row[1].Int(), new: row[3].Int(),
-					birth: hlc.Stamp{Time: hlc.Time(row[2].Int()), Site: tx.State.Site}})
-			}
-			return nil
-		})
+	rekeyed, err := history.RekeyedRows(tx, tx.State.Site, causal.Position(tx.State.Seen))
 	if err != nil {
 		return err
+	}
+	var list []collision
+	for _, r := range rekeyed {
+		if r.T.Renumbers {
+			list = append(list, collision{t: r.T, old: r.Old, new: r.New, birth: hlc.Stamp{Time: r.Birth, Site: tx.State.Site}})
+		}
 	}
 	sortRenames(list)
 	moved := renames{}
@@ -59,7 +57,7 @@ func (x *Rekeying) FollowRenames(h *held.HeldSet) error {
 func (x *Rekeying) rename(c collision, moved *renames) error {
 	tx := x.Tx
 	old, new := crdt.NewKey(catalog.Integer(c.old)), crdt.NewKey(catalog.Integer(c.new))
-	row, _, sent, err := tx.ReadShadowAt(c.t, old)
+	row, err := tx.ReadShadow(c.t, old)
 	if err != nil {
 		return err
 	}
@@ -67,19 +65,19 @@ func (x *Rekeying) rename(c collision, moved *renames) error {
 	if err != nil {
 		return err
 	}
-	there, _, known, err := tx.ReadShadow(c.t, new)
+	there, err := tx.ReadShadow(c.t, new)
 	if err != nil {
 		return err
 	}
-	if taken || known && (there.Live() || history.UnsentRow(tx, there, x.Seen)) {
+	if taken || there.Found && (there.Live() || history.UnsentRow(tx, there.Row, x.Seen)) {
 		return &history.CrossingError{Table: c.t.Name} // a row made here since has the fresh key: it is to get another
 	}
-	if known { // deleted, and settled: the hub has forgotten it already, or it would not give its key
+	if there.Found { // deleted, and settled: the hub has forgotten it already, or it would not give its key
 		if err := history.ForgetRow(tx, c.t, new); err != nil {
 			return err
 		}
 	}
-	if !sent.Found || row.Birth.Stamp != c.birth {
+	if !row.Found || row.Birth.Stamp != c.birth {
 		// The row is gone here and another has its key: the hub is yet to hear that it is gone.
 		birth := crdt.Version{Stamp: c.birth}
 		if err := tx.WriteShadow(c.t, new, crdt.Row{Birth: birth, Base: birth}, catalog.Reference{}, 0); err != nil {
@@ -89,17 +87,11 @@ func (x *Rekeying) rename(c collision, moved *renames) error {
 	}
 	moved.add(renamedRow{c.t.Number, c.old, c.birth.Time}, c.new)
 	for _, d := range c.t.Domain {
-		if err := renameColumn(tx, d, c.old, c.new); err != nil {
+		if err := tx.Rekey(d, c.old, c.new); err != nil {
 			return fmt.Errorf("table %s: %w", d.T.Name, err)
 		}
 	}
-	return moveShadow(tx, c.t, old, new)
-}
-
-// renameColumn puts a key's fresh value into a column that holds it.
-func renameColumn(tx *rows.Tx, d catalog.DomainColumn, old, new int64) error {
-	name := sqlite.Quote(d.T.Columns[d.Column].Name)
-	return tx.Put(d.T, "UPDATE "+sqlite.Quote(d.T.Name)+" SET "+name+"=? WHERE "+name+"=?", catalog.Integer(new), catalog.Integer(old))
+	return history.MoveShadow(tx, c.t, old, new)
 }
 
 // renameShadows moves the shadows of rows, deleted ones too, whose keys hold renamed keys.
@@ -108,17 +100,19 @@ func renameShadows(tx *rows.Tx, moved *renames) error {
 		if t.Renumbers || !slices.ContainsFunc(t.Key, func(k int) bool { return len(t.Holds[k]) > 0 }) {
 			continue
 		}
+		keys, err := history.RememberedKeys(tx, t)
+		if err != nil {
+			return err
+		}
 		var from, to []crdt.Key
-		err := tx.C.Rows("SELECT key FROM "+t.Shadow, nil, func(row []crdt.Value) error {
-			key := t.KeyOf(row[0])
+		for _, key := range keys {
 			new, renamed, err := moved.key(t, key, 0)
+			if err != nil {
+				return err
+			}
 			if renamed {
 				from, to = append(from, key), append(to, new)
 			}
-			return err
-		})
-		if err != nil {
-			return err
 		}
 		order := make([]int, len(from))
 		for i := range order {
@@ -126,7 +120,7 @@ func renameShadows(tx *rows.Tx, moved *renames) error {
 		}
 		slices.SortFunc(order, func(a, b int) int { return strings.Compare(string(to[b]), string(to[a])) })
 		for _, i := range order { // the highest first: what it moves to is free
-			if err := moveShadow(tx, t, from[i], to[i]); err != nil {
+			if err := history.MoveShadow(tx, t, from[i], to[i]); err != nil {
 				return err
 			}
 		}
@@ -134,60 +128,25 @@ func renameShadows(tx *rows.Tx, moved *renames) error {
 	return nil
 }
 
-// keysWith are the keys of the rows whose column has a value, dead ones not among them.
-func keysWith(tx *rows.Tx, d catalog.DomainColumn, value int64) (keys []crdt.Key, err error) {
-	err = tx.C.Rows("SELECT "+sqlite.QuoteAll("+", d.T.KeyNames())+" FROM "+sqlite.Quote(d.T.Name)+" WHERE "+
-		sqlite.Quote(d.T.Columns[d.Column].Name)+"=?", []crdt.Value{catalog.Integer(value)}, func(stored []crdt.Value) error {
-		if key, err := d.T.CanonicalKey(slices.Clone(stored)); err == nil {
-			keys = append(keys, key)
-		}
-		return nil
-	})
-	return keys, err
-}
-
-// moveShadow moves what is remembered of a row to another key.
-func moveShadow(tx *rows.Tx, t *catalog.Table, from, to crdt.Key) error {
-	a, err := t.ShadowKey(from)
-	if err != nil {
-		return err
-	}
-	b, err := t.ShadowKey(to)
-	if err != nil {
-		return err
-	}
-	none, err := history.NothingEarly(tx)
-	if err != nil {
-		return err
-	}
-	if !none {
-		if err := tx.C.Exec("UPDATE OR REPLACE ravno_early SET key=? WHERE site=0 AND tab=? AND key=?", catalog.Blob(to), catalog.Integer(t.Number), catalog.Blob(from)); err != nil {
-			return err
-		}
-	}
-	return tx.C.Exec("UPDATE "+t.Shadow+" SET key=? WHERE key=?", b, a)
-}
-
 // renameImages gives fresh keys to what is kept of rows outside their tables.
 func renameImages(tx *rows.Tx, moved *renames) error {
 	type kept struct {
 		t     *catalog.Table
 		key   crdt.Key
-		state rows.ImageState
+		state catalog.Whereabouts
 		image *catalog.Values
 	}
 	var all []kept
-	err := tx.C.Rows("SELECT tab, key, state, image FROM ravno_image", nil, func(row []crdt.Value) error {
-		t := tx.Cat.ByNumber[row[0].Int()]
-		if t == nil || len(t.Holds) == 0 {
+	for _, where := range []catalog.Whereabouts{catalog.Held, catalog.Incomplete, catalog.Tombstone} {
+		err := tx.EachKept(nil, func(row catalog.Reference, m *catalog.Values) error {
+			if t := tx.Cat.ByNumber[row.Tab]; t != nil && len(t.Holds) > 0 {
+				all = append(all, kept{t, row.Key, where, m})
+			}
 			return nil
+		}, where)
+		if err != nil {
+			return err
 		}
-		m, err := catalog.DecodeImage(row[3])
-		all = append(all, kept{t, crdt.Key(row[1].Bytes()), rows.ImageState(row[2].Bytes()), m})
-		return err
-	})
-	if err != nil {
-		return err
 	}
 	for _, k := range all {
 		birth, err := birthOf(tx, k.t, k.key, moved)
@@ -234,7 +193,7 @@ func birthOf(tx *rows.Tx, t *catalog.Table, key crdt.Key, moved *renames) (hlc.T
 	if err != nil {
 		return 0, err
 	}
-	if _, _, still, err := tx.ReadShadow(t, key); err != nil || still {
+	if row, err := tx.ReadShadow(t, key); err != nil || row.Found {
 		return 1, err // a row that stays: no birth matches
 	}
 	for row, new := range moved.rows {
@@ -253,24 +212,26 @@ func renameDocuments(tx *rows.Tx, moved *renames) error {
 		}
 		type change struct{ from, to catalog.Reference }
 		var changes []change
-		err := tx.C.Rows("SELECT DISTINCT document FROM "+t.Shadow+" WHERE document IS NOT NULL", nil, func(row []crdt.Value) error {
-			from, ok := catalog.DecodeReference(row[0])
-			root := tx.Cat.ByNumber[from.Tab]
-			if !ok || root == nil {
-				return nil
-			}
-			key, renamed, err := moved.key(root, from.Key, 0)
-			if renamed {
-				changes = append(changes, change{from, catalog.Reference{Tab: from.Tab, Key: key}})
-			}
-			return err
-		})
+		documents, err := history.Documents(tx, t)
 		if err != nil {
 			return err
 		}
+		for _, from := range documents {
+			root := tx.Cat.ByNumber[from.Tab]
+			if root == nil {
+				continue
+			}
+			key, renamed, err := moved.key(root, from.Key, 0)
+			if err != nil {
+				return err
+			}
+			if renamed {
+				changes = append(changes, change{from, catalog.Reference{Tab: from.Tab, Key: key}})
+			}
+		}
 		slices.SortFunc(changes, func(a, b change) int { return strings.Compare(string(b.to.Key), string(a.to.Key)) })
 		for _, c := range changes {
-			if err := tx.C.Exec("UPDATE "+t.Shadow+" SET document=? WHERE document=?", c.to.Encode(), c.from.Encode()); err != nil {
+			if err := history.MoveDocument(tx, t, c.from, c.to); err != nil {
 				return err
 			}
 		}
@@ -280,45 +241,30 @@ func renameDocuments(tx *rows.Tx, moved *renames) error {
 
 // renameDisplaced gives fresh keys to own work that was displaced and is still to be sent.
 func renameDisplaced(tx *rows.Tx, moved *renames) error {
-	type displaced struct {
-		id     crdt.Value
-		t      *catalog.Table
-		change crdt.Change
-		root   catalog.Reference
-	}
-	var all []displaced
-	err := tx.C.Rows("SELECT id, tab, change FROM ravno_displaced", nil, func(row []crdt.Value) error {
-		t := tx.Cat.ByNumber[row[1].Int()]
-		if t == nil {
-			return nil
-		}
-		change, root, err := history.UnpackChange(row[2].Bytes())
-		all = append(all, displaced{row[0], t, change, root})
-		return err
+	var all []history.Displaced
+	err := history.EachDisplaced(tx, 0, func(d history.Displaced) error {
+		all = append(all, d)
+		return nil
 	})
 	if err != nil {
 		return err
 	}
 	for _, d := range all {
 		var err error
-		if d.change.Key, _, err = moved.key(d.t, d.change.Key, d.change.Birth.Time); err != nil {
+		if d.Change.Key, _, err = moved.key(d.T, d.Change.Key, d.Change.Birth.Time); err != nil {
 			return err
 		}
-		for i, reg := range d.change.Registers {
-			if column, ok := d.t.ByNum[reg.Column]; ok {
-				d.change.Registers[i].Value, _ = moved.value(d.t, column, reg.Value)
+		for i, reg := range d.Change.Registers {
+			if column, ok := d.T.ByNum[reg.Column]; ok {
+				d.Change.Registers[i].Value, _ = moved.value(d.T, column, reg.Value)
 			}
 		}
-		if root := tx.Cat.ByNumber[d.root.Tab]; root != nil {
-			if d.root.Key, _, err = moved.key(root, d.root.Key, 0); err != nil {
+		if root := tx.Cat.ByNumber[d.Document.Tab]; root != nil {
+			if d.Document.Key, _, err = moved.key(root, d.Document.Key, 0); err != nil {
 				return err
 			}
 		}
-		encoded, err := history.PackDisplaced(d.change, d.root)
-		if err != nil {
-			return err
-		}
-		if err := tx.C.Exec("UPDATE ravno_displaced SET change=? WHERE id=?", encoded, d.id); err != nil {
+		if err := history.UpdateDisplaced(tx, d); err != nil {
 			return err
 		}
 	}

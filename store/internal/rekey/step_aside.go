@@ -8,7 +8,6 @@ import (
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/held"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // StepAside gives a fresh key to a row the application has just made under the key of a
@@ -54,20 +53,19 @@ func StepAside(tx *rows.Tx, h *held.HeldSet, made []catalog.Reference) (again bo
 // moveWritten renames a key in a column, in the tables, and logs what changed: nothing of
 // it is folded yet.
 func moveWritten(tx *rows.Tx, d catalog.DomainColumn, old, new int64) error {
-	keys, err := keysWith(tx, d, old)
+	found, err := tx.RowsWith(d, []int64{old})
 	if err != nil {
 		return err
 	}
-	name := sqlite.Quote(d.T.Columns[d.Column].Name)
-	if err := tx.Put(d.T, "UPDATE "+sqlite.Quote(d.T.Name)+" SET "+name+"=? WHERE "+name+"=?", catalog.Integer(new), catalog.Integer(old)); err != nil {
+	if err := tx.Rekey(d, old, new); err != nil {
 		return err
 	}
 	at := slices.Index(d.T.Key, d.Column)
-	for _, key := range keys {
+	for _, row := range found {
 		if at < 0 {
-			err = tx.Log(d.T, key, capture.Update, []string{d.T.Columns[d.Column].Name})
+			err = tx.Log(d.T, row.Key, capture.Update, []string{d.T.Columns[d.Column].Name})
 		} else {
-			values, problem := key.Values()
+			values, problem := row.Key.Values()
 			if problem != nil {
 				return problem
 			}

@@ -6,7 +6,7 @@ import (
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/history"
-	"ravno/store/internal/shadow"
+	"ravno/store/internal/rows"
 )
 
 func (n *Effects) isUnsent(row crdt.Row) bool { return history.UnsentRow(n.tx, row, n.Seen) }
@@ -35,14 +35,11 @@ func (n *Effects) unsentDocuments() (map[catalog.Reference]bool, error) {
 
 // eachUnsent goes through the rows of a table with work that the sender did not have.
 func (n *Effects) eachUnsent(t *catalog.Table, each func(row crdt.Row, key, document crdt.Value)) error {
-	return n.tx.C.Rows("SELECT key, row, document FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?", []crdt.Value{catalog.Integer(n.Seen)},
-		func(values []crdt.Value) error {
-			row, err := shadow.Decode(values[1].Bytes())
-			if err == nil && n.isUnsent(row) {
-				each(row, values[0], values[2])
-			}
-			return err
-		})
+	return n.tx.EachChanged(t, n.Seen, func(c rows.ChangedShadow) {
+		if n.isUnsent(c.Row) {
+			each(c.Row, c.Stored, c.StoredDocument)
+		}
+	})
 }
 
 // Crossing refuses, at a node, a delta that cannot be applied beside own work which the hub

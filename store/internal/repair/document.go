@@ -3,8 +3,8 @@ package repair
 import (
 	"slices"
 
-	"ravno/crdt"
 	"ravno/store/internal/catalog"
+	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
 )
 
@@ -15,10 +15,11 @@ func (x *Repairs) Document(d catalog.Reference) error {
 	if t == nil {
 		return nil
 	}
-	root, document, found, err := tx.ReadShadow(t, d.Key)
-	if err != nil || !found || root.Death.Stamp.IsZero() {
+	root, err := tx.ReadShadow(t, d.Key)
+	if err != nil || !root.Found || root.Death.Stamp.IsZero() {
 		return err // only parts of it were deleted, and nothing is left below them
 	}
+	document := root.Document
 	if document == (catalog.Reference{}) {
 		document = d
 	}
@@ -34,7 +35,7 @@ func (x *Repairs) Document(d catalog.Reference) error {
 	}
 	newer := false
 	for _, ref := range parts {
-		row, _, _, err := tx.ReadShadow(tx.Cat.ByNumber[ref.Tab], ref.Key)
+		row, err := tx.ReadShadow(tx.Cat.ByNumber[ref.Tab], ref.Key)
 		if err != nil {
 			return err
 		}
@@ -49,7 +50,7 @@ func (x *Repairs) Document(d catalog.Reference) error {
 			return err
 		}
 	}
-	if err := x.recordKilled(document, root, parts); err != nil {
+	if err := x.recordKilled(document, root.Row, parts); err != nil {
 		return err
 	}
 	for _, ref := range slices.Backward(parts) {
@@ -84,15 +85,11 @@ func leftOver(tx *rows.Tx, d, document catalog.Reference) (parts []catalog.Refer
 // deadBelow are the remains of a deleted row of a document and of the deleted rows below it.
 func deadBelow(tx *rows.Tx, d, document catalog.Reference) (map[catalog.Reference]*catalog.Values, error) {
 	remains := map[catalog.Reference]*catalog.Values{}
-	candidates := []catalog.Reference{d}
-	err := tx.C.Rows("SELECT DISTINCT tab, key FROM ravno_touch WHERE document=? AND dead=1", []crdt.Value{document.Encode()}, func(row []crdt.Value) error {
-		candidates = append(candidates, catalog.Reference{Tab: row[0].Int(), Key: crdt.Key(row[1].Bytes())})
-		return nil
-	})
+	deleted, err := history.DeletedIn(tx, document, 0)
 	if err != nil {
 		return nil, err
 	}
-	for _, ref := range candidates {
+	for _, ref := range append(deleted, d) {
 		t := tx.Cat.ByNumber[ref.Tab]
 		if t == nil {
 			continue
@@ -101,7 +98,7 @@ func deadBelow(tx *rows.Tx, d, document catalog.Reference) (map[catalog.Referenc
 		if err != nil {
 			return nil, err
 		}
-		if state == rows.ImageRemains {
+		if state == catalog.Tombstone {
 			remains[ref] = m
 		}
 	}

@@ -65,10 +65,7 @@ func (n *Effects) UnknownWork(t *catalog.Table, above causal.Position) (bool, er
 	if any, known := n.relevant[asked]; known {
 		return any, nil
 	}
-	if err := n.tx.FlushShadows(); err != nil {
-		return false, err
-	}
-	count, err := n.tx.C.Int("SELECT EXISTS(SELECT 1 FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?)", catalog.Integer(above))
-	n.relevant[asked] = count != 0
-	return count != 0, err
+	any, err := n.tx.AnyChanged(t, above)
+	n.relevant[asked] = any
+	return any, err
 }

@@ -7,8 +7,8 @@ import (
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/conflict"
-	"ravno/store/internal/held"
 	"ravno/store/internal/history"
+	"ravno/store/internal/rows"
 )
 
 // A row may refer to another by a unique value instead of its key. If that value changes at
@@ -56,7 +56,7 @@ func (x *Repairs) followUnseen(ref Arrival) error {
 		if err != nil || parent == "" {
 			return err
 		}
-		row, _, _, err := x.Tx.ReadShadow(l.Parent, parent)
+		row, err := x.Tx.ReadShadow(l.Parent, parent)
 		if err != nil {
 			return err
 		}
@@ -66,10 +66,10 @@ func (x *Repairs) followUnseen(ref Arrival) error {
 		if err := x.follow(l, ref.Key, parent); err != nil || row.Live() {
 			return err
 		}
-		if row, _, _, err = x.Tx.ReadShadow(t, ref.Key); err != nil {
+		if row, err = x.Tx.ReadShadow(t, ref.Key); err != nil {
 			return err
 		}
-		return x.refer(l, ref.Key, row, l.Parent, parent)
+		return x.refer(l, ref.Key, row.Row, l.Parent, parent)
 	})
 }
 
@@ -102,7 +102,7 @@ func (x *Repairs) follow(l *catalog.ForeignKey, child, parent crdt.Key) error {
 	if err != nil || now == nil {
 		return err
 	}
-	row, _, _, err := tx.ReadShadow(l.Child, child)
+	row, err := tx.ReadShadow(l.Child, child)
 	if err != nil {
 		return err
 	}
@@ -130,16 +130,17 @@ func (x *Repairs) follow(l *catalog.ForeignKey, child, parent crdt.Key) error {
 			err = tx.Log(l.Child, child, capture.Update, names)
 		}
 	}
-	if !fits || held.IsConstraint(err) {
+	if !fits || rows.IsConstraint(err) {
 		err = x.Kill(l.Child, child)
 	}
 	if err != nil {
 		return err
 	}
-	parentRow, document, _, err := tx.ReadShadow(l.Parent, parent)
+	parentRow, err := tx.ReadShadow(l.Parent, parent)
 	if err != nil {
 		return err
 	}
+	document := parentRow.Document
 	if document == (catalog.Reference{}) {
 		document = l.Parent.Reference(parent)
 	}

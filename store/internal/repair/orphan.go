@@ -40,12 +40,12 @@ func (n *Effects) orphansOf(m Merged, unknown func(crdt.Row) bool) (orphans []or
 			return nil, err
 		}
 		for _, key := range children {
-			row, _, _, err := tx.ReadShadow(l.Child, key)
+			row, err := tx.ReadShadow(l.Child, key)
 			if err != nil {
 				return nil, err
 			}
-			if unknown(row) {
-				orphans = append(orphans, orphan{l: l, key: key, row: row})
+			if unknown(row.Row) {
+				orphans = append(orphans, orphan{l: l, key: key, row: row.Row})
 			}
 		}
 	}
@@ -82,22 +82,18 @@ func deletedParent(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value) (
 		if key, err = l.Parent.CanonicalKey(reference); err != nil {
 			return "", row, false, nil // a reference no key can equal
 		}
-		row, _, found, err = tx.ReadShadow(l.Parent, key)
-		return key, row, found && !row.Live(), err
+		was, err := tx.ReadShadow(l.Parent, key)
+		return key, was.Row, was.Found && !was.Live(), err
 	}
-	err = tx.C.Rows("SELECT key, image FROM ravno_image WHERE tab=? AND state='remains'", []crdt.Value{catalog.Integer(l.Parent.Number)}, func(values []crdt.Value) error {
-		m, err := catalog.DecodeImage(values[1])
-		if err != nil || found {
-			return err
-		}
-		if referred, ok := l.Referred(m); ok && l.SameReference(reference, referred) {
-			key, found = crdt.Key(values[0].Bytes()), true
+	err = tx.EachKept(l.Parent, func(row catalog.Reference, m *catalog.Values) error {
+		if referred, ok := l.Referred(m); ok && !found && l.SameReference(reference, referred) {
+			key, found = row.Key, true
 		}
 		return nil
-	})
+	}, catalog.Tombstone)
 	if err != nil || !found {
 		return "", row, false, err
 	}
-	row, _, found, err = tx.ReadShadow(l.Parent, key)
-	return key, row, found && !row.Live(), err
+	was, err := tx.ReadShadow(l.Parent, key)
+	return key, was.Row, was.Found && !was.Live(), err
 }

@@ -21,7 +21,7 @@ func (x *Repairs) recordKilled(document catalog.Reference, root crdt.Row, parts 
 		if err != nil {
 			return err
 		}
-		row, _, _, err := x.Tx.ReadShadow(t, ref.Key)
+		row, err := x.Tx.ReadShadow(t, ref.Key)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/held"
+	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
 )
 
@@ -61,11 +62,11 @@ func (x *Repairs) References() error {
 			if g.row.Death.Stamp.Site == x.Author || g.row.Death.Position <= ref.Seen {
 				continue // its author knew: an application without foreign keys may do so
 			}
-			row, _, _, err := x.Tx.ReadShadow(g.l.Child, ref.Key)
+			row, err := x.Tx.ReadShadow(g.l.Child, ref.Key)
 			if err != nil {
 				return err
 			}
-			if err := x.refer(g.l, ref.Key, row, g.l.Parent, g.key); err != nil {
+			if err := x.refer(g.l, ref.Key, row.Row, g.l.Parent, g.key); err != nil {
 				return err
 			}
 		}
@@ -77,13 +78,13 @@ func (x *Repairs) References() error {
 func (x *Repairs) refer(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *catalog.Table, key crdt.Key) error {
 	if _, state, err := x.Tx.ReadImage(t, key); err != nil {
 		return err
-	} else if l.Document && state == rows.ImageRemains {
+	} else if l.Document && state == catalog.Tombstone {
 		if ref := t.Reference(key); !slices.Contains(x.Effects.Clashed, ref) {
 			x.Effects.Clashed = append(x.Effects.Clashed, ref)
 		}
 		return nil
 	}
-	parent, _, _, err := x.Tx.ReadShadow(t, key)
+	parent, err := x.Tx.ReadShadow(t, key)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (x *Repairs) refer(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *
 			return err
 		}
 	}
-	return x.recordReference(l, child, row, t, key, parent)
+	return x.recordReference(l, child, row, t, key, parent.Row)
 }
 
 // bringBack makes a deleted row live again, and with it what it refers to and what was
@@ -106,12 +107,12 @@ func (x *Repairs) bringBack(t *catalog.Table, key crdt.Key) (ok bool, err error)
 	if x.Back[ref] {
 		return true, nil
 	}
-	row, document, found, err := tx.ReadShadow(t, key)
-	if err != nil || !found || row.Live() {
-		return found && row.Live(), err
+	row, err := tx.ReadShadow(t, key)
+	if err != nil || !row.Found || row.Live() {
+		return row.Found && row.Live(), err
 	}
 	m, state, err := tx.ReadImage(t, key)
-	if err != nil || state != rows.ImageRemains {
+	if err != nil || state != catalog.Tombstone {
 		return false, err
 	}
 	if whole, err := t.Complete(key, m); err != nil || !whole {
@@ -135,6 +136,7 @@ func (x *Repairs) bringBack(t *catalog.Table, key crdt.Key) (ok bool, err error)
 	if err != nil {
 		return false, err
 	}
+	document := row.Document
 	if document == (catalog.Reference{}) {
 		document = ref
 	}
@@ -143,12 +145,7 @@ func (x *Repairs) bringBack(t *catalog.Table, key crdt.Key) (ok bool, err error)
 
 // bringBackRest brings back the rows of a document that one site deleted in one go.
 func (x *Repairs) bringBackRest(document catalog.Reference, death crdt.Version) error {
-	var rows []catalog.Reference
-	err := x.Tx.C.Rows("SELECT tab, key FROM ravno_touch WHERE document=? AND dead=1 AND site=?",
-		[]crdt.Value{document.Encode(), catalog.Integer(death.Stamp.Site)}, func(row []crdt.Value) error {
-			rows = append(rows, catalog.Reference{Tab: row[0].Int(), Key: crdt.Key(row[1].Bytes())})
-			return nil
-		})
+	rows, err := history.DeletedIn(x.Tx, document, death.Stamp.Site)
 	if err != nil {
 		return err
 	}
@@ -157,11 +154,11 @@ func (x *Repairs) bringBackRest(document catalog.Reference, death crdt.Version) 
 		if t == nil {
 			continue
 		}
-		row, _, found, err := x.Tx.ReadShadow(t, ref.Key)
+		row, err := x.Tx.ReadShadow(t, ref.Key)
 		if err != nil {
 			return err
 		}
-		if found && !row.Live() && row.Death.Stamp.Site == death.Stamp.Site && row.Death.Position == death.Position {
+		if row.Found && !row.Live() && row.Death.Stamp.Site == death.Stamp.Site && row.Death.Position == death.Position {
 			if _, err := x.bringBack(t, ref.Key); err != nil {
 				return err
 			}
@@ -181,7 +178,7 @@ func (x *Repairs) putBack(t *catalog.Table, key crdt.Key, m *catalog.Values) err
 		return err
 	}
 	err := tx.InsertImage(t, m)
-	if held.IsConstraint(err) {
+	if rows.IsConstraint(err) {
 		err = x.Held.Keep(t, key, m)
 	}
 	if err != nil {
@@ -198,15 +195,15 @@ func (x *Repairs) putBack(t *catalog.Table, key crdt.Key, m *catalog.Values) err
 // Kill deletes a row and keeps what it was.
 func (x *Repairs) Kill(t *catalog.Table, key crdt.Key) error {
 	m, state, err := x.Tx.Values(t, key)
-	if err != nil || m == nil || state == rows.ImageRemains {
+	if err != nil || m == nil || state == catalog.Tombstone {
 		return err
 	}
 	x.Wrote = true
 	if err := x.Tx.Remove(t, key); err != nil {
 		return err
 	}
-	if state == rows.ImageTable {
-		if err := x.Tx.KeepImage(t, key, rows.ImageRemains, m); err != nil {
+	if state == catalog.InTable {
+		if err := x.Tx.KeepImage(t, key, catalog.Tombstone, m); err != nil {
 			return err
 		}
 	}

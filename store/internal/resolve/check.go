@@ -6,7 +6,6 @@ import (
 
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/rows"
 )
 
 // The writes of a decision are made with enforcement of foreign keys off, like all of
@@ -113,7 +112,7 @@ func (d *decision) checkParents(r *decided) error {
 
 // wrote reports whether a decision gave one of these columns a value it did not have.
 func (r *decided) wrote(columns []int) bool {
-	return r.restored || r.where != rows.ImageTable || r.changed(columns)
+	return r.restored || r.where != catalog.InTable || r.changed(columns)
 }
 
 func (r *decided) changed(columns []int) bool {
@@ -125,7 +124,7 @@ func (r *decided) changed(columns []int) bool {
 
 // checkChildren looks whether rows still refer to a value that a decision changed.
 func (d *decision) checkChildren(r *decided) error {
-	if r.where != rows.ImageTable {
+	if r.where != catalog.InTable {
 		return nil // nothing in a table refers to a row that was not in its own
 	}
 	for _, l := range r.t.Down {

@@ -42,7 +42,7 @@ type decision struct {
 type decided struct {
 	t        *catalog.Table
 	key      crdt.Key
-	where    rows.ImageState // of the row before
+	where    catalog.Whereabouts // of the row before
 	before   *catalog.Values
 	after    *catalog.Values // nil: the row is not there
 	columns  []crdt.Column
@@ -111,7 +111,7 @@ func (d *decision) find(s conflict.Side) (t *catalog.Table, key crdt.Key, anothe
 	if t == nil || !t.Renumbers || t.Registers() == len(t.Counters) || s.Noted == 0 {
 		return t, key, false, nil
 	}
-	now, _, _, err := d.tx.ReadShadow(t, key)
+	now, err := d.tx.ReadShadow(t, key)
 	return t, key, now.Live() && now.Birth.Stamp.Time > s.Noted, err
 }
 
@@ -142,7 +142,7 @@ func (d *decision) named(table string, key crdt.Key) (*decided, error) {
 }
 
 func (r *decided) wasLive() bool {
-	return r.where == rows.ImageTable || r.where == rows.ImageHeld || r.where == rows.ImagePartial
+	return r.where == catalog.InTable || r.where == catalog.Held || r.where == catalog.Incomplete
 }
 
 func (r *decided) live() bool { return r.after != nil }
@@ -236,25 +236,23 @@ func (d *decision) write() error {
 // not know writes or refers to it. One that is held the fold gives up; of one that is not
 // whole nothing is kept, as of any row whose values are not known.
 func (d *decision) take(r *decided) error {
-	if !r.deleted() || r.where == rows.ImageHeld {
+	if !r.deleted() || r.where == catalog.Held {
 		return nil
 	}
-	if r.where == rows.ImagePartial {
+	if r.where == catalog.Incomplete {
 		return d.tx.DropImage(r.t, r.key)
 	}
 	d.held.Try = true // what it occupied is free
-	return errors.Join(d.tx.Remove(r.t, r.key), d.tx.KeepImage(r.t, r.key, rows.ImageRemains, r.before))
+	return errors.Join(d.tx.Remove(r.t, r.key), d.tx.KeepImage(r.t, r.key, catalog.Tombstone, r.before))
 }
 
 // attempt undoes what f did if it failed.
 func (d *decision) attempt(f func() (*decided, error)) (failed *decided, err error) {
-	if err := d.tx.C.Exec("SAVEPOINT ravno_decision"); err != nil {
-		return nil, err
-	}
-	if failed, err = f(); err != nil {
-		err = errors.Join(err, d.tx.C.Exec("ROLLBACK TO ravno_decision"))
-	}
-	return failed, errors.Join(err, d.tx.C.Exec("RELEASE ravno_decision"))
+	err = d.tx.Attempt(func() (keep bool, err error) {
+		failed, err = f()
+		return true, err
+	})
+	return failed, err
 }
 
 // put writes the rows where they are. It returns the row that could not be written.
@@ -263,7 +261,7 @@ func (d *decision) put() (*decided, error) {
 		if !r.written() {
 			continue
 		}
-		if err := d.putRow(r, r.where == rows.ImageTable); err != nil {
+		if err := d.putRow(r, r.where == catalog.InTable); err != nil {
 			return r, err
 		}
 	}
@@ -273,7 +271,7 @@ func (d *decision) put() (*decided, error) {
 // putApart takes all rows out of their tables before it writes the first.
 func (d *decision) putApart() (*decided, error) {
 	for _, r := range d.order {
-		if r.where == rows.ImageTable && r.written() {
+		if r.where == catalog.InTable && r.written() {
 			if err := d.tx.Remove(r.t, r.key); err != nil {
 				return r, err
 			}
@@ -330,7 +328,7 @@ func (d *decision) putRow(r *decided, there bool) error {
 	} else if err := errors.Join(d.tx.InsertImage(r.t, r.after), d.tx.DropImage(r.t, r.key)); err != nil {
 		return err
 	}
-	d.held.Changed = d.held.Changed || r.where == rows.ImageHeld
+	d.held.Changed = d.held.Changed || r.where == catalog.Held
 	stored, err := d.tx.TableImage(r.t, r.key) // as its columns' types make the values
 	if err == nil && stored != nil {
 		r.after = stored
@@ -363,7 +361,7 @@ func (d *decision) log(r *decided) error {
 // its former claims to unique values, if it has those values.
 func (d *decision) news(r *decided) ([]string, error) {
 	if !r.wasLive() {
-		if _, _, found, err := d.tx.ReadShadow(r.t, r.key); err != nil || !found {
+		if row, err := d.tx.ReadShadow(r.t, r.key); err != nil || !row.Found {
 			return nil, err
 		}
 	}
@@ -395,9 +393,9 @@ func (d *decision) refuse(r *decided, err error) error {
 		return fmt.Errorf("conflict %s: not every value of %s is here yet. Try: again when this server is level", d.x.ID, r)
 	case errors.Is(err, errKeyChange):
 		return fmt.Errorf("conflict %s: the decision would give %s another key, which makes it another row. Try: that in the application", d.x.ID, r)
-	case held.IsConstraint(err) && d.undo && r.stepsAside:
+	case rows.IsConstraint(err) && d.undo && r.stepsAside:
 		return fmt.Errorf("conflict %s: the values %s had before the resolution do not fit its table, which is why it was held: %w. Try: an ordinary write in the application", d.x.ID, r, err)
-	case held.IsConstraint(err):
+	case rows.IsConstraint(err):
 		return fmt.Errorf("conflict %s: the table does not take these values of %s: %w. Try: --set COLUMN=VALUE with values that fit", d.x.ID, r, err)
 	}
 	return err
@@ -425,7 +423,7 @@ func (d *decision) writes() ([]Write, error) {
 				list = append(list, w)
 			}
 		}
-		if r.live() && r.where == rows.ImageHeld {
+		if r.live() && r.where == catalog.Held {
 			now, err := d.tx.TableImage(r.t, r.key)
 			if err != nil {
 				return nil, err

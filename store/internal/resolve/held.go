@@ -7,8 +7,6 @@ import (
 	"ravno/crdt"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/held"
-	"ravno/store/internal/rows"
 	"ravno/store/internal/schema"
 )
 
@@ -20,27 +18,28 @@ import (
 // noteWaiting takes in the held rows that wait for a place of rows the decision changes: they
 // may come into their tables with it, and then they have to leave again with its undoing.
 func (d *decision) noteWaiting() error {
-	if d.undo || d.tx.NoImages {
+	if d.undo || d.tx.NoneKept() {
 		return nil
 	}
-	tables := map[*catalog.Table]bool{}
+	var tables []*catalog.Table
 	for _, r := range d.order {
-		if r.where == rows.ImageTable && (r.deleted() || r.written()) && len(r.t.Unique) > 0 {
-			tables[r.t] = true
+		if r.where == catalog.InTable && (r.deleted() || r.written()) && len(r.t.Unique) > 0 {
+			if !slices.Contains(tables, r.t) {
+				tables = append(tables, r.t)
+			}
 		}
 	}
-	for t := range tables {
+	for _, t := range tables {
 		waiting := map[crdt.Key]*catalog.Values{}
-		err := d.tx.C.Rows("SELECT key, image FROM ravno_image WHERE tab=? AND state='held'", []crdt.Value{catalog.Integer(t.Number)}, func(row []crdt.Value) error {
-			m, err := catalog.DecodeImage(row[1])
-			waiting[crdt.Key(row[0].Bytes())] = m
-			return err
-		})
+		err := d.tx.EachKept(t, func(row catalog.Reference, m *catalog.Values) error {
+			waiting[row.Key] = m
+			return nil
+		}, catalog.Held)
 		if err != nil {
 			return err
 		}
 		for _, key := range slices.Sorted(maps.Keys(waiting)) {
-			blockers, err := d.held.Blockers(held.HeldRow{T: t, Key: key, Image: waiting[key]})
+			blockers, err := d.tx.Blockers(t, key, waiting[key])
 			if err != nil {
 				return err
 			}
@@ -64,7 +63,7 @@ func (d *decision) makeRoom(r *decided) (h bool, err error) {
 	if whole, err := r.t.Complete(r.key, r.after); err != nil || !whole {
 		return false, err
 	}
-	keys, err := d.held.Blockers(held.HeldRow{T: r.t, Key: r.key, Image: r.after})
+	keys, err := d.tx.Blockers(r.t, r.key, r.after)
 	if err != nil || len(keys) == 0 {
 		return false, err
 	}

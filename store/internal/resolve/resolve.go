@@ -44,7 +44,7 @@ var ErrDryRun = errors.New("dry run")
 
 // ResolveConflict carries out a decision. The log is folded.
 func ResolveConflict(tx *rows.Tx, held *held.HeldSet, id string, r Resolution) ([]Write, error) {
-	x, err := conflict.ReadConflict(tx.C, tx.Cat, id)
+	x, err := conflict.ReadConflict(tx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +260,7 @@ func (d *decision) keepSide(site causal.Site, name string) error {
 			continue // what either side counted has happened
 		}
 		alone := len(d.x.Sites) == 1 // it made a row in the place of its own: what is in force is no side
-		if v := c.Values[name]; v != nil && r.live() && (r.where != rows.ImageTable || alone || !overtaken(&c)) {
+		if v := c.Values[name]; v != nil && r.live() && (r.where != catalog.InTable || alone || !overtaken(&c)) {
 			chosen[i] = *v
 		}
 	}
@@ -306,10 +306,10 @@ func (d *decision) keepUnique(site causal.Site, name string) error {
 		if err := d.bringBack(s, site); err != nil {
 			return err
 		}
-		blocked = blocked || s.row.where != rows.ImageTable
+		blocked = blocked || s.row.where != catalog.InTable
 	}
 	for _, s := range others {
-		if s.row.where == rows.ImageHeld || s.row.where == rows.ImageTable && blocked {
+		if s.row.where == catalog.Held || s.row.where == catalog.InTable && blocked {
 			d.deleteSide(s)
 			if isHeldRow(d.x, s.Table, s.row.key) {
 				for _, dependent := range dependents {
@@ -348,7 +348,7 @@ func (d *decision) keepReference(site causal.Site) error {
 // live: it is placed with whatever values are chosen for it.
 func (d *decision) bringBack(row sideRow, site causal.Site) error {
 	r := row.row
-	if r.live() && r.where != rows.ImagePartial || r.restored {
+	if r.live() && r.where != catalog.Incomplete || r.restored {
 		return nil
 	}
 	known := map[string]string{}

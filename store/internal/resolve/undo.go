@@ -38,7 +38,7 @@ func past(x *conflict.Conflict) []conflict.PastRecord {
 func (d *decision) replaced() []conflict.ReplacedRow {
 	var found []conflict.ReplacedRow
 	for _, r := range d.order {
-		held := r.where == rows.ImageHeld
+		held := r.where == catalog.Held
 		if !r.deleted() && !r.written() && !held {
 			continue
 		}
@@ -97,7 +97,7 @@ type Taking struct {
 
 // UndoResolution takes a resolution back. The log is folded.
 func UndoResolution(tx *rows.Tx, held *held.HeldSet, id string, how Taking) ([]Write, error) {
-	x, err := conflict.ReadConflict(tx.C, tx.Cat, id)
+	x, err := conflict.ReadConflict(tx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +189,7 @@ func (d *decision) takeBack(force bool) error {
 		}
 		r.stepsAside = was.Held
 		if was.Held && was.Wrote == nil && !was.Deleted {
-			if r.where == rows.ImageTable {
+			if r.where == catalog.InTable {
 				d.moved = append(d.moved, r)
 			}
 			continue

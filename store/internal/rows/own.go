@@ -39,8 +39,8 @@ func (tx *Tx) Log(t *catalog.Table, key crdt.Key, op capture.Op, columns []strin
 		}
 		numbers = append(numbers, t.Numbers[i])
 	}
-	tx.Wrote = true
-	return capture.Append(tx.C, t.Number, op, capture.Columns(numbers...), tx.Now(), values)
+	tx.positions.logged = true
+	return capture.Append(tx.SQL, t.Number, op, capture.Columns(numbers...), tx.Now(), values)
 }
 
 // ChangeOwn updates columns of a row of one of ravno's tables and logs it.
@@ -59,7 +59,7 @@ func (tx *Tx) ChangeOwn(name string, key crdt.Key, values map[string]crdt.Value)
 	if err != nil {
 		return err
 	}
-	if err := tx.C.Exec(t.Update(columns), append(args, where...)...); err != nil {
+	if err := tx.SQL.Exec(t.Update(columns), append(args, where...)...); err != nil {
 		return err
 	}
 	return tx.LogOwn(name, key, capture.Update, columns)
@@ -67,11 +67,11 @@ func (tx *Tx) ChangeOwn(name string, key crdt.Key, values map[string]crdt.Value)
 
 // Record journals something that happened to ravno itself.
 func (tx *Tx) Record(e journal.Event) error {
-	at := tx.Clock().UTC().Format(time.RFC3339Nano)
-	if err := tx.C.Exec("INSERT INTO ravno_event(at, kind, site, text) VALUES(?,?,?,?)", catalog.Text(at), catalog.Text(string(e.Kind)), catalog.Text(e.Server), catalog.Text(e.Text)); err != nil {
+	at := tx.Time().UTC().Format(time.RFC3339Nano)
+	if err := tx.SQL.Exec("INSERT INTO ravno_event(at, kind, site, text) VALUES(?,?,?,?)", catalog.Text(at), catalog.Text(string(e.Kind)), catalog.Text(e.Server), catalog.Text(e.Text)); err != nil {
 		return err
 	}
-	id, err := tx.C.Int("SELECT last_insert_rowid()")
+	id, err := tx.SQL.Int("SELECT last_insert_rowid()")
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (tx *Tx) Record(e journal.Event) error {
 }
 
 // SiteName is a site's name, or its number if it has none.
-func (tx *Tx) SiteName(site causal.Site) string { return SiteName(tx.C, site) }
+func (tx *Tx) SiteName(site causal.Site) string { return SiteName(tx.SQL, site) }
 
 func SiteName(c *sqlite.Conn, site causal.Site) string {
 	name, err := c.Text("SELECT name FROM ravno_site WHERE site=?", catalog.Integer(site))

@@ -38,9 +38,9 @@ func (tx *Tx) OwnSequences() (restore func() error, err error) {
 			own, had := before[name]
 			switch {
 			case had && own != moved:
-				err = tx.C.Exec("UPDATE sqlite_sequence SET seq=? WHERE name=?", own, catalog.Text(name))
+				err = tx.SQL.Exec("UPDATE sqlite_sequence SET seq=? WHERE name=?", own, catalog.Text(name))
 			case !had:
-				err = tx.C.Exec("DELETE FROM sqlite_sequence WHERE name=?", catalog.Text(name))
+				err = tx.SQL.Exec("DELETE FROM sqlite_sequence WHERE name=?", catalog.Text(name))
 			}
 			if err != nil {
 				return fmt.Errorf("own ids of table %s: %w", name, err)
@@ -53,7 +53,7 @@ func (tx *Tx) OwnSequences() (restore func() error, err error) {
 // sequences reads where some tables go on counting. A table nothing was ever put into has no row.
 func (tx *Tx) sequences(of []string) (map[string]crdt.Value, error) {
 	sequences := map[string]crdt.Value{}
-	err := tx.C.Rows("SELECT name, seq FROM sqlite_sequence", nil, func(row []crdt.Value) error {
+	err := tx.SQL.Rows("SELECT name, seq FROM sqlite_sequence", nil, func(row []crdt.Value) error {
 		if name := row[0].Bytes(); slices.Contains(of, name) {
 			sequences[name] = row[1]
 		}

@@ -2,6 +2,7 @@ package rows
 
 import (
 	"fmt"
+	"ravno/store/internal/capture"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -15,9 +16,9 @@ func (tx *Tx) RestoreCounters(t *catalog.Table, key crdt.Key, m *catalog.Values)
 	if len(t.Counters) == 0 {
 		return nil
 	}
-	row, _, found, err := tx.ReadShadow(t, key)
-	if err == nil && found {
-		t.CountersOf(row, m)
+	row, err := tx.ReadShadow(t, key)
+	if err == nil && row.Found {
+		t.CountersOf(row.Row, m)
 	}
 	return err
 }
@@ -133,4 +134,10 @@ func (s *State) SeenFloor() causal.Seen {
 		return s.floor
 	}
 	return s.Seen
+}
+
+// Unfolded is how many entries of the log are not folded.
+func (s *State) Unfolded(c *sqlite.Conn) (entries int64, err error) {
+	last, _, err := capture.Last(c)
+	return last - s.Folded, err
 }

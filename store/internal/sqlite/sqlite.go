@@ -294,3 +294,9 @@ func QuoteAll(prefix string, names []string) string {
 	}
 	return strings.Join(quoted, ", ")
 }
+
+// SchemaVersion changes with the schema of the file.
+func (c *Conn) SchemaVersion() (int64, error) { return c.Int("PRAGMA schema_version") }
+
+// DataVersion changes when anyone but this connection has committed in the file. It reads no table.
+func (c *Conn) DataVersion() (int64, error) { return c.Int("PRAGMA main.data_version") }

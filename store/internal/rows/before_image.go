@@ -9,7 +9,7 @@ import (
 
 func (tx *Tx) InstallGone(t *catalog.Table) error {
 	present := map[string]bool{}
-	err := tx.C.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.Gone, `"`))}, func(row []crdt.Value) error {
+	err := tx.SQL.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.Gone, `"`))}, func(row []crdt.Value) error {
 		present[row[0].Bytes()] = true
 		return nil
 	})
@@ -17,11 +17,11 @@ func (tx *Tx) InstallGone(t *catalog.Table) error {
 		return err
 	}
 	if len(present) == 0 { // no types: values stay as they were
-		return tx.C.Exec("CREATE TABLE " + t.Gone + "(" + strings.Join(t.GoneColumns(), ", ") + ")")
+		return tx.SQL.Exec("CREATE TABLE " + t.Gone + "(" + strings.Join(t.GoneColumns(), ", ") + ")")
 	}
 	for _, name := range t.GoneColumns() {
 		if !present[name] {
-			if err := tx.C.Exec("ALTER TABLE " + t.Gone + " ADD COLUMN " + name); err != nil {
+			if err := tx.SQL.Exec("ALTER TABLE " + t.Gone + " ADD COLUMN " + name); err != nil {
 				return err
 			}
 		}
@@ -43,7 +43,7 @@ func (tx *Tx) Gone(t *catalog.Table, key crdt.Key, reborn bool) (*catalog.Values
 			return nil, err
 		}
 		if tx.deleted == nil {
-			tx.deleted = map[*catalog.Table]map[crdt.Key]goneRow{}
+			tx.deleted = deleted{}
 		}
 		tx.deleted[t] = taken
 	}
@@ -53,12 +53,15 @@ func (tx *Tx) Gone(t *catalog.Table, key crdt.Key, reborn bool) (*catalog.Values
 	return taken[key].last, nil
 }
 
+// deleted are the rows the application deleted, of the tables that were asked about.
+type deleted map[*catalog.Table]map[crdt.Key]goneRow
+
 // goneRow is what a key held when it was first and last deleted since the last fold.
 type goneRow struct{ first, last *catalog.Values }
 
 func (tx *Tx) readGone(t *catalog.Table) (map[crdt.Key]goneRow, error) {
 	taken := map[crdt.Key]goneRow{}
-	err := tx.C.Rows("SELECT "+strings.Join(t.GoneColumns(), ", ")+" FROM "+t.Gone+" ORDER BY rowid", nil, func(values []crdt.Value) error {
+	err := tx.SQL.Rows("SELECT "+strings.Join(t.GoneColumns(), ", ")+" FROM "+t.Gone+" ORDER BY rowid", nil, func(values []crdt.Value) error {
 		m, stored := catalog.NewImage(len(values)), make([]crdt.Value, len(t.Key))
 		for i, v := range values {
 			m.Set(crdt.Column(t.Numbers[i]), v)
@@ -87,10 +90,19 @@ func (tx *Tx) ForgetGone() error {
 		if len(taken) == 0 {
 			continue
 		}
-		if err := tx.C.Exec("DELETE FROM " + t.Gone); err != nil {
+		if err := tx.SQL.Exec("DELETE FROM " + t.Gone); err != nil {
 			return err
 		}
 	}
 	tx.deleted = nil
 	return nil
+}
+
+// AnyGone reports whether rows of a table were deleted or replaced, and kept, since the last fold.
+func (tx *Tx) AnyGone(t *catalog.Table) (bool, error) {
+	if t.Gone == "" {
+		return false, nil
+	}
+	n, err := tx.SQL.Int("SELECT EXISTS(SELECT 1 FROM " + t.Gone + ")")
+	return n != 0, err
 }

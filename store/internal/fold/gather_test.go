@@ -1,8 +1,7 @@
-package store
+package fold
 
 import (
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/fold"
 	"slices"
 	"testing"
 
@@ -16,10 +15,10 @@ import (
 func TestRowsOfALogAreFoundByTableAndKeyInTheOrderOfTheirFirstEntries(t *testing.T) {
 	tables := []*catalog.Table{{Number: 1}, {Number: 2}} // with rows of the same keys
 	rapid.Check(t, func(t *rapid.T) {
-		rows, known := fold.NewGathered(), map[catalog.Reference]*fold.LoggedRow{}
+		rows, known := NewGathered(), map[catalog.Reference]*LoggedRow{}
 		var order []catalog.Reference
-		entries := rapid.SliceOf(rapid.IntRange(0, 4*fold.LeastSlots)).Draw(t, "entries")
-		for i := range rapid.IntRange(0, 4*fold.LeastSlots).Draw(t, "rows") { // enough for the index to grow
+		entries := rapid.SliceOf(rapid.IntRange(0, 4*LeastSlots)).Draw(t, "entries")
+		for i := range rapid.IntRange(0, 4*LeastSlots).Draw(t, "rows") { // enough for the index to grow
 			entries = append(entries, i)
 		}
 		for _, i := range entries {
@@ -45,7 +44,7 @@ func TestRowsOfALogAreFoundByTableAndKeyInTheOrderOfTheirFirstEntries(t *testing
 }
 
 func TestOfUpdatesInARowOfTheSameColumnsOnlyTheLastIsKept(t *testing.T) {
-	var row fold.LoggedRow
+	var row LoggedRow
 	for i, columns := range [][]int{{1}, {1}, {1, 70}, {1, 70}, {1}, {70}} {
 		row.Add(capture.Entry{Op: capture.Update, Columns: capture.Columns(columns...)}, hlc.Time(i+1))
 	}

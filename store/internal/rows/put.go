@@ -26,46 +26,37 @@ func FailedMirror(table, reason string) schema.Refusal {
 	return schema.Refusal{Table: "that triggers of " + table + " write", Reason: reason, Try: TryRebuild}
 }
 
-// IsOfFile reports whether an error is about the file or its disk, and not the statement.
-func IsOfFile(err error) bool {
-	switch sqlite.FailureOf(err) {
-	case sqlite.Constraint, sqlite.OtherFailure, sqlite.NotADatabase: // an index can be malformed by itself
-		return false
-	}
-	return true
-}
-
 // Put runs a statement that writes rows of a table, and the mirrors of its triggers. A row
 // others have accepted is not held up by an index of this file: mirrors that fail are
 // switched off for this table until the schema changes, and the journal says so.
 func (tx *Tx) Put(t *catalog.Table, sql string, args ...crdt.Value) error {
-	err := tx.C.Exec(sql, args...)
-	if err == nil || !t.Mirrored || IsOfFile(err) {
+	err := tx.SQL.Exec(sql, args...)
+	if err == nil || !t.Mirrored || sqlite.IsOfFile(err) {
 		return err
 	}
-	closed, failed := tx.C.Int("SELECT count(*) FROM temp."+MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name)))
+	closed, failed := tx.SQL.Int("SELECT count(*) FROM temp."+MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name)))
 	if failed != nil || closed > 0 {
 		return errors.Join(err, failed)
 	}
 	reason := cmp.Or(errors.Unwrap(err), err)
 	args = slices.Clone(args) // whose memory may be used for what comes now
-	if err := tx.StopMirrors(t, reason.Error()); err != nil {
+	if err := tx.stopMirrors(t, reason.Error()); err != nil {
 		return err
 	}
-	if own := tx.C.Exec(sql, args...); own != nil { // it is the row that does not fit
-		return errors.Join(own, tx.C.Exec("DELETE FROM temp."+MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name))))
+	if own := tx.SQL.Exec(sql, args...); own != nil { // it is the row that does not fit
+		return errors.Join(own, tx.SQL.Exec("DELETE FROM temp."+MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name))))
 	}
 	tx.Cat.Unmirrored = append(tx.Cat.Unmirrored, FailedMirror(t.Name, reason.Error()))
 	return tx.Record(journal.Event{Kind: MirrorFailed, Server: tx.SiteName(tx.State.Site),
 		Text: fmt.Sprintf("what triggers of %s write is not kept fresh any more: %v. Try: %s", t.Name, reason, TryRebuild)})
 }
 
-// StopMirrors switches the mirrors of a table off.
-func (tx *Tx) StopMirrors(t *catalog.Table, reason string) error {
+// stopMirrors switches the mirrors of a table off.
+func (tx *Tx) stopMirrors(t *catalog.Table, reason string) error {
 	if !t.Mirrored {
 		return nil
 	}
-	return tx.C.Exec("INSERT OR REPLACE INTO temp."+MirrorsOff+" SELECT ?, schema_version, ? FROM pragma_schema_version",
+	return tx.SQL.Exec("INSERT OR REPLACE INTO temp."+MirrorsOff+" SELECT ?, schema_version, ? FROM pragma_schema_version",
 		catalog.Text(strings.ToLower(t.Name)), catalog.Text(reason))
 }
 

@@ -21,8 +21,8 @@ const (
 )
 
 const (
-	// AheadBytes is where reading ahead stops in any case: rows may be large.
-	AheadBytes = 64 << 10
+	// aheadBytes is where reading ahead stops in any case: rows may be large.
+	aheadBytes = 64 << 10
 )
 
 const (
@@ -30,11 +30,11 @@ const (
 	singly = 64
 )
 
-// Ahead is rows of one tree that were read ahead, for questions in the order of its keys. Every
+// ahead is rows of one tree that were read ahead, for questions in the order of its keys. Every
 // row is handed out once, because who asked for it may be about to change it; a question that
 // goes back is asked of the tree anew. The zero value but for its text is ready.
-type Ahead struct {
-	Sql    string                      // reads rows from a key on, in their order, the key first, up to a number of them
+type ahead struct {
+	sql    string                      // reads rows from a key on, in their order, the key first, up to a number of them
 	flush  func(from crdt.Value) error // writes what is on its way to the tree, from a key on; nil: nothing ever is
 	values []crdt.Value                // of the rows, one after the other
 	width  int                         // of them are a row's
@@ -46,10 +46,10 @@ type Ahead struct {
 	pause  int                         // questions still to be asked one by one
 }
 
-// Find finds a row. Unless it is known whether there is one, whoever asks has to look for himself.
+// find finds a row. Unless it is known whether there is one, whoever asks has to look for himself.
 // The row is valid until the next question.
-func (a *Ahead) Find(c *sqlite.Conn, key crdt.Value) (row []crdt.Value, known bool, err error) {
-	if a.Sql == "" {
+func (a *ahead) find(c *sqlite.Conn, key crdt.Value) (row []crdt.Value, known bool, err error) {
+	if a.sql == "" {
 		return nil, false, nil
 	}
 	if !a.covers(key) {
@@ -81,7 +81,7 @@ func (a *Ahead) Find(c *sqlite.Conn, key crdt.Value) (row []crdt.Value, known bo
 }
 
 // covers reports whether what was read ahead answers a question.
-func (a *Ahead) covers(key crdt.Value) bool {
+func (a *ahead) covers(key crdt.Value) bool {
 	if a.asked.Kind() == crdt.Null || CompareKeys(key, a.asked) <= 0 {
 		return false
 	}
@@ -89,7 +89,7 @@ func (a *Ahead) covers(key crdt.Value) bool {
 }
 
 // suits reports whether it pays to read ahead, going by the last time, and sets how many rows.
-func (a *Ahead) suits() bool {
+func (a *ahead) suits() bool {
 	switch {
 	case a.limit == 0:
 		a.limit = firstAhead
@@ -101,7 +101,7 @@ func (a *Ahead) suits() bool {
 	return true
 }
 
-func (a *Ahead) read(c *sqlite.Conn, key crdt.Value) error {
+func (a *ahead) read(c *sqlite.Conn, key crdt.Value) error {
 	if a.flush != nil {
 		if err := a.flush(key); err != nil {
 			return err
@@ -109,14 +109,14 @@ func (a *Ahead) read(c *sqlite.Conn, key crdt.Value) error {
 	}
 	a.values, a.next, a.served = a.values[:0], 0, 0
 	rows, bytes := 0, 0
-	err := c.Rows(a.Sql, []crdt.Value{key, catalog.Integer(a.limit)}, func(row []crdt.Value) error {
+	err := c.Rows(a.sql, []crdt.Value{key, catalog.Integer(a.limit)}, func(row []crdt.Value) error {
 		a.width = len(row)
 		a.values = append(a.values, row...)
 		rows++
 		for _, v := range row {
 			bytes += len(v.Bytes())
 		}
-		if bytes >= AheadBytes {
+		if bytes >= aheadBytes {
 			return catalog.ErrEnough
 		}
 		return nil
@@ -133,40 +133,47 @@ func CompareKeys(a, b crdt.Value) int {
 	return cmp.Or(cmp.Compare(a.Kind(), b.Kind()), cmp.Compare(a.Int(), b.Int()), strings.Compare(a.Bytes(), b.Bytes()))
 }
 
+// readAhead is what a transaction has read ahead, while it goes through rows in their order.
+type readAhead struct {
+	near  *nearby
+	least int // so many rows at least
+}
+
+// leastInOrder is how many rows are gone through for reading ahead to be tried at all: of a
+// sale and its lines each is soon found.
+const leastInOrder = 16
+
 // nearby is what lies beside the row of a table that was asked for last.
 type nearby struct {
 	t                            *catalog.Table
-	shadows, rows, keys, touches Ahead // keys are those of rows
+	shadows, rows, keys, touches ahead // keys are those of rows
 }
 
 // near is what is read ahead of a table; nil while nobody goes through its rows in their order.
 func (tx *Tx) near(t *catalog.Table) *nearby {
-	if tx.nearby == nil || t.Own {
+	if tx.ahead.near == nil || t.Own {
 		return nil
 	}
-	if tx.nearby.t != t {
-		*tx.nearby = nearby{t: t, rows: Ahead{Sql: t.Sql.AheadRows}, keys: Ahead{Sql: t.Sql.AheadKeys},
-			shadows: Ahead{Sql: t.Sql.AheadShadows, flush: func(from crdt.Value) error {
-				if tx.shadowsOf != t {
-					return nil
-				}
-				return tx.shadows.flushFrom(tx.C, from)
+	if tx.ahead.near.t != t {
+		*tx.ahead.near = nearby{t: t, rows: ahead{sql: t.Sql.AheadRows}, keys: ahead{sql: t.Sql.AheadKeys},
+			shadows: ahead{sql: t.Sql.AheadShadows, flush: func(from crdt.Value) error {
+				return tx.written.landShadows(tx.SQL, t, from)
 			}}}
 		if t.Alone && tx.State.IsHub() {
-			tx.nearby.touches = Ahead{Sql: "SELECT document FROM ravno_touch WHERE document>=? ORDER BY document LIMIT ?", flush: func(from crdt.Value) error {
-				return tx.Touched.flushFrom(tx.C, from)
+			tx.ahead.near.touches = ahead{sql: "SELECT document FROM ravno_touch WHERE document>=? ORDER BY document LIMIT ?", flush: func(from crdt.Value) error {
+				return tx.written.recorded.flushFrom(tx.SQL, from)
 			}}
 		}
 	}
-	return tx.nearby
+	return tx.ahead.near
 }
 
 // InOrder runs f, which goes through so many rows of one table after the other in the order of
 // their keys, and changes none but the one in hand.
 func (tx *Tx) InOrder(rows int, f func() error) error {
-	if rows >= tx.InOrderFrom {
-		tx.nearby = &nearby{}
-		defer func() { tx.nearby = nil }()
+	if rows >= tx.ahead.least {
+		tx.ahead.near = &nearby{}
+		defer func() { tx.ahead.near = nil }()
 	}
 	return f()
 }
@@ -176,36 +183,34 @@ func (tx *Tx) shadowAhead(near *nearby, stored crdt.Value) (values []crdt.Value,
 	if near == nil {
 		return nil, false, nil
 	}
-	values, known, err = near.shadows.Find(tx.C, stored)
+	values, known, err = near.shadows.find(tx.SQL, stored)
 	if values != nil {
 		values = values[1:]
 	}
 	return values, known, err
 }
 
-// ReadShadowNext is readShadowAt for whoever asks for one shadow of a table after the other.
-func (tx *Tx) ReadShadowNext(t *catalog.Table, key crdt.Key) (crdt.Row, remembered, error) {
+// ReadShadowNext is ReadShadow for one row of a table after the other.
+func (tx *Tx) ReadShadowNext(t *catalog.Table, key crdt.Key) (found Shadow, err error) {
 	stored, err := t.ShadowKey(key)
 	if err != nil {
-		return crdt.Row{}, remembered{}, err
+		return found, err
 	}
 	values, known, err := tx.shadowAhead(tx.near(t), stored)
-	if err != nil || known && values == nil {
-		return crdt.Row{}, remembered{}, err
+	switch {
+	case err != nil || known && values == nil:
+		return found, err
+	case !known:
+		return tx.ReadShadow(t, key)
 	}
-	if !known {
-		row, _, sent, err := tx.ReadShadowAt(t, key)
-		return row, sent, err
-	}
-	row, _, sent, err := decodeShadow(t, values)
-	return row, sent, err
+	return decodeShadow(t, values)
 }
 
 // Untouched reports whether it is known that nobody has touched a document that is one row.
 func (tx *Tx) Untouched(t *catalog.Table, document crdt.Value) (bool, error) {
-	if tx.nearby == nil || tx.nearby.t != t {
+	if tx.ahead.near == nil || tx.ahead.near.t != t {
 		return false, nil
 	}
-	found, known, err := tx.nearby.touches.Find(tx.C, document)
+	found, known, err := tx.ahead.near.touches.find(tx.SQL, document)
 	return known && found == nil, err
 }

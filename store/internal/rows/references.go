@@ -34,11 +34,11 @@ func (tx *Tx) Root(t *catalog.Table, key crdt.Key, parents map[catalog.Reference
 
 // rememberedRoot is the root the shadow remembers of a row that is gone, or the row itself.
 func (tx *Tx) rememberedRoot(t *catalog.Table, key crdt.Key) (catalog.Reference, error) {
-	_, document, _, err := tx.ReadShadow(t, key)
-	if err != nil || document == (catalog.Reference{}) {
+	found, err := tx.ReadShadow(t, key)
+	if err != nil || found.Document == (catalog.Reference{}) {
 		return t.Reference(key), err
 	}
-	return document, nil
+	return found.Document, nil
 }
 
 // parentValues are the foreign key values of a row, nil if the row is not in its table.
@@ -47,7 +47,7 @@ func (tx *Tx) parentValues(t *catalog.Table, key crdt.Key) ([]crdt.Value, error)
 	if err != nil {
 		return nil, err
 	}
-	return tx.C.Row("SELECT "+sqlite.QuoteAll("+", t.Parent.Names)+" FROM "+sqlite.Quote(t.Name)+" WHERE "+t.Sql.KeyWhere, values...)
+	return tx.SQL.Row("SELECT "+sqlite.QuoteAll("+", t.Parent.Names)+" FROM "+sqlite.Quote(t.Name)+" WHERE "+t.Sql.KeyWhere, values...)
 }
 
 // ParentKey finds the key of the parent row from foreign key values. ok is false if there
@@ -65,7 +65,7 @@ func (tx *Tx) ParentKey(t *catalog.Table, values []crdt.Value) (key crdt.Key, ok
 		where += sqlite.Quote(name) + "=?"
 		byName[name] = values[i]
 	}
-	stored, err := tx.C.Row("SELECT "+sqlite.QuoteAll("+", up.KeyNames())+" FROM "+sqlite.Quote(up.Name)+" WHERE "+where, values...)
+	stored, err := tx.SQL.Row("SELECT "+sqlite.QuoteAll("+", up.KeyNames())+" FROM "+sqlite.Quote(up.Name)+" WHERE "+where, values...)
 	if err != nil {
 		return "", false, err
 	}
@@ -87,7 +87,7 @@ func (tx *Tx) Moves(former, document catalog.Reference) error {
 	if former == document {
 		return nil
 	}
-	return tx.C.Exec(`INSERT INTO ravno_moved(position, former, document) SELECT ?1, ?2, ?3
+	return tx.SQL.Exec(`INSERT INTO ravno_moved(position, former, document) SELECT ?1, ?2, ?3
 		WHERE NOT EXISTS(SELECT 1 FROM ravno_moved WHERE position=?1 AND former=?2 AND document=?3)`, // of many rows that move at once
 		catalog.Integer(tx.Position()), former.Encode(), document.Encode())
 }
@@ -104,7 +104,7 @@ func (tx *Tx) Children(child *catalog.Table, parent *catalog.Values) (found []*c
 		where = append(where, sqlite.Quote(child.Parent.Names[i])+"=?")
 		values = append(values, v)
 	}
-	err = tx.C.Rows("SELECT "+sqlite.QuoteAll("+", child.ColumnNames())+" FROM "+sqlite.Quote(child.Name)+" WHERE "+strings.Join(where, " AND ")+
+	err = tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", child.ColumnNames())+" FROM "+sqlite.Quote(child.Name)+" WHERE "+strings.Join(where, " AND ")+
 		" ORDER BY "+sqlite.QuoteAll("", child.KeyNames()), values, func(row []crdt.Value) error {
 		m := catalog.NewImage(len(row))
 		for i, v := range row {
@@ -118,7 +118,7 @@ func (tx *Tx) Children(child *catalog.Table, parent *catalog.Values) (found []*c
 
 // Dangles reports whether there is no row in the parent's table that a reference is to.
 func (tx *Tx) Dangles(l *catalog.ForeignKey, reference []crdt.Value) (bool, error) {
-	row, err := tx.C.Row(l.HasParent, reference...)
+	row, err := tx.SQL.Row(l.HasParent, reference...)
 	return row == nil && err == nil, err
 }
 
@@ -144,7 +144,7 @@ func (tx *Tx) EachDangling(t *catalog.Table, m *catalog.Values, each func(l *cat
 
 // ChildrenOf finds the rows in the child's table with a reference.
 func (tx *Tx) ChildrenOf(l *catalog.ForeignKey, reference []crdt.Value) (keys []crdt.Key, err error) {
-	err = tx.C.Rows(l.FindChildren, reference, func(stored []crdt.Value) error {
+	err = tx.SQL.Rows(l.FindChildren, reference, func(stored []crdt.Value) error {
 		key, err := l.Child.CanonicalKey(slices.Clone(stored))
 		if err != nil {
 			return nil // a row that cannot sync
@@ -162,19 +162,14 @@ func (tx *Tx) Referring(l *catalog.ForeignKey, parent *catalog.Values) ([]crdt.K
 		return nil, nil
 	}
 	keys, err := tx.ChildrenOf(l, reference)
-	if err != nil || tx.NoImages {
+	if err != nil {
 		return keys, err
 	}
-	err = tx.C.Rows("SELECT key, image FROM ravno_image WHERE tab=? AND state IN ('held','partial')", []crdt.Value{catalog.Integer(l.Child.Number)},
-		func(row []crdt.Value) error {
-			m, err := catalog.DecodeImage(row[1])
-			if err != nil {
-				return err
-			}
-			if refers, ok := l.Reference(m); ok && l.SameReference(refers, reference) {
-				keys = append(keys, crdt.Key(row[0].Bytes()))
-			}
-			return nil
-		})
+	err = tx.EachKept(l.Child, func(row catalog.Reference, m *catalog.Values) error {
+		if refers, ok := l.Reference(m); ok && l.SameReference(refers, reference) {
+			keys = append(keys, row.Key)
+		}
+		return nil
+	}, catalog.Held, catalog.Incomplete)
 	return keys, err
 }

@@ -13,6 +13,9 @@ import (
 	"ravno/crdt/hlc"
 )
 
+// inOrder is how many rows are gone through in order: enough for some to be read ahead.
+const inOrder = 16
+
 func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 	c := newChain(t, "CREATE TABLE a(id INTEGER PRIMARY KEY, x); CREATE TABLE b(id TEXT PRIMARY KEY, x)", nil, "n")
 	rapid.Check(t, func(t *rapid.T) {
@@ -24,14 +27,14 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 		err := c.store("n").write(func(tx *rows.Tx) error {
 			look := func(k of) {
 				table, key := shadowed(tx, k.table, k.key)
-				row, _, sent, err := tx.ReadShadowAt(table, key)
+				row, err := tx.ReadShadow(table, key)
 				want, found := expected[k]
-				if err != nil || sent.Found != found || row.Birth != want.Birth || found && sent.Position != want.Birth.Position {
-					t.Fatalf("%v is %v (%v), want %v (%v): %v", k, row, sent, want, found, err)
+				if err != nil || row.Found != found || row.Birth != want.Birth || found && row.Position != want.Birth.Position {
+					t.Fatalf("%v is %v (%v), want %v (%v): %v", k, row, row.Found, want, found, err)
 				}
 			}
 			for _, name := range []string{"a", "b"} { // what an earlier case left
-				if err := tx.C.Exec("DELETE FROM " + tx.Cat.ByName[name].Shadow); err != nil {
+				if err := tx.SQL.Exec("DELETE FROM " + tx.Cat.ByName[name].Shadow); err != nil {
 					return err
 				}
 			}
@@ -39,8 +42,8 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 				return of{rapid.SampledFrom([]string{"a", "b", "b"}).Draw(t, "table"), rapid.IntRange(0, 40).Draw(t, "key")}
 			})
 			for range rapid.IntRange(1, 3).Draw(t, "runs") {
-				err := tx.GatherShadows(rows.LeastInOrder, func() error {
-					for range rapid.IntRange(0, 4*rows.WriteRun).Draw(t, "rows") {
+				err := tx.Gather(inOrder, func() error {
+					for range rapid.IntRange(0, 64).Draw(t, "rows") {
 						k := some.Draw(t, "row")
 						if rapid.IntRange(0, 9).Draw(t, "look") == 0 {
 							look(k)
@@ -64,7 +67,7 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 				for key := range 41 {
 					look(of{table, key})
 				}
-				n, err := tx.C.Int("SELECT count(*) FROM " + tx.Cat.ByName[table].Shadow)
+				n, err := tx.SQL.Int("SELECT count(*) FROM " + tx.Cat.ByName[table].Shadow)
 				for k := range expected {
 					if k.table == table {
 						n--
@@ -87,17 +90,17 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 func TestShadowsAreReadAheadAsTheyWereWritten(t *testing.T) {
 	c := newChain(t, "CREATE TABLE a(id INTEGER PRIMARY KEY, x); CREATE TABLE b(id TEXT PRIMARY KEY, x)", nil, "n")
 	c.must(c.store("n").write(func(tx *rows.Tx) error {
-		return tx.GatherShadows(rows.LeastInOrder, func() error {
+		return tx.Gather(inOrder, func() error {
 			at := uint64(0)
 			for _, name := range []string{"a", "b", "a"} {
 				for _, number := range []int{1, 2, 3, 2, 9, 1, 9, 30, 31, 30} {
 					table, key := shadowed(tx, name, number)
-					before, sent, err := tx.ReadShadowNext(table, key)
+					before, err := tx.ReadShadowNext(table, key)
 					if err != nil {
 						return err
 					}
-					want, _, is, err := tx.ReadShadowAt(table, key)
-					if err != nil || sent != is || before.Birth != want.Birth {
+					want, err := tx.ReadShadow(table, key)
+					if err != nil || before.Found != want.Found || before.Position != want.Position || before.Birth != want.Birth {
 						t.Fatalf("%s %d is read as %v, and is %v: %v", name, number, before, want, err)
 					}
 					at++

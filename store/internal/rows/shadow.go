@@ -9,21 +9,23 @@ import (
 	"ravno/store/internal/shadow"
 )
 
-// remembered says whether a row has a shadow, and at which position it last changed in a
-// way this site has to pass on.
-type remembered struct {
-	Found    bool
-	Position causal.Position
+// Shadow is what is remembered of a row. It is the zero value for a row that is stable or was never here.
+type Shadow struct {
+	crdt.Row
+	Document catalog.Reference // zero: the row is the root of its own
+	Position causal.Position   // where the row last changed in a way this site has to pass on
+	Found    bool              // something is remembered
 }
 
-func (tx *Tx) ReadShadowAt(t *catalog.Table, key crdt.Key) (crdt.Row, catalog.Reference, remembered, error) {
+// ReadShadow reads what is remembered of a row.
+func (tx *Tx) ReadShadow(t *catalog.Table, key crdt.Key) (found Shadow, err error) {
 	stored, err := tx.lookUpShadow(t, key)
 	if err != nil {
-		return crdt.Row{}, catalog.Reference{}, remembered{}, err
+		return found, err
 	}
-	values, err := tx.C.First(t.Sql.ReadShadow, stored)
+	values, err := tx.SQL.First(t.Sql.ReadShadow, stored)
 	if err != nil || values == nil {
-		return crdt.Row{}, catalog.Reference{}, remembered{}, err
+		return found, err
 	}
 	return decodeShadow(t, values)
 }
@@ -31,34 +33,24 @@ func (tx *Tx) ReadShadowAt(t *catalog.Table, key crdt.Key) (crdt.Row, catalog.Re
 // lookUpShadow is a row's key as its shadow has it, which is not on its way into its table then.
 func (tx *Tx) lookUpShadow(t *catalog.Table, key crdt.Key) (stored crdt.Value, err error) {
 	if stored, err = t.ShadowKey(key); err == nil {
-		err = tx.landShadow(t, stored)
+		err = tx.written.landShadow(tx.SQL, t, stored)
 	}
 	return stored, err
 }
 
-// landShadow sees to it that a shadow is not on its way into its table.
-func (tx *Tx) landShadow(t *catalog.Table, stored crdt.Value) error {
-	if tx.shadowsOf == t && tx.shadows.Holds(stored) {
-		return tx.FlushShadows()
+func decodeShadow(t *catalog.Table, values []crdt.Value) (found Shadow, err error) {
+	if found.Row, err = shadow.Decode(values[0].Bytes()); err != nil {
+		return Shadow{}, fmt.Errorf("table %s: %w", t.Name, err)
 	}
-	return nil
-}
-
-func decodeShadow(t *catalog.Table, values []crdt.Value) (crdt.Row, catalog.Reference, remembered, error) {
-	row, err := shadow.Decode(values[0].Bytes())
-	if err != nil {
-		return crdt.Row{}, catalog.Reference{}, remembered{}, fmt.Errorf("table %s: %w", t.Name, err)
-	}
-	document, _ := catalog.DecodeReference(values[1])
-	return row, document, remembered{Found: true, Position: causal.Position(values[2].Int())}, nil
+	found.Document, _ = catalog.DecodeReference(values[1])
+	found.Position, found.Found = causal.Position(values[2].Int()), true
+	return found, nil
 }
 
 // RowHere is a row as it is in its table and in its shadow.
 type RowHere struct {
-	Table    *catalog.Values // nil: it is not in its table
-	Row      crdt.Row
-	Document catalog.Reference
-	Sent     remembered
+	Shadow
+	Table *catalog.Values // nil: it is not in its table
 }
 
 // ReadRow reads both at once.
@@ -74,18 +66,18 @@ func (tx *Tx) ReadRow(t *catalog.Table, key crdt.Key) (here RowHere, err error) 
 		}
 	}
 	if remembered != nil {
-		here.Row, here.Document, here.Sent, err = decodeShadow(t, remembered)
+		here.Shadow, err = decodeShadow(t, remembered)
 	}
 	return here, err
 }
 
-// ReadLoggedRow is readRow where it is enough to know whether the row is in its table.
-func (tx *Tx) ReadLoggedRow(t *catalog.Table, key crdt.Key) (exists bool, here RowHere, err error) {
+// ReadLoggedRow is ReadRow where it is enough to know whether the row is in its table.
+func (tx *Tx) ReadLoggedRow(t *catalog.Table, key crdt.Key) (exists bool, found Shadow, err error) {
 	remembered, columns, err := tx.readBoth(t, key, false)
 	if err == nil && remembered != nil {
-		here.Row, here.Document, here.Sent, err = decodeShadow(t, remembered)
+		found, err = decodeShadow(t, remembered)
 	}
-	return columns != nil, here, err
+	return columns != nil, found, err
 }
 
 // readBoth reads a row's shadow and its columns, or of these only some if not all are wanted; nil
@@ -113,7 +105,7 @@ func (tx *Tx) readBoth(t *catalog.Table, key crdt.Key, whole bool) (remembered, 
 		if whole {
 			rows = &near.rows
 		}
-		if columns, knownRow, err = rows.Find(tx.C, args[1]); err != nil {
+		if columns, knownRow, err = rows.find(tx.SQL, args[1]); err != nil {
 			return nil, nil, err
 		}
 		if whole && columns != nil {
@@ -121,18 +113,18 @@ func (tx *Tx) readBoth(t *catalog.Table, key crdt.Key, whole bool) (remembered, 
 		}
 	}
 	if !knownShadow {
-		if err := tx.landShadow(t, stored); err != nil {
+		if err := tx.written.landShadow(tx.SQL, t, stored); err != nil {
 			return nil, nil, err
 		}
 	}
 	switch {
 	case knownShadow && !knownRow:
-		columns, err = tx.C.First(row, args[1:]...)
+		columns, err = tx.SQL.First(row, args[1:]...)
 	case knownRow && !knownShadow:
-		remembered, err = tx.C.First(t.Sql.ReadShadow, stored)
+		remembered, err = tx.SQL.First(t.Sql.ReadShadow, stored)
 	case !knownRow:
 		var values []crdt.Value
-		if values, err = tx.C.First(both, args...); err != nil {
+		if values, err = tx.SQL.First(both, args...); err != nil {
 			return nil, nil, err
 		}
 		if remembered = values[:catalog.ShadowColumns]; remembered[0].Kind() == crdt.Null {
@@ -146,6 +138,7 @@ func (tx *Tx) readBoth(t *catalog.Table, key crdt.Key, whole bool) (remembered, 
 	return remembered, columns, err
 }
 
+// WriteShadow remembers a row. at is where it last changed in a way this site has to pass on.
 func (tx *Tx) WriteShadow(t *catalog.Table, key crdt.Key, row crdt.Row, document catalog.Reference, at causal.Position) error {
 	stored, err := t.ShadowKey(key)
 	if err != nil {
@@ -155,30 +148,9 @@ func (tx *Tx) WriteShadow(t *catalog.Table, key crdt.Key, row crdt.Row, document
 	if document != (catalog.Reference{}) && document != t.Reference(key) {
 		root = document.Encode()
 	}
-	if tx.shadowsOf != t { // of one table in one statement
-		if err := tx.FlushShadows(); err != nil {
-			return err
-		}
-		tx.shadowsOf = t
-		tx.shadows.Into(t.Sql.WriteShadow)
+	if err := tx.written.shadowsInto(tx.SQL, t); err != nil {
+		return err
 	}
 	tx.packed = shadow.Append(tx.packed[:0], row)
-	return tx.WriteOwn(&tx.shadows, stored, catalog.Integer(at), crdt.BlobValue(string(tx.packed)), root)
+	return tx.written.write(tx.SQL, &tx.written.shadows, stored, catalog.Integer(at), crdt.BlobValue(string(tx.packed)), root)
 }
-
-// GatherShadows runs f, which goes through so many rows, and lets it write shadow rows, and touches,
-// many at a time. Within f, shadows are read by readShadowAt and readRow and in no other way.
-func (tx *Tx) GatherShadows(rows int, f func() error) error {
-	tx.gathers = true
-	err := tx.InOrder(rows, f)
-	tx.gathers = false
-	if err != nil {
-		return err
-	}
-	if err := tx.FlushTouches(); err != nil {
-		return err
-	}
-	return tx.FlushShadows()
-}
-
-func (tx *Tx) FlushShadows() error { return tx.shadows.flush(tx.C) }

@@ -1,9 +1,10 @@
-package store
+package rows
 
 import (
 	"fmt"
+	"path/filepath"
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/rows"
+	"ravno/store/internal/sqlite"
 	"slices"
 	"strings"
 	"testing"
@@ -25,8 +26,7 @@ func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
 		"blobs":  {"BLOB", func(n int) crdt.Value { return catalog.Blob(string(crdt.NewKey(catalog.Text(fmt.Sprint(n))))) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := newChain(t, "CREATE TABLE plain(k "+x.key+" PRIMARY KEY, v) ", nil)
-			conn := c.hub.writer
+			conn := newConn(t, "CREATE TABLE plain(k "+x.key+" PRIMARY KEY, v)")
 			rapid.Check(t, func(t *rapid.T) {
 				must := func(err error) {
 					if err != nil {
@@ -47,19 +47,19 @@ func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
 					for _, n := range some("rows") {
 						size := 1
 						if n == large {
-							size = rows.AheadBytes
+							size = aheadBytes
 						}
 						must(conn.Exec("INSERT INTO plain VALUES(?,?)", x.of(n), catalog.Text(strings.Repeat("x", size))))
 					}
-					a := &rows.Ahead{Sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
+					a := &ahead{sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
 					numbers := some("questions")
-					slices.SortFunc(numbers, func(i, j int) int { return rows.CompareKeys(x.of(i), x.of(j)) })
+					slices.SortFunc(numbers, func(i, j int) int { return CompareKeys(x.of(i), x.of(j)) })
 					for range rapid.IntRange(0, 3).Draw(t, "backwards") {
 						at := rapid.IntRange(0, len(numbers)).Draw(t, "at")
 						numbers = slices.Insert(numbers, at, rapid.IntRange(0, 59).Draw(t, "question"))
 					}
 					for _, n := range numbers {
-						row, known, err := a.Find(conn, x.of(n))
+						row, known, err := a.find(conn, x.of(n))
 						must(err)
 						is, err := conn.Row("SELECT k, v FROM plain WHERE k=?", x.of(n))
 						must(err)
@@ -83,19 +83,23 @@ func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
 // What is asked for side by side is read ahead, in larger and larger pieces; what lies apart is
 // asked for one by one.
 func TestWhatLiesApartIsNotReadAhead(t *testing.T) {
-	c := newChain(t, "CREATE TABLE plain(k INTEGER PRIMARY KEY, v)", nil)
-	conn := c.hub.writer
-	c.must(conn.Transaction("IMMEDIATE", func() error {
+	conn := newConn(t, "CREATE TABLE plain(k INTEGER PRIMARY KEY, v)")
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(conn.Transaction("IMMEDIATE", func() error {
 		for n := range 4000 {
-			c.must(conn.Exec("INSERT INTO plain VALUES(?,?)", catalog.Integer(n), catalog.Text("x")))
+			must(conn.Exec("INSERT INTO plain VALUES(?,?)", catalog.Integer(n), catalog.Text("x")))
 		}
 		return nil
 	}))
 	ask := func(step int) (known int) {
-		a := &rows.Ahead{Sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
+		a := &ahead{sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
 		for n := range 40 {
-			_, ok, err := a.Find(conn, catalog.Integer(n*step))
-			c.must(err)
+			_, ok, err := a.find(conn, catalog.Integer(n*step))
+			must(err)
 			if ok {
 				known++
 			}
@@ -110,26 +114,15 @@ func TestWhatLiesApartIsNotReadAhead(t *testing.T) {
 	}
 }
 
-// The keys that can be read ahead are those that SQLite sorts as they are compared here.
-func TestOnlyKeysThatAreComparedByTheirBytesAreReadAhead(t *testing.T) {
-	for declared, ahead := range map[string]bool{
-		"id INTEGER PRIMARY KEY": true, "id TEXT PRIMARY KEY NOT NULL": true, "id VARCHAR(20) PRIMARY KEY NOT NULL": true,
-		"id TEXT PRIMARY KEY COLLATE NOCASE NOT NULL": false, "id BLOB PRIMARY KEY NOT NULL": false, "id REAL PRIMARY KEY NOT NULL": false,
-		"a TEXT NOT NULL, b TEXT NOT NULL, PRIMARY KEY(a, b)": false,
-	} {
-		c := newChain(t, "CREATE TABLE p("+declared+")", nil)
-		c.must(c.hub.write(func(tx *rows.Tx) error {
-			if sql := tx.Cat.ByName["p"].Sql; (sql.AheadRows != "") != ahead || (sql.AheadKeys != "") != ahead {
-				t.Errorf("%s: read ahead by %q", declared, sql.AheadRows)
-			}
-			return nil
-		}))
+// newConn is a connection that writes to a file with a schema.
+func newConn(t *testing.T, schema string) *sqlite.Conn {
+	c, err := sqlite.Open(filepath.Join(t.TempDir(), "test.db"), sqlite.Create)
+	if err != nil {
+		t.Fatal(err)
 	}
-	c := newChain(t, "PRAGMA encoding='UTF-16le'; CREATE TABLE p(id TEXT PRIMARY KEY NOT NULL)", nil)
-	c.must(c.hub.write(func(tx *rows.Tx) error {
-		if sql := tx.Cat.ByName["p"].Sql; sql.AheadRows != "" {
-			t.Errorf("in UTF-16, which is not sorted as its UTF-8: read ahead by %q", sql.AheadRows)
-		}
-		return nil
-	}))
+	t.Cleanup(func() { c.Close() })
+	if err := c.Exec(schema); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
