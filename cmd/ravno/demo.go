@@ -23,24 +23,24 @@ const (
 	demoLogLines = 15
 )
 
-// newDemoCommand is ravno demo: a chain of restaurants in miniature, with everything real
-// but the distance.
+// newDemoCommand is ravno demo, a chain of restaurants on one machine. Everything is real but the
+// distance.
 func newDemoCommand() *cobra.Command {
 	var dir, page string
 	var once bool
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Show a hub and two restaurants going through a cut line and a conflict",
+		Short: "Show a hub and two restaurants going through a cut link and a conflict",
 		Long: `Runs a hub and two restaurants as real processes on this machine, connected by
-real QUIC links over loopback. Both sell, one line is cut, and both do the same
-things: take an order of the same number, sell the same dish, give out the same
-card, change the same booking. The line returns. Both orders live, one with a
-new number; both sales are counted; the card and the booking are conflicts,
-which are shown and resolved. At the end the three database files are compared
-value by value, and every order, line and portion is accounted for.
+real QUIC links over loopback. Both restaurants sell. Then one link is cut, and
+both take an order of the same number, sell the same dish, give out the same
+card and change the same booking. The link comes back. Both orders live, one
+with a new number, and both sales are counted. The card and the booking are
+conflicts, which the demo shows and resolves. At the end it compares the three
+database files value by value and accounts for every order, line and portion.
 
 Without --once the three servers stay up, with their status pages, until Ctrl-C.
-It makes databases of its own: --db is of no use to it.`,
+The demo makes its own databases and takes no --db.`,
 		Example:     "  ravno demo\n  ravno demo --once\n  ravno demo --dir /tmp/chain --http 127.0.0.1:8433",
 		Args:        arguments(),
 		Annotations: exits("0 every step held, and the three files are identical with nothing missing, 1 a step failed, 2 wrong usage"),
@@ -72,7 +72,7 @@ func runDemo(ctx context.Context, out, problems io.Writer, dir, page string, onc
 	if err != nil {
 		return err
 	}
-	s := &demoStory{out: out, dir: home, program: program, page: page, tills: map[string]*demoApp{}, lines: map[string]*demoLine{}}
+	s := &demoStory{out: out, dir: home, program: program, page: page, tills: map[string]*demoApp{}, links: map[string]*demoLink{}}
 	fmt.Fprintf(out, "ravno demo: a hub and two restaurants, all in %s\n", home)
 	err = s.tell(ctx)
 	if err == nil && !once {
@@ -160,8 +160,8 @@ func (s *demoStory) end() error {
 	for i := len(servers) - 1; i >= 0; i-- { // the hub last
 		all = append(all, servers[i].Stop())
 	}
-	for _, line := range s.lines {
-		line.Close()
+	for _, link := range s.links {
+		link.Close()
 	}
 	return errors.Join(all...)
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// This part of the story is what a cut line does, and what becomes of it.
+// This part of the story cuts a link and shows the consequences.
 
 // demoDecided are the kinds of conflict that somebody has to decide, with the table that each
 // is about.
@@ -16,7 +16,7 @@ var demoDecided = map[string]string{"edit_edit": "orders", "unique": "guest"}
 
 func (s *demoStory) cut(ctx context.Context) error {
 	second := demoRestaurants[1]
-	s.lines[second].Cut()
+	s.links[second].Cut()
 	s.say("Nobody is told. The silence is noticed.")
 	if err := s.untilCause(ctx, s.hub, second, "no_link"); err != nil {
 		return err
@@ -36,7 +36,7 @@ func (s *demoStory) workApart(ctx context.Context) (err error) {
 		}
 	}
 	if !slices.Equal(s.apart[first], s.apart[second]) {
-		return fmt.Errorf("without a line SQLite was to give both the same numbers; %s has %v, %s has %v", first, s.apart[first], second, s.apart[second])
+		return fmt.Errorf("without a link SQLite was to give both the same numbers; %s has %v, %s has %v", first, s.apart[first], second, s.apart[second])
 	}
 	for i, name := range demoRestaurants {
 		if err := s.tills[name].GiveCard(ctx, demoGuestNames[i], demoCard); err != nil {
@@ -86,7 +86,7 @@ func (s *demoStory) dishOnHand(ctx context.Context, name string) (int, error) {
 }
 
 // checkApart keeps in mind what was sold, and checks that the office has all but what the
-// restaurant without a line has just done.
+// restaurant without a link has just done.
 func (s *demoStory) checkApart(ctx context.Context) error {
 	first, second := demoRestaurants[0], demoRestaurants[1]
 	for _, name := range demoRestaurants {
@@ -109,7 +109,7 @@ func (s *demoStory) checkApart(ctx context.Context) error {
 
 func (s *demoStory) mend(ctx context.Context) error {
 	second := demoRestaurants[1]
-	s.lines[second].Mend()
+	s.links[second].Mend()
 	for _, server := range s.servers() {
 		if err := s.until(ctx, server.name+" knows of both conflicts", func() (bool, string, error) {
 			found, err := s.conflicts(ctx, server)

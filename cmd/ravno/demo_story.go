@@ -17,7 +17,7 @@ const (
 	demoHub = "sofia"
 	// demoLook is how often the story looks whether what it waits for has come.
 	demoLook = 200 * time.Millisecond
-	// demoSales are how many orders each restaurant sells while the line is there, and
+	// demoSales are how many orders each restaurant sells while the link is up, and
 	// demoApart how many while it is cut.
 	demoSales, demoApart = 5, 2
 
@@ -26,14 +26,14 @@ const (
 
 	demoNote, demoCakeNote, demoTerraceNote = "birthday", "birthday, with a cake", "birthday, on the terrace"
 
-	// demoDish is the product that both sell while the line is cut.
+	// demoDish is the product that both sell while the link is cut.
 	demoDish = 15
 	// Both give out demoCard; demoFreeCard is what the second guest gets in its place.
 	demoCard, demoFreeCard = "B-0042", "B-0043"
 )
 
 var (
-	// demoRestaurants are the nodes; the line of the second is cut.
+	// demoRestaurants are the nodes; the link of the second is cut.
 	demoRestaurants = []string{"plovdiv", "varna"}
 	// demoGuestNames are the guests who get the same card, and demoPortions how much of the
 	// dish is sold, each in the restaurant at the same place of the list.
@@ -51,10 +51,10 @@ type demoStory struct {
 	hub         *demoServer
 	restaurants []*demoServer
 	tills       map[string]*demoApp  // by server
-	lines       map[string]*demoLine // by restaurant
+	links       map[string]*demoLink // by restaurant
 	booking     int64
 	taken       []demoOrder        // every order, as the till that took it had it
-	apart       map[string][]int64 // numbers of what each restaurant sold without a line
+	apart       map[string][]int64 // numbers of what each restaurant sold without a link
 	onHand      int                // portions of the dish before that
 	open        map[string]string  // conflicts to decide: identifier by kind
 	fell        chan *demoServer
@@ -79,11 +79,11 @@ func (s *demoStory) tell(ctx context.Context) error {
 		do    func(context.Context) error
 	}{
 		{"The office in " + demoHub + " makes its database the hub's.", s.openOffice},
-		{"Two restaurants join, each on a line of its own.", s.joinRestaurants},
+		{"Two restaurants join, each over a link of its own.", s.joinRestaurants},
 		{"Both sell in turn, with ordinary SQL. Everything is everywhere.", s.sellTogether},
-		{"The line to " + second + " is cut.", s.cut},
+		{"The link to " + second + " is cut.", s.cut},
 		{"Both go on working. Four times they do what the other does too.", s.workApart},
-		{"The line is back. What was missed is caught up by itself.", s.mend},
+		{"The link is back. Both sides catch up by themselves.", s.mend},
 		{"One order number twice: both orders live. One dish sold twice: both sales count.", s.showRenumbered},
 		{"One booking changed twice, one card given twice: these need a decision.", s.showConflicts},
 		{"The office rings the guests and decides.", s.resolve},
@@ -141,12 +141,12 @@ func (s *demoStory) joinRestaurants(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		line, err := newDemoLine(s.hub.ready.listen)
+		link, err := newDemoLink(s.hub.ready.listen)
 		if err != nil {
 			return err
 		}
-		s.lines[name] = line
-		token, err := s.token(ctx, name, line)
+		s.links[name] = link
+		token, err := s.token(ctx, name, link)
 		if err != nil {
 			return err
 		}
@@ -166,8 +166,8 @@ func (s *demoStory) joinRestaurants(ctx context.Context) error {
 }
 
 // token gets a join token for a restaurant from the hub and points it at the restaurant's
-// line. The address in a token only says where to look; whom to trust is the fingerprint's.
-func (s *demoStory) token(ctx context.Context, name string, line *demoLine) (string, error) {
+// link. The address in a token only says where to look; the fingerprint says whom to trust.
+func (s *demoStory) token(ctx context.Context, name string, link *demoLink) (string, error) {
 	s.sayCommand("node", "add", name, "--db", s.hub.db)
 	out, err := s.program.Run(ctx, nil, "node", "add", name, "--db", s.hub.db, "--json")
 	if err != nil {
@@ -181,7 +181,7 @@ func (s *demoStory) token(ctx context.Context, name string, line *demoLine) (str
 	if err != nil {
 		return "", err
 	}
-	token.Addresses = []string{line.Address()}
+	token.Addresses = []string{link.Address()}
 	return token.String(), nil
 }
 

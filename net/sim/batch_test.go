@@ -85,8 +85,8 @@ func (c *chain) deliverCopy(i int) {
 	}
 }
 
-// badLine loses every 7th packet, doubles every 5th and delays every 3rd.
-func badLine(p simlink.Packet) []time.Duration {
+// badNetwork loses every 7th packet, doubles every 5th and delays every 3rd.
+func badNetwork(p simlink.Packet) []time.Duration {
 	switch {
 	case p.Number%7 == 0:
 		return nil

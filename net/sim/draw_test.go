@@ -91,7 +91,7 @@ func (c *course) write(times int) {
 	c.add(step{do: "try", site: m.site, times: times, sql: text})
 }
 
-// partition cuts a line, mostly one that is good; or heals one and cuts it again soon.
+// partition cuts a link, mostly one that is good; or heals one and cuts it again soon.
 func (c *course) partition() {
 	node := c.node()
 	if c.cut[node] {
@@ -116,7 +116,7 @@ func (c *course) fault() {
 	case 4:
 		c.add(step{do: "deliver", n: 1 + c.IntN(max(c.copies, 1))})
 	case 5:
-		c.add(step{do: "bad-line"})
+		c.add(step{do: "bad-network"})
 	case 6:
 		if !c.joined && c.IntN(3) == 0 {
 			late := siteNames[len(siteNames)-1]
@@ -132,7 +132,7 @@ func (c *course) fault() {
 // calm lets all be well for so long that everything levels, settles and is forgotten, here and
 // there: a server may go away in the middle of it.
 func (c *course) calm() {
-	c.add(step{do: "good-line"})
+	c.add(step{do: "good-network"})
 	for _, site := range c.sites {
 		if c.cut[site] {
 			c.add(step{do: "heal", site: site})
@@ -146,7 +146,7 @@ func (c *course) calm() {
 func (c *course) repair() {
 	switch c.IntN(8) {
 	case 0:
-		c.add(step{do: "good-line"})
+		c.add(step{do: "good-network"})
 	case 1:
 		c.add(step{do: "resolve", site: c.any(), word: fmt.Sprint(c.IntN(3))})
 	case 2, 3:

@@ -45,31 +45,31 @@ type step struct {
 // SQL goes on to the end of the line and over the lines that follow and begin with a tab,
 // and WANT is what comes after the last " = " in it.
 var stepForms = map[string]string{
-	"at":        "SITE SQL",       // a transaction of the application there; must succeed
-	"try":       "SITE SQL",       // the same; a constraint may refuse it
-	"tamper":    "SITE SQL",       // writes there, or everywhere, behind the back of the capture, as a bug would
-	"cut":       "SITE",           // no packet passes between the hub and it
-	"deafen":    "SITE",           // it hears nothing and is heard
-	"mute":      "SITE",           // it is not heard and hears
-	"drop":      "SITE",           // is cut in the middle of its next batch, whichever way that goes
-	"heal":      "SITE",           // the line is good again
-	"bad-line":  "",               // packets are lost, doubled and delayed everywhere
-	"good-line": "",               // no longer
-	"crash":     "SITE",           // the daemon ends, amid whatever it does
-	"restart":   "SITE",           // ends, if it runs, and starts
-	"copy":      "SITE",           // its next batch is copied on the way
-	"deliver":   "N",              // the Nth copy arrives, late or again
-	"clock":     "SITE SPAN",      // is wrong by this from now on
-	"wait":      "SPAN",           //
-	"join":      "SITE",           // a new server joins, over the network
-	"resolve":   "SITE WORD",      // there, every open conflict: keep this site's side, or the Nth
-	"level":     "",               // everything heals; all must be level within 60s, and well
-	"expect":    "SITE SQL WANT",  // there, or everywhere, the query answers this
-	"conflicts": "N WORD",         // so many are open at the hub, of this kind, or any
-	"red":       "SPAN SITE WORD", // within this time every server's status shows it red, for this cause
-	"sees":      "SPAN SITE WORD", // within this time its status shows NAME:STATE or NAME:STATE:CAUSE
-	"green":     "SPAN",           // within this time every server shows every server green
-	"same":      "",               // all files say the same, now
+	"at":           "SITE SQL",       // a transaction of the application there; must succeed
+	"try":          "SITE SQL",       // the same; a constraint may refuse it
+	"tamper":       "SITE SQL",       // writes there, or everywhere, behind the back of the capture, as a bug would
+	"cut":          "SITE",           // no packet passes between the hub and it
+	"deafen":       "SITE",           // it hears nothing and is heard
+	"mute":         "SITE",           // it is not heard and hears
+	"drop":         "SITE",           // is cut in the middle of its next batch, whichever way that goes
+	"heal":         "SITE",           // the line is good again
+	"bad-network":  "",               // packets are lost, doubled and delayed everywhere
+	"good-network": "",               // no longer
+	"crash":        "SITE",           // the daemon ends, amid whatever it does
+	"restart":      "SITE",           // ends, if it runs, and starts
+	"copy":         "SITE",           // its next batch is copied on the way
+	"deliver":      "N",              // the Nth copy arrives, late or again
+	"clock":        "SITE SPAN",      // is wrong by this from now on
+	"wait":         "SPAN",           //
+	"join":         "SITE",           // a new server joins, over the network
+	"resolve":      "SITE WORD",      // there, every open conflict: keep this site's side, or the Nth
+	"level":        "",               // everything heals; all must be level within 60s, and well
+	"expect":       "SITE SQL WANT",  // there, or everywhere, the query answers this
+	"conflicts":    "N WORD",         // so many are open at the hub, of this kind, or any
+	"red":          "SPAN SITE WORD", // within this time every server's status shows it red, for this cause
+	"sees":         "SPAN SITE WORD", // within this time its status shows NAME:STATE or NAME:STATE:CAUSE
+	"green":        "SPAN",           // within this time every server shows every server green
+	"same":         "",               // all files say the same, now
 }
 
 func (s step) String() string {

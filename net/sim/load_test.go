@@ -84,7 +84,7 @@ func (j *joining) progress(step string, done, total uint64) {
 
 func TestAFirstLoadThatIsCutOffGoesOnWhereItStopped(t *testing.T) {
 	cases := map[string]func(j *joining) error{
-		"the line is cut for a while": func(j *joining) error {
+		"the link is cut for a while": func(j *joining) error {
 			j.halfway = func() {
 				j.c.net.Cut(j.c.sites[0].host, j.site.host)
 				time.AfterFunc(20*time.Second, func() { j.c.net.Heal(j.c.sites[0].host, j.site.host) })

@@ -69,7 +69,7 @@ type trial struct {
 	at        int // number of the step, from 1
 	ledger    *ledger
 	relations []*relation
-	line      line
+	links     links
 	figures   figures
 }
 
@@ -146,8 +146,8 @@ func (r *trial) begin(tpl *template) {
 		}
 		r.site(s.site).skew.Store(int64(s.span))
 	}
-	r.line.hosts = map[netip.Addr]*condition{}
-	r.net.SetFate(r.line.fate)
+	r.links.hosts = map[netip.Addr]*condition{}
+	r.net.SetFate(r.links.fate)
 	r.startAll()
 }
 
@@ -213,7 +213,7 @@ func (r *trial) step(s step) {
 	case "red", "green", "sees":
 		r.expectStatus(s)
 	default:
-		r.stepOfLine(s)
+		r.stepOfLink(s)
 	}
 }
 

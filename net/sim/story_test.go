@@ -213,7 +213,7 @@ func TestANodeRestoredFromACopyIsRefusedAndNothingIsOverwritten(t *testing.T) {
 func TestANodeThatComesBackBeforeItsOldLinkIsMissedIsLetInAtOnce(t *testing.T) {
 	story(t, []string{"hub", "varna"}, func(c *chain) {
 		varna := c.site("varna")
-		c.cut(varna) // its line is gone in the middle of a large transfer, and its process too
+		c.cut(varna) // its link is gone in the middle of a large transfer, and its process too
 		c.exec("hub", "UPDATE item SET b=randomblob(1000000) WHERE id=3")
 		time.Sleep(time.Second)
 		c.crash(varna)
@@ -237,7 +237,7 @@ func TestAStuckNodeCostsTheOthersNothing(t *testing.T) {
 		"it hears nothing":       func(c *chain, stuck *site) { c.net.CutOneWay(c.sites[0].host, stuck.host) },
 		"it is not heard":        func(c *chain, stuck *site) { c.net.CutOneWay(stuck.host, c.sites[0].host) },
 		"large packets are lost": func(c *chain, stuck *site) { c.net.SetFate(toward(stuck, 600, nil)) },
-		"its line is very slow":  func(c *chain, stuck *site) { c.net.SetFate(toward(stuck, 0, []time.Duration{3 * time.Second})) },
+		"its link is very slow":  func(c *chain, stuck *site) { c.net.SetFate(toward(stuck, 0, []time.Duration{3 * time.Second})) },
 	}
 	for name, spoil := range lines {
 		t.Run(name, func(t *testing.T) {

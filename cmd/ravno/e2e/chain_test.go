@@ -50,7 +50,7 @@ type chain struct {
 type server struct {
 	t        *testing.T
 	name, db string
-	line     *line   // a node's way to the hub
+	link     *link   // a node's way to the hub
 	app      *sql.DB // the application's own
 	address  string  // the hub's, once it has run
 
@@ -196,12 +196,12 @@ func (s *server) end() {
 	}
 }
 
-// token asks the hub for a join token, with a line of its own as the way to the hub.
-func (c *chain) token(name string) (string, *line) {
+// token asks the hub for a join token, with a link of its own as the way to the hub.
+func (c *chain) token(name string) (string, *link) {
 	c.t.Helper()
 	var added struct{ Token string }
 	parse(c.t, expect(c.t, 0, "node", "add", name, "--db", c.hub.db, "--json"), &added)
-	way := newLine(c.t, c.hub.address)
+	way := newLink(c.t, c.hub.address)
 	return redirected(c.t, added.Token, way.front.LocalAddr().String()), way
 }
 
@@ -221,7 +221,7 @@ func (c *chain) join(name string) *server {
 	c.t.Helper()
 	s := c.newServer(name)
 	var token string
-	token, s.line = c.token(name)
+	token, s.link = c.token(name)
 	expect(c.t, 0, "join", "--db", s.db, token)
 	s.open("rw")
 	s.start()
@@ -462,12 +462,12 @@ func (c *chain) allGreen() {
 // cut cuts the lines of nodes; mend mends them.
 func cut(nodes ...*server) {
 	for _, s := range nodes {
-		s.line.cut.Store(true)
+		s.link.cut.Store(true)
 	}
 }
 
 func mend(nodes ...*server) {
 	for _, s := range nodes {
-		s.line.cut.Store(false)
+		s.link.cut.Store(false)
 	}
 }

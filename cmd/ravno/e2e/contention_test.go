@@ -67,7 +67,7 @@ func (q *quarrel) act() error {
 	return nil
 }
 
-// All quarrel over the same few rows, lines are cut and daemons die. Whoever wins, it is the
+// All quarrel over the same few rows, links are cut and daemons die. Whoever wins, it is the
 // same everywhere, and no constraint is broken.
 func TestAllQuarrelOverTheSameRowsAndEndLevel(t *testing.T) {
 	t.Parallel()
@@ -83,7 +83,7 @@ func TestAllQuarrelOverTheSameRowsAndEndLevel(t *testing.T) {
 	}
 	for round := range quarrelRounds {
 		for _, s := range c.nodes {
-			s.line.cut.Store(random.IntN(3) > 0)
+			s.link.cut.Store(random.IntN(3) > 0)
 		}
 		if random.IntN(2) == 0 {
 			victim := c.servers()[random.IntN(3)]

@@ -14,7 +14,7 @@ func later() {
 	}
 }
 
-// lost waits until a server has noticed that its line is cut, and says so.
+// lost waits until a server has noticed that its link is cut, and says so.
 func lost(s *server) {
 	s.t.Helper()
 	until(s.t, s.name+" sees that it has no link", func() (bool, string) {
@@ -32,7 +32,7 @@ func TestAfterAnOutageBothColumnsAreKeptAndTheLaterWriteWins(t *testing.T) {
 		name     string
 		down, up func()
 	}{
-		1: {"the line is cut", func() { cut(plovdiv); lost(plovdiv) }, func() { mend(plovdiv) }},
+		1: {"the link is cut", func() { cut(plovdiv); lost(plovdiv) }, func() { mend(plovdiv) }},
 		3: {"the node's daemon is stopped", plovdiv.stop, plovdiv.start},
 		5: {"the hub's daemon is stopped", c.hub.stop, c.hub.start},
 	} {

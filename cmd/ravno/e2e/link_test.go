@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// line is the line between a node and the hub: UDP datagrams on loopback, which vanish in
-// both directions while it is cut, and nobody is told.
-type line struct {
+// link is the way between a node and the hub. It forwards UDP datagrams on loopback. While it is
+// cut, datagrams of both directions vanish and nobody is told.
+type link struct {
 	front *net.UDPConn
 	hub   *net.UDPAddr
 	cut   atomic.Bool
@@ -23,7 +23,7 @@ type line struct {
 	workers sync.WaitGroup
 }
 
-func newLine(t *testing.T, hub string) *line {
+func newLink(t *testing.T, hub string) *link {
 	t.Helper()
 	address, err := net.ResolveUDPAddr("udp", hub)
 	if err != nil {
@@ -33,13 +33,13 @@ func newLine(t *testing.T, hub string) *line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &line{front: front, hub: address, callers: map[netip.AddrPort]*net.UDPConn{}}
+	l := &link{front: front, hub: address, callers: map[netip.AddrPort]*net.UDPConn{}}
 	l.workers.Go(l.toHub)
 	t.Cleanup(l.close)
 	return l
 }
 
-func (l *line) close() {
+func (l *link) close() {
 	l.mutex.Lock()
 	l.closed = true
 	l.front.Close()
@@ -50,7 +50,7 @@ func (l *line) close() {
 	l.workers.Wait()
 }
 
-func (l *line) toHub() {
+func (l *link) toHub() {
 	datagram := make([]byte, 64<<10)
 	for {
 		n, from, err := l.front.ReadFromUDPAddrPort(datagram)
@@ -61,13 +61,13 @@ func (l *line) toHub() {
 			return
 		}
 		if c := l.caller(from); c != nil && !l.cut.Load() {
-			c.Write(datagram[:n]) // what cannot be sent is lost, as on any line
+			c.Write(datagram[:n]) // what cannot be sent is lost, as on any network
 		}
 	}
 }
 
 // caller is the socket towards the hub for one caller.
-func (l *line) caller(from netip.AddrPort) *net.UDPConn {
+func (l *link) caller(from netip.AddrPort) *net.UDPConn {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	if c := l.callers[from]; c != nil || l.closed {
@@ -82,7 +82,7 @@ func (l *line) caller(from netip.AddrPort) *net.UDPConn {
 	return c
 }
 
-func (l *line) fromHub(c *net.UDPConn, to netip.AddrPort) {
+func (l *link) fromHub(c *net.UDPConn, to netip.AddrPort) {
 	datagram := make([]byte, 64<<10)
 	for {
 		n, err := c.Read(datagram)

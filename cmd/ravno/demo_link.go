@@ -10,13 +10,13 @@ import (
 	"syscall"
 )
 
-// maxDatagram is the largest UDP datagram in bytes: nothing is ever cut short on the way.
+// maxDatagram is the largest UDP datagram in bytes, so no datagram is cut short on the way.
 const maxDatagram = 64 << 10
 
-// demoLine is the line between a restaurant and the office: it forwards UDP datagrams on
-// loopback, and can be cut and mended. While it is cut, datagrams of both directions vanish
-// and nobody is told, as on a real line. Safe for concurrent use.
-type demoLine struct {
+// demoLink is the link between a restaurant and the office. It forwards UDP datagrams on
+// loopback, and can be cut and mended. While it is cut, datagrams of both directions vanish and
+// nobody is told, as on a real network. It is safe for concurrent use.
+type demoLink struct {
 	front *net.UDPConn // the restaurant's end
 	far   *net.UDPAddr // the hub
 	cut   atomic.Bool
@@ -27,32 +27,32 @@ type demoLine struct {
 	workers sync.WaitGroup
 }
 
-// newDemoLine opens a line to the hub at an address.
-func newDemoLine(hub string) (*demoLine, error) {
+// newDemoLink opens a link to the hub at an address.
+func newDemoLink(hub string) (*demoLink, error) {
 	far, err := net.ResolveUDPAddr("udp", hub)
 	if err != nil {
-		return nil, fmt.Errorf("line to %s: %w", hub, err)
+		return nil, fmt.Errorf("link to %s: %w", hub, err)
 	}
 	front, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
-		return nil, fmt.Errorf("line to %s: %w", hub, err)
+		return nil, fmt.Errorf("link to %s: %w", hub, err)
 	}
-	l := &demoLine{front: front, far: far, callers: map[netip.AddrPort]*net.UDPConn{}}
+	l := &demoLink{front: front, far: far, callers: map[netip.AddrPort]*net.UDPConn{}}
 	l.workers.Go(l.carryOut)
 	return l, nil
 }
 
 // Address is where the restaurant finds the hub.
-func (l *demoLine) Address() string { return l.front.LocalAddr().String() }
+func (l *demoLink) Address() string { return l.front.LocalAddr().String() }
 
 // Cut drops everything from now on.
-func (l *demoLine) Cut() { l.cut.Store(true) }
+func (l *demoLink) Cut() { l.cut.Store(true) }
 
 // Mend forwards again.
-func (l *demoLine) Mend() { l.cut.Store(false) }
+func (l *demoLink) Mend() { l.cut.Store(false) }
 
-// Close ends the line and waits until nothing of it runs.
-func (l *demoLine) Close() {
+// Close ends the link and waits until its goroutines have ended.
+func (l *demoLink) Close() {
 	l.mutex.Lock()
 	l.closed = true
 	l.front.Close()
@@ -64,7 +64,7 @@ func (l *demoLine) Close() {
 }
 
 // carryOut carries datagrams from the restaurant to the hub.
-func (l *demoLine) carryOut() {
+func (l *demoLink) carryOut() {
 	datagram := make([]byte, maxDatagram)
 	for {
 		n, from, err := l.front.ReadFromUDPAddrPort(datagram)
@@ -78,13 +78,13 @@ func (l *demoLine) carryOut() {
 			continue
 		}
 		if caller := l.caller(from); caller != nil {
-			caller.Write(datagram[:n]) // a datagram that cannot be sent is a datagram lost
+			caller.Write(datagram[:n]) // a datagram that cannot be sent is lost
 		}
 	}
 }
 
 // caller is the socket towards the hub for a caller, opened at its first datagram.
-func (l *demoLine) caller(from netip.AddrPort) *net.UDPConn {
+func (l *demoLink) caller(from netip.AddrPort) *net.UDPConn {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	if c := l.callers[from]; c != nil || l.closed {
@@ -92,7 +92,7 @@ func (l *demoLine) caller(from netip.AddrPort) *net.UDPConn {
 	}
 	c, err := net.DialUDP("udp", nil, l.far)
 	if err != nil {
-		return nil // no socket to be had now: the datagram is lost, the next one tries again
+		return nil // the datagram is lost, and the next one tries again
 	}
 	l.callers[from] = c
 	l.workers.Go(func() { l.carryBack(c, from) })
@@ -100,7 +100,7 @@ func (l *demoLine) caller(from netip.AddrPort) *net.UDPConn {
 }
 
 // carryBack carries datagrams from the hub to one caller.
-func (l *demoLine) carryBack(c *net.UDPConn, to netip.AddrPort) {
+func (l *demoLink) carryBack(c *net.UDPConn, to netip.AddrPort) {
 	datagram := make([]byte, maxDatagram)
 	for {
 		n, err := c.Read(datagram)
@@ -116,6 +116,6 @@ func (l *demoLine) carryBack(c *net.UDPConn, to netip.AddrPort) {
 	}
 }
 
-// transient reports whether a socket's error is about one datagram only: the other end was
-// not there for it.
+// transient reports whether a socket's error is about one datagram only, which found nobody at the
+// other end.
 func transient(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }

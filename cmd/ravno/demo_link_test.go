@@ -27,7 +27,7 @@ func echo(t *testing.T) string {
 	return c.LocalAddr().String()
 }
 
-func dialLine(t *testing.T, l *demoLine) net.Conn {
+func dialLink(t *testing.T, l *demoLink) net.Conn {
 	t.Helper()
 	c, err := net.Dial("udp", l.Address())
 	if err != nil {
@@ -52,13 +52,13 @@ func say(t *testing.T, c net.Conn, word string, within time.Duration) string {
 	return string(b[:n])
 }
 
-func TestALineCarriesEveryCallersDatagramsBothWays(t *testing.T) {
-	l, err := newDemoLine(echo(t))
+func TestDemoLinkCarriesBothWays(t *testing.T) {
+	l, err := newDemoLink(echo(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	one, other := dialLine(t, l), dialLine(t, l)
+	one, other := dialLink(t, l), dialLink(t, l)
 	for _, word := range []string{"здравей", "once more", string(make([]byte, 1452))} {
 		if got := say(t, one, word, 5*time.Second); got != word {
 			t.Fatalf("one said %q, heard %q", word, got)
@@ -69,19 +69,19 @@ func TestALineCarriesEveryCallersDatagramsBothWays(t *testing.T) {
 	}
 }
 
-func TestACutLineCarriesNothingUntilItIsMended(t *testing.T) {
-	l, err := newDemoLine(echo(t))
+func TestDemoLinkCutCarriesNothing(t *testing.T) {
+	l, err := newDemoLink(echo(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	c := dialLine(t, l)
+	c := dialLink(t, l)
 	if say(t, c, "before", 5*time.Second) != "before" {
 		t.Fatal("nothing came through before the cut")
 	}
 	l.Cut()
 	if got := say(t, c, "lost", 50*time.Millisecond); got != "" {
-		t.Fatalf("%q came through a cut line", got)
+		t.Fatalf("%q came through a cut link", got)
 	}
 	l.Mend()
 	if got := say(t, c, "after", 5*time.Second); got != "after" {
@@ -89,19 +89,19 @@ func TestACutLineCarriesNothingUntilItIsMended(t *testing.T) {
 	}
 }
 
-func TestALineOutlivesAHubThatIsNotThere(t *testing.T) {
+func TestDemoLinkOutlivesAbsentHub(t *testing.T) {
 	gone, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	hub := gone.LocalAddr().String()
 	gone.Close()
-	l, err := newDemoLine(hub)
+	l, err := newDemoLink(hub)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	c := dialLine(t, l)
+	c := dialLink(t, l)
 	if got := say(t, c, "anyone?", 50*time.Millisecond); got != "" {
 		t.Fatalf("nobody was there, but %q came back", got)
 	}

@@ -8,21 +8,21 @@ import (
 	"ravno/net/quiclink/simlink"
 )
 
-// line is what becomes of packets, per node.
-type line struct {
+// links says for each node what the network does to its packets.
+type links struct {
 	mutex sync.Mutex // guards the rest
 	bad   bool
 	hosts map[netip.Addr]*condition
 }
 
-// condition is what the line of a node is like.
+// condition is the state of one node's link.
 type condition struct {
-	cut      bool // by whichever step
+	cut      bool // by any step
 	dropNext bool // it breaks with the next packet of a batch
 	broken   bool
 }
 
-func (l *line) fate(p simlink.Packet) []time.Duration {
+func (l *links) fate(p simlink.Packet) []time.Duration {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	for _, host := range []netip.Addr{p.From.Addr(), p.To.Addr()} {
@@ -38,24 +38,24 @@ func (l *line) fate(p simlink.Packet) []time.Duration {
 		}
 	}
 	if l.bad {
-		return badLine(p)
+		return badNetwork(p)
 	}
 	return []time.Duration{0}
 }
 
-func (r *trial) stepOfLine(s step) {
-	r.line.mutex.Lock()
-	defer r.line.mutex.Unlock()
+func (r *trial) stepOfLink(s step) {
+	r.links.mutex.Lock()
+	defer r.links.mutex.Unlock()
 	switch s.do {
-	case "bad-line", "good-line":
-		r.line.bad = s.do == "bad-line"
+	case "bad-network", "good-network":
+		r.links.bad = s.do == "bad-network"
 		return
 	}
 	node, hub := r.site(s.site).host, r.sites[0].host
-	c := r.line.hosts[node]
+	c := r.links.hosts[node]
 	if c == nil {
 		c = &condition{}
-		r.line.hosts[node] = c
+		r.links.hosts[node] = c
 	}
 	if s.do == "heal" {
 		*c = condition{}
@@ -80,15 +80,15 @@ func (r *trial) stepOfLine(s step) {
 
 // unlocked calls the network, which itself calls fate.
 func (r *trial) unlocked(f func()) {
-	r.line.mutex.Unlock()
-	defer r.line.mutex.Lock()
+	r.links.mutex.Unlock()
+	defer r.links.mutex.Lock()
 	f()
 }
 
 func (r *trial) healAll() {
-	r.line.mutex.Lock()
-	r.line.bad = false
-	clear(r.line.hosts)
-	r.line.mutex.Unlock()
+	r.links.mutex.Lock()
+	r.links.bad = false
+	clear(r.links.hosts)
+	r.links.mutex.Unlock()
 	r.net.HealAll()
 }
