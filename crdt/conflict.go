@@ -18,47 +18,47 @@ const (
 	EditEdit     ConflictKind = "edit_edit"     // both wrote
 	EditDelete   ConflictKind = "edit_delete"   // one wrote, the other deleted
 	KeyCollision ConflictKind = "key_collision" // both created a row with one key
-	Unique       ConflictKind = "unique"        // two rows claim one unique value
+	Unique       ConflictKind = "unique"        // two rows have one unique value
 	ForeignKey   ConflictKind = "foreign_key"   // one deleted what the other refers to
 )
 
-// Touch is a change of a row of a document which the hub has committed.
-type Touch struct {
+// ChangeRecord records that a site changed a row of a document, as the hub committed it.
+type ChangeRecord struct {
 	Site     causal.Site
 	Position causal.Position
 	Table    string
 	Key      Key
-	Dead     bool // the touch deleted the row
-	Counted  bool // the touch only counted: it set no register and deleted nothing
+	Dead     bool // it deleted the row
+	Counted  bool // it only counted: it set no register and deleted nothing
 }
 
-// Clash returns the touches of a document that a change by author was made without
-// knowledge of. None means no conflict.
-func Clash(author causal.Site, seen causal.Seen, touches []Touch) []Touch {
-	var unseen []Touch
-	for _, t := range touches {
-		if causal.Concurrent(author, t.Site, seen, t.Position) {
-			unseen = append(unseen, t)
+// Clash returns the change records of a document that are concurrent with a change by author. If
+// there are none, there is no conflict.
+func Clash(author causal.Site, seen causal.Seen, records []ChangeRecord) []ChangeRecord {
+	var concurrent []ChangeRecord
+	for _, r := range records {
+		if causal.Concurrent(author, r.Site, seen, r.Position) {
+			concurrent = append(concurrent, r)
 		}
 	}
-	return unseen
+	return concurrent
 }
 
-// Classify names the conflict between a change and the unseen touches of its document,
+// Classify names the conflict between a change and the concurrent changes of its document,
 // given the outcome of merging it and the row it was merged into. Counting agrees with any
 // edit and any other counting, and only clashes with a deletion. ok is false if there is
-// nothing to decide: no touch was unseen, the change brings no news, both sides only
+// nothing to decide: no record is concurrent, the change has nothing new, both sides only
 // deleted, or one of them only counted and neither deleted.
-func Classify(row Row, present bool, change Change, out Outcome, unseen []Touch, table string) (kind ConflictKind, ok bool) {
+func Classify(row Row, present bool, change Change, out Outcome, concurrent []ChangeRecord, table string) (kind ConflictKind, ok bool) {
 	deleted := change.Death.After(row.Death.Stamp)
 	edited := len(out.Won)+len(out.Lost) > 0 || LostWhole(row, change, out)
 	counted := len(out.Counted) > 0
 	otherDead, otherLive, otherEdited, sameRow := false, false, false, false
-	for _, t := range unseen {
-		otherDead = otherDead || t.Dead
-		otherLive = otherLive || !t.Dead
-		otherEdited = otherEdited || !t.Dead && !t.Counted
-		sameRow = sameRow || t.Table == table && t.Key == change.Key && !t.Dead
+	for _, r := range concurrent {
+		otherDead = otherDead || r.Dead
+		otherLive = otherLive || !r.Dead
+		otherEdited = otherEdited || !r.Dead && !r.Counted
+		sameRow = sameRow || r.Table == table && r.Key == change.Key && !r.Dead
 	}
 	switch {
 	case present && edited && sameRow && bothCreated(row, change):
@@ -71,15 +71,15 @@ func Classify(row Row, present bool, change Change, out Outcome, unseen []Touch,
 	return "", false
 }
 
-// LostWhole reports whether a change brings a row without a single register, all key, which a
-// deletion of another row of that key keeps out: there is no register that could be lost.
+// LostWhole reports whether a change brings a row without registers, whose columns are all key,
+// that a deletion of another row of that key keeps out. It has no register that could be lost.
 func LostWhole(row Row, change Change, out Outcome) bool {
 	return out.Outlived && change.Whole && len(change.Registers) == 0 && change.Death.IsZero() && !row.Live()
 }
 
-// bothCreated reports whether a change brings a row its author made without knowing the row
-// of the same key that is here. Two births alone do not say so: whoever deletes a row it
-// knows and makes it anew collides with nobody, and neither does an edit of the former row.
+// bothCreated reports whether a change brings a row that its author made without knowing the row
+// of the same key that is here. Two births alone do not say so. A site that deletes a row it
+// knows and makes it anew collides with nobody, and neither does an edit of the deleted row.
 func bothCreated(row Row, change Change) bool {
 	if !change.Whole || change.Birth.IsZero() || row.Birth.Stamp.IsZero() || change.Birth == row.Birth.Stamp {
 		return false
@@ -98,18 +98,18 @@ type Claim struct {
 	Stamp hlc.Stamp
 }
 
-// ConflictID derives the identifier of a conflict from the document and the two versions,
-// whichever side finds it, so that one conflict has one identifier everywhere.
+// ConflictID derives the identifier of a conflict from the document and the two sides. The order
+// of the sides does not matter, so one conflict has one identifier everywhere.
 func ConflictID(document Document, a, b Claim) string {
-	claims := []Claim{a, b}
-	slices.SortFunc(claims, func(x, y Claim) int { return x.Stamp.Compare(y.Stamp) })
+	sides := []Claim{a, b}
+	slices.SortFunc(sides, func(x, y Claim) int { return x.Stamp.Compare(y.Stamp) })
 	data := binary.AppendUvarint(nil, uint64(len(document.Table)))
 	data = append(data, document.Table...)
 	data = binary.AppendUvarint(data, uint64(len(document.Key)))
 	data = append(data, document.Key...)
-	for _, c := range claims {
-		data = binary.BigEndian.AppendUint64(data, uint64(c.Stamp.Time))
-		data = binary.BigEndian.AppendUint32(data, uint32(c.Stamp.Site))
+	for _, s := range sides {
+		data = binary.BigEndian.AppendUint64(data, uint64(s.Stamp.Time))
+		data = binary.BigEndian.AppendUint32(data, uint32(s.Stamp.Site))
 	}
 	return uuid.NewSHA1(conflictSpace, data).String()
 }

@@ -14,38 +14,38 @@ import (
 )
 
 func TestClashIsWhatTheAuthorHadNotSeenOfOthers(t *testing.T) {
-	mine := crdt.Touch{Site: 2, Position: 10, Table: "orders", Key: "mine"}
-	seen := crdt.Touch{Site: 3, Position: 7, Table: "orders", Key: "seen"}
-	just := crdt.Touch{Site: 3, Position: 8, Table: "orders", Key: "just seen"}
-	unseen := crdt.Touch{Site: 3, Position: 9, Table: "orders", Key: "unseen"}
-	hub := crdt.Touch{Site: causal.Hub, Position: 11, Table: "lines", Key: "by the hub", Dead: true}
-	all := []crdt.Touch{mine, seen, just, unseen, hub}
+	mine := crdt.ChangeRecord{Site: 2, Position: 10, Table: "orders", Key: "mine"}
+	seen := crdt.ChangeRecord{Site: 3, Position: 7, Table: "orders", Key: "seen"}
+	just := crdt.ChangeRecord{Site: 3, Position: 8, Table: "orders", Key: "just seen"}
+	concurrent := crdt.ChangeRecord{Site: 3, Position: 9, Table: "orders", Key: "concurrent"}
+	hub := crdt.ChangeRecord{Site: causal.Hub, Position: 11, Table: "lines", Key: "by the hub", Dead: true}
+	all := []crdt.ChangeRecord{mine, seen, just, concurrent, hub}
 	cases := []struct {
 		name    string
 		author  causal.Site
 		seen    causal.Seen
-		touches []crdt.Touch
-		want    []crdt.Touch
+		records []crdt.ChangeRecord
+		want    []crdt.ChangeRecord
 	}{
-		{"nobody touched the document", 2, 0, nil, nil},
-		{"the author alone did", 2, 0, []crdt.Touch{mine}, nil},
+		{"nobody changed the document", 2, 0, nil, nil},
+		{"the author alone did", 2, 0, []crdt.ChangeRecord{mine}, nil},
 		{"the author had seen everything", 2, 11, all, nil},
-		{"the author had seen up to a position, that one included", 2, 8, all, []crdt.Touch{unseen, hub}},
-		{"the other side looks at the same", 3, 8, all, []crdt.Touch{mine, hub}},
+		{"the author had seen up to a position, that one included", 2, 8, all, []crdt.ChangeRecord{concurrent, hub}},
+		{"the other side looks at the same", 3, 8, all, []crdt.ChangeRecord{mine, hub}},
 		{"an author who had seen nothing", 4, 0, all, all},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, crdt.Clash(c.author, c.seen, c.touches)); diff != "" {
+			if diff := cmp.Diff(c.want, crdt.Clash(c.author, c.seen, c.records)); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
 		})
 	}
 }
 
-// Two sites, 3 and 4, did something to the row of key "k" or to its document, neither
-// having seen the other. Whichever reaches the hub first, the other one's change meets the
-// first one's touch; the kind of conflict must be the same.
+// Sites 3 and 4 change the row of key "k" or its document, and neither has seen the other. The
+// kind of the conflict must not depend on which change reaches the hub first and is there as a
+// change record when the other one comes.
 func TestAConflictHasOneKindWhicheverSideIsFirst(t *testing.T) {
 	settled := crdt.Change{Key: "k"}
 	born := crdt.Change{Key: "k", Birth: stampAt(10, 9)}
@@ -105,11 +105,11 @@ func TestAConflictHasOneKindWhicheverSideIsFirst(t *testing.T) {
 			t.Run(c.name+", "+turn.name, func(t *testing.T) {
 				before := crdt.Merge(c.row, c.present, turn.first, 5)
 				turn.second.Seen = 4
-				touch := crdt.Touch{Site: 7 - turn.site, Position: 5, Table: "t", Key: "k", Dead: !turn.first.Death.IsZero(),
+				first := crdt.ChangeRecord{Site: 7 - turn.site, Position: 5, Table: "t", Key: "k", Dead: !turn.first.Death.IsZero(),
 					Counted: len(turn.first.Parts) > 0 && len(turn.first.Registers) == 0 && turn.first.Death.IsZero()}
-				unseen := crdt.Clash(turn.site, turn.second.Seen, []crdt.Touch{touch})
+				concurrent := crdt.Clash(turn.site, turn.second.Seen, []crdt.ChangeRecord{first})
 				out := crdt.Merge(before.Row, true, turn.second, 6)
-				kind, ok := crdt.Classify(before.Row, true, turn.second, out, unseen, "t")
+				kind, ok := crdt.Classify(before.Row, true, turn.second, out, concurrent, "t")
 				if kind != c.kind || ok != (c.kind != "") {
 					t.Errorf("kind %q %v, want %q", kind, ok, c.kind)
 				}
@@ -137,72 +137,72 @@ func TestClassifyWithinADocument(t *testing.T) {
 	sameCount := count
 	sameCount.Whole, sameCount.Registers = true, []crdt.Register{{Stamp: stampAt(10, 3)}}
 	nothingNew := crdt.Change{Key: "line 1", Birth: stampAt(10, 3)}
-	touch := func(table string, key crdt.Key, dead bool) crdt.Touch {
-		return crdt.Touch{Site: 3, Position: 5, Table: table, Key: key, Dead: dead}
+	record := func(table string, key crdt.Key, dead bool) crdt.ChangeRecord {
+		return crdt.ChangeRecord{Site: 3, Position: 5, Table: table, Key: key, Dead: dead}
 	}
-	counted := func(table string, key crdt.Key) crdt.Touch {
-		t := touch(table, key, false)
-		t.Counted = true
-		return t
+	counted := func(table string, key crdt.Key) crdt.ChangeRecord {
+		r := record(table, key, false)
+		r.Counted = true
+		return r
 	}
 	cases := []struct {
-		name    string
-		row     crdt.Row
-		present bool
-		change  crdt.Change
-		unseen  []crdt.Touch
-		kind    crdt.ConflictKind
+		name       string
+		row        crdt.Row
+		present    bool
+		change     crdt.Change
+		concurrent []crdt.ChangeRecord
+		kind       crdt.ConflictKind
 	}{
-		{"count, the row counted in", row, true, count, []crdt.Touch{counted("lines", "line 1")}, ""},
-		{"count, the row edited", row, true, count, []crdt.Touch{touch("lines", "line 1", false)}, ""},
-		{"count, the row deleted", row, true, count, []crdt.Touch{touch("lines", "line 1", true)}, crdt.EditDelete},
-		{"count, another row deleted", row, true, count, []crdt.Touch{touch("lines", "line 2", true)}, crdt.EditDelete},
+		{"count, the row counted in", row, true, count, []crdt.ChangeRecord{counted("lines", "line 1")}, ""},
+		{"count, the row edited", row, true, count, []crdt.ChangeRecord{record("lines", "line 1", false)}, ""},
+		{"count, the row deleted", row, true, count, []crdt.ChangeRecord{record("lines", "line 1", true)}, crdt.EditDelete},
+		{"count, another row deleted", row, true, count, []crdt.ChangeRecord{record("lines", "line 2", true)}, crdt.EditDelete},
 		{"count, one row edited and another deleted", row, true, count,
-			[]crdt.Touch{touch("lines", "line 2", false), touch("lines", "line 3", true)}, crdt.EditDelete},
+			[]crdt.ChangeRecord{record("lines", "line 2", false), record("lines", "line 3", true)}, crdt.EditDelete},
 		{"a count nobody clashed with", row, true, count, nil, ""},
-		{"a count of a row sent whole, nothing else new, the row edited", row, true, sameCount, []crdt.Touch{touch("lines", "line 1", false)}, ""},
-		{"a count that is no news, the row deleted", known, true, count, []crdt.Touch{touch("lines", "line 1", true)}, ""},
-		{"edit, the row counted in", row, true, edit, []crdt.Touch{counted("lines", "line 1")}, ""},
+		{"a count of a row sent whole, nothing else new, the row edited", row, true, sameCount, []crdt.ChangeRecord{record("lines", "line 1", false)}, ""},
+		{"a count that is no news, the row deleted", known, true, count, []crdt.ChangeRecord{record("lines", "line 1", true)}, ""},
+		{"edit, the row counted in", row, true, edit, []crdt.ChangeRecord{counted("lines", "line 1")}, ""},
 		{"edit, one row counted in and another edited", row, true, edit,
-			[]crdt.Touch{counted("lines", "line 1"), touch("lines", "line 2", false)}, crdt.EditEdit},
+			[]crdt.ChangeRecord{counted("lines", "line 1"), record("lines", "line 2", false)}, crdt.EditEdit},
 		{"edit, one row counted in and another deleted", row, true, edit,
-			[]crdt.Touch{counted("lines", "line 1"), touch("lines", "line 2", true)}, crdt.EditDelete},
-		{"edit and count, the row counted in", row, true, editAndCount, []crdt.Touch{counted("lines", "line 1")}, ""},
-		{"edit and count, the row edited", row, true, editAndCount, []crdt.Touch{touch("lines", "line 1", false)}, crdt.EditEdit},
-		{"deletion, the row counted in", row, true, deletion, []crdt.Touch{counted("lines", "line 1")}, crdt.EditDelete},
-		{"deletion, another row counted in", row, true, deletion, []crdt.Touch{counted("lines", "line 2")}, crdt.EditDelete},
-		{"counted, then deleted, the row counted in", row, true, countedThenDeleted, []crdt.Touch{counted("lines", "line 1")}, crdt.EditDelete},
+			[]crdt.ChangeRecord{counted("lines", "line 1"), record("lines", "line 2", true)}, crdt.EditDelete},
+		{"edit and count, the row counted in", row, true, editAndCount, []crdt.ChangeRecord{counted("lines", "line 1")}, ""},
+		{"edit and count, the row edited", row, true, editAndCount, []crdt.ChangeRecord{record("lines", "line 1", false)}, crdt.EditEdit},
+		{"deletion, the row counted in", row, true, deletion, []crdt.ChangeRecord{counted("lines", "line 1")}, crdt.EditDelete},
+		{"deletion, another row counted in", row, true, deletion, []crdt.ChangeRecord{counted("lines", "line 2")}, crdt.EditDelete},
+		{"counted, then deleted, the row counted in", row, true, countedThenDeleted, []crdt.ChangeRecord{counted("lines", "line 1")}, crdt.EditDelete},
 		{"counted, then deleted, and the other side only deleted", row, true, countedThenDeleted,
-			[]crdt.Touch{touch("lines", "line 1", true)}, crdt.EditDelete},
-		{"deleted, then counted, the row counted in", row, true, deletedThenCounted, []crdt.Touch{counted("lines", "line 1")}, crdt.EditDelete},
-		{"created, where the other side had created and counted", row, true, creation, []crdt.Touch{counted("lines", "line 1")}, crdt.KeyCollision},
-		{"created, another row counted in", crdt.Row{}, false, creation, []crdt.Touch{counted("lines", "line 2")}, ""},
-		{"edit, another row edited", row, true, edit, []crdt.Touch{touch("lines", "line 2", false)}, crdt.EditEdit},
-		{"edit, another row deleted", row, true, edit, []crdt.Touch{touch("lines", "line 2", true)}, crdt.EditDelete},
+			[]crdt.ChangeRecord{record("lines", "line 1", true)}, crdt.EditDelete},
+		{"deleted, then counted, the row counted in", row, true, deletedThenCounted, []crdt.ChangeRecord{counted("lines", "line 1")}, crdt.EditDelete},
+		{"created, where the other side had created and counted", row, true, creation, []crdt.ChangeRecord{counted("lines", "line 1")}, crdt.KeyCollision},
+		{"created, another row counted in", crdt.Row{}, false, creation, []crdt.ChangeRecord{counted("lines", "line 2")}, ""},
+		{"edit, another row edited", row, true, edit, []crdt.ChangeRecord{record("lines", "line 2", false)}, crdt.EditEdit},
+		{"edit, another row deleted", row, true, edit, []crdt.ChangeRecord{record("lines", "line 2", true)}, crdt.EditDelete},
 		{"edit, one row edited and another deleted", row, true, edit,
-			[]crdt.Touch{touch("lines", "line 2", false), touch("lines", "line 3", true)}, crdt.EditDelete},
-		{"deletion, the root edited", row, true, deletion, []crdt.Touch{touch("orders", "1", false)}, crdt.EditDelete},
-		{"deletion, another row deleted", row, true, deletion, []crdt.Touch{touch("lines", "line 2", true)}, ""},
+			[]crdt.ChangeRecord{record("lines", "line 2", false), record("lines", "line 3", true)}, crdt.EditDelete},
+		{"deletion, the root edited", row, true, deletion, []crdt.ChangeRecord{record("orders", "1", false)}, crdt.EditDelete},
+		{"deletion, another row deleted", row, true, deletion, []crdt.ChangeRecord{record("lines", "line 2", true)}, ""},
 		{"deletion, one row edited and another deleted", row, true, deletion,
-			[]crdt.Touch{touch("lines", "line 2", false), touch("lines", "line 3", true)}, crdt.EditDelete},
-		{"a deletion the row already outlived by a newer one", other, true, deletion, []crdt.Touch{touch("lines", "line 1", true)}, ""},
+			[]crdt.ChangeRecord{record("lines", "line 2", false), record("lines", "line 3", true)}, crdt.EditDelete},
+		{"a deletion the row already outlived by a newer one", other, true, deletion, []crdt.ChangeRecord{record("lines", "line 1", true)}, ""},
 		{"deleted, then edited, and the other side only deleted", row, true, deletedThenEdited,
-			[]crdt.Touch{touch("lines", "line 2", true)}, crdt.EditDelete},
-		{"created, a row of the same key and another table touched", row, true, creation,
-			[]crdt.Touch{touch("orders", "line 1", false)}, crdt.EditEdit},
-		{"created, another row touched", crdt.Row{}, false, creation, []crdt.Touch{touch("lines", "line 2", false)}, crdt.EditEdit},
+			[]crdt.ChangeRecord{record("lines", "line 2", true)}, crdt.EditDelete},
+		{"created, a row of the same key and another table changed", row, true, creation,
+			[]crdt.ChangeRecord{record("orders", "line 1", false)}, crdt.EditEdit},
+		{"created, another row changed", crdt.Row{}, false, creation, []crdt.ChangeRecord{record("lines", "line 2", false)}, crdt.EditEdit},
 		{"created, where the other side had created and deleted", other, true, creation,
-			[]crdt.Touch{touch("lines", "line 1", true)}, crdt.EditDelete},
-		{"created, where the other side had created", row, true, creation, []crdt.Touch{touch("lines", "line 1", false)}, crdt.KeyCollision},
+			[]crdt.ChangeRecord{record("lines", "line 1", true)}, crdt.EditDelete},
+		{"created, where the other side had created", row, true, creation, []crdt.ChangeRecord{record("lines", "line 1", false)}, crdt.KeyCollision},
 		{"an edit nobody clashed with", row, true, edit, nil, ""},
 		{"a deletion nobody clashed with", row, true, deletion, nil, ""},
-		{"nothing new, another row edited", row, true, nothingNew, []crdt.Touch{touch("lines", "line 2", false)}, ""},
-		{"nothing new, another row deleted", row, true, nothingNew, []crdt.Touch{touch("lines", "line 2", true)}, ""},
+		{"nothing new, another row edited", row, true, nothingNew, []crdt.ChangeRecord{record("lines", "line 2", false)}, ""},
+		{"nothing new, another row deleted", row, true, nothingNew, []crdt.ChangeRecord{record("lines", "line 2", true)}, ""},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			out := crdt.Merge(c.row, c.present, c.change, 6)
-			kind, ok := crdt.Classify(c.row, c.present, c.change, out, c.unseen, "lines")
+			kind, ok := crdt.Classify(c.row, c.present, c.change, out, c.concurrent, "lines")
 			if kind != c.kind || ok != (c.kind != "") {
 				t.Errorf("kind %q %v, want %q", kind, ok, c.kind)
 			}
@@ -244,8 +244,8 @@ func TestOnlyBirthsByTwoSitesCollide(t *testing.T) {
 			v := crdt.Version{Stamp: c.birth, Position: 5}
 			row := crdt.Row{Birth: v, Base: v}
 			out := crdt.Merge(row, true, c.by, 6)
-			unseen := []crdt.Touch{{Site: 3, Position: 5, Table: "t", Key: "k"}}
-			if kind, ok := crdt.Classify(row, true, c.by, out, unseen, "t"); kind != c.want || !ok {
+			concurrent := []crdt.ChangeRecord{{Site: 3, Position: 5, Table: "t", Key: "k"}}
+			if kind, ok := crdt.Classify(row, true, c.by, out, concurrent, "t"); kind != c.want || !ok {
 				t.Errorf("kind %q %v, want %q", kind, ok, c.want)
 			}
 		})

@@ -5,7 +5,7 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// Outcome is what merging a change into a row did.
+// Outcome is the result of merging a change into a row.
 type Outcome struct {
 	// Row is the merged row.
 	Row Row
@@ -16,24 +16,25 @@ type Outcome struct {
 	Lost []int
 	// Counted are the columns of counters in which a site's part is newer now, ascending.
 	Counted []Column
-	// Reborn says the change brought a newer birth: nothing of the former row is left in Row.
+	// Reborn says the change brought a newer birth. Nothing of the row before is left in Row.
 	Reborn bool
-	// Outlived says the change belongs to an older birth than the row here: it has no effect.
+	// Outlived says the change belongs to an older birth than the row here. It has no effect.
 	Outlived bool
 	// Died and Revived say that liveness changed.
 	Died, Revived bool
-	// Changed says that anything at all changed; if not, nothing needs to be written.
+	// Changed says that anything at all changed. If not, nothing needs to be written.
 	Changed bool
 }
 
-// Merge merges a change that arrives at the given position into a row. present says
-// whether the site knows the row at all, by a shadow or in its table; a row it does not
-// know is older than any other. Parts of counters belong to a birth like registers, and of
-// each site's the newest is in force: a part is a total, so it is counted once however often
-// it comes. Before a change with counters is merged, the row must have the bases the site
-// knows, or the counters would start from nothing (Row.SetBase). Merge never fails, and because every part of it takes the
-// greater of two totally ordered stamps (the birth first, and only then the parts that
-// belong to that birth), it is commutative, associative and idempotent.
+// Merge merges a change that arrives at the given position into a row. present says whether the
+// site knows the row at all, by a shadow or in its table. A row it does not know is older than
+// any other. Parts of counters belong to a birth like registers, and of each site's parts the
+// newest is in force. A part is a total, so it is counted once however often it comes. Before a
+// change with counters is merged, the row must have the bases the site knows, or the counters
+// would start from nothing (Row.SetBase).
+//
+// Merge never fails. Each step takes the greater of two totally ordered stamps, the birth first
+// and then the parts that belong to that birth. So it is commutative, associative and idempotent.
 func Merge(row Row, present bool, change Change, at causal.Position) Outcome {
 	order := change.Birth.Compare(row.Birth.Stamp)
 	switch {
@@ -74,8 +75,8 @@ func Merge(row Row, present bool, change Change, at causal.Position) Outcome {
 	return out
 }
 
-// begin takes the change as the whole truth about its key: the row was not known here, or
-// was an older row of the same key.
+// begin makes a row of the change alone. The row was not known here, or was an older row of the
+// same key.
 func begin(row Row, present bool, change Change, at causal.Position) Outcome {
 	wasLive := present && row.Live()
 	birth := version(change.Birth, change, at)

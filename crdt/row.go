@@ -1,10 +1,9 @@
-// Package crdt is the heart of ravno: what a row is when several servers write it, and
-// how two versions of it become one. A row is a birth, perhaps a death, and one
-// last-writer-wins register for each column (Shapiro et al. 2011, "A comprehensive study
-// of convergent and commutative replicated data types", section 3.2.1), each with a hybrid
-// logical clock stamp. Merge is pure and total: it cannot fail, and the order, grouping and
-// repetition of merges make no difference. The package refuses to know SQL, disks, sockets
-// and clocks; whatever could make merging fail is refused before it gets here.
+// Package crdt defines a row that several servers write, and merges two versions of it into one.
+// A row is a birth, perhaps a death, and one last-writer-wins register for each column (Shapiro
+// et al. 2011, "A comprehensive study of convergent and commutative replicated data types",
+// section 3.2.1). Each of them has a hybrid logical clock stamp. Merge is pure and total. It
+// cannot fail, and the order, grouping and repetition of merges make no difference. The package
+// knows no SQL, disks, sockets or clocks. Its callers refuse input that could make merging fail.
 package crdt
 
 import (
@@ -14,8 +13,8 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// Column is the number of a column within its table at one site. Numbers are local; on the
-// wire columns travel by name.
+// Column is the number of a column within its table at one site. Numbers are local. On the wire
+// columns travel by name.
 type Column uint16
 
 // Version says which write a register holds. The stamp is the same at every site;
@@ -32,8 +31,8 @@ type ColumnVersion struct {
 	Version
 }
 
-// Row is what a site remembers of one row besides its values: a shadow. The zero Row is
-// a row that was there before ravno came, untouched since: it needs no shadow at all.
+// Row is a shadow, which a site remembers of one row besides its values. The zero Row is a row
+// that was there before ravno came and has not changed since. It needs no shadow at all.
 type Row struct {
 	// Birth is the write that created the row. Two births of one key are two different
 	// rows, whose columns are never mixed.
@@ -45,7 +44,7 @@ type Row struct {
 	// Columns are the columns whose version differs from Base, ascending by column.
 	Columns []ColumnVersion
 	// Revived is the position at which the row last outlived a deletion here, because an edit
-	// was newer: whoever is behind that position may need the row whole. Zero if never.
+	// was newer. A site behind that position may need the row whole. Zero if never.
 	Revived causal.Position
 	// Counters are the counter columns whose base or parts are known, ascending by column.
 	// All of it belongs to the row of this birth, like Columns.
@@ -83,11 +82,11 @@ func (r Row) Newest() hlc.Stamp {
 	return newest
 }
 
-// Live reports whether the row is there: a deletion is a version like any other, and the
-// newer of the deletion and the last edit is in force.
+// Live reports whether the row is there. A deletion is a version like any other, and the newer of
+// the deletion and the last edit is in force.
 func (r Row) Live() bool { return r.Death.Stamp.IsZero() || !r.Death.Stamp.After(r.Newest()) }
 
-// Set gives a column's register a version, in place of whatever it had.
+// Set gives a column's register a version, in place of the one it had.
 func (r *Row) Set(c Column, v Version) {
 	i, found := slices.BinarySearchFunc(r.Columns, c, compareColumn)
 	switch {
@@ -128,20 +127,21 @@ func (r Row) Clone() Row {
 type Register struct {
 	Column Column
 	// Counter says that the column is a counter at this site, and Value the base it was set
-	// to. It never travels: the receiver's store sets it before Merge, from its own settings.
+	// to. It never travels. The receiver's store sets it before Merge, from its own settings.
 	Counter bool
 	Stamp   hlc.Stamp
 	Value   Value
 }
 
-// Change is what travels of one row: its birth, its death if any, and the registers that
-// the receiver may not have. Sending more than needed, or the same again, does no harm.
+// Change is the part of one row that travels. It has the row's birth, its death if any, and the
+// registers that the receiver may not have. Sending more than needed, or the same again, does no
+// harm.
 type Change struct {
 	Key   Key
 	Birth hlc.Stamp
 	Death hlc.Stamp // zero: the row was never deleted
-	// Seen is the least its author had seen when it wrote any of the parts that are news in
-	// this change. It only means something on the way from a node to the hub.
+	// Seen is the least its author had seen when it wrote any of the parts that are new to the
+	// hub. It only means something on the way from a node to the hub.
 	Seen causal.Seen
 	// Whole says that Registers lists every column of the row, so that a receiver without
 	// the row can place it.

@@ -25,8 +25,8 @@ func TouchCounted(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key
 type Touches struct {
 	author causal.Site
 	after  causal.Seen
-	Others []crdt.Touch // by others than the site, after a position; they stay the same while its changes are applied
-	Own    bool         // there are some by the site, of whatever row and time
+	Others []crdt.ChangeRecord // by others than the site, after a position; they stay the same while its changes are applied
+	Own    bool                // there are some by the site, of whatever row and time
 }
 
 // maxKnownDocuments bounds how many documents' touches one transaction keeps in memory.
@@ -84,7 +84,7 @@ func readTouches(tx *rows.Tx, document catalog.Reference, author causal.Site, af
 			case by == author:
 				found.Own = true
 			case t != nil: // else the table is gone
-				found.Others = append(found.Others, crdt.Touch{Table: t.Name, Key: crdt.Key(row[1].Bytes()), Site: by,
+				found.Others = append(found.Others, crdt.ChangeRecord{Table: t.Name, Key: crdt.Key(row[1].Bytes()), Site: by,
 					Position: causal.Position(row[3].Int()), Dead: row[4].Int() != 0, Counted: site < 0})
 			}
 			return nil

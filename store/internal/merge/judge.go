@@ -50,7 +50,7 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 		}
 		touches := found.Others
 		if m.t.Alone && m.present && !m.row.Birth.Stamp.IsZero() && m.row.Birth.Position > m.seen { // its birth left no touch
-			touches = append(slices.Clip(touches), crdt.Touch{Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
+			touches = append(slices.Clip(touches), crdt.ChangeRecord{Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
 				Table: m.t.Name, Key: m.change.Key, Dead: !m.row.Live()})
 		}
 		if d == document {
@@ -88,11 +88,11 @@ func (m *merging) unheard() bool { return !m.present && !m.out.Row.Live() }
 
 // withDeath adds to the touches of a document the death of a row that keeps an older one of its key
 // out, where it has left none: what is kept out would be nowhere.
-func (m *merging) withDeath(touches []crdt.Touch) []crdt.Touch {
-	if !m.out.Outlived || m.row.Live() || slices.ContainsFunc(touches, func(o crdt.Touch) bool { return o.Table == m.t.Name && o.Key == m.change.Key }) {
+func (m *merging) withDeath(touches []crdt.ChangeRecord) []crdt.ChangeRecord {
+	if !m.out.Outlived || m.row.Live() || slices.ContainsFunc(touches, func(o crdt.ChangeRecord) bool { return o.Table == m.t.Name && o.Key == m.change.Key }) {
 		return touches
 	}
-	return append(slices.Clip(touches), crdt.Touch{Site: m.row.Death.Stamp.Site, Position: m.row.Death.Position, Table: m.t.Name, Key: m.change.Key, Dead: true})
+	return append(slices.Clip(touches), crdt.ChangeRecord{Site: m.row.Death.Stamp.Site, Position: m.row.Death.Position, Table: m.t.Name, Key: m.change.Key, Dead: true})
 }
 
 // deathUnseen reports whether the row was deleted without its author's knowledge: then the
@@ -135,7 +135,7 @@ func (in *incoming) touchWith(d catalog.Reference, m *merging, dead bool, known 
 }
 
 // recordConflict writes or extends the one open record of a document.
-func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog.Reference, unseen []crdt.Touch) (bool, error) {
+func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog.Reference, unseen []crdt.ChangeRecord) (bool, error) {
 	tx, mine := in.tx, m.authorSide()
 	others, before, claims, err := in.otherSides(m, d, unseen)
 	if err != nil {
@@ -236,7 +236,7 @@ func (m *merging) claim() crdt.Claim {
 
 // otherSides is what the unseen touches wrote, what was there before them, and the newest
 // of them as the other side of the conflict.
-func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Touch) (others, before []conflict.Side, newest crdt.Claim, err error) {
+func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.ChangeRecord) (others, before []conflict.Side, newest crdt.Claim, err error) {
 	tx := in.tx
 	for _, touch := range unseen {
 		t := tx.Cat.ByName[strings.ToLower(touch.Table)]
@@ -314,7 +314,7 @@ func (m *merging) before() conflict.Side {
 }
 
 // beforeTouch is what a touch of another row replaced.
-func beforeTouch(tx *rows.Tx, d catalog.Reference, t *catalog.Table, touch crdt.Touch) (conflict.Side, error) {
+func beforeTouch(tx *rows.Tx, d catalog.Reference, t *catalog.Table, touch crdt.ChangeRecord) (conflict.Side, error) {
 	b := conflict.Side{Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Values: map[string]string{}}
 	values, err := history.ValuesBefore(tx, d, t, touch.Key, touch.Site)
 	for number, v := range values.All() {
