@@ -13,7 +13,7 @@ import (
 	"ravno/crdt/hlc"
 )
 
-func TestClashIsWhatTheAuthorHadNotSeenOfOthers(t *testing.T) {
+func TestClashIsUnseenOfOthers(t *testing.T) {
 	mine := crdt.ChangeRecord{Site: 2, Position: 10, Table: "orders", Key: "mine"}
 	seen := crdt.ChangeRecord{Site: 3, Position: 7, Table: "orders", Key: "seen"}
 	just := crdt.ChangeRecord{Site: 3, Position: 8, Table: "orders", Key: "just seen"}
@@ -46,7 +46,7 @@ func TestClashIsWhatTheAuthorHadNotSeenOfOthers(t *testing.T) {
 // Sites 3 and 4 change the row of key "k" or its document, and neither has seen the other. The
 // kind of the conflict must not depend on which change reaches the hub first and is there as a
 // change record when the other one comes.
-func TestAConflictHasOneKindWhicheverSideIsFirst(t *testing.T) {
+func TestClassifySameWhicheverSideFirst(t *testing.T) {
 	settled := crdt.Change{Key: "k"}
 	born := crdt.Change{Key: "k", Birth: stampAt(10, 9)}
 	edits := func(c crdt.Change, column crdt.Column, stamp hlc.Stamp) crdt.Change {
@@ -118,7 +118,7 @@ func TestAConflictHasOneKindWhicheverSideIsFirst(t *testing.T) {
 	}
 }
 
-func TestClassifyWithinADocument(t *testing.T) {
+func TestClassifyWithinDocument(t *testing.T) {
 	row := crdt.Row{Birth: crdt.Version{Stamp: stampAt(10, 3), Position: 5}, Base: crdt.Version{Stamp: stampAt(10, 3), Position: 5}}
 	other := row.Clone()
 	other.Death = crdt.Version{Stamp: stampAt(40, 3)}
@@ -212,7 +212,7 @@ func TestClassifyWithinADocument(t *testing.T) {
 
 // A row one site deletes and makes anew is its own affair: one author's two births of a key
 // are no collision, and neither is a birth over a row from before ravno.
-func TestOnlyBirthsByTwoSitesCollide(t *testing.T) {
+func TestClassifyCollidesOnlyTwoBirths(t *testing.T) {
 	creation := func(stamp hlc.Stamp) crdt.Change {
 		return crdt.Change{Key: "k", Birth: stamp, Whole: true, Registers: []crdt.Register{{Stamp: stamp}}}
 	}
@@ -252,7 +252,7 @@ func TestOnlyBirthsByTwoSitesCollide(t *testing.T) {
 	}
 }
 
-func TestAConflictHasOneIdentifierWhicheverSideFindsIt(t *testing.T) {
+func TestConflictIDSameFromEitherSide(t *testing.T) {
 	documents := rapid.Custom(func(t *rapid.T) crdt.Document {
 		return crdt.Document{Table: rapid.String().Draw(t, "table"), Key: crdt.Key(rapid.String().Draw(t, "key"))}
 	})
@@ -272,7 +272,7 @@ func TestAConflictHasOneIdentifierWhicheverSideFindsIt(t *testing.T) {
 	})
 }
 
-func TestAnotherConflictHasAnotherIdentifier(t *testing.T) {
+func TestConflictIDDiffersByConflict(t *testing.T) {
 	document := crdt.Document{Table: "orders", Key: "1"}
 	claim := func(time hlc.Time, site causal.Site) crdt.Claim {
 		return crdt.Claim{Site: site, Stamp: stampAt(time, site)}

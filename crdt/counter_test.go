@@ -26,7 +26,7 @@ func counterOf(base crdt.Value, totals ...crdt.Value) crdt.Counter {
 	return c
 }
 
-func TestACounterShowsItsBaseAndEverySitesDifference(t *testing.T) {
+func TestCounterShowsBaseAndDifferences(t *testing.T) {
 	const most, least = math.MaxInt64, math.MinInt64
 	infinite := math.Inf(1)
 	cases := []struct {
@@ -68,7 +68,7 @@ func TestACounterShowsItsBaseAndEverySitesDifference(t *testing.T) {
 	}
 }
 
-func TestCountingTakesTheDifferenceToWhatTheCounterSays(t *testing.T) {
+func TestCountTakesDifferenceToCounter(t *testing.T) {
 	cases := []struct {
 		name    string
 		counter crdt.Counter
@@ -116,7 +116,7 @@ func TestCountingTakesTheDifferenceToWhatTheCounterSays(t *testing.T) {
 	}
 }
 
-func TestCountersOfARowAreKeptInOrder(t *testing.T) {
+func TestCountersOfRowInOrder(t *testing.T) {
 	var row crdt.Row
 	if c, ok := row.Counter(4); ok || !reflect.DeepEqual(c, crdt.Counter{Column: 4}) {
 		t.Errorf("a row without counters has %+v, %v", c, ok)
@@ -145,7 +145,7 @@ func TestCountersOfARowAreKeptInOrder(t *testing.T) {
 
 // Whatever an application puts into a counter, the totals that travel are finite numbers,
 // and a table that shows what Count returned has nothing more to count.
-func TestCountingEndsWithWhatTheTableShows(t *testing.T) {
+func TestCountEndsWithTableValue(t *testing.T) {
 	values := rapid.OneOf(rapid.Just(crdt.Value{}), rapid.Just(crdt.TextValue("a")),
 		rapid.Map(rapid.Int64(), crdt.IntegerValue), rapid.Map(rapid.Int64Range(-9, 9), crdt.IntegerValue),
 		rapid.Map(rapid.Float64(), crdt.RealValue),
@@ -207,7 +207,8 @@ func (c *chain) version(at int) crdt.Version {
 	return crdt.Version{Stamp: stampAt(c.time, causal.Site(2+at))}
 }
 
-func TestEveryDifferenceCountsOnceInWhateverOrderAndHoweverOften(t *testing.T) {
+// Every site's difference counts once, in any order and however often it arrives.
+func TestDifferencesCountOnceInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := &chain{sites: make([]crdt.Row, 4), base: 100}
 		for at := range c.sites {
@@ -252,7 +253,7 @@ func TestEveryDifferenceCountsOnceInWhateverOrderAndHoweverOften(t *testing.T) {
 	})
 }
 
-func TestABaseThatIsNotKnownIsFilledIn(t *testing.T) {
+func TestBaseNotKnownIsFilledIn(t *testing.T) {
 	birth := crdt.Version{Stamp: stampAt(10, 3)}
 	part := crdt.ChangePart{Column: 1, Stamp: stampAt(20, 4), Total: integer(-3)}
 	partAlone := crdt.Change{Birth: birth.Stamp, Parts: []crdt.ChangePart{part}}
@@ -286,7 +287,8 @@ func TestABaseThatIsNotKnownIsFilledIn(t *testing.T) {
 	}
 }
 
-func TestAnotherRowOfTheKeyHasItsOwnCounters(t *testing.T) {
+// Another row of the same key has counters of its own.
+func TestCountersBelongToOneBirth(t *testing.T) {
 	old := crdt.Row{Birth: crdt.Version{Stamp: stampAt(10, 3)}}
 	old.SetBase(1, integer(10))
 	old.Count(1, integer(7), crdt.Version{Stamp: stampAt(20, 3)})

@@ -300,7 +300,7 @@ func (r *road) String() string {
 	return r.from.String() + "  " + r.step + "\n"
 }
 
-func TestEveryShortHistoryOfASmallWorldLevels(t *testing.T) {
+func TestShortHistoriesLevel(t *testing.T) {
 	all := []smallRules{
 		{name: "clocks agree", steps: 6},
 		{name: "clocks agree, settled", steps: 5, settled: true},

@@ -31,7 +31,7 @@ func anyValue() *rapid.Generator[crdt.Value] {
 		rapid.Map(bytes, crdt.BlobValue))
 }
 
-func TestAKeyGivesBackItsValues(t *testing.T) {
+func TestKeyGivesBackItsValues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(anyValue(), 0, 6).Draw(t, "values")
 		back, err := crdt.NewKey(values...).Values()
@@ -41,7 +41,7 @@ func TestAKeyGivesBackItsValues(t *testing.T) {
 	})
 }
 
-func TestDifferentValuesMakeDifferentKeys(t *testing.T) {
+func TestKeyDiffersByValues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := rapid.SliceOfN(anyValue(), 0, 3).Draw(t, "a")
 		b := rapid.SliceOfN(anyValue(), 0, 3).Draw(t, "b")
@@ -53,7 +53,7 @@ func TestDifferentValuesMakeDifferentKeys(t *testing.T) {
 
 // A key cut short is refused, unless it is cut between two values: then it is the key of
 // fewer columns, which only who knows the table can tell.
-func TestAKeyCutShortIsRefused(t *testing.T) {
+func TestKeyCutShortIsRefused(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(anyValue(), 1, 4).Draw(t, "values")
 		borders := map[int]int{} // length of the key of the first n values -> n
@@ -74,7 +74,7 @@ func TestAKeyCutShortIsRefused(t *testing.T) {
 	})
 }
 
-func TestWhatNewKeyCannotHaveWrittenIsRefused(t *testing.T) {
+func TestKeyNotFromNewKeyIsRefused(t *testing.T) {
 	number := func(kind crdt.Kind, bits uint64) string {
 		return string(binary.BigEndian.AppendUint64([]byte{byte(kind)}, bits))
 	}
@@ -102,7 +102,7 @@ func TestWhatNewKeyCannotHaveWrittenIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheLargestKeyIsAccepted(t *testing.T) {
+func TestKeyOfLargestSizeIsAccepted(t *testing.T) {
 	values, err := crdt.Key(bytes.Repeat([]byte{0}, crdt.MaxKeyColumns)).Values()
 	if err != nil || len(values) != crdt.MaxKeyColumns {
 		t.Fatalf("%d values, %v", len(values), err)
@@ -110,7 +110,7 @@ func TestTheLargestKeyIsAccepted(t *testing.T) {
 }
 
 // The bytes of a key are in databases and frames: they never change.
-func TestTheBytesOfAKeyNeverChange(t *testing.T) {
+func TestKeyBytesNeverChange(t *testing.T) {
 	key := crdt.NewKey(crdt.Value{}, crdt.IntegerValue(-2), crdt.RealValue(1.5), crdt.TextValue("é"), crdt.BlobValue("\x00\x01"))
 	want := "\x00" +
 		"\x01\xff\xff\xff\xff\xff\xff\xff\xfe" +

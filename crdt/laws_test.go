@@ -19,21 +19,24 @@ func same(t *rapid.T, law string, left, right state) {
 	}
 }
 
-func TestTwoSitesBecomeTheSameWhicheverMergesTheOther(t *testing.T) {
+// Two sites become the same, whichever merges the other.
+func TestMergeIsCommutative(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := states().Draw(t, "a"), states().Draw(t, "b")
 		same(t, "a+b = b+a", a.merged(b), b.merged(a))
 	})
 }
 
-func TestThreeSitesBecomeTheSameHoweverTheyAreGrouped(t *testing.T) {
+// Three sites become the same, in whichever groups they merge.
+func TestMergeIsAssociative(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, c := states().Draw(t, "a"), states().Draw(t, "b"), states().Draw(t, "c")
 		same(t, "(a+b)+c = a+(b+c)", a.merged(b).merged(c), a.merged(b.merged(c)))
 	})
 }
 
-func TestMergingTheSameAgainChangesNothing(t *testing.T) {
+// Merging the same again changes nothing.
+func TestMergeIsIdempotent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := states().Draw(t, "a"), states().Draw(t, "b")
 		same(t, "a+a = a", a.merged(a), a)
@@ -52,7 +55,8 @@ func TestMergingTheSameAgainChangesNothing(t *testing.T) {
 	})
 }
 
-func TestOrderAndRepetitionOfPartialChangesMakeNoDifference(t *testing.T) {
+// The order and repetition of partial changes make no difference.
+func TestPartialChangesInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := states().Draw(t, "start")
 		sent := rapid.SliceOfN(changes(), 1, 8).Draw(t, "sent")
@@ -65,7 +69,7 @@ func TestOrderAndRepetitionOfPartialChangesMakeNoDifference(t *testing.T) {
 	})
 }
 
-func TestChangesArriveTheSameThroughAnotherSite(t *testing.T) {
+func TestChangesSameThroughAnotherSite(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		start := states().Draw(t, "start")
 		sent := rapid.SliceOfN(changes(), 1, 8).Draw(t, "sent")
@@ -76,7 +80,7 @@ func TestChangesArriveTheSameThroughAnotherSite(t *testing.T) {
 	})
 }
 
-func TestAnOutcomeTellsExactlyWhatAMergeDid(t *testing.T) {
+func TestOutcomeTellsWhatMergeDid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		change := changes().Draw(t, "change")
 		h, present := states().Draw(t, "site")[change.Key]
@@ -142,7 +146,7 @@ func stamps(row crdt.Row) stamped {
 	return s
 }
 
-func TestAMergeNeverTurnsAnythingBack(t *testing.T) {
+func TestMergeNeverTurnsAnythingBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		change := changes().Draw(t, "change")
 		h, present := states().Draw(t, "site")[change.Key]
@@ -167,7 +171,7 @@ func TestAMergeNeverTurnsAnythingBack(t *testing.T) {
 	})
 }
 
-func TestAMergeLeavesItsArgumentsAlone(t *testing.T) {
+func TestMergeLeavesItsArgumentsAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		change := changes().Draw(t, "change")
 		h, present := states().Draw(t, "site")[change.Key]
@@ -202,7 +206,7 @@ func sameCounters(a, b crdt.Row) bool {
 
 // A row that outlives a deletion is marked, because whoever merged the deletion first has
 // thrown its values away and may need it whole.
-func TestARowThatOutlivesADeletionIsMarkedWhereItDid(t *testing.T) {
+func TestRowOutlivingDeletionIsMarked(t *testing.T) {
 	birth := crdt.Version{Stamp: stampAt(10, 3)}
 	edited := crdt.Row{Birth: birth, Base: birth}
 	edited.Set(0, crdt.Version{Stamp: stampAt(30, 3)})

@@ -13,7 +13,7 @@ import (
 
 // A row with its base is a compact way to write down a version for every column: it must
 // read like the plain one, stay sorted and list nothing that the base says already.
-func TestARowReadsLikeAPlainListOfVersions(t *testing.T) {
+func TestRowReadsLikeListOfVersions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		versions := rapid.Custom(func(t *rapid.T) crdt.Version {
 			return crdt.Version{
@@ -55,7 +55,7 @@ func TestARowReadsLikeAPlainListOfVersions(t *testing.T) {
 	})
 }
 
-func TestTheNewerOfDeletionAndLastEditIsInForce(t *testing.T) {
+func TestLiveByNewerOfDeletionAndEdit(t *testing.T) {
 	at := func(time hlc.Time, site causal.Site) crdt.Version { return crdt.Version{Stamp: stampAt(time, site)} }
 	edited := func(row crdt.Row, v crdt.Version) crdt.Row {
 		row.Set(0, v)
@@ -89,7 +89,7 @@ func TestTheNewerOfDeletionAndLastEditIsInForce(t *testing.T) {
 	}
 }
 
-func TestACloneSharesNothing(t *testing.T) {
+func TestCloneSharesNothing(t *testing.T) {
 	row := crdt.Row{Columns: make([]crdt.ColumnVersion, 0, 8)}
 	row.Set(1, crdt.Version{Position: 1})
 	clone := row.Clone()
@@ -109,7 +109,7 @@ func TestACloneSharesNothing(t *testing.T) {
 	}
 }
 
-func TestRewriteGivesOlderRegistersThatVersionAndLeavesNewerOnes(t *testing.T) {
+func TestRewriteChangesOlderRegistersOnly(t *testing.T) {
 	at := func(time hlc.Time) crdt.Version { return crdt.Version{Stamp: hlc.Stamp{Time: time, Site: 3}} }
 	for _, base := range []hlc.Time{10, 30} { // before the version, and after it
 		row := crdt.Row{Birth: at(10), Base: at(base)}

@@ -237,7 +237,7 @@ func names(columns []crdt.Column) (names string) {
 	return names
 }
 
-func TestEveryCaseOfTheMergeTable(t *testing.T) {
+func TestMergeTableEveryCase(t *testing.T) {
 	for _, in := range mergeTable {
 		for i, l := range locals() {
 			t.Run(in.name+" into "+l.name, func(t *testing.T) {
@@ -268,7 +268,7 @@ func printTable() string {
 	return b.String()
 }
 
-func TestMergePaperSaysWhatMergeDoes(t *testing.T) {
+func TestMergeTableAsDocumented(t *testing.T) {
 	data, err := os.ReadFile(mergePaper)
 	if err != nil {
 		t.Fatal(err)

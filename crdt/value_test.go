@@ -9,7 +9,7 @@ import (
 	"ravno/crdt"
 )
 
-func TestAValueKeepsItsClassAndBytes(t *testing.T) {
+func TestValueKeepsItsClassAndBytes(t *testing.T) {
 	minusZero := math.Copysign(0, -1)
 	cases := []struct {
 		name    string
@@ -46,7 +46,7 @@ func TestAValueKeepsItsClassAndBytes(t *testing.T) {
 	}
 }
 
-func TestValuesAreEqualOnlyIfClassAndBytesAre(t *testing.T) {
+func TestValueEqualByClassAndBytes(t *testing.T) {
 	different := []crdt.Value{
 		{}, crdt.IntegerValue(0), crdt.RealValue(0), crdt.RealValue(math.Copysign(0, -1)), crdt.TextValue(""), crdt.BlobValue(""),
 		crdt.IntegerValue(1), crdt.RealValue(1), crdt.TextValue("1"), crdt.BlobValue("1"), crdt.TextValue("1.0"),
@@ -61,7 +61,7 @@ func TestValuesAreEqualOnlyIfClassAndBytesAre(t *testing.T) {
 	}
 }
 
-func TestAValueGivesBackWhatItWasMadeOf(t *testing.T) {
+func TestValueGivesBackWhatItWasMadeOf(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		i, bits := rapid.Int64().Draw(t, "integer"), rapid.Uint64().Draw(t, "bits of a real")
 		b := string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
@@ -84,7 +84,7 @@ func TestAValueGivesBackWhatItWasMadeOf(t *testing.T) {
 	})
 }
 
-func TestAKindIsCalledWhatTypeofCallsIt(t *testing.T) {
+func TestKindNamedAsTypeof(t *testing.T) {
 	for kind, want := range []string{"null", "integer", "real", "text", "blob", "kind 5"} {
 		if got := crdt.Kind(kind).String(); got != want {
 			t.Errorf("kind %d is called %q, want %q", kind, got, want)

@@ -8,7 +8,7 @@ import (
 	"ravno/crdt/causal"
 )
 
-func TestConcurrentIsWhatTheAuthorHadNotSeenOfAnotherSite(t *testing.T) {
+func TestConcurrentIsUnseenOfOtherSites(t *testing.T) {
 	cases := []struct {
 		name          string
 		author, other causal.Site
@@ -39,7 +39,7 @@ func TestConcurrentIsWhatTheAuthorHadNotSeenOfAnotherSite(t *testing.T) {
 }
 
 // Who sees more is in conflict with less.
-func TestSeeingMoreNeverMakesAChangeConcurrent(t *testing.T) {
+func TestConcurrentNeverBySeeingMore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		author, other := causal.Site(rapid.Uint32().Draw(t, "author")), causal.Site(rapid.Uint32().Draw(t, "other"))
 		less := causal.Seen(rapid.Uint64().Draw(t, "less"))
@@ -51,7 +51,7 @@ func TestSeeingMoreNeverMakesAChangeConcurrent(t *testing.T) {
 	})
 }
 
-func TestAnIncarnationIsZeroOnlyUntilItIsDrawn(t *testing.T) {
+func TestIncarnationZeroUntilDrawn(t *testing.T) {
 	if !(causal.Incarnation{}).IsZero() {
 		t.Error("the zero incarnation is not zero")
 	}
@@ -64,7 +64,7 @@ func TestAnIncarnationIsZeroOnlyUntilItIsDrawn(t *testing.T) {
 	}
 }
 
-func TestASiteIsWrittenAsItsNumber(t *testing.T) {
+func TestSiteWrittenAsItsNumber(t *testing.T) {
 	if got := causal.Site(1<<32 - 1).String(); got != "4294967295" {
 		t.Errorf("got %s", got)
 	}

@@ -16,7 +16,7 @@ import (
 func reading(millis int64, counter hlc.Time) hlc.Time { return hlc.At(millis) + counter }
 
 // One clock walks down the table: each line is a step at a physical time and what it gives.
-func TestAClockWalksThroughEverythingAPhysicalClockDoes(t *testing.T) {
+func TestClockFollowsAnyPhysicalClock(t *testing.T) {
 	var (
 		at1970 = time.Unix(0, 0).UnixMilli()
 		at2026 = time.Date(2026, 3, 1, 7, 0, 0, 0, time.UTC).UnixMilli()
@@ -75,7 +75,7 @@ func TestAClockWalksThroughEverythingAPhysicalClockDoes(t *testing.T) {
 	}
 }
 
-func TestATimeHoldsItsMillisecond(t *testing.T) {
+func TestTimeHoldsItsMillisecond(t *testing.T) {
 	cases := []struct {
 		millis, held int64
 		wall         string
@@ -101,7 +101,7 @@ func TestATimeHoldsItsMillisecond(t *testing.T) {
 	}
 }
 
-func TestStampsAreOrderedByTimeAndThenBySite(t *testing.T) {
+func TestStampsOrderedByTimeThenSite(t *testing.T) {
 	ascending := []hlc.Stamp{
 		{},
 		{Time: 0, Site: 1},
@@ -127,7 +127,7 @@ func TestStampsAreOrderedByTimeAndThenBySite(t *testing.T) {
 	}
 }
 
-func TestAStampIsWrittenAsTimeAndSite(t *testing.T) {
+func TestStampWrittenAsTimeAndSite(t *testing.T) {
 	if got := (hlc.Stamp{Time: reading(1234, 5), Site: causal.Hub}).String(); got != "1234.5@1" {
 		t.Errorf("got %s", got)
 	}
@@ -136,7 +136,7 @@ func TestAStampIsWrittenAsTimeAndSite(t *testing.T) {
 // Whatever the physical clock does and whatever arrives, a write is later than everything
 // before it, a further write of its transaction is not earlier, and none is behind the
 // physical time.
-func TestAClockOnlyGoesForward(t *testing.T) {
+func TestClockOnlyGoesForward(t *testing.T) {
 	// The last milliseconds are left out: the hub parks the future long before them.
 	const greatest = hlc.MaxMillis - 1
 	millis := rapid.OneOf(rapid.Int64Range(-5, 5), rapid.Int64Range(math.MinInt64, greatest))
@@ -170,7 +170,7 @@ func TestAClockOnlyGoesForward(t *testing.T) {
 }
 
 // A clock is a value: whoever rolls a transaction back keeps the one from before it.
-func TestARolledBackClockIsTheOneFromBefore(t *testing.T) {
+func TestClockRollsBackAsValue(t *testing.T) {
 	clock := hlc.NewClock(reading(5, 0))
 	before := clock
 	clock.Tick(9)
