@@ -15,7 +15,8 @@ import (
 	"ravno/store"
 )
 
-func TestABatchIsAcknowledgedOnlyOnceTheDatabaseHasIt(t *testing.T) {
+// A batch is acknowledged only once the database has it.
+func TestBatchAcknowledgedOnceInDatabase(t *testing.T) {
 	for name, fails := range map[string]error{"it is applied": nil, "it cannot be applied": errors.New("the disk is full")} {
 		t.Run(name, func(t *testing.T) {
 			hub := session.NewHub(session.Self{}, session.NodePeer{})

@@ -23,7 +23,8 @@ func first(answer *wire.Message) func(wire.Message) (bool, error) {
 	}
 }
 
-func TestQuestionsGetTheirOwnAnswersInAnyOrder(t *testing.T) {
+// Questions get their own answers, in whichever order those come.
+func TestCallGetsItsOwnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		caller := NewCaller(nil)
 		answers := make([]wire.Message, 2)
@@ -45,7 +46,7 @@ func TestQuestionsGetTheirOwnAnswersInAnyOrder(t *testing.T) {
 	})
 }
 
-func TestAnswersInPartsComeInOrderToTheLast(t *testing.T) {
+func TestAnswerInPartsKeepsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		caller := NewCaller(nil)
 		var got []int
@@ -69,7 +70,7 @@ func TestAnswersInPartsComeInOrderToTheLast(t *testing.T) {
 	})
 }
 
-func TestAnAnswerNobodyWaitsForDoesNotHoldTheLinkUp(t *testing.T) {
+func TestAnswerUnwantedDoesNotBlockLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		caller := NewCaller(nil)
 		began := time.Now()
@@ -100,7 +101,7 @@ func TestAnAnswerNobodyWaitsForDoesNotHoldTheLinkUp(t *testing.T) {
 	})
 }
 
-func TestACallEndsWhenItCannotBeAnswered(t *testing.T) {
+func TestCallEndsWhenUnanswerable(t *testing.T) {
 	cases := []struct {
 		name  string
 		full  bool // no room for the question
@@ -143,7 +144,7 @@ func TestACallEndsWhenItCannotBeAnswered(t *testing.T) {
 	}
 }
 
-func TestAnOfferWithoutRoomIsDeclinedAtOnce(t *testing.T) {
+func TestOfferWithoutRoomDeclinedAtOnce(t *testing.T) {
 	caller := NewCaller(nil)
 	taken := 0
 	for taken < 10*outboxSize && caller.Offer(wire.Ping{}) {
@@ -158,7 +159,7 @@ func TestAnOfferWithoutRoomIsDeclinedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnErrorOfWhoeverAskedEndsTheCall(t *testing.T) {
+func TestCallEndsByErrorOfItsAsker(t *testing.T) {
 	caller := NewCaller(nil)
 	broken := errors.New("makes no sense")
 	go func() {

@@ -80,7 +80,7 @@ func (f *folding) position() causal.Position {
 	return self.Position
 }
 
-func TestALoneWriteIsFoldedABreathAfterTheWake(t *testing.T) {
+func TestFirstWriteFoldedAfterDebounceFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		for range 3 {
@@ -117,7 +117,7 @@ func (f *folding) loneWrites() {
 	f.after(2 * debounceBurst)
 }
 
-func TestWhoAlwaysWritesAloneIsFoldedAtAGlance(t *testing.T) {
+func TestLoneWritesFoldedAfterDebounceLone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		f.loneWrites()
@@ -130,7 +130,8 @@ func TestWhoAlwaysWritesAloneIsFoldedAtAGlance(t *testing.T) {
 	})
 }
 
-func TestWhoBeginsToWriteInBurstsIsGivenTimeAgain(t *testing.T) {
+// An application that begins to write in bursts is given time for a second write again.
+func TestBurstEndsDebounceLone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		f.loneWrites()
@@ -154,7 +155,8 @@ func TestWhoBeginsToWriteInBurstsIsGivenTimeAgain(t *testing.T) {
 	})
 }
 
-func TestABurstThatIsFoldedInOneGoIsNoLoneWrite(t *testing.T) {
+// A burst that is folded in one go does not count as a lone write.
+func TestBurstFoldedAtOnceIsNotLone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		for range 2 * loneEnough {
@@ -174,7 +176,8 @@ func TestABurstThatIsFoldedInOneGoIsNoLoneWrite(t *testing.T) {
 	})
 }
 
-func TestACommitThatTakesLongerThanAGlanceIsFoldedABreathLater(t *testing.T) {
+// A commit that takes longer than debounceLone is folded debounceFirst later.
+func TestSlowCommitFoldedAfterDebounceFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		f.loneWrites()
@@ -191,7 +194,7 @@ func TestACommitThatTakesLongerThanAGlanceIsFoldedABreathLater(t *testing.T) {
 	})
 }
 
-func TestABurstIsFoldedOnce(t *testing.T) {
+func TestBurstIsFoldedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		before := f.position()
@@ -210,7 +213,8 @@ func TestABurstIsFoldedOnce(t *testing.T) {
 	})
 }
 
-func TestASlowBurstIsMetOnceAndThenFoldedOnce(t *testing.T) {
+// The first write of a slow burst is folded alone, and all others together.
+func TestSlowBurstFoldedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		before := f.position()
@@ -232,7 +236,7 @@ func TestASlowBurstIsMetOnceAndThenFoldedOnce(t *testing.T) {
 	})
 }
 
-func TestAnApplicationThatNeverPausesIsFoldedAllTheSame(t *testing.T) {
+func TestWritesWithoutPauseAreFolded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		before, folds := f.position(), 0
@@ -251,7 +255,7 @@ func TestAnApplicationThatNeverPausesIsFoldedAllTheSame(t *testing.T) {
 	})
 }
 
-func TestACommitThatIsSeenAfterItsWakeIsFoldedSoon(t *testing.T) {
+func TestCommitAfterItsWakeFoldedSoon(t *testing.T) {
 	for _, disk := range []time.Duration{2 * debounceFirst, 3 * debounceBurst, debounceAtMost} {
 		synctest.Test(t, func(t *testing.T) {
 			f := startFolding(t)
@@ -267,7 +271,7 @@ func TestACommitThatIsSeenAfterItsWakeIsFoldedSoon(t *testing.T) {
 	}
 }
 
-func TestAMissedWakeOnlyCostsTime(t *testing.T) {
+func TestMissedWakeOnlyCostsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		before := f.position()
@@ -283,7 +287,7 @@ func TestAMissedWakeOnlyCostsTime(t *testing.T) {
 	})
 }
 
-func TestAFoldThatFailsIsTriedAgainUntilItSucceeds(t *testing.T) {
+func TestFoldTriedUntilItSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		f.write("UPDATE item SET name='two'")
@@ -303,7 +307,7 @@ func TestAFoldThatFailsIsTriedAgainUntilItSucceeds(t *testing.T) {
 	})
 }
 
-func TestWhatOthersFoldedIsSignalledToo(t *testing.T) {
+func TestFoldOfOthersIsSignalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startFolding(t)
 		f.write("UPDATE item SET name='two'")
@@ -319,7 +323,7 @@ func TestWhatOthersFoldedIsSignalledToo(t *testing.T) {
 	})
 }
 
-func TestASignalReachesEveryoneSubscribedAndNeverWaits(t *testing.T) {
+func TestSignalReachesAllWithoutWaiting(t *testing.T) {
 	var s Signal
 	s.Notify() // to nobody
 	a, stopA := s.Subscribe()

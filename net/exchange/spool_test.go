@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-func TestABatchMovesToAFileAtTheBorderAndReadsBackWhole(t *testing.T) {
+// A batch moves to a file at the limit of memory and reads back whole.
+func TestSpoolMovesToFileAndReadsBack(t *testing.T) {
 	cases := []struct {
 		name   string
 		writes []int // bytes of each
@@ -59,7 +60,7 @@ func TestABatchMovesToAFileAtTheBorderAndReadsBackWhole(t *testing.T) {
 	}
 }
 
-func TestASpooledBatchLeavesNothingOnDiskWhateverHappens(t *testing.T) {
+func TestSpoolLeavesNothingOnDisk(t *testing.T) {
 	dir := t.TempDir()
 	s := &spool{dir: dir}
 	_, err := s.Write(make([]byte, spoolMemory+1))
@@ -76,7 +77,7 @@ func TestASpooledBatchLeavesNothingOnDiskWhateverHappens(t *testing.T) {
 	}
 }
 
-func TestABatchThatNeverEndsIsRefused(t *testing.T) {
+func TestBatchWithoutEndIsRefused(t *testing.T) {
 	s := &spool{dir: t.TempDir(), size: spoolLimit - 3}
 	_, err := s.Write([]byte("abc"))
 	must(t, err)
@@ -85,7 +86,7 @@ func TestABatchThatNeverEndsIsRefused(t *testing.T) {
 	}
 }
 
-func TestASpoolThatCannotMakeItsFileSaysSo(t *testing.T) {
+func TestSpoolWithoutFileSaysSo(t *testing.T) {
 	s := &spool{dir: filepath.Join(t.TempDir(), "missing")}
 	_, err := s.Write(make([]byte, spoolMemory+1))
 	if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "spooling a batch: ") {

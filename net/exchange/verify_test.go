@@ -57,7 +57,7 @@ func integerKey(i int64) crdt.Key { return crdt.NewKey(crdt.IntegerValue(i)) }
 const twoTables = `CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE tag(name TEXT PRIMARY KEY);
 INSERT INTO item VALUES(1,'a'),(2,'b'),(3,'c'),(4,'d'); INSERT INTO tag VALUES('x'),('y');`
 
-func TestVerifyNamesTheRowsThatDiffer(t *testing.T) {
+func TestVerifyNamesDifferingRows(t *testing.T) {
 	cases := []struct {
 		name, atHub, atNode string
 		differing           []int64
@@ -96,7 +96,7 @@ func TestVerifyNamesTheRowsThatDiffer(t *testing.T) {
 	}
 }
 
-func TestVerifyLooksAtOneTableIfAsked(t *testing.T) {
+func TestVerifyOfOneTable(t *testing.T) {
 	hub, node := newStores(t, twoTables)
 	write(t, node.Path(), "DELETE FROM item")
 	results, err := Verify(t.Context(), hub, connect(t, hub, node), "tag")
@@ -106,7 +106,7 @@ func TestVerifyLooksAtOneTableIfAsked(t *testing.T) {
 	}
 }
 
-func TestManyDifferingRowsAreCountedAndSomeNamed(t *testing.T) {
+func TestVerifyCountsManyAndNamesSome(t *testing.T) {
 	const rows, more = 3 * rowsPerMessage, 2*rowsPerMessage + 1
 	hub, node := newStores(t, "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT);"+rowsFrom(1, rows))
 	write(t, node.Path(), rowsFrom(rows+1, rows+more))
@@ -124,7 +124,8 @@ func TestManyDifferingRowsAreCountedAndSomeNamed(t *testing.T) {
 	}
 }
 
-func TestATableThatIsMissingAtOneEndDiffersInAllItsRowsSeenFromBoth(t *testing.T) {
+// A table that is missing at one end differs in all its rows, seen from both ends.
+func TestVerifyOfTableMissingAtOneEnd(t *testing.T) {
 	hub, node := newStores(t, twoTables)
 	write(t, node.Path(), "DROP TABLE tag")
 	_, err := node.Fold()
@@ -142,7 +143,8 @@ func TestATableThatIsMissingAtOneEndDiffersInAllItsRowsSeenFromBoth(t *testing.T
 	}
 }
 
-func TestAnsweringOverAStuckLineDoesNotHoldTheDatabase(t *testing.T) {
+// Answering over a stuck link does not hold the database.
+func TestAnswerOverStuckLinkFreesDatabase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hub, _ := newStores(t, "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT);"+rowsFrom(1, 2*rowsPerMessage+1))
 		caller := NewCaller(nil)

@@ -70,7 +70,7 @@ func request(t *testing.T, dir string) []byte {
 	return der
 }
 
-func TestAnIdentityIsTheSameAfterLoading(t *testing.T) {
+func TestIdentityIsTheSameAfterLoading(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	node, dir := org.enrol(7)
 
@@ -97,7 +97,7 @@ func TestAnIdentityIsTheSameAfterLoading(t *testing.T) {
 	}
 }
 
-func TestStateFilesAreTheirOwnersAlone(t *testing.T) {
+func TestStateFilesForOwnerOnly(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	if err := identity.SaveMarks(org.dir, identity.Marks{}); err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestStateFilesAreTheirOwnersAlone(t *testing.T) {
 	}
 }
 
-func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
+func TestKeyReadableByOthersRefused(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	for _, mode := range []fs.FileMode{0o640, 0o604, 0o620, 0o644} {
 		for _, name := range []string{"key.pem", "ca-key.pem"} {
@@ -143,7 +143,7 @@ func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatOthersCanWriteIsRefused(t *testing.T) {
+func TestDirWritableByOthersRefused(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	if err := os.Chmod(org.dir, 0o770); err != nil {
 		t.Fatal(err)
@@ -153,7 +153,8 @@ func TestADirectoryThatOthersCanWriteIsRefused(t *testing.T) {
 	}
 }
 
-func TestALeftoverOfACrashDoesNotLendItsModeToAKey(t *testing.T) {
+// What a crash left behind does not lend its file mode to a key.
+func TestKeyModeIgnoresCrashLeftover(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -171,7 +172,7 @@ func TestALeftoverOfACrashDoesNotLendItsModeToAKey(t *testing.T) {
 	}
 }
 
-func TestAnInitThatWasInterruptedIsContinued(t *testing.T) {
+func TestInitInterruptedIsContinued(t *testing.T) {
 	for _, lost := range [][]string{{"cert.pem"}, {"cert.pem", "key.pem"}, {"cert.pem", "key.pem", "ca.pem"}} {
 		org := newOrganisation(t, "Bakery")
 		for _, name := range lost {
@@ -192,7 +193,7 @@ func TestAnInitThatWasInterruptedIsContinued(t *testing.T) {
 	}
 }
 
-func TestAnExistingHubIsNotReplaced(t *testing.T) {
+func TestInitKeepsExistingHub(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	if _, _, err := identity.CreateHub(org.dir, "Bakery", today()); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second hub in one directory: %v", err)
@@ -202,7 +203,7 @@ func TestAnExistingHubIsNotReplaced(t *testing.T) {
 	}
 }
 
-func TestADirectoryWithoutAnIdentitySaysSo(t *testing.T) {
+func TestDirWithoutIdentitySaysSo(t *testing.T) {
 	_, dir := newOrganisation(t, "Bakery").enrol(2)
 	for _, name := range []string{"cert.pem", "ca.pem", "key.pem"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
@@ -232,7 +233,7 @@ func TestFilesOfTwoServersAreNotMixed(t *testing.T) {
 	}
 }
 
-func TestInstallTakesOnlyTheAnswerToItsOwnRequest(t *testing.T) {
+func TestInstallOnlyAnswerToOwnRequest(t *testing.T) {
 	bakery, butcher := newOrganisation(t, "Bakery"), newOrganisation(t, "Butcher")
 	dir := filepath.Join(t.TempDir(), "node.ravno")
 	own := request(t, dir)
@@ -265,7 +266,7 @@ func TestInstallTakesOnlyTheAnswerToItsOwnRequest(t *testing.T) {
 	}
 }
 
-func TestTheAuthorityIssuesOnlyWhatARoleMayHave(t *testing.T) {
+func TestAuthorityIssuesByRole(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	der := request(t, filepath.Join(t.TempDir(), "node.ravno"))
 	cases := []struct {
@@ -296,7 +297,8 @@ func TestTheAuthorityIssuesOnlyWhatARoleMayHave(t *testing.T) {
 	}
 }
 
-func TestCertificatesAreValidFromBefore1970AndNoLongerThanTheCA(t *testing.T) {
+// Certificates are valid from before 1970, and no longer than the CA.
+func TestCertificateValidity(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	der := request(t, filepath.Join(t.TempDir(), "node.ravno"))
 	late := today().AddDate(15, 0, 0)
@@ -316,7 +318,7 @@ func TestCertificatesAreValidFromBefore1970AndNoLongerThanTheCA(t *testing.T) {
 	}
 }
 
-func TestSiteOfReadsOnlyOurOwnNames(t *testing.T) {
+func TestSiteOfReadsOnlyOwnNames(t *testing.T) {
 	client, server := x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth
 	cases := []struct {
 		uri   string

@@ -63,7 +63,7 @@ func TestDamagedMarksAreNotTakenForNone(t *testing.T) {
 	}
 }
 
-func TestAReplacedFileIsAnotherFile(t *testing.T) {
+func TestReplacedFileIsAnotherFile(t *testing.T) {
 	dir := t.TempDir()
 	path, moved := filepath.Join(dir, "app.db"), filepath.Join(dir, "moved.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

@@ -130,7 +130,8 @@ func modelOf(id *identity.Identity) *x509.Certificate {
 
 func nothing(*x509.Certificate) {}
 
-func TestTheHubLetsInOnlyTheRightCertificates(t *testing.T) {
+// The hub lets in only the right certificates.
+func TestHubAdmitsRightCertificates(t *testing.T) {
 	org, other := newOrganisation(t, "Bakery"), newOrganisation(t, "Bakery")
 	node, _ := org.enrol(2)
 	stranger, _ := other.enrol(2)
@@ -187,7 +188,7 @@ func TestTheHubLetsInOnlyTheRightCertificates(t *testing.T) {
 	}
 }
 
-func TestANodeTalksOnlyToItsHub(t *testing.T) {
+func TestNodeTalksOnlyToItsHub(t *testing.T) {
 	org, other := newOrganisation(t, "Bakery"), newOrganisation(t, "Bakery")
 	node, _ := org.enrol(2)
 	model := org.hub.ServerTLS(today, welcome).Certificates[0].Leaf
@@ -219,7 +220,7 @@ func TestANodeTalksOnlyToItsHub(t *testing.T) {
 	}
 }
 
-func TestAJoiningNodePinsTheCA(t *testing.T) {
+func TestJoinPinsTheCA(t *testing.T) {
 	org, other := newOrganisation(t, "Bakery"), newOrganisation(t, "Bakery")
 	right, wrong := org.authority.Fingerprint(), other.authority.Fingerprint()
 	config := org.hub.ServerTLS(today, welcome)
@@ -268,7 +269,7 @@ func TestAJoiningNodePinsTheCA(t *testing.T) {
 	}
 }
 
-func TestOnlyEnrolmentGoesWithoutACertificate(t *testing.T) {
+func TestEnrolmentAloneNeedsNoCertificate(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	for name, protocols := range map[string][]string{
 		"link":            {identity.ProtocolLink},
@@ -284,7 +285,8 @@ func TestOnlyEnrolmentGoesWithoutACertificate(t *testing.T) {
 	}
 }
 
-func TestARevokedCertificateIsRefusedWithTheReason(t *testing.T) {
+// A revoked certificate is refused, with the reason.
+func TestRevokedCertificateGetsReason(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	node, _ := org.enrol(2)
 	removed := errors.New("removed on Monday")
@@ -295,7 +297,7 @@ func TestARevokedCertificateIsRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-func TestNoSessionIsResumed(t *testing.T) {
+func TestSessionNeverResumed(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	node, _ := org.enrol(2)
 	client, server := node.ClientTLS(today), org.hub.ServerTLS(today, welcome)
@@ -309,7 +311,7 @@ func TestNoSessionIsResumed(t *testing.T) {
 	}
 }
 
-func TestANodeWithAnyClockReachesItsHub(t *testing.T) {
+func TestNodeWithAnyClockReachesHub(t *testing.T) {
 	org := newOrganisation(t, "Bakery")
 	node, _ := org.enrol(2)
 	for _, clock := range []time.Time{

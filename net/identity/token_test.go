@@ -36,7 +36,7 @@ func tokens() *rapid.Generator[identity.Token] {
 	})
 }
 
-func TestATokenSurvivesTheClipboard(t *testing.T) {
+func TestTokenSurvivesTheClipboard(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		token := tokens().Draw(t, "token")
 		around := rapid.SampledFrom([]string{"", " ", "\n", "\r\n", "\t "})
@@ -51,7 +51,7 @@ func TestATokenSurvivesTheClipboard(t *testing.T) {
 	})
 }
 
-func TestEveryMistypedCharacterIsNoticed(t *testing.T) {
+func TestTokenMistypedIsNoticed(t *testing.T) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.+/= \n\x00é"
 	rapid.Check(t, func(t *rapid.T) {
 		line := tokens().Draw(t, "token").String()
@@ -68,7 +68,7 @@ func TestEveryMistypedCharacterIsNoticed(t *testing.T) {
 	})
 }
 
-func TestATokenCutAnywhereIsNoticed(t *testing.T) {
+func TestTokenCutAnywhereIsNoticed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		line := tokens().Draw(t, "token").String()
 		for end := range len(line) {
@@ -79,13 +79,13 @@ func TestATokenCutAnywhereIsNoticed(t *testing.T) {
 	})
 }
 
-func TestNoInputMakesTheParserPanic(t *testing.T) {
+func TestTokenParserNeverPanics(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, _ = identity.ParseToken("ravno1." + rapid.String().Draw(t, "rest"))
 	})
 }
 
-func TestATokenErrorDoesNotTellTheSecret(t *testing.T) {
+func TestTokenErrorDoesNotTellTheSecret(t *testing.T) {
 	token, err := identity.NewToken("shop", []string{"hub.example:4433"}, [32]byte{1}, today())
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestATokenErrorDoesNotTellTheSecret(t *testing.T) {
 	}
 }
 
-func TestATokenNeedsANameAndAWayToTheHub(t *testing.T) {
+func TestTokenNeedsANameAndAWayToTheHub(t *testing.T) {
 	good := []string{"hub.example:4433"}
 	cases := []struct {
 		name      string
@@ -125,7 +125,7 @@ func TestATokenNeedsANameAndAWayToTheHub(t *testing.T) {
 	}
 }
 
-func TestOnlyTheHashOfASecretIsStored(t *testing.T) {
+func TestSecretStoredOnlyAsHash(t *testing.T) {
 	a, b := [32]byte{1}, [32]byte{2}
 	if identity.EqualHash(identity.HashSecret(a), identity.HashSecret(b)) {
 		t.Error("two secrets, one hash")

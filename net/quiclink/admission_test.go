@@ -26,7 +26,7 @@ func carefree(node *identity.Identity, protocol string) *tls.Config {
 	return config
 }
 
-func TestStrangersGetNothing(t *testing.T) {
+func TestStrangerGetsNothing(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		other, _ := organisation(t)
 		cases := map[string]struct {
@@ -66,7 +66,7 @@ func tooLate(node *identity.Identity) *tls.Config {
 	return config
 }
 
-func TestARevokedNodeIsRefusedAtTheDoor(t *testing.T) {
+func TestRevokedNodeRefusedAtHandshake(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		node, endpoint := enrol(t, s.authority, 2), s.open(nodeHost, 0)
 		_, atHub := s.link(endpoint, node.ClientTLS(time.Now))
@@ -84,7 +84,7 @@ func TestARevokedNodeIsRefusedAtTheDoor(t *testing.T) {
 	})
 }
 
-func TestAJoiningNodeGetsAnEnrolmentAndNothingElse(t *testing.T) {
+func TestJoiningNodeGetsOnlyEnrolment(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		atNode, atHub := s.link(s.open(nodeHost, 0), identity.EnrolTLS(s.authority.Fingerprint(), time.Now))
 		if atHub.Protocol() != identity.ProtocolEnrol || atHub.Peer() != (quiclink.Peer{}) {
@@ -107,7 +107,7 @@ func TestAJoiningNodeGetsAnEnrolmentAndNothingElse(t *testing.T) {
 	})
 }
 
-func TestEnrolmentsAreCountedAndNodesAreNot(t *testing.T) {
+func TestLimitCountsOnlyEnrolments(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		endpoint, config := s.open(nodeHost, 0), identity.EnrolTLS(s.authority.Fingerprint(), time.Now)
 		for range quiclink.MaxEnrolments {
@@ -145,7 +145,7 @@ func (s *scene) rawDial(t *testing.T, host byte, config *tls.Config) *quic.Conn 
 	return conn
 }
 
-func TestWhoDoesNotGreetKeepsNobodyElseOut(t *testing.T) {
+func TestSilentDialerKeepsNobodyOut(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		mute := s.rawDial(t, 9, enrol(t, s.authority, 9).ClientTLS(time.Now))
 		start := time.Now()
@@ -161,7 +161,7 @@ func TestWhoDoesNotGreetKeepsNobodyElseOut(t *testing.T) {
 	})
 }
 
-func TestAnotherVersionOfTheLinkIsRefusedInBothDirections(t *testing.T) {
+func TestOtherLinkVersionIsRefused(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		conn := s.rawDial(t, 9, enrol(t, s.authority, 9).ClientTLS(time.Now))
 		stream, err := conn.OpenStream()
@@ -179,7 +179,8 @@ func TestAnotherVersionOfTheLinkIsRefusedInBothDirections(t *testing.T) {
 	})
 }
 
-func TestAListenersErrorIsFinalAndDoesNotSpin(t *testing.T) {
+// An error of the listener is final, and Accept does not spin on it.
+func TestListenerErrorIsFinal(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		if err := s.listener.Close(); err != nil {
 			t.Fatal(err)
@@ -203,7 +204,7 @@ func TestAListenersErrorIsFinalAndDoesNotSpin(t *testing.T) {
 	})
 }
 
-func TestAHubThatIsNotThereIsExplained(t *testing.T) {
+func TestAbsentHubIsExplained(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		node, endpoint := enrol(t, s.authority, 2), s.open(nodeHost, 0)
 		start := time.Now()
@@ -227,7 +228,7 @@ func TestAHubThatIsNotThereIsExplained(t *testing.T) {
 	})
 }
 
-func TestEveryDialErrorBecomesOneLine(t *testing.T) {
+func TestDialErrorBecomesOneLine(t *testing.T) {
 	cases := map[string]error{
 		"called off":                &net.OpError{Op: "dial", Err: context.Canceled},
 		"the name in hub:4433":      &net.DNSError{Err: "no such host", Name: "hub", IsNotFound: true},

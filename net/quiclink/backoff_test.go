@@ -9,7 +9,7 @@ import (
 	"ravno/net/quiclink"
 )
 
-func TestBackoffDoublesToItsCapAndStaysThere(t *testing.T) {
+func TestBackoffDoublesToItsCap(t *testing.T) {
 	backoff := quiclink.NewBackoff(func() float64 { return 0.5 })
 	for _, want := range []time.Duration{125, 250, 500, 1000, 2000, 4000, 8000, 15000, 15000} {
 		if got := backoff.Next(); got != want*time.Millisecond {
@@ -27,7 +27,7 @@ func TestBackoffDoublesToItsCapAndStaysThere(t *testing.T) {
 	}
 }
 
-func TestBackoffStaysWithinItsBoundsWhateverIsDrawn(t *testing.T) {
+func TestBackoffStaysWithinItsBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		backoff := quiclink.NewBackoff(func() float64 { return rapid.Float64Range(0, 0.9999999).Draw(t, "draw") })
 		ceiling := quiclink.BackoffBase

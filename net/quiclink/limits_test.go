@@ -2,14 +2,14 @@ package quiclink
 
 import "testing"
 
-func TestAThousandLinksFitIntoTheHubsMemory(t *testing.T) {
+func TestThousandLinksFitIntoMemory(t *testing.T) {
 	const nodes, perLink, limit = 1000, 50 << 10, 600 << 20
 	if worst := nodes * (hubLinkWindow + nodeLinkWindow + perLink); worst > limit {
 		t.Errorf("%d nodes can pin %d MiB, limit %d MiB", nodes, worst>>20, limit>>20)
 	}
 }
 
-func TestConfigurationsAgreeOnTheirLimits(t *testing.T) {
+func TestConfigurationsAgreeOnLimits(t *testing.T) {
 	hub, node := hubConfig(), nodeConfig()
 	if hub.MaxIncomingStreams != 1 || node.MaxIncomingStreams >= 0 {
 		t.Errorf("bidirectional streams: hub takes %d, node %d", hub.MaxIncomingStreams, node.MaxIncomingStreams)

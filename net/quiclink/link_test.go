@@ -63,7 +63,8 @@ func pattern(size int) []byte {
 	return batch
 }
 
-func TestALinkCarriesControlAndBatchesBothWays(t *testing.T) {
+// A link carries control messages and batches both ways.
+func TestLinkCarriesBothWays(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		atNode, atHub := s.linked()
 		say(t, atNode, atHub, "hello")
@@ -90,7 +91,7 @@ func TestALinkCarriesControlAndBatchesBothWays(t *testing.T) {
 	})
 }
 
-func TestABadLineLosesNothingOfABatch(t *testing.T) {
+func TestBadNetworkLosesNothingOfBatch(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		s.network.SetFate(func(p simlink.Packet) []time.Duration {
 			switch {
@@ -109,7 +110,7 @@ func TestABadLineLosesNothingOfABatch(t *testing.T) {
 	})
 }
 
-func TestAnIdleLinkStaysUp(t *testing.T) {
+func TestIdleLinkStaysUp(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		atNode, atHub := s.linked()
 		before := s.network.Sent()
@@ -124,7 +125,7 @@ func TestAnIdleLinkStaysUp(t *testing.T) {
 	})
 }
 
-func TestACutIsNoticedAtBothEndsInTime(t *testing.T) {
+func TestCutNoticedAtBothEnds(t *testing.T) {
 	cuts := map[string]func(*simlink.Network){
 		"both ways": func(n *simlink.Network) { n.Cut(simlink.Host(hubHost), simlink.Host(nodeHost)) },
 		"to hub":    func(n *simlink.Network) { n.CutOneWay(simlink.Host(nodeHost), simlink.Host(hubHost)) },
@@ -170,7 +171,7 @@ func TestACutIsNoticedAtBothEndsInTime(t *testing.T) {
 	}
 }
 
-func TestTheCloserIsHeardWithCodeAndText(t *testing.T) {
+func TestCloseCarriesCodeAndText(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		atNode, atHub := s.linked()
 		reading := make(chan error, 1)
@@ -196,7 +197,8 @@ func TestTheCloserIsHeardWithCodeAndText(t *testing.T) {
 	})
 }
 
-func TestALongReasonIsCutAndStillArrives(t *testing.T) {
+// A long reason is shortened and still arrives.
+func TestCloseWithLongReasonArrives(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		atNode, atHub := s.linked()
 		atHub.CloseWith(codeEnded, strings.Repeat("ж", 4000))
@@ -207,7 +209,7 @@ func TestALongReasonIsCutAndStillArrives(t *testing.T) {
 	})
 }
 
-func TestADaemonThatStopsTellsItsPeers(t *testing.T) {
+func TestStoppingDaemonTellsItsPeers(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		atNode, _ := s.linked()
 		start := time.Now()
@@ -227,7 +229,8 @@ func TestADaemonThatStopsTellsItsPeers(t *testing.T) {
 	})
 }
 
-func TestAPeerThatDoesNotReadHoldsUpOnlyItsBatches(t *testing.T) {
+// A peer that does not read holds up only its own batches.
+func TestSlowReaderDelaysOnlyBatches(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		atNode, atHub := s.linked()
 		ends := []struct{ from, to *quiclink.Link }{{atNode, atHub}, {atHub, atNode}}
@@ -268,7 +271,7 @@ func TestAPeerThatDoesNotReadHoldsUpOnlyItsBatches(t *testing.T) {
 	})
 }
 
-func TestACancelledBatchIsNotTakenForAWholeOne(t *testing.T) {
+func TestCancelledBatchIsNotWhole(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		atNode, atHub := s.linked()
 		writer, err := atNode.OpenBatch(context.Background())
@@ -290,7 +293,7 @@ func TestACancelledBatchIsNotTakenForAWholeOne(t *testing.T) {
 	})
 }
 
-func TestADeadlineEndsAReadAndNotTheLink(t *testing.T) {
+func TestDeadlineEndsReadNotLink(t *testing.T) {
 	play(t, func(t *testing.T, s *scene) {
 		atNode, atHub := s.linked()
 		if err := atNode.Control().SetReadDeadline(time.Now().Add(time.Second)); err != nil {
@@ -313,7 +316,7 @@ func TestADeadlineEndsAReadAndNotTheLink(t *testing.T) {
 	})
 }
 
-func TestALinkOverRealUDP(t *testing.T) {
+func TestLinkOverRealUDP(t *testing.T) {
 	authority, hub := organisation(t)
 	node := enrol(t, authority, 2)
 	open := func() *quiclink.Endpoint {

@@ -9,12 +9,12 @@ import (
 	"ravno/net/wire"
 )
 
-func TestTheNodeSpeaksFirst(t *testing.T) {
+func TestNodeSpeaksFirst(t *testing.T) {
 	want(t, session.NewNode(nodeSelf()).Start(start), session.Send{Message: hello()})
 	want(t, session.NewHub(session.Self{}, session.NodePeer{}).Start(start))
 }
 
-func TestAGreetingTellsEachEndWhatTheOtherHas(t *testing.T) {
+func TestGreetingTellsWhatTheOtherHas(t *testing.T) {
 	hub := session.NewHub(session.Self{Version: "h", Incarnation: hubInc, Position: 50}, session.NodePeer{Incarnation: nodeInc, Have: 5})
 	hub.Start(start)
 	late := hello()
@@ -44,7 +44,7 @@ func TestAGreetingTellsEachEndWhatTheOtherHas(t *testing.T) {
 // at is how far a receiver has come that has no slice on its way.
 func at(position causal.Position) causal.Reached { return causal.Reached{Position: position} }
 
-func TestTheHubRefusesANodeWhoseStateDoesNotFit(t *testing.T) {
+func TestHubRefusesNodeThatDoesNotFit(t *testing.T) {
 	cases := []struct {
 		name        string
 		change      func(*wire.Hello)
@@ -70,7 +70,8 @@ func TestTheHubRefusesANodeWhoseStateDoesNotFit(t *testing.T) {
 	}
 }
 
-func TestTheHubAcceptsEveryStateAtTheBorderOfTheAllowed(t *testing.T) {
+// The hub accepts every state at the border of the allowed ones.
+func TestHubAcceptsEveryAllowedState(t *testing.T) {
 	cases := []struct {
 		name   string
 		change func(*wire.Hello)
@@ -91,7 +92,7 @@ func TestTheHubAcceptsEveryStateAtTheBorderOfTheAllowed(t *testing.T) {
 	}
 }
 
-func TestTheNodeRefusesAHubThatDoesNotFit(t *testing.T) {
+func TestNodeRefusesHubThatDoesNotFit(t *testing.T) {
 	cases := []struct {
 		name        string
 		change      func(*wire.Welcome)
@@ -110,7 +111,7 @@ func TestTheNodeRefusesAHubThatDoesNotFit(t *testing.T) {
 	}
 }
 
-func TestOnlyAGreetingOpens(t *testing.T) {
+func TestSessionOpensOnlyByGreeting(t *testing.T) {
 	for _, m := range []wire.Message{wire.Ping{ID: 1}, wire.Ack{Position: 3}, wire.Where{ID: 1}} {
 		wantRefusal(t, hubEnd().Receive(start, m), session.CodeProtocol, m.Kind().String()+" where a greeting was due")
 		wantRefusal(t, nodeEnd().Receive(start, m), session.CodeProtocol, m.Kind().String()+" where a greeting was due")
@@ -119,7 +120,7 @@ func TestOnlyAGreetingOpens(t *testing.T) {
 	wantRefusal(t, nodeEnd().Receive(start, hello()), session.CodeProtocol, "hello where a greeting was due")
 }
 
-func TestASecondGreetingOnOneLinkIsRefused(t *testing.T) {
+func TestGreetingTwiceIsRefused(t *testing.T) {
 	for _, m := range []wire.Message{hello(), welcome()} {
 		wantRefusal(t, linkedHub().Receive(start, m), session.CodeProtocol, "a second greeting")
 		wantRefusal(t, linkedNode().Receive(start, m), session.CodeProtocol, "a second greeting")

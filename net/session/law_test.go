@@ -253,7 +253,7 @@ func (l *link) staysSilent() {
 // However messages, batches, commits and writes interleave, and wherever links are cut: both
 // ends get all of each other's work once and in order, with one batch at a time each way,
 // and then fall silent.
-func TestTwoEndsLevelWhateverTheInterleaving(t *testing.T) {
+func TestSessionsLevelInAnyInterleaving(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := newLink(t)
 		for range rapid.IntRange(0, 60).Draw(t, "length") {

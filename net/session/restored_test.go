@@ -6,7 +6,8 @@ import (
 	"ravno/net/session"
 )
 
-func TestANodeNoticesAHubThatWentBackInTime(t *testing.T) {
+// A node notices that its hub went back in time.
+func TestNodeNoticesRestoredHub(t *testing.T) {
 	self := nodeSelf()
 	self.HubHave = 6
 	node := session.NewNode(self)

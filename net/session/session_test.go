@@ -96,7 +96,8 @@ func wantRefusal(t *testing.T, got []session.Action, code, about string) {
 	}
 }
 
-func TestABatchThatOvertakesTheWelcomeIsAppliedAfterIt(t *testing.T) {
+// A batch that overtakes the welcome is applied after it.
+func TestBatchBeforeWelcomeAppliedAfter(t *testing.T) {
 	node := nodeEnd()
 	want(t, node.BatchArrived(batch(40, 45)))
 	got := node.Receive(start, welcome())
@@ -112,11 +113,11 @@ func TestABatchThatOvertakesTheWelcomeIsAppliedAfterIt(t *testing.T) {
 	want(t, got[len(got)-2:], session.Drop{}, session.Send{Message: wire.Ack{Position: 40, Floor: 38}})
 }
 
-func TestTheHubDropsWhatComesBeforeTheGreeting(t *testing.T) {
+func TestHubDropsAllBeforeGreeting(t *testing.T) {
 	want(t, hubEnd().BatchArrived(batch(5, 6)), session.Drop{})
 }
 
-func TestABatchIsAcknowledgedOnlyAfterItIsApplied(t *testing.T) {
+func TestBatchAcknowledgedOnceApplied(t *testing.T) {
 	hub := linkedHub()
 	want(t, hub.BatchArrived(batch(5, 7)), session.Apply{Header: batch(5, 7)})
 	want(t, hub.Applied(0, 0), ack(7))
@@ -124,7 +125,8 @@ func TestABatchIsAcknowledgedOnlyAfterItIsApplied(t *testing.T) {
 	want(t, hub.BatchArrived(batch(7, 8)), session.Apply{Header: batch(7, 8)})
 }
 
-func TestABatchThatBeginsElsewhereIsAnsweredWithWhatIsHere(t *testing.T) {
+// A batch that begins elsewhere is answered with the position here.
+func TestBatchElsewhereAnsweredWithPosition(t *testing.T) {
 	for _, b := range []wire.BatchHeader{batch(4, 7), batch(6, 7), batch(0, 7), batch(5, 4)} {
 		hub := linkedHub()
 		want(t, hub.BatchArrived(b), session.Drop{}, ack(5))
@@ -132,7 +134,8 @@ func TestABatchThatBeginsElsewhereIsAnsweredWithWhatIsHere(t *testing.T) {
 	}
 }
 
-func TestASecondBatchBeforeTheFirstIsAcknowledgedEndsTheSession(t *testing.T) {
+// A second batch before the first is acknowledged ends the session.
+func TestSecondBatchTooEarlyEndsSession(t *testing.T) {
 	hub := linkedHub()
 	hub.BatchArrived(batch(5, 7))
 	got := hub.BatchArrived(batch(7, 8))
@@ -140,21 +143,22 @@ func TestASecondBatchBeforeTheFirstIsAcknowledgedEndsTheSession(t *testing.T) {
 	wantRefusal(t, got[1:], session.CodeProtocol, "a second batch before the first was acknowledged")
 }
 
-func TestADatabaseThatIsElsewhereThanTheSessionThinksCorrectsIt(t *testing.T) {
+// A database at another position than the session assumes corrects the session.
+func TestDatabaseCorrectsSessionPosition(t *testing.T) {
 	hub := linkedHub()
 	hub.BatchArrived(batch(5, 7))
 	want(t, hub.Outdated(at(6)), ack(6))
 	want(t, hub.BatchArrived(batch(6, 7)), session.Apply{Header: batch(6, 7)})
 }
 
-func TestABatchThatCannotBeAppliedEndsTheSession(t *testing.T) {
+func TestBatchNotApplicableEndsSession(t *testing.T) {
 	hub := linkedHub()
 	hub.BatchArrived(batch(5, 7))
 	wantRefusal(t, hub.Failed(session.CodeSchema, "table t is not here", "create it"), session.CodeSchema, "table t is not here")
 	want(t, hub.Applied(0, 0))
 }
 
-func TestOneBatchAtATimeGoesOut(t *testing.T) {
+func TestBatchesGoOutOneAtATime(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome()) // wants everything above 5
 	want(t, node.LocalChanged())   // being extracted
@@ -167,7 +171,7 @@ func TestOneBatchAtATimeGoesOut(t *testing.T) {
 	want(t, node.LocalChanged(), session.Transmit{From: 7})
 }
 
-func TestABacklogGoesOutInOneBatchAfterAnother(t *testing.T) {
+func TestBacklogGoesOutInBatches(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome()) // wants everything above 5
 	node.Transmitting(7, 2, true)
@@ -183,7 +187,8 @@ func TestABacklogGoesOutInOneBatchAfterAnother(t *testing.T) {
 	want(t, node.Receive(start, wire.Ack{Position: 12}), session.Acked{Reached: at(12), Changes: 1})
 }
 
-func TestAChangeDuringAnExtractionThatFoundNothingIsNotForgotten(t *testing.T) {
+// A change during an extraction that found nothing is not forgotten.
+func TestChangeDuringEmptyExtractionIsSent(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome())
 	want(t, node.LocalChanged())
@@ -191,7 +196,8 @@ func TestAChangeDuringAnExtractionThatFoundNothingIsNotForgotten(t *testing.T) {
 	want(t, node.NothingToSend())
 }
 
-func TestAnAckOfAnotherPositionMakesTheSenderGoOnFromThere(t *testing.T) {
+// An acknowledgement of another position makes the sender go on from there.
+func TestAckElsewhereMovesSenderThere(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome())
 	node.Transmitting(7, 2, false)
@@ -200,7 +206,7 @@ func TestAnAckOfAnotherPositionMakesTheSenderGoOnFromThere(t *testing.T) {
 	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Reached: at(7), Changes: 1})
 }
 
-func TestEndsThatKeepDisagreeingGiveTheLinkUp(t *testing.T) {
+func TestDisagreementEndsTheLink(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome())
 	for range 3 {
@@ -225,7 +231,7 @@ func TestEndsThatKeepDisagreeingGiveTheLinkUp(t *testing.T) {
 	}
 }
 
-func TestAnAckThatAnswersNothingDoesNoHarm(t *testing.T) {
+func TestAckOfNothingDoesNoHarm(t *testing.T) {
 	node := linkedNode()
 	want(t, node.Receive(start, wire.Ack{Position: 2})) // nothing is under way
 	want(t, node.LocalChanged(), session.Transmit{From: 5})
@@ -236,7 +242,7 @@ func TestAnAckThatAnswersNothingDoesNoHarm(t *testing.T) {
 	want(t, node.LocalChanged(), session.Transmit{From: 7})
 }
 
-func TestPingsShowHowBothEndsAre(t *testing.T) {
+func TestPingShowsHowBothEndsAre(t *testing.T) {
 	hub := linkedHub()
 	now := after(time.Second)
 	want(t, hub.Receive(now, wire.Ping{ID: 4, ClockMillis: 99, PendingOut: 3, PendingIn: 2, Floor: 38, Trouble: "disk", TroubleText: "full"}),
@@ -248,7 +254,8 @@ func TestPingsShowHowBothEndsAre(t *testing.T) {
 	want(t, hub.Receive(now, wire.Where{ID: 9}), session.Deliver{Message: wire.Where{ID: 9}})
 }
 
-func TestPingsGoOutEveryTwoSecondsAndNotBeforeTheGreeting(t *testing.T) {
+// Pings go out every two seconds, and none before the greeting.
+func TestPingsEveryTwoSeconds(t *testing.T) {
 	node := nodeEnd()
 	want(t, node.Tick(after(3*time.Second), wire.Ping{}))
 	node.Receive(after(3*time.Second), welcome())
@@ -268,7 +275,7 @@ func TestPingsGoOutEveryTwoSecondsAndNotBeforeTheGreeting(t *testing.T) {
 	}
 }
 
-func TestSilenceEndsTheSession(t *testing.T) {
+func TestSilenceEndsSession(t *testing.T) {
 	node := linkedNode()
 	node.Receive(after(5*time.Second), wire.Pong{})
 	if node.Tick(after(5*time.Second+session.SilentAfter), wire.Ping{}); !node.Running() {
@@ -277,21 +284,22 @@ func TestSilenceEndsTheSession(t *testing.T) {
 	wantRefusal(t, node.Tick(after(6*time.Second+session.SilentAfter), wire.Ping{}), session.CodeSilent, "no sign of life for 15s")
 }
 
-func TestAGreetingThatDoesNotComeEndsTheSession(t *testing.T) {
+func TestGreetingMissingEndsSession(t *testing.T) {
 	for _, s := range []*session.Session{nodeEnd(), hubEnd()} {
 		want(t, s.Tick(after(session.OpeningTime), wire.Ping{}))
 		wantRefusal(t, s.Tick(after(session.OpeningTime+1), wire.Ping{}), session.CodeSilent, "no greeting")
 	}
 }
 
-func TestThePeersRefusalEndsTheSessionWithoutAnAnswer(t *testing.T) {
+// A refusal by the peer ends the session, and nothing is sent in answer.
+func TestRefusalEndsSessionUnanswered(t *testing.T) {
 	for _, s := range []*session.Session{nodeEnd(), linkedNode(), hubEnd(), linkedHub()} {
 		want(t, s.Receive(start, wire.Refuse{Code: "revoked", Text: "removed", Try: "join"}),
 			session.Close{Code: "revoked", Text: "removed", Try: "join", Remote: true})
 	}
 }
 
-func TestNothingIsSaidAfterTheEnd(t *testing.T) {
+func TestSessionSilentAfterItsEnd(t *testing.T) {
 	ended := map[string]func() *session.Session{
 		"refused from outside": func() *session.Session {
 			s := linkedHub()
@@ -337,7 +345,7 @@ func TestNothingIsSaidAfterTheEnd(t *testing.T) {
 	}
 }
 
-func TestCodesKeepTheirMeaningAsNumbers(t *testing.T) {
+func TestCodesKeepTheirNumbers(t *testing.T) {
 	// The numbers are on the wire: a new code goes to the end, none ever moves.
 	codes := map[string]uint64{session.CodeVersion: 1, session.CodeIdentity: 2, session.CodeSchema: 3, session.CodeRevoked: 4,
 		session.CodeProtocol: 5, session.CodeSilent: 6, session.CodeError: 7, session.CodeReplaced: 8, session.CodeDisk: 9}
@@ -359,7 +367,8 @@ func TestCodesKeepTheirMeaningAsNumbers(t *testing.T) {
 	}
 }
 
-func TestABatchThatCrossedIsAskedForAgainOnceThePeerHasOurs(t *testing.T) {
+// A batch that crossed with ours is asked for again once the peer has ours.
+func TestCrossedBatchIsAskedForAgain(t *testing.T) {
 	node := linkedNode()
 	node.LocalChanged()
 	node.Transmitting(7, 2, false)
@@ -377,7 +386,8 @@ func TestABatchThatCrossedIsAskedForAgainOnceThePeerHasOurs(t *testing.T) {
 	want(t, node.Tick(start.Add(time.Second), wire.Ping{}), session.Send{Message: wire.Ack{Position: 40, Floor: 38, Left: true}})
 }
 
-func TestABatchLeftOnPurposeIsNoDisagreement(t *testing.T) {
+// A batch left with its sender on purpose counts as no disagreement.
+func TestBatchLeftIsNoDisagreement(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome())
 	for range 10 {

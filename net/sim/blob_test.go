@@ -9,7 +9,7 @@ import (
 
 // The largest value an application may well hold goes over the whole road: capture, fold,
 // delta, frames, streams, merge, table.
-func TestABlobOfTwentyMegabytesGoesOverTheWholeRoad(t *testing.T) {
+func TestBlobOfTwentyMegabytesEndToEnd(t *testing.T) {
 	story(t, []string{"hub", "a"}, func(c *chain) {
 		for _, s := range c.sites { // the program makes it when it starts
 			c.must(os.MkdirAll(filepath.Join(s.db+".ravno", "spool"), 0o700))

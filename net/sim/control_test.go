@@ -22,9 +22,9 @@ at varna: INSERT INTO happening(what) VALUES('opened')
 level
 `
 
-// TestTheJudgeFindsWhatIsPlanted is the judge's own trial: a bug of every kind it judges is
+// TestJudgeFindsPlantedBugs is the judge's own trial: a bug of every kind it judges is
 // planted behind the capture's back, and it must say so, and of which kind.
-func TestTheJudgeFindsWhatIsPlanted(t *testing.T) {
+func TestJudgeFindsPlantedBugs(t *testing.T) {
 	t.Parallel()
 	planted := map[string]struct{ kind, says, steps string }{
 		"nothing": {},

@@ -44,7 +44,7 @@ func anyStep(sites []string) *rapid.Generator[step] {
 	})
 }
 
-func TestWhatAScenarioSaysIsReadBackTheSame(t *testing.T) {
+func TestScenarioReadsBackTheSame(t *testing.T) {
 	t.Parallel()
 	sites := []string{"hub", "varna", "burgas"}
 	rapid.Check(t, func(t *rapid.T) {
@@ -68,7 +68,7 @@ func TestWhatAScenarioSaysIsReadBackTheSame(t *testing.T) {
 	})
 }
 
-func TestATextThatIsNoScenarioIsRefusedWithTheLine(t *testing.T) {
+func TestScenarioErrorNamesTheLine(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"sites hub\njump hub":                "line 2: \"jump\" is no step",

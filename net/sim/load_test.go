@@ -82,7 +82,7 @@ func (j *joining) progress(step string, done, total uint64) {
 	}
 }
 
-func TestAFirstLoadThatIsCutOffGoesOnWhereItStopped(t *testing.T) {
+func TestFirstLoadGoesOnWhereCutOff(t *testing.T) {
 	cases := map[string]func(j *joining) error{
 		"the link is cut for a while": func(j *joining) error {
 			j.halfway = func() {

@@ -41,7 +41,7 @@ func (c *chain) sizes() string {
 	return b.String()
 }
 
-func TestALevelChainFallsSilent(t *testing.T) {
+func TestLevelChainFallsSilent(t *testing.T) {
 	story(t, []string{"hub", "varna", "burgas"}, func(c *chain) {
 		c.exec("varna", "UPDATE item SET a='x' WHERE id=1")
 		c.exec("burgas", "UPDATE item SET b='y' WHERE id=2")
@@ -67,7 +67,8 @@ func TestALevelChainFallsSilent(t *testing.T) {
 	})
 }
 
-func TestATableMissingAtANodeTurnsOnlyThatNodeRedAndLevelsOnceItIsThere(t *testing.T) {
+// A table missing at a node turns only that node red. It levels once the table is there.
+func TestTableMissingTurnsNodeRed(t *testing.T) {
 	story(t, []string{"hub", "varna", "burgas"}, func(c *chain) {
 		const create = "CREATE TABLE extra(id INTEGER PRIMARY KEY, what TEXT)"
 		c.exec("hub", create)
@@ -101,7 +102,8 @@ func TestATableMissingAtANodeTurnsOnlyThatNodeRedAndLevelsOnceItIsThere(t *testi
 	})
 }
 
-func TestVerifyOverALinkCountsEveryRowThatDiffersAndNoOther(t *testing.T) {
+// Verify over a link counts every row that differs and no other.
+func TestVerifyOverLinkCountsDifferences(t *testing.T) {
 	story(t, []string{"hub", "varna", "burgas"}, func(c *chain) {
 		const rows = 9000 // several messages, in any direction
 		c.exec("hub", "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i+1 FROM n WHERE i<2000) INSERT INTO item(id, a) SELECT i, 'level' FROM n")

@@ -138,7 +138,8 @@ func (c *chain) has(at, query, value string) bool {
 	return found.String == value
 }
 
-func TestARemovedNodeIsCutOffAtOnceAndForGood(t *testing.T) {
+// A removed node is cut off at once and for good.
+func TestRemovedNodeCutOffForGood(t *testing.T) {
 	story(t, []string{"hub", "varna", "burgas"}, func(c *chain) {
 		hub, varna := c.sites[0], c.site("varna")
 		c.must(hub.daemon.store.RemoveSite("varna")) // a command, in another process
@@ -172,7 +173,8 @@ func (c *chain) reopen(s *site, change func()) {
 	c.must(err)
 }
 
-func TestANodeRestoredFromACopyIsRefusedAndNothingIsOverwritten(t *testing.T) {
+// A node restored from a copy is refused, and nothing is overwritten.
+func TestRestoredNodeIsRefused(t *testing.T) {
 	story(t, []string{"hub", "varna", "burgas"}, func(c *chain) {
 		varna, hub := c.site("varna"), c.sites[0]
 		var backup []byte
@@ -210,7 +212,8 @@ func TestANodeRestoredFromACopyIsRefusedAndNothingIsOverwritten(t *testing.T) {
 	})
 }
 
-func TestANodeThatComesBackBeforeItsOldLinkIsMissedIsLetInAtOnce(t *testing.T) {
+// A node that comes back before the hub misses its old link is let in at once.
+func TestReturningNodeReplacesOldLink(t *testing.T) {
 	story(t, []string{"hub", "varna"}, func(c *chain) {
 		varna := c.site("varna")
 		c.cut(varna) // its link is gone in the middle of a large transfer, and its process too
@@ -232,7 +235,7 @@ func TestANodeThatComesBackBeforeItsOldLinkIsMissedIsLetInAtOnce(t *testing.T) {
 	})
 }
 
-func TestAStuckNodeCostsTheOthersNothing(t *testing.T) {
+func TestStuckNodeCostsOthersNothing(t *testing.T) {
 	lines := map[string]func(c *chain, stuck *site){
 		"it hears nothing":       func(c *chain, stuck *site) { c.net.CutOneWay(c.sites[0].host, stuck.host) },
 		"it is not heard":        func(c *chain, stuck *site) { c.net.CutOneWay(stuck.host, c.sites[0].host) },
@@ -272,7 +275,8 @@ func toward(s *site, size int, delays []time.Duration) simlink.Fate {
 	}
 }
 
-func TestASecondLinkOfOneIdentityReplacesTheFirstAtOnce(t *testing.T) {
+// A second link of one identity replaces the first at once.
+func TestSecondLinkReplacesTheFirst(t *testing.T) {
 	story(t, []string{"hub", "varna"}, func(c *chain) {
 		varna := c.site("varna")
 		own, err := identity.Load(varna.db + ".ravno")

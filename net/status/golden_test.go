@@ -128,7 +128,7 @@ func jsonOf(t *testing.T, s Snapshot) string {
 	return draw(t, func(out *strings.Builder) error { return Encode(out, s) })
 }
 
-func TestTheSnapshotAsPeopleAndScriptsSeeIt(t *testing.T) {
+func TestSnapshotAsPeopleAndScriptsSeeIt(t *testing.T) {
 	page := PageOptions{Location: sofia, Refresh: DefaultRefresh}
 	golden(t, "chain.txt", tableOf(t, chain(), TableOptions{Location: sofia}))
 	golden(t, "chain_width_100.txt", tableOf(t, chain(), TableOptions{Location: sofia, Width: 100}))

@@ -29,7 +29,7 @@ func ask(t *testing.T, handler http.Handler, method, target string) (*http.Respo
 
 const here = "http://localhost:8433"
 
-func TestThePageAndTheJSONAreServedAndNothingElse(t *testing.T) {
+func TestHandlerServesPageAndJSONOnly(t *testing.T) {
 	handler := Handler(theChain, HandlerOptions{Page: PageOptions{Location: sofia, Refresh: DefaultRefresh}})
 	for _, c := range []struct {
 		method, path string
@@ -60,7 +60,7 @@ func TestThePageAndTheJSONAreServedAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestEveryAnswerIsGuarded(t *testing.T) {
+func TestAnswersAreGuarded(t *testing.T) {
 	broken := func() (Snapshot, error) { return Snapshot{}, errors.New("no") }
 	for _, handler := range []http.Handler{Handler(theChain, HandlerOptions{}), Handler(broken, HandlerOptions{})} {
 		for _, target := range []string{here + "/", here + "/status.json", here + "/x", "http://evil.example/"} {
@@ -80,7 +80,7 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 	}
 }
 
-func TestThePolicyAdmitsTheStyleOfThePage(t *testing.T) {
+func TestPolicyAdmitsStyleOfPage(t *testing.T) {
 	response, page := ask(t, Handler(theChain, HandlerOptions{}), "GET", here+"/")
 	_, rest, _ := strings.Cut(page, "<style>")
 	style, _, found := strings.Cut(rest, "</style>")
@@ -91,7 +91,8 @@ func TestThePolicyAdmitsTheStyleOfThePage(t *testing.T) {
 	}
 }
 
-func TestAPageFromElsewhereCannotRebindItsNameToUs(t *testing.T) {
+// A page from elsewhere cannot rebind its name to this address.
+func TestHandlerRefusesRebinding(t *testing.T) {
 	loopback := Handler(theChain, HandlerOptions{Hosts: []string{"Status.Example", "192.0.2.7:8433", "[2001:db8::7]"}})
 	open := Handler(theChain, HandlerOptions{AnyHost: true})
 	for host, admitted := range map[string]bool{
@@ -117,7 +118,7 @@ func TestAPageFromElsewhereCannotRebindItsNameToUs(t *testing.T) {
 	}
 }
 
-func TestAStatusThatCannotBeReadIsSaidPlainly(t *testing.T) {
+func TestStatusUnreadableIsSaidPlainly(t *testing.T) {
 	broken := func() (Snapshot, error) {
 		return Snapshot{}, errors.New("store: open shop.db:\nfile is not a database\x1b[2J")
 	}
@@ -142,7 +143,7 @@ func TestAStatusThatCannotBeReadIsSaidPlainly(t *testing.T) {
 	}
 }
 
-func TestAHEADOverARealSocketTellsTheLengthOnly(t *testing.T) {
+func TestHEADTellsTheLengthOnly(t *testing.T) {
 	server := httptest.NewServer(Handler(theChain, HandlerOptions{}))
 	defer server.Close()
 	response, err := server.Client().Head(server.URL + "/status.json")
@@ -155,7 +156,8 @@ func TestAHEADOverARealSocketTellsTheLengthOnly(t *testing.T) {
 	}
 }
 
-func TestProfilesAreThereOnlyWhereSomebodyAskedAndForThisMachineAlone(t *testing.T) {
+// Profiles are served only when asked for, and to this machine alone.
+func TestProfilesOnlyWhenAskedAndLocal(t *testing.T) {
 	profiles := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	for _, c := range []struct {
 		options    HandlerOptions

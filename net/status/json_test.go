@@ -9,7 +9,7 @@ import (
 )
 
 // The document in full, written by hand from the contract of the command line.
-func TestTheJSONIsTheContract(t *testing.T) {
+func TestJSONIsTheContract(t *testing.T) {
 	s := Snapshot{
 		Site: "shop-1", Role: "node", Hub: "centrala", At: clockOf(15, 30), Daemon: true,
 		Servers: []Server{{
@@ -27,7 +27,8 @@ func TestTheJSONIsTheContract(t *testing.T) {
 	}
 }
 
-func TestAnEmptySnapshotHasNoNullListAndIsNotLevel(t *testing.T) {
+// An empty snapshot has no null list in its JSON, and is not level.
+func TestSnapshotEmptyIsNotLevel(t *testing.T) {
 	const want = `{"site":"","role":"","hub":"","at":null,"level":false,"daemon":false,"servers":[],"notices":[]}`
 	got, err := json.Marshal(Snapshot{Level: true})
 	if err != nil || string(got) != want {
@@ -35,7 +36,7 @@ func TestAnEmptySnapshotHasNoNullListAndIsNotLevel(t *testing.T) {
 	}
 }
 
-func TestLevelMeansEveryServerGreen(t *testing.T) {
+func TestLevelMeansAllGreen(t *testing.T) {
 	for _, c := range []struct {
 		states []State
 		want   bool
@@ -57,7 +58,7 @@ func TestLevelMeansEveryServerGreen(t *testing.T) {
 	}
 }
 
-func TestASnapshotSurvivesTheWayToANodeAndBack(t *testing.T) {
+func TestSnapshotSurvivesWayToNodeAndBack(t *testing.T) {
 	for _, s := range []Snapshot{chain(), levelPair(), {}} {
 		data, err := json.Marshal(s)
 		if err != nil {
@@ -90,7 +91,8 @@ func inUTC(t time.Time) time.Time {
 	return t.UTC()
 }
 
-func TestANewerServerMaySendMoreButNoLies(t *testing.T) {
+// A newer server may send more fields, but none that are wrong.
+func TestSnapshotOfNewerServer(t *testing.T) {
 	s, err := Decode([]byte(`{"site":"a","level":true,"moon":"full","servers":[
 		{"name":"a","state":"red","cause":"meteor","cause_text":"hit by a meteor","extra":[1]}]}`))
 	if err != nil {
@@ -104,7 +106,7 @@ func TestANewerServerMaySendMoreButNoLies(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeShownIsRefused(t *testing.T) {
+func TestSnapshotUnshowableIsRefused(t *testing.T) {
 	for input, why := range map[string]string{
 		`{"servers":[{"name":"a","state":"blue"}]}`: `server "a": state "blue" is none of green, red, grey`,
 		`{"servers":[{"name":"a"}]}`:                `server "a": state "" is none of green, red, grey`,
@@ -121,7 +123,7 @@ func TestWhatCannotBeShownIsRefused(t *testing.T) {
 	}
 }
 
-func TestAYearThatRFC3339CannotWriteIsAnError(t *testing.T) {
+func TestYearBeyondRFC3339IsAnError(t *testing.T) {
 	s := chain()
 	s.At = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
 	if err := Encode(&strings.Builder{}, s); err == nil || !strings.Contains(err.Error(), "year 10000") {

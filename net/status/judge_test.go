@@ -49,7 +49,7 @@ func wrong(cause Cause) func(*Facts) {
 	panic("no such cause: " + cause)
 }
 
-func TestTruthTableOfOneServer(t *testing.T) {
+func TestJudgeTruthTable(t *testing.T) {
 	pending := func(out, in int64) func(*Facts) {
 		return func(f *Facts) { f.PendingOut, f.PendingIn = out, in }
 	}
@@ -117,7 +117,7 @@ func TestTruthTableOfOneServer(t *testing.T) {
 }
 
 // All 2^9 sets of what can be wrong, each with and without pending changes.
-func TestTheCauseToFixFirstIsNamedAndNoOtherIsHidden(t *testing.T) {
+func TestJudgeNamesFirstCauseHidesNone(t *testing.T) {
 	for set := range 1 << len(wrongs) {
 		facts := healthy()
 		var first Cause
@@ -147,7 +147,7 @@ func TestTheCauseToFixFirstIsNamedAndNoOtherIsHidden(t *testing.T) {
 	}
 }
 
-func TestLongTextsFromElsewhereAreBounded(t *testing.T) {
+func TestLongTextsAreBounded(t *testing.T) {
 	verdict := Judge(healthy(func(f *Facts) { f.DiskTrouble = strings.Repeat("й", 10_000) }), nil)
 	if want := strings.Repeat("й", maxGivenText-1) + "…"; verdict.CauseText != want {
 		t.Errorf("text of %d bytes, want %d", len(verdict.CauseText), len(want))

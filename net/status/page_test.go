@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestTheBannerSaysWhetherSomebodyIsNeeded(t *testing.T) {
+func TestBannerSaysWhetherToAct(t *testing.T) {
 	for _, c := range []struct {
 		states       []State
 		daemon       bool
@@ -39,7 +39,7 @@ func TestTheBannerSaysWhetherSomebodyIsNeeded(t *testing.T) {
 	}
 }
 
-func TestThePageNeedsNothingFromAnywhere(t *testing.T) {
+func TestPageNeedsNothingFromAnywhere(t *testing.T) {
 	page := pageOf(t, chain(), PageOptions{Refresh: DefaultRefresh})
 	for _, foreign := range []string{"http://", "https://", "//", "<script", "<link", "<img", "@import", "url(", "src="} {
 		if strings.Contains(page, foreign) {
@@ -48,7 +48,8 @@ func TestThePageNeedsNothingFromAnywhere(t *testing.T) {
 	}
 }
 
-func TestThePageCanBeReadWithoutColourAndAloud(t *testing.T) {
+// The page can be read without colour, and aloud.
+func TestPageReadableWithoutColour(t *testing.T) {
 	page := pageOf(t, chain(), PageOptions{})
 	for _, want := range []string{
 		`<html lang="en">`, "<title>✗ 3 servers need attention – centrala – ravno</title>", "<caption>", `scope="row"`,
@@ -64,7 +65,7 @@ func TestThePageCanBeReadWithoutColourAndAloud(t *testing.T) {
 	}
 }
 
-func TestThePageRefreshesItselfInWholeSeconds(t *testing.T) {
+func TestPageRefreshesInWholeSeconds(t *testing.T) {
 	for refresh, want := range map[time.Duration]string{
 		time.Millisecond: `content="1"`, DefaultRefresh: `content="10"`, 1500 * time.Millisecond: `content="2"`,
 	} {
@@ -77,7 +78,7 @@ func TestThePageRefreshesItselfInWholeSeconds(t *testing.T) {
 	}
 }
 
-func TestThoseThatNeedAttentionComeFirst(t *testing.T) {
+func TestServersInTroubleComeFirst(t *testing.T) {
 	page := pageOf(t, chain(), PageOptions{})
 	at := 0
 	for _, name := range []string{"Пловдив", "北京", "new-shop", "складъ-2", "centrala", "Ресторант Витоша"} {

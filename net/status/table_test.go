@@ -14,7 +14,8 @@ type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errDiskFull }
 
-func TestHostileTextReachesNeitherTerminalNorPageNorJSON(t *testing.T) {
+// Hostile text reaches neither the terminal nor the page nor the JSON.
+func TestHostileTextIsDisarmed(t *testing.T) {
 	shown := map[string]string{
 		"table":            tableOf(t, hostile(), TableOptions{}),
 		"narrow table":     tableOf(t, hostile(), TableOptions{Width: 40}),
@@ -54,7 +55,8 @@ func TestColumnsLineUpWhateverTheAlphabet(t *testing.T) {
 	}
 }
 
-func TestNoLineIsWiderThanTheTerminalThatCanHoldTheColumns(t *testing.T) {
+// No line is wider than a terminal that can hold the columns.
+func TestTableFitsTheTerminal(t *testing.T) {
 	for width := 80; width < 160; width++ {
 		for line := range strings.SplitSeq(tableOf(t, chain(), TableOptions{Location: sofia, Width: width}), "\n") {
 			if columns(line) > width {
@@ -64,7 +66,7 @@ func TestNoLineIsWiderThanTheTerminalThatCanHoldTheColumns(t *testing.T) {
 	}
 }
 
-func TestNothingOfACauseIsLostByWrapping(t *testing.T) {
+func TestWrappingLosesNothingOfCause(t *testing.T) {
 	cause := chain().Servers[2].CauseText
 	for width := -1; width < 160; width++ {
 		wrapped := strings.Join(wrap(cause, width), "")
@@ -74,7 +76,7 @@ func TestNothingOfACauseIsLostByWrapping(t *testing.T) {
 	}
 }
 
-func TestTheStateIsColouredOnlyWhenTold(t *testing.T) {
+func TestStateColouredOnlyWhenTold(t *testing.T) {
 	plain := tableOf(t, chain(), TableOptions{})
 	bright := tableOf(t, chain(), TableOptions{Color: true})
 	if strings.Contains(plain, "\x1b") {
@@ -124,7 +126,7 @@ func TestTextsForPeople(t *testing.T) {
 	}
 }
 
-func TestAFailedWriteIsTold(t *testing.T) {
+func TestFailedWriteIsReported(t *testing.T) {
 	for what, err := range map[string]error{
 		"table": Table(fullDisk{}, chain(), TableOptions{}),
 		"page":  Page(fullDisk{}, chain(), PageOptions{}),

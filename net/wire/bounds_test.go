@@ -24,7 +24,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-func TestAbsurdLengthsTakeNoMemory(t *testing.T) {
+func TestLengthsAbsurdTakeNoMemory(t *testing.T) {
 	const modest = 512 << 10
 	huge := []byte{0xdd, 0xff, 0xff, 0xff, 0xff} // array32 of 2^32-1: five bytes that have killed processes
 	header := writeBatch(t, BatchHeader{}, nil)[:emptyHeader]
@@ -110,7 +110,7 @@ func zeros(t *testing.T, size int, options ...zstd.EOption) []byte {
 	return b.Bytes()
 }
 
-func TestABombIsDefusedAtTheLimit(t *testing.T) {
+func TestBombStopsAtTheLimit(t *testing.T) {
 	header := writeBatch(t, BatchHeader{}, nil)[:emptyHeader]
 	for name, c := range map[string]struct {
 		bomb []byte
@@ -136,7 +136,7 @@ func TestABombIsDefusedAtTheLimit(t *testing.T) {
 	}
 }
 
-func TestOneHugeSectionDoesNotLeaveItsBuffersBehind(t *testing.T) {
+func TestHugeSectionFreesItsBuffers(t *testing.T) {
 	s := restaurantSection(1)
 	s.Changes[0].Registers[6].Value = crdt.TextValue(strings.Repeat("long ", 2<<20))
 	var stream bytes.Buffer

@@ -22,7 +22,8 @@ const goldenDir = "../../testdata/frames/v3"
 // values are compared by ==: storage class and exact bytes, so -0.0 is not 0.0.
 var exactly = cmp.Comparer(func(a, b crdt.Value) bool { return a == b })
 
-func TestEveryMessageStillReadsAndWritesTheBytesOfVersion3(t *testing.T) {
+// Every message still reads and writes the bytes of version 3.
+func TestGoldenMessages(t *testing.T) {
 	for name, m := range sampleMessages() {
 		t.Run(name, func(t *testing.T) {
 			golden := goldenFrames(t, name, func() []byte { return writeMessage(t, m) })
@@ -40,7 +41,7 @@ func TestEveryMessageStillReadsAndWritesTheBytesOfVersion3(t *testing.T) {
 	}
 }
 
-func TestEveryKindOfMessageHasAGoldenFrame(t *testing.T) {
+func TestGoldenFrameForEveryKind(t *testing.T) {
 	have := map[Kind]bool{}
 	for _, m := range sampleMessages() {
 		have[m.Kind()] = true
@@ -55,7 +56,8 @@ func TestEveryKindOfMessageHasAGoldenFrame(t *testing.T) {
 	}
 }
 
-func TestABatchStillReadsAndWritesTheBytesOfVersion3(t *testing.T) {
+// A batch still reads and writes the bytes of version 3.
+func TestGoldenBatch(t *testing.T) {
 	golden := goldenFrames(t, "batch", func() []byte { return writeBatch(t, sampleHeader(), sampleSections()) })
 	expectBatch(t, golden, sampleHeader(), sampleSections())
 	if b := writeBatch(t, sampleHeader(), sampleSections()); !bytes.Equal(b, golden) {
@@ -65,7 +67,7 @@ func TestABatchStillReadsAndWritesTheBytesOfVersion3(t *testing.T) {
 
 // Another version of the zstd library may compress to other bytes, so a compressed batch
 // is only read, never expected to be written the same.
-func TestACompressedBatchOfVersion3IsStillRead(t *testing.T) {
+func TestGoldenCompressedBatch(t *testing.T) {
 	sections := []*Section{restaurantSection(40)}
 	golden := goldenFrames(t, "batch-zstd", func() []byte { return writeBatch(t, sampleHeader(), sections) })
 	expectBatch(t, golden, sampleHeader(), sections)

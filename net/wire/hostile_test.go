@@ -14,7 +14,8 @@ import (
 	"ravno/crdt/hlc"
 )
 
-func TestEveryTruncationOfAMessageIsSaidToBeOne(t *testing.T) {
+// Every truncation of a message is reported as one.
+func TestMessageTruncatedIsReported(t *testing.T) {
 	for name, m := range sampleMessages() {
 		frame := writeMessage(t, m)
 		for n := range frame {
@@ -28,7 +29,7 @@ func TestEveryTruncationOfAMessageIsSaidToBeOne(t *testing.T) {
 
 // A payload that is shorter than it must be, in a frame that says so, is not cut short on
 // the way: it was written wrong.
-func TestEveryShortenedPayloadOfAMessageIsMalformed(t *testing.T) {
+func TestMessageShortPayloadIsMalformed(t *testing.T) {
 	for name, m := range sampleMessages() {
 		payload := writeMessage(t, m)[headSize:]
 		for n := range payload {
@@ -39,7 +40,8 @@ func TestEveryShortenedPayloadOfAMessageIsMalformed(t *testing.T) {
 	}
 }
 
-func TestEveryTruncationOfABatchIsSaidToBeOne(t *testing.T) {
+// Every truncation of a batch is reported as one.
+func TestBatchTruncatedIsReported(t *testing.T) {
 	for _, sections := range [][]*Section{sampleSections(), {restaurantSection(40)}} {
 		stream := writeBatch(t, sampleHeader(), sections)
 		for n := range stream {
@@ -50,7 +52,7 @@ func TestEveryTruncationOfABatchIsSaidToBeOne(t *testing.T) {
 	}
 }
 
-func TestEveryFlippedBitOfABatchIsFound(t *testing.T) {
+func TestBatchFlippedBitIsFound(t *testing.T) {
 	stream := writeBatch(t, sampleHeader(), sampleSections())
 	for bit := range len(stream) * 8 {
 		broken := bytes.Clone(stream)
@@ -76,7 +78,7 @@ func encoded(build func(e *encoder)) []byte {
 	return e.payload()
 }
 
-func TestSectionsThatCannotBeSaidAreNotWritten(t *testing.T) {
+func TestSectionUnwritableIsRefused(t *testing.T) {
 	part := func(column crdt.Column, site causal.Site, total int64) crdt.ChangePart {
 		return crdt.ChangePart{Column: column, Stamp: hlc.Stamp{Time: morning, Site: site}, Total: crdt.IntegerValue(total)}
 	}
@@ -148,7 +150,7 @@ func TestSectionsThatCannotBeSaidAreNotWritten(t *testing.T) {
 	expectBatch(t, stream.Bytes(), BatchHeader{}, []*Section{good()})
 }
 
-func TestMessagesThatCannotBeSaidAreNotWritten(t *testing.T) {
+func TestMessageUnwritableIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		m    Message
 		want error
@@ -194,7 +196,7 @@ func TestFramesOutOfOrderAreRefused(t *testing.T) {
 	}
 }
 
-func TestAnUnknownMessageIsPassedOver(t *testing.T) {
+func TestUnknownMessageIsSkipped(t *testing.T) {
 	stream := bytes.NewReader(append(frameOf(0x1f, 0, []byte{0x93, 1, 2, 3}), writeMessage(t, Where{ID: 3})...))
 	if _, err := Read(stream, MaxControl); !errors.Is(err, ErrUnknownKind) {
 		t.Fatal(err)
@@ -204,7 +206,7 @@ func TestAnUnknownMessageIsPassedOver(t *testing.T) {
 	}
 }
 
-func TestFieldsOfANewerVersionArePassedOver(t *testing.T) {
+func TestFieldsOfNewerVersionAreSkipped(t *testing.T) {
 	added := map[string]string{
 		"nil": "\xc0", "bool": "\xc3", "number": "\xcf\x00\x00\x00\x00\x00\x00\x00\x01", "negative": "\xff", "float": "\xca\x00\x00\x00\x00",
 		"string": "\xa3abc", "str8": "\xd9\x01a", "bin": "\xc4\x02ab", "nested": "\x92\x91\x90\x81\xa1k\x82\x01\x02\x03\x04",
@@ -235,7 +237,7 @@ func TestFieldsOfANewerVersionArePassedOver(t *testing.T) {
 	}
 }
 
-func TestErrorsOfTheStreamComeThrough(t *testing.T) {
+func TestStreamErrorsComeThrough(t *testing.T) {
 	gone := errors.New("the link is gone")
 	frame := writeBatch(t, sampleHeader(), sampleSections())
 	for _, n := range []int{0, 3, headSize, headSize + 3, len(frame) - 1} {

@@ -123,7 +123,7 @@ func drawColumnSet(t *rapid.T, columns int) []crdt.Column {
 	return set
 }
 
-func TestABatchReadIsTheBatchWritten(t *testing.T) {
+func TestBatchReadIsBatchWritten(t *testing.T) {
 	writer, reader := NewBatchWriter(nil), NewBatchReader(nil) // reused, as a link reuses them
 	rapid.Check(t, func(t *rapid.T) {
 		header := BatchHeader{
@@ -173,7 +173,7 @@ func must(t *rapid.T, err error) {
 	}
 }
 
-func TestAMessageReadIsTheMessageWritten(t *testing.T) {
+func TestMessageReadIsMessageWritten(t *testing.T) {
 	fixed16 := func(t *rapid.T, what string) [16]byte { return counting[[16]byte](rapid.Byte().Draw(t, what)) }
 	data := func(t *rapid.T) []byte { return slices.Concat(anyBytes.Draw(t, "bytes")) }
 	draw := []func(t *rapid.T) Message{
@@ -233,7 +233,7 @@ func TestAMessageReadIsTheMessageWritten(t *testing.T) {
 	})
 }
 
-func TestRepeatsOfOneRowTakeNextToNothing(t *testing.T) {
+func TestRepeatsOfRowTakeAlmostNothing(t *testing.T) {
 	s := restaurantSection(1)
 	for len(s.Changes) < MaxSectionChanges {
 		s.Changes = append(s.Changes, s.Changes[0])
@@ -248,7 +248,7 @@ func TestRepeatsOfOneRowTakeNextToNothing(t *testing.T) {
 	}
 }
 
-func TestABlobOfTwentyMegabytesTravels(t *testing.T) {
+func TestBlobOfTwentyMegabytesTravels(t *testing.T) {
 	noise := make([]byte, 20<<20)
 	state := uint64(1)
 	for i := range noise {
@@ -268,7 +268,7 @@ func TestABlobOfTwentyMegabytesTravels(t *testing.T) {
 	expectBatch(t, writeBatch(t, BatchHeader{}, []*Section{s}), BatchHeader{}, []*Section{s})
 }
 
-func TestApproximateSizesFitTheirSection(t *testing.T) {
+func TestApproximateSizesFit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawSection(t)
 		sum := 0

@@ -64,7 +64,8 @@ func TestPacketsArriveInOrderAfterTheLatency(t *testing.T) {
 	})
 }
 
-func TestACutLosesWhatIsOnItsWayAndHealingBringsNothingBack(t *testing.T) {
+// A cut loses the packets on their way, and healing brings none of them back.
+func TestCutLosesPacketsOnTheirWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := simlink.New(20 * time.Millisecond)
 		defer network.Close()
@@ -85,7 +86,7 @@ func TestACutLosesWhatIsOnItsWayAndHealingBringsNothingBack(t *testing.T) {
 	})
 }
 
-func TestACutMayBeOneWay(t *testing.T) {
+func TestCutMayBeOneWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := simlink.New(0)
 		defer network.Close()
@@ -131,7 +132,7 @@ func TestFateLosesDuplicatesAndReorders(t *testing.T) {
 	})
 }
 
-func TestAnAddressIsFreeAfterClosing(t *testing.T) {
+func TestAddressFreeAfterClosing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := simlink.New(0)
 		conn := open(t, network, 1, 4433)
