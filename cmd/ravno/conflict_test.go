@@ -14,7 +14,7 @@ func keyOf(n int64) []store.Named {
 	return []store.Named{{Name: "id", Value: crdt.IntegerValue(n)}}
 }
 
-func TestWhatHappenedIsOneSentenceForEachKind(t *testing.T) {
+func TestConflictSentenceForEachKind(t *testing.T) {
 	side := func(site, table string, key int64, deleted bool) store.ConflictSide {
 		return store.ConflictSide{Site: site, Table: table, Key: keyOf(key), Deleted: deleted}
 	}
@@ -44,7 +44,8 @@ func TestWhatHappenedIsOneSentenceForEachKind(t *testing.T) {
 	}
 }
 
-func TestALongDocumentIsShownInPartAndSaysHowMuchMoreThereIs(t *testing.T) {
+// A long document is shown in part, and the text says how much more there is.
+func TestLongDocumentShownInPart(t *testing.T) {
 	var rows []store.DocumentRow
 	for n := range int64(maxRowsShown + 3) {
 		rows = append(rows, store.DocumentRow{Table: "line", Key: keyOf(n), Row: keyOf(n)})
@@ -58,7 +59,7 @@ func TestALongDocumentIsShownInPartAndSaysHowMuchMoreThereIs(t *testing.T) {
 	}
 }
 
-func TestARowThatIsHeldIsNotCalledDeleted(t *testing.T) {
+func TestHeldRowNotCalledDeleted(t *testing.T) {
 	v := crdt.TextValue("dup")
 	x := store.Conflict{ID: "aaaa", Kind: crdt.Unique, Open: true, Sites: []string{"b"}, Table: "customers", Key: keyOf(9), DocumentTable: "customers", DocumentKey: keyOf(9),
 		Columns: []store.ConflictColumn{{Table: "customers", Key: keyOf(9), Name: "code", Values: map[string]*crdt.Value{"b": &v}, Held: true}}}

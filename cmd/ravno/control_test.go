@@ -53,7 +53,8 @@ func testedDaemon() http.Handler {
 	return mux
 }
 
-func TestCommandsReachTheDaemonHoweverLongThePath(t *testing.T) {
+// Commands reach the daemon however long the path of the database is.
+func TestControlSocketForAnyPathLength(t *testing.T) {
 	for name, dir := range map[string]string{"short": "s", "longer than a socket's address": strings.Repeat("long", 40)} {
 		t.Run(name, func(t *testing.T) {
 			home, err := os.MkdirTemp("", "r") // short: TempDir has the test's name in it
@@ -92,7 +93,7 @@ func askEverything(t *testing.T, path string) {
 	}
 }
 
-func TestWithoutADaemonACommandSaysHowToStartIt(t *testing.T) {
+func TestCommandWithoutDaemonSaysHowToStart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shop.db")
 	daemon := newControl(path)
 	if _, err := daemon.status(context.Background()); !errors.Is(err, errNoDaemon) || !strings.Contains(err.Error(), "Try: ravno run --db "+path) {
@@ -103,7 +104,7 @@ func TestWithoutADaemonACommandSaysHowToStartIt(t *testing.T) {
 	}
 }
 
-func TestASocketLeftByAKilledDaemonIsReplaced(t *testing.T) {
+func TestSocketOfKilledDaemonReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shop.db")
 	if _, err := makeStateDir(stateDir(path)); err != nil {
 		t.Fatal(err)

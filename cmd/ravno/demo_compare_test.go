@@ -30,7 +30,7 @@ func demoRead(t *testing.T, path string) []demoTable {
 	return tables
 }
 
-func TestTwoTillsFreshFromTheBoxAreIdentical(t *testing.T) {
+func TestFreshTillsAreIdentical(t *testing.T) {
 	_, one := demoTill(t, "plovdiv")
 	_, other := demoTill(t, "varna")
 	a, b := demoRead(t, one), demoRead(t, other)
@@ -47,7 +47,7 @@ func TestTwoTillsFreshFromTheBoxAreIdentical(t *testing.T) {
 	}
 }
 
-func TestTheSmallestDifferenceBetweenTwoFilesIsFound(t *testing.T) {
+func TestCompareFindsSmallestDifference(t *testing.T) {
 	for _, c := range []struct{ name, sql, table string }{
 		{"a value", "UPDATE product SET price = price + 1 WHERE id = 7", "product"},
 		{"a storage class", "UPDATE stock SET on_hand = CAST(on_hand AS BLOB) WHERE product_id = 3", "stock"},
@@ -71,7 +71,7 @@ func TestTheSmallestDifferenceBetweenTwoFilesIsFound(t *testing.T) {
 	}
 }
 
-func TestTheJournalIsNotCompared(t *testing.T) {
+func TestCompareSkipsTheJournal(t *testing.T) {
 	_, one := demoTill(t, "plovdiv")
 	a, other := demoTill(t, "varna")
 	if _, err := a.db.Exec("INSERT INTO event_log(at, who, what) VALUES('', '', 'opened')"); err != nil {
@@ -82,7 +82,8 @@ func TestTheJournalIsNotCompared(t *testing.T) {
 	}
 }
 
-func TestEveryReplicatedTableOfRavnosOwnIsCompared(t *testing.T) {
+// Every replicated table of ravno's own is compared.
+func TestCompareCoversRavnosTables(t *testing.T) {
 	layout, err := os.ReadFile("../../store/layout.sql")
 	if err != nil {
 		t.Fatal(err)

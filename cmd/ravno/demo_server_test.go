@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestADaemonsReadyLineSaysWhereItIs(t *testing.T) {
+func TestReadyLineSaysWhereDaemonListens(t *testing.T) {
 	for _, c := range []struct {
 		line string
 		want demoReady
@@ -30,7 +30,7 @@ func TestADaemonsReadyLineSaysWhereItIs(t *testing.T) {
 	}
 }
 
-func TestAJoinTokenIsNeverShown(t *testing.T) {
+func TestJoinTokenNeverShown(t *testing.T) {
 	got := demoShown([]string{"join", "--db", "a b.db", "ravno1.secret", "--note", "it's"})
 	want := []string{"join", "--db", "'a b.db'", "TOKEN", "--note", `'it'\''s'`}
 	if !slices.Equal(got, want) {
@@ -38,14 +38,16 @@ func TestAJoinTokenIsNeverShown(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentDoesNotPointTheDemoElsewhere(t *testing.T) {
+// A RAVNO_DB in the environment does not point the demo at another file.
+func TestDemoIgnoresEnvironment(t *testing.T) {
 	got := demoEnvironment([]string{"HOME=/root", "RAVNO_DB=/srv/pos/sales.db", "PATH=/bin"})
 	if want := []string{"HOME=/root", "PATH=/bin", "NO_COLOR=1"}; !slices.Equal(got, want) {
 		t.Fatalf("environment %q, want %q", got, want)
 	}
 }
 
-func TestTheDemoDoesNotPlayOverAnEarlierOne(t *testing.T) {
+// The demo does not play over the files of an earlier one.
+func TestDemoKeepsAnEarlierOne(t *testing.T) {
 	dir := t.TempDir()
 	if _, temporary, err := demoDirectory(filepath.Join(dir, "new", "place")); err != nil || temporary {
 		t.Fatalf("a directory of its own: %v", err)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestATillSellsWholeOrders(t *testing.T) {
+func TestTillSellsWholeOrders(t *testing.T) {
 	ctx := context.Background()
 	a, _ := demoTill(t, "varna")
 	numbers, err := a.Sell(ctx, 9)
@@ -48,7 +48,7 @@ func TestATillSellsWholeOrders(t *testing.T) {
 	}
 }
 
-func TestATillRefusesToGiveACardTwice(t *testing.T) {
+func TestTillRefusesToGiveCardTwice(t *testing.T) {
 	ctx := context.Background()
 	a, _ := demoTill(t, "varna")
 	if err := a.GiveCard(ctx, "Maria", demoCard); err != nil {
@@ -73,7 +73,7 @@ func demoSold(t *testing.T) (*demoApp, []demoOrder) {
 	return a, due
 }
 
-func TestAnOrderIsKnownByWhatIsInItWhateverItsNumber(t *testing.T) {
+func TestOrderKnownByContentNotNumber(t *testing.T) {
 	ctx := context.Background()
 	a, due := demoSold(t)
 	if err := a.transaction(ctx, "renumber", func(tx *sql.Tx) error {
@@ -88,7 +88,7 @@ func TestAnOrderIsKnownByWhatIsInItWhateverItsNumber(t *testing.T) {
 	}
 }
 
-func TestAnOrderThatIsNotThereWholeIsMissed(t *testing.T) {
+func TestOrderIncompleteIsMissed(t *testing.T) {
 	for _, c := range []struct{ name, sql, says string }{
 		{"the order", "DELETE FROM orders WHERE id = 2", "order that varna took as number 2 is not there with all its lines"},
 		{"a line", "DELETE FROM order_line WHERE id = (SELECT min(id) FROM order_line WHERE order_id = 2)", "order that varna took as number 2 is not there with all its lines"},
@@ -109,7 +109,7 @@ func TestAnOrderThatIsNotThereWholeIsMissed(t *testing.T) {
 	}
 }
 
-func TestAStockThatDoesNotAddUpIsSaidByProduct(t *testing.T) {
+func TestStockMismatchNamesProduct(t *testing.T) {
 	ctx := context.Background()
 	for _, c := range []struct{ name, sql, says string }{
 		{"a sale that was not counted", "UPDATE stock SET on_hand = on_hand + 6 WHERE product_id = 15", "Kebapche: 85 at the start, 1 sold, but 90 on hand"},
@@ -131,7 +131,8 @@ func TestAStockThatDoesNotAddUpIsSaidByProduct(t *testing.T) {
 	}
 }
 
-func TestOrdersOfOneNumberMustBothHaveARecordOfTheNewNumber(t *testing.T) {
+// Two orders of one number must both have a record of the new number.
+func TestOrdersOfOneNumberNeedTwoRecords(t *testing.T) {
 	first, second := demoRestaurants[0], demoRestaurants[1]
 	s := &demoStory{apart: map[string][]int64{first: {12, 13}, second: {12, 13}}, taken: []demoOrder{
 		{number: 12, place: first}, {number: 13, place: first}, {number: 12, place: second}, {number: 13, place: second}}}

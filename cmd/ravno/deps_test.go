@@ -37,7 +37,7 @@ type sourceFile struct {
 	readsClock string // how, if it does
 }
 
-func TestTheCodeKeepsToTheDependenciesInTheArchitecture(t *testing.T) {
+func TestDependenciesAsDocumented(t *testing.T) {
 	d := readDependencies(t)
 	files := readSources(t)
 	for _, problem := range d.judge(files) {
@@ -242,7 +242,7 @@ func clockIn(file *ast.File) (found string) {
 	return found
 }
 
-func TestADependencyTheTextDoesNotAllowIsFound(t *testing.T) {
+func TestDependencyNotDocumentedIsFound(t *testing.T) {
 	d, err := parseDependencies(`
 heart:
 heart/blood:

@@ -11,7 +11,8 @@ import (
 	"ravno/store"
 )
 
-func TestTheSecondDaemonOfAFileIsToldWhoServesIt(t *testing.T) {
+// The second daemon of a file is told which process serves it.
+func TestLockToldWhoServesFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "shop.db.ravno")
 	if made, err := makeStateDir(dir); err != nil || !made {
 		t.Fatal(made, err)
@@ -41,7 +42,8 @@ func TestTheSecondDaemonOfAFileIsToldWhoServesIt(t *testing.T) {
 	second.Close()
 }
 
-func TestLookingWhetherADaemonRunsKeepsNoneFromStarting(t *testing.T) {
+// Asking whether a daemon runs keeps no daemon from starting.
+func TestLockProbeLetsDaemonStart(t *testing.T) {
 	dir := t.TempDir()
 	stop := make(chan struct{})
 	var lookers sync.WaitGroup
@@ -69,7 +71,7 @@ func TestLookingWhetherADaemonRunsKeepsNoneFromStarting(t *testing.T) {
 	lookers.Wait()
 }
 
-func TestALockWhoseFileWasRemovedIsNotTheLock(t *testing.T) {
+func TestLockOfRemovedFileIsNoLock(t *testing.T) {
 	dir := t.TempDir()
 	lock, err := acquireLock(dir)
 	if err != nil {
@@ -85,7 +87,7 @@ func TestALockWhoseFileWasRemovedIsNotTheLock(t *testing.T) {
 	}
 }
 
-func TestInitAndLeaveStayAwayFromADatabaseThatIsServed(t *testing.T) {
+func TestInitAndLeaveRefuseServedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shop.db")
 	if err := runSQL([]string{path, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)"}); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"ravno/store"
 )
 
-func TestATokenSaysWhereTheHubIs(t *testing.T) {
+func TestTokenSaysWhereTheHubIs(t *testing.T) {
 	machine := func() ([]string, error) { return []string{"192.0.2.7", "fd00::7", "office"}, nil }
 	for name, c := range map[string]struct {
 		self store.Self
@@ -31,7 +31,7 @@ func TestATokenSaysWhereTheHubIs(t *testing.T) {
 	}
 }
 
-func TestThisMachineHasAnAddress(t *testing.T) {
+func TestMachineHasAnAddress(t *testing.T) {
 	hosts, err := machineAddresses()
 	if err != nil || len(hosts) == 0 || len(hosts) > maxTokenAddresses {
 		t.Errorf("%q, %v; want 1 to %d", hosts, err, maxTokenAddresses)

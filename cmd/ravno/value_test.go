@@ -10,7 +10,7 @@ import (
 	"ravno/store"
 )
 
-func TestValuesKeepTheirClassAndBytesInJSON(t *testing.T) {
+func TestValueKeepsClassAndBytesInJSON(t *testing.T) {
 	for _, c := range []struct {
 		value crdt.Value
 		want  string
@@ -39,7 +39,7 @@ func TestValuesKeepTheirClassAndBytesInJSON(t *testing.T) {
 	}
 }
 
-func TestAKeyKeepsTheOrderOfItsColumnsInJSON(t *testing.T) {
+func TestKeyKeepsColumnOrderInJSON(t *testing.T) {
 	key := []store.Named{{Name: "z", Value: crdt.IntegerValue(1)}, {Name: "a", Value: crdt.TextValue("x")}}
 	got, err := encodeJSON(jsonNamed(key))
 	if want := `{"z":1,"a":"x"}`; err != nil || string(got) != want {
@@ -47,7 +47,7 @@ func TestAKeyKeepsTheOrderOfItsColumnsInJSON(t *testing.T) {
 	}
 }
 
-func TestWhatAnAdminTypesIsTheValueThatIsMeant(t *testing.T) {
+func TestTypedValueIsTheValueMeant(t *testing.T) {
 	for typed, want := range map[string]crdt.Value{
 		"NULL": {}, "null": {}, "'NULL'": crdt.TextValue("NULL"),
 		"5": crdt.IntegerValue(5), "-3": crdt.IntegerValue(-3), "0": crdt.IntegerValue(0),
@@ -69,7 +69,7 @@ func TestWhatAnAdminTypesIsTheValueThatIsMeant(t *testing.T) {
 	}
 }
 
-func TestAValueThatIsShownCanBeTypedBack(t *testing.T) {
+func TestShownValueCanBeTypedBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.OneOf(
 			rapid.Just(crdt.Value{}),
@@ -86,7 +86,7 @@ func TestAValueThatIsShownCanBeTypedBack(t *testing.T) {
 	})
 }
 
-func TestADecisionNamesItsColumnsHoweverTheyAreSpelled(t *testing.T) {
+func TestDecisionColumnsInAnySpelling(t *testing.T) {
 	for given, want := range map[string][2]string{
 		"total=12.50":          {"total", "12.50"},
 		"note=a=b":             {"note", "a=b"},
@@ -107,7 +107,7 @@ func TestADecisionNamesItsColumnsHoweverTheyAreSpelled(t *testing.T) {
 	}
 }
 
-func TestABareNumberIsTextInAColumnOfTexts(t *testing.T) {
+func TestBareNumberIsTextInTextColumn(t *testing.T) {
 	price, other := crdt.TextValue("9.90"), crdt.TextValue("11.00")
 	x := store.Conflict{Columns: []store.ConflictColumn{
 		{Table: "orders", Name: "price", Base: &price, Values: map[string]*crdt.Value{"a": &other, "b": nil}, InForce: &other}}}

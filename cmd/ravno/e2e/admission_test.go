@@ -15,7 +15,8 @@ import (
 	"ravno/store"
 )
 
-func TestARemovedNodeIsOutAtOnceAndStaysOut(t *testing.T) {
+// A removed node is out at once and stays out.
+func TestRemovedNodeIsOutAtOnce(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")
 	c.allGreen()
@@ -52,7 +53,8 @@ func TestARemovedNodeIsOutAtOnceAndStaysOut(t *testing.T) {
 	}
 }
 
-func TestOnlyAGoodTokenLetsANodeIn(t *testing.T) {
+// Only a good token lets a node in.
+func TestTokenMustBeGood(t *testing.T) {
 	t.Parallel()
 	c := newHub(t, "", `CREATE TABLE t(id INTEGER PRIMARY KEY, v)`)
 	other := newHub(t, "", `CREATE TABLE t(id INTEGER PRIMARY KEY, v)`)
@@ -124,7 +126,7 @@ func unknown(t *testing.T, text string) string {
 }
 
 // Who knows the hub's address and everything public, but has no certificate of it, gets nothing.
-func TestStrangersGetNothingFromTheHub(t *testing.T) {
+func TestStrangerGetsNothing(t *testing.T) {
 	t.Parallel()
 	c := newHub(t, "", `CREATE TABLE t(id INTEGER PRIMARY KEY, v)`)
 	address, err := net.ResolveUDPAddr("udp", c.hub.address)

@@ -164,7 +164,7 @@ func sellOn(t *testing.T, path string) (k *clerk, stop func()) {
 }
 
 // Every command that writes steps aside as the daemon does, with the daemon and without it.
-func TestNoCommandIsRude(t *testing.T) {
+func TestCommandsStepAside(t *testing.T) {
 	t.Parallel()
 	c := newHub(t, "", orders)
 	shop := c.join("shop")

@@ -27,7 +27,7 @@ func shown(s *server, id string) (x decided) {
 
 // Two customers and an invoice are changed on both sides. One server decides them all while
 // it is cut off, another takes one decision back, and every server follows.
-func TestDecisionsMadeOfflineAndTakenBackOfflineAreEverywhere(t *testing.T) {
+func TestDecisionsMadeAndUndoneOffline(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")
 	cut(plovdiv, varna)
@@ -88,7 +88,7 @@ func TestDecisionsMadeOfflineAndTakenBackOfflineAreEverywhere(t *testing.T) {
 
 // Two admins decide one conflict at once, against each other: the later decision counts, at
 // every server, and the record is closed once.
-func TestOfTwoDecisionsAtOnceTheLaterCountsEverywhere(t *testing.T) {
+func TestDecisionsAtOnceLaterCounts(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")
 	cut(plovdiv, varna)

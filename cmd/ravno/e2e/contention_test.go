@@ -69,7 +69,7 @@ func (q *quarrel) act() error {
 
 // All quarrel over the same few rows, links are cut and daemons die. Whoever wins, it is the
 // same everywhere, and no constraint is broken.
-func TestAllQuarrelOverTheSameRowsAndEndLevel(t *testing.T) {
+func TestContentionEndsLevel(t *testing.T) {
 	t.Parallel()
 	c := newHub(t, "", contended)
 	c.join("plovdiv")

@@ -52,7 +52,7 @@ func ordinaryEdits(n int) []edit {
 	}
 }
 
-func TestWhateverOneWritesAllHave(t *testing.T) {
+func TestWritesReachEverybody(t *testing.T) {
 	c, plovdiv, _ := newChain(t, `CREATE UNIQUE INDEX genre_name ON Genre(Name)`)
 	if tables := len(read(t, c.hub.app)) - len(replicated); tables != 11 {
 		t.Fatalf("%d tables to compare, want chinook's 11", tables)
@@ -92,7 +92,7 @@ func TestWhateverOneWritesAllHave(t *testing.T) {
 }
 
 // Applications come with SQLite libraries of their own, older and newer.
-func TestApplicationsOfOtherMakesAreServed(t *testing.T) {
+func TestApplicationsWithOtherSQLite(t *testing.T) {
 	t.Parallel()
 	c := newHub(t, "chinook.sqlite", "")
 	plovdiv := c.join("plovdiv")
@@ -115,7 +115,7 @@ func TestApplicationsOfOtherMakesAreServed(t *testing.T) {
 	c.everywhere(fmt.Sprint(written), `SELECT count(*) FROM Artist WHERE Name='other'`)
 }
 
-func TestNorthwindLevelsAndCanBeLeft(t *testing.T) {
+func TestNorthwindLevelsAndLeaves(t *testing.T) {
 	t.Parallel()
 	c := newHub(t, "northwind.sqlite", "")
 	views := `SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_master WHERE type='view' AND name NOT LIKE 'ravno~_%' ESCAPE '~' ORDER BY name)`

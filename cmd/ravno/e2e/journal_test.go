@@ -35,7 +35,7 @@ func events(s *server) map[string]int {
 }
 
 // Two shops count their events from one, each. The office has both, and nobody else has any.
-func TestTheJournalsOfTwoShopsMeetOnlyAtTheHub(t *testing.T) {
+func TestJournalsMeetOnlyAtTheHub(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, `CREATE TABLE audit(id INTEGER PRIMARY KEY, what TEXT)`, "--journal", "audit")
 	c.private = []string{"audit"}

@@ -107,7 +107,7 @@ func sellWhile(t *testing.T, tills []*till, every time.Duration, something func(
 
 // Daemons die at any moment, as in a power cut, while all sell. Nothing that was sold is lost,
 // nothing is there twice, and nobody has to do anything.
-func TestDaemonsDieAndNothingIsLostOrDoubled(t *testing.T) {
+func TestDaemonsDieNothingLostOrDoubled(t *testing.T) {
 	t.Parallel()
 	c, _, _ := newChain(t, "")
 	seed := uint64(time.Now().UnixNano())
@@ -146,7 +146,7 @@ func TestDaemonsDieAndNothingIsLostOrDoubled(t *testing.T) {
 }
 
 // An ordinary application, on both ends of a busy link, never finds its file locked for long.
-func TestTheApplicationIsNeverKeptWaiting(t *testing.T) {
+func TestApplicationNeverKeptWaiting(t *testing.T) {
 	c := newHub(t, "chinook.sqlite", "", "--document", "InvoiceLine=Invoice")
 	c.join("plovdiv")
 	tills := openTills(c)
@@ -168,7 +168,7 @@ func TestTheApplicationIsNeverKeptWaiting(t *testing.T) {
 }
 
 // What one writes at once in bulk, the others receive while their applications go on selling.
-func TestBulkWritesOfOneDoNotKeepTheOthersWaiting(t *testing.T) {
+func TestBulkWritesLetOthersSell(t *testing.T) {
 	c, plovdiv, _ := newChain(t, "")
 	tills := openTills(c)
 	tills = []*till{tills[0], tills[2]}

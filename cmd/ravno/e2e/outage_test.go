@@ -25,7 +25,7 @@ func lost(s *server) {
 
 // Different columns of one row, and one column of it, are written at two places which do not
 // hear of each other. Each kind of outage comes to the same.
-func TestAfterAnOutageBothColumnsAreKeptAndTheLaterWriteWins(t *testing.T) {
+func TestOutageKeepsColumnsLaterWriteWins(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")
 	for customer, outage := range []struct {
@@ -100,7 +100,7 @@ func (x conflict) sides(column string) string {
 
 // One server changes the head of an invoice and another a line of it, while they do not hear
 // of each other. Whoever is not involved sees it, stays green, and can decide it.
-func TestOneInvoiceEditedAtTwoServersIsOneConflictUntilSomebodyDecides(t *testing.T) {
+func TestInvoiceEditedTwiceIsOneConflict(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")
 	for _, play := range []struct {
@@ -166,7 +166,7 @@ func TestOneInvoiceEditedAtTwoServersIsOneConflictUntilSomebodyDecides(t *testin
 }
 
 // One after the other, each having seen what the other did, is never a conflict.
-func TestEditsOneAfterTheOtherAreNoConflict(t *testing.T) {
+func TestEditsInTurnAreNoConflict(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")
 	turns := []*server{plovdiv, varna, c.hub}
@@ -189,7 +189,7 @@ func TestEditsOneAfterTheOtherAreNoConflict(t *testing.T) {
 // Two shops that are cut off count on and give one number to two invoices. Both are there
 // afterwards, each with its own line: one of them has got a fresh number, which nobody has to
 // decide, and everybody can look up.
-func TestOneNumberForTwoInvoicesLosesNeither(t *testing.T) {
+func TestInvoicesOfOneNumberBothLive(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")
 	cut(plovdiv, varna)

@@ -20,7 +20,7 @@ func sumOf(t *testing.T, path string) [sha256.Size]byte {
 	return sha256.Sum256(content)
 }
 
-func TestWhatCannotBeServedIsRefusedAndLeftAlone(t *testing.T) {
+func TestUnservableIsRefusedAndLeftAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	letter, plain := filepath.Join(dir, "letter.txt"), filepath.Join(dir, "plain.db")
@@ -59,7 +59,7 @@ func TestWhatCannotBeServedIsRefusedAndLeftAlone(t *testing.T) {
 }
 
 // Not even the journal mode: an application may count on it.
-func TestAnInitThatIsRefusedChangesNothing(t *testing.T) {
+func TestInitRefusedChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{
 		{"--local", "NoSuchTable"}, {"--journal", "NoSuchTable"}, {"--document", "InvoiceLine=NoSuchTable"}, {"--counter", "Invoice.NoSuchColumn"},
@@ -82,7 +82,7 @@ func TestAnInitThatIsRefusedChangesNothing(t *testing.T) {
 	}
 }
 
-func TestOneFileHasOneDaemon(t *testing.T) {
+func TestFileHasOneDaemon(t *testing.T) {
 	t.Parallel()
 	c := newHub(t, "chinook.sqlite", "")
 	line := refused(t, "run", "--db", c.hub.db, "--http", "off")
@@ -107,7 +107,7 @@ func TestOneFileHasOneDaemon(t *testing.T) {
 	c.hub.sees(map[string]string{"sofia": "green"})
 }
 
-func TestAHubThatDoesNotAnswerIsSaidSoInTime(t *testing.T) {
+func TestHubSilentIsReportedInTime(t *testing.T) {
 	t.Parallel()
 	silent, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -129,7 +129,8 @@ func TestAHubThatDoesNotAnswerIsSaidSoInTime(t *testing.T) {
 	expect(t, 0, "join", "--db", filepath.Join(c.dir, "burgas.db"), token) // nothing was used up
 }
 
-func TestATableWithoutAKeyIsNamedAndTheRestGoesOn(t *testing.T) {
+// A table without a key is named, and all else goes on.
+func TestTableWithoutKeyIsNamed(t *testing.T) {
 	t.Parallel()
 	c := &chain{t: t, dir: t.TempDir()}
 	c.hub = c.newServer("sofia")
