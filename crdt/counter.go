@@ -9,37 +9,36 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// Counter is what a site remembers of one counter column (stock on hand): the value it was
-// last set to as a whole, and each site's difference to it since. The version of Base is
-// that of the column's ordinary register, Row.Version(Column). Each site writes its own part
-// alone and always its total, so that however often and in whatever order parts arrive,
-// every difference is counted exactly once (Shapiro et al. 2011, section 3.1.3, the
-// PN-Counter, with one signed total in place of two growing ones).
+// Counter is the state of one counter column, such as stock on hand. It has the value the column
+// was last set to as a whole, and each site's difference to it since. The version of Base is that
+// of the column's ordinary register, Row.Version(Column). A site writes only its own part, and
+// always its total. So every difference counts exactly once, in whichever order and however often
+// parts arrive (Shapiro et al. 2011, section 3.1.3, the PN-Counter, with one signed total in place
+// of two growing ones).
 type Counter struct {
 	Column Column
 	Base   Value
 	Parts  []Part // ascending by site, one per site
 }
 
-// Part is one site's difference to a counter's base: everything it has ever added and taken.
+// Part is one site's difference to a counter's base, the sum of all it has ever added and taken.
 // Version.Stamp.Site is that site. Total is an Integer or a Real.
 type Part struct {
 	Version
 	Total Value
 }
 
-// ChangePart is a part as it travels; Stamp.Site is the site whose part it is.
+// ChangePart is a part as it travels. Stamp.Site is the site whose part it is.
 type ChangePart struct {
 	Column Column
 	Stamp  hlc.Stamp
 	Total  Value
 }
 
-// Sum is what the column shows: the base and all parts. They are added in the order of
-// sites, because sums of reals depend on the order and every site must get the same bits.
-// Integers are added exactly; as with SQLite's +, a sum beyond 64 bits becomes a Real. A
-// base that is no number is returned as it is while there are no parts, and counts as 0
-// with them.
+// Sum is the value of the column, the base and all parts. They are added in the order of sites,
+// because sums of reals depend on the order and every site must get the same bits. Integers are
+// added exactly. As with SQLite's +, a sum beyond 64 bits becomes a Real. A base that is no number
+// is returned as it is while there are no parts, and counts as 0 with them.
 func (c Counter) Sum() Value {
 	if len(c.Parts) == 0 {
 		return c.Base
@@ -60,15 +59,14 @@ func (r Row) Counter(column Column) (c Counter, ok bool) {
 	return Counter{Column: column}, false
 }
 
-// SetBase gives a counter column its base, in place of whatever it had, and keeps the parts.
+// SetBase gives a counter column a new base and keeps the parts.
 func (r *Row) SetBase(column Column, base Value) { r.counter(column).Base = base }
 
-// Count records that the application at the site of v's stamp has made a counter column
-// show now: that site's part takes the difference to what the counter says. It returns what
-// the counter says then, which the caller writes into the table if it is not now: something
-// that is no number counts as 0, and a difference of reals may have been rounded. If the
-// column shows what the counter says anyway, in class and bytes, nothing changes. A column
-// whose values have not been counted before must be given its base first, with SetBase.
+// Count records that the application at the site of v's stamp has set a counter column to now.
+// That site's part takes the difference to the sum of the counter. Count returns the new sum. It
+// can differ from now, because a value that is no number counts as 0 and a difference of reals
+// may be rounded; then the caller writes the sum into the table. If now equals the sum already, in
+// class and bytes, nothing changes. A column without a base must be given one first, with SetBase.
 func (r *Row) Count(column Column, now Value, v Version) Value {
 	known, _ := r.Counter(column)
 	sum := known.Sum()
@@ -93,9 +91,9 @@ func (r *Row) counter(column Column) *Counter {
 	return &r.Counters[i]
 }
 
-// lacksBase reports whether a register brings a base that is not known here, although its
-// version is: it was lost with a deleted row, or parts arrived before it. NULL stands for a
-// base that is not known; one that really is NULL is the same number.
+// lacksBase reports whether a register brings a base that is not known here, although its version
+// is. The base was lost with a deleted row, or parts arrived before it. NULL stands for a base
+// that is not known. A base that really is NULL counts as the same number.
 func (r Row) lacksBase(reg Register) bool {
 	known, _ := r.Counter(reg.Column)
 	return known.Base == Value{} && reg.Value != Value{}
@@ -120,8 +118,8 @@ func (r *Row) take(p ChangePart, v Version) bool {
 func compareCounter(c Counter, column Column) int { return int(c.Column) - int(column) }
 func compareSite(p Part, site causal.Site) int    { return cmp.Compare(p.Stamp.Site, site) }
 
-// number is what a value counts as. Text, blobs and NULL are 0. An infinity is the greatest
-// real, because infinities cannot be taken away again: their difference is not a number.
+// number is the number a value counts as. Text, blobs and NULL are 0. An infinity is the greatest
+// real, because the difference of two infinities is not a number.
 func number(v Value) Value {
 	switch v.Kind() {
 	case Integer:

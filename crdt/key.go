@@ -7,10 +7,10 @@ import (
 	"math"
 )
 
-// Key identifies a row of a table: the canonical values of its key columns, each with its
-// storage class, in a byte string that can be compared, hashed and stored. Two keys are
-// equal exactly if SQLite would take them for the same row; making values canonical
-// (collation, 1.0 for 1) is the caller's work, because it depends on the schema.
+// Key identifies a row of a table. It holds the canonical values of the key columns, each with its
+// storage class, in a byte string that can be compared, hashed and stored. Two keys are equal
+// exactly if SQLite would take them for the same row. The caller makes values canonical (collation,
+// 1.0 for 1), because that depends on the schema.
 type Key string
 
 // MaxKeyColumns bounds the columns of one key: SQLite's own limit on columns of an index.

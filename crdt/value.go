@@ -36,9 +36,9 @@ func (k Kind) String() string {
 	return "kind " + strconv.Itoa(int(k))
 }
 
-// Value is one SQLite value: a storage class and its exact bytes. Two values are equal
-// with == only if class and bytes are: 1, 1.0 and '1' are three values, and so are 0.0
-// and -0.0. Text is whatever bytes SQLite holds, valid UTF-8 or not. The zero Value is NULL.
+// Value is one SQLite value, a storage class and its exact bytes. Two values are equal with == only
+// if class and bytes are. So 1, 1.0 and '1' differ, and 0.0 differs from -0.0. Text has the bytes
+// that SQLite holds, valid UTF-8 or not. The zero Value is NULL.
 type Value struct {
 	kind Kind
 	bits uint64 // Integer: two's complement; Real: IEEE 754 bits; else 0
@@ -84,8 +84,8 @@ func (v Value) Float() float64 {
 // Bytes are the bytes of a Text or Blob, empty for any other class.
 func (v Value) Bytes() string { return v.data }
 
-// String writes the value for people: logs, conflict tables, test failures. It is not a
-// transport format: use Kind and the accessors for that.
+// String writes the value for people, in logs, conflict tables and test failures. It is no format
+// for transport: use Kind and the accessors for that.
 func (v Value) String() string {
 	switch v.kind {
 	case Integer:

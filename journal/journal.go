@@ -1,12 +1,12 @@
-// Package journal is what ravno itself writes into the event journal: types, not sentences.
-// A row of the application's own journal tables travels the same road, from a node to the
-// hub and never to another node; which rows those are is package store's to know. This
-// package refuses to know databases, links and time: whoever records an event adds those.
+// Package journal has the events that ravno itself writes into the event journal, as types. Rows
+// of the application's own journal tables travel in the same way, from a node to the hub and never
+// to another node; package store knows which rows those are. This package knows no databases,
+// links or time. The recorder of an event adds those.
 package journal
 
 import "fmt"
 
-// Kind names what happened. The words are part of what scripts read; they never change.
+// Kind names the kind of an event. Scripts read the words, so they never change.
 type Kind string
 
 // The kinds of events.
@@ -21,12 +21,12 @@ const (
 	FirstLoad        Kind = "first_load"
 	ConflictFound    Kind = "conflict_found"
 	ConflictResolved Kind = "conflict_resolved"
-	RowRenumbered    Kind = "row_renumbered" // a row whose key was another one's too got a fresh one
+	RowRenumbered    Kind = "row_renumbered" // two rows had one key, and this one got a fresh key
 	RowRefused       Kind = "row_refused"    // a row that cannot sync, and stays where it is
 )
 
 // Event is one thing that happened to ravno. Server is the name of the server it is about.
-// Text is one line for people; it holds no values of rows.
+// Text is one line for people and holds no values of rows.
 type Event struct {
 	Kind   Kind
 	Server string

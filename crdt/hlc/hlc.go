@@ -1,7 +1,7 @@
-// Package hlc is the hybrid logical clock: stamps that order all writes of all sites,
-// close to wall-clock time and never behind what their author had seen (Kulkarni et al.
-// 2014, "Logical physical clocks"). It refuses to read a clock: physical time is an
-// argument of every step, so each step can be replayed.
+// Package hlc is the hybrid logical clock. Its stamps order all writes of all sites, close to
+// wall-clock time and never behind the stamps their author had seen (Kulkarni et al. 2014,
+// "Logical physical clocks"). It reads no clock. Physical time is an argument of every step, so
+// each step can be replayed.
 package hlc
 
 import (
@@ -22,8 +22,8 @@ const MaxMillis = 1<<48 - 1
 // of counter, so times compare as integers. Zero is before every write.
 type Time uint64
 
-// At is the first time of a millisecond. Times before 1970 become zero and times past
-// MaxMillis become the last one: a broken clock must not wrap around.
+// At is the first time of a millisecond. Times before 1970 become zero and times past MaxMillis
+// become the last one, because a broken clock must not wrap around.
 func At(unixMillis int64) Time {
 	return Time(min(max(unixMillis, 0), MaxMillis)) << counterBits
 }
@@ -40,8 +40,8 @@ func (t Time) Wall() time.Time { return time.UnixMilli(t.Millis()).UTC() }
 // String writes t as milliseconds and counter, for logs and tests.
 func (t Time) String() string { return fmt.Sprintf("%d.%d", t.Millis(), t.Counter()) }
 
-// Stamp is the version of a register: when it was written, then by whom. It names one
-// write: no two different values of one register ever carry the same stamp.
+// Stamp is the version of a register. It says when the register was written, then by which site.
+// It names one write: no two different values of one register ever carry the same stamp.
 // The zero stamp is the state a database had before ravno came, the same at every site.
 type Stamp struct {
 	Time Time
@@ -89,9 +89,9 @@ func (c *Clock) Tick(unixMillis int64) Time {
 	return c.last
 }
 
-// Follow returns the time of a further write of the same transaction: not before the
-// last one, and equal to it while the millisecond stands still. Writes of one
-// transaction may share a time because each register is written once in it.
+// Follow returns the time of a further write of the same transaction. It is not before the last
+// one, and equal to it while the millisecond stands still. Writes of one transaction may share a
+// time because the transaction writes each register once.
 func (c *Clock) Follow(unixMillis int64) Time {
 	c.last = max(c.last, At(unixMillis))
 	return c.last

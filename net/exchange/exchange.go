@@ -1,6 +1,6 @@
-// Package exchange carries out what a session decides: it moves frames and batches between
-// one link and one database. Node and hub use it alike. It refuses to decide anything
-// itself: what is sent, applied, acknowledged or refused is the session's word.
+// Package exchange carries out the decisions of a session. It moves frames and batches between one
+// link and one database, for node and hub alike. It decides nothing itself: the session says what
+// is sent, applied, acknowledged or refused.
 package exchange
 
 import (

@@ -1,7 +1,7 @@
-// Package hub is the hub's side of the chain: it folds what the application here writes,
-// lets nodes in and cuts them off, levels with each of them over its own link, and relays:
-// what one node sent is part of the hub's own state and goes to the others from there. It
-// refuses to let a slow node cost the others anything: each link has its own loop.
+// Package hub is the hub's side of the chain. It folds the writes of the application here, lets
+// nodes in and cuts them off, and levels with each of them over its own link. It relays: the work
+// of one node becomes part of the hub's own state and goes to the other nodes from there. Each
+// link has its own loop, so that a slow node costs the others nothing.
 package hub
 
 import (

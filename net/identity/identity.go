@@ -1,11 +1,11 @@
-// Package identity says who a server is and proves it: the organisation's CA, certificates,
-// TLS configurations, join tokens, and the marks by which a server recognises that its
-// database is not the one it left. A certificate carries a site number and a role; names are
+// Package identity says who a server is and proves it. It has the organisation's CA, certificates,
+// TLS configurations and join tokens. It also has the marks by which a server recognises that its
+// database is not the one it left. A certificate carries a site number and a role. Names are
 // labels and appear nowhere in it.
 //
-// It refuses to know sockets and SQL. Which certificates are revoked and which tokens are
-// used up is the hub's database to say: ServerTLS takes the question as a function, and of a
-// token only the hash is ever stored.
+// It knows no sockets and no SQL. The hub's database knows which certificates are revoked and
+// which tokens are used up. ServerTLS takes that question as a function, and of a token only the
+// hash is ever stored.
 //
 // Sources: RFC 8446 (TLS 1.3), RFC 5280 (certificates), RFC 2986 (requests).
 package identity

@@ -1,6 +1,6 @@
-// Package node is a node's side of the chain: it folds what the application here writes,
-// keeps a link to the hub whenever there is a way, and levels over it. It refuses to know
-// other nodes: everything comes from the hub and goes to it.
+// Package node is a node's side of the chain. It folds the writes of the application here, keeps a
+// link to the hub whenever it can reach it, and levels over that link. It knows no other nodes:
+// everything comes from the hub and goes to it.
 package node
 
 import (

@@ -1,16 +1,16 @@
-// Package quiclink is the link between a node and the hub: one QUIC connection, authenticated
-// at both ends, with one control stream that the node opens and one unidirectional stream for
-// each batch in either direction. An enrolment is a link too, of a node without a certificate
-// and with nothing but its control stream.
+// Package quiclink is the link between a node and the hub. It is one QUIC connection, authenticated
+// at both ends, with one control stream that the node opens and one unidirectional stream for each
+// batch in either direction. An enrolment is a link too, of a node without a certificate. It has
+// only its control stream.
 //
-// It refuses to know what travels over a link: no frames, no positions, no retries. It decides
-// how long silence may last, how much memory a peer may pin, and how an end is told apart from
-// another; everything else is the caller's. It is the only importer of quic-go.
+// The package knows nothing of the traffic on a link: no frames, no positions, no retries. It
+// decides how long silence may last, how much memory a peer may pin, and why a link ended. The
+// caller decides everything else. It is the only importer of quic-go.
 //
 // After the TLS handshake each side sends one byte, the version of the link, on the control
 // stream. With TLS 1.3 a client is done before the server has judged its certificate, and QUIC
-// shows a stream to the peer only with its first byte: the greeting settles both, so that Dial
-// fails when the hub refuses and Accept yields a link whose control stream exists.
+// shows a stream to the peer only with its first byte. The greeting settles both: Dial fails when
+// the hub refuses, and Accept yields a link whose control stream exists.
 //
 // Sources: RFC 9000 (QUIC), RFC 9001 (its use of TLS).
 package quiclink

@@ -1,14 +1,14 @@
-// Package session is the protocol between a node and the hub as a state machine: events in,
-// actions out. It does no I/O and reads no clock: the connection, the database and the time
+// Package session is the protocol between a node and the hub as a state machine. Events go in and
+// actions come out. It does no I/O and reads no clock. The connection, the database and the time
 // belong to the caller, so that every course of events can be replayed in a test.
 //
-// Both ends do the same. Each tells the other from which of its positions it may send: the
-// node in Hello (what it has applied of the hub), the hub in Welcome (what it has committed
-// of the node). Then each sends one batch at a time, everything above what the other has,
-// and goes on when the other has acknowledged it, which it does only after a durable
-// commit. A batch that does not begin where the receiver's knowledge ends is not applied
-// but answered with what the receiver has; so repetition, delay and loss of whole batches
-// need no further thought. In between, pings show that the other end lives.
+// Both ends do the same. Each tells the other from which position to send: the node in Hello (how
+// far it has applied the hub's work), the hub in Welcome (how far it has committed the node's
+// work). Then each sends one batch at a time, with everything above that position. It goes on when
+// the other has acknowledged the batch, which it does only after a durable commit. A batch that
+// does not begin at the receiver's position is not applied. The receiver answers it with its
+// position, so repetition, delay and loss of whole batches do no harm. In between, pings show that
+// the other end lives.
 package session
 
 import (
@@ -23,13 +23,13 @@ import (
 const (
 	// PingEvery is how often each end shows that it lives and how it is.
 	PingEvery = 2 * time.Second
-	// SilentAfter is when an end that shows no life is taken for gone. QUIC notices a cut link
-	// by itself; this notices a peer whose link is up and whose program hangs.
+	// SilentAfter is when an end that shows no life is taken for gone. QUIC notices a cut link by
+	// itself. This notices a peer whose link is up and whose program hangs.
 	SilentAfter = 15 * time.Second
 	// OpeningTime is how long the greeting may take.
 	OpeningTime = 10 * time.Second
 	// AskAgainAfter is how long a batch that names an unknown table or column is left with its
-	// sender before it is asked for again. An upgrade takes minutes; a backlog costs a line.
+	// sender before it is asked for again. An upgrade takes minutes, and a backlog takes bandwidth.
 	AskAgainAfter = 15 * time.Second
 	// CrossedAgainAfter is how long a batch that crossed with work of ours is left when the
 	// peer has all of that work and they cross all the same: work that came meanwhile, and the

@@ -1,11 +1,14 @@
-// Package status shows how level an organisation is: one [Snapshot] value becomes a text table, a JSON document or an
-// HTML page, and [Judge] turns the facts about one server into its colour and the words beside it.
+// Package status shows how level an organisation is. One [Snapshot] value becomes a text table, a
+// JSON document or an HTML page. [Judge] turns the facts about one server into its colour and the
+// words beside it.
 //
-// It is pure presentation. It refuses to know where the facts come from (store, session, disk), what time it is, which
-// time zone people live in, and every value of every row: names, counts, times and causes are all that is ever shown.
+// It is pure presentation. It does not know the source of the facts (store, session, disk), the
+// time, or the time zone of its readers. It shows names, counts, times and causes, and never the
+// values of rows.
 //
-// What it shows was typed or sent by others, so every text is made harmless on its way out: control and formatting
-// characters are spelled out before they reach a terminal or a page, and html/template escapes the rest.
+// Others typed or sent those texts, so each is made harmless on its way out. Control and formatting
+// characters are spelled out before they reach a terminal or a page, and html/template escapes the
+// rest.
 //
 // All functions are safe for concurrent use as long as nobody changes the Snapshot meanwhile.
 package status

@@ -1,15 +1,15 @@
-// Package wire turns frames into bytes and back: the control messages, the enrolment
-// messages, and batches of changes. It is the only package that knows MessagePack
-// (https://github.com/msgpack/msgpack/blob/master/spec.md) and zstd (RFC 8878). FORMAT.md
-// beside this file gives every byte.
+// Package wire turns frames into bytes and back. Frames are control messages, enrolment messages
+// and batches of changes. It is the only package that knows MessagePack
+// (https://github.com/msgpack/msgpack/blob/master/spec.md) and zstd (RFC 8878). FORMAT.md beside
+// this file gives every byte.
 //
-// It refuses to know sockets, sessions and SQL: it reads an io.Reader and writes an
-// io.Writer. It checks the shape of what it reads (lengths before memory is taken, ranges,
-// order) and leaves its meaning (may this peer say this now, is there such a table) to
-// others. Nothing that arrives can make it panic or take more memory than the limits below.
+// It knows no sockets, sessions or SQL, and reads an io.Reader and writes an io.Writer. It checks
+// the shape of its input (lengths before memory is taken, ranges, order). It leaves the meaning
+// (may this peer say this now, is there such a table) to its callers. No input can make it panic
+// or take more memory than the limits below.
 //
-// Functions may be called from several goroutines; a BatchWriter and a BatchReader each
-// belong to one goroutine at a time.
+// Functions may be called from several goroutines. A BatchWriter and a BatchReader each belong to
+// one goroutine at a time.
 package wire
 
 import (

@@ -1,10 +1,10 @@
-// Package simlink is a network in memory for tests: hosts with packet sockets, between which
-// a test cuts and heals, delays, loses, duplicates and reorders. Production code never
-// imports it.
+// Package simlink is a network in memory for tests. It has hosts with packet sockets, and a test
+// cuts and heals the way between them, and delays, loses, duplicates and reorders packets.
+// Production code never imports it.
 //
-// It refuses to decide anything itself: it has no randomness and no goroutines of its own, so
-// the same calls in the same order have the same outcome, and there is nothing to leak. Time
-// is package time's, so that inside a testing/synctest bubble seconds of network cost nothing.
+// It has no randomness and no goroutines of its own, so the same calls in the same order have the
+// same outcome, and nothing can leak. It uses package time, so inside a testing/synctest bubble
+// seconds of network cost nothing.
 package simlink
 
 import (
