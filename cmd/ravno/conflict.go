@@ -11,19 +11,19 @@ import (
 	"ravno/store"
 )
 
-// shortIDDigits is how much of a conflict's identifier lists show: enough to tell apart
-// more conflicts than anybody has, and few enough to type.
+// shortIDDigits is how many digits of a conflict's identifier lists show. They tell apart more
+// conflicts than anybody has, and are few enough to type.
 const shortIDDigits = 10
 
 func newConflictCommand() *cobra.Command {
 	return group("conflict", "List, show and resolve conflicts",
-		`A conflict is one document changed on two sides at once. It never stops the flow: one side
+		`A conflict is one document changed on two sides at once. It never stops the flow. One side
 is in force everywhere, and both are kept until somebody decides. A decision can be taken
 back.`, "",
 		newConflictListCommand(), newConflictShowCommand(), newConflictResolveCommand(), newConflictUndoCommand())
 }
 
-// conflictFilter selects conflicts; what is empty selects all.
+// conflictFilter selects conflicts. An empty field selects all.
 type conflictFilter struct{ table, kind string }
 
 func (f *conflictFilter) flags(c *cobra.Command) {
@@ -39,8 +39,8 @@ func (f *conflictFilter) check() error {
 	return nil
 }
 
-// conflicts reads what the filter selects, oldest first. A table that no conflict could be
-// about is an error: a mistyped name must not read as peace.
+// conflicts reads the conflicts that the filter selects, oldest first. A table that does not exist
+// is an error, because a mistyped name must not read as "no conflicts".
 func (f *conflictFilter) conflicts(s *store.Store, all bool) ([]store.Conflict, error) {
 	if f.table != "" {
 		tables, err := s.Tables()
@@ -106,9 +106,10 @@ func newConflictShowCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "show ID", Short: "Show one conflict whole, and its document",
-		Long: `Shows one conflict: what happened, each column as it was before, on each side and in force,
-values that were replaced on the way, and the whole document as it is now. The beginning of
-its identifier is enough, if no other begins so.`,
+		Long: `Shows one conflict. First comes one sentence on what happened. Then come the columns with
+their values before, on each side and in force, and earlier values of each side. Last comes
+the whole document as it is now. The beginning of the identifier is enough, if no other
+identifier begins with it.`,
 		Example: "  ravno conflict show 3f9a --db shop.db", Args: arguments("ID"), Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, args []string) error {
 			return withStore(c, func(s *store.Store) error {

@@ -29,17 +29,17 @@ func newConflictResolveCommand() *cobra.Command {
 	var f resolveFlags
 	c := &cobra.Command{
 		Use: "resolve ID | --all", Short: "Decide a conflict, or all of them",
-		Long: `Decides a conflict: one side as a whole (--keep), or column by column (--take, --set).
-The decision is written like any other change, and travels with who made it, when and why.
-It can be taken back with ravno conflict undo.
+		Long: `Decides a conflict for one side as a whole (--keep), or column by column (--take, --set).
+The decision is written like any other change. It travels with its author, time and note.
+ravno conflict undo takes it back.
 
-Of two rows that claim one unique value, --keep says whose is in its table; the other is
-deleted, and stays whole in the record. --set gives the row that is held another value, so
-that both are there. Rows that refer to a deleted row go with it where the schema or the
-document says so; where they do not, they have to be changed first.
+If two rows claim one unique value, --keep says whose row stays in the table. The other is
+deleted, and stays whole in the record. --set gives the held row another value, and then
+both rows are in the table. Rows that refer to a deleted row are deleted too where the
+schema or the document says so. Elsewhere they have to be changed first.
 
-With --all every open conflict is decided by itself, for one side: those that cannot be are
-named with the reason, and the others are done.
+--all decides every open conflict by itself, for one side. It names each conflict that it
+cannot decide, with the reason, and goes on with the others.
 
 ` + literalRules + `
 COLUMN may be written TABLE.COLUMN or TABLE[KEY].COLUMN where the bare name is not clear.`,
@@ -67,8 +67,8 @@ COLUMN may be written TABLE.COLUMN or TABLE[KEY].COLUMN where the bare name is n
 	c.Flags().StringArrayVar(&f.take, "take", nil, "`COLUMN=SERVER`: this column as that server has it (repeatable)")
 	c.Flags().StringArrayVar(&f.set, "set", nil, "`COLUMN=VALUE`: this column with a value of your own (repeatable)")
 	c.Flags().StringVar(&f.note, "note", "", "`text` kept with the decision")
-	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would be written, and write nothing")
-	c.Flags().BoolVar(&f.all, "all", false, "every open conflict, each by itself (with --keep)")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "show the writes, and write nothing")
+	c.Flags().BoolVar(&f.all, "all", false, "decide every open conflict, each by itself (with --keep)")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON document")
 	f.filter.flags(c)
 	return c
@@ -104,8 +104,8 @@ func (f *resolveFlags) resolveOne(c *cobra.Command, s *store.Store, id string, d
 	return showResolution(c.OutOrStdout(), x.ID, f.dryRun, writes)
 }
 
-// resolveAll decides each conflict by itself. What cannot be decided is said and left open;
-// trouble with the file ends it.
+// resolveAll decides each conflict by itself. It reports a conflict that it cannot decide and leaves
+// it open. Trouble with the file ends it.
 func (f *resolveFlags) resolveAll(c *cobra.Command, s *store.Store, decision store.Resolution) error {
 	conflicts, err := f.filter.conflicts(s, false)
 	if err != nil {
@@ -206,8 +206,8 @@ func (f *resolveFlags) resolution() (store.Resolution, error) {
 	return r, nil
 }
 
-// keepText takes a bare number as the text that was typed where the column holds text on
-// every side: a price '12.50' must not become '12.5'.
+// keepText takes a bare number as the text that was typed if the column holds text on every side. A
+// price '12.50' must not become '12.5'.
 func (f *resolveFlags) keepText(x store.Conflict, set map[string]crdt.Value) {
 	for _, given := range f.set {
 		column, typed, _ := cutSet(given)
@@ -257,13 +257,13 @@ func cutSet(given string) (column, value string, ok bool) {
 	return given[:from+at], given[from+at+1:], true
 }
 
-// decider is who decides, and at which server.
+// decider names the person who decides and the server.
 func decider(s *store.Store) (string, error) {
 	self, err := s.Self()
 	return whoAmI() + "@" + self.Name, err
 }
 
-// whoAmI is the person behind the command, behind sudo too.
+// whoAmI is the user who gave the command, also under sudo.
 func whoAmI() string {
 	if name := os.Getenv("SUDO_USER"); name != "" {
 		return name
@@ -308,7 +308,7 @@ func showResolution(w io.Writer, id string, dryRun bool, writes []store.Write) e
 	return showWrites(w, "resolved "+id+"; written:", writes)
 }
 
-// showWrites lists what a decision does to the tables, below a line of its own.
+// showWrites lists the writes of a decision below a heading.
 func showWrites(w io.Writer, head string, writes []store.Write) error {
 	fmt.Fprintln(w, head)
 	var rows [][]string
@@ -326,7 +326,7 @@ func showWrites(w io.Writer, head string, writes []store.Write) error {
 		rows = append(rows, []string{x.Table, namedText(x.Key), what})
 	}
 	if len(rows) == 0 {
-		rows = [][]string{{"nothing: it is in force already"}}
+		rows = [][]string{{"nothing, because it is in force already"}}
 	}
 	return grid(w, "  ", rows)
 }

@@ -14,7 +14,7 @@ import (
 const (
 	// maxCell is how much of a value the list shows, in characters; show has it whole.
 	maxCell = 32
-	// maxRowsShown is how many rows of a document show prints: some screens full. JSON has all.
+	// maxRowsShown is how many rows of a document show prints, some screens full. JSON has all.
 	maxRowsShown = 100
 )
 

@@ -11,12 +11,12 @@ func newConflictUndoCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "undo ID", Short: "Take a resolution back",
-		Long: `Takes the resolution of a conflict back: what it replaced is written again, like any other
-change, and the conflict is open again on every server. Who took it back, when and why stays
-in the record beside the resolution. It can be done on any server, offline too.
+		Long: `Takes the resolution of a conflict back. The values that it replaced are written again, like
+any other change, and the conflict is open again on every server. The record keeps the
+author, time and note of the undo beside the resolution. Any server can do it, offline too.
 
-Where somebody has changed what the resolution wrote, or added rows to a document that came
-back, taking it back would undo that as well: nothing is done then, unless --force says so.`,
+If somebody has since changed a value of the resolution, or added rows to a document that it
+brought back, the undo would revert that too. Then it refuses, unless --force is given.`,
 		Example: `  ravno conflict undo 3f9a --note "Maria meant the other table" --db shop.db
   ravno conflict undo 3f9a --dry-run`,
 		Args: arguments("ID"), Annotations: exits(exitsUsually),
@@ -46,9 +46,9 @@ back, taking it back would undo that as well: nothing is done then, unless --for
 			})
 		},
 	}
-	c.Flags().StringVar(&how.Note, "note", "", "`text` kept with it")
-	c.Flags().BoolVar(&how.Force, "force", false, "over what was changed or added since")
-	c.Flags().BoolVar(&how.DryRun, "dry-run", false, "say what would be written, and write nothing")
+	c.Flags().StringVar(&how.Note, "note", "", "`text` kept with the undo")
+	c.Flags().BoolVar(&how.Force, "force", false, "even over values and rows that came since")
+	c.Flags().BoolVar(&how.DryRun, "dry-run", false, "show the writes, and write nothing")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }

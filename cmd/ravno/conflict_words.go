@@ -8,7 +8,7 @@ import (
 	"ravno/store"
 )
 
-// maxRowsNamed is how many rows of one side a sentence names: more is what the columns are for.
+// maxRowsNamed is how many rows of one side a sentence names. The columns show all of them.
 const maxRowsNamed = 3
 
 // kindWords are the kinds of conflict for people.
@@ -33,7 +33,7 @@ func kindNames() []string {
 	return []string{string(crdt.EditEdit), string(crdt.EditDelete), string(crdt.KeyCollision), string(crdt.Unique), string(crdt.ForeignKey)}
 }
 
-// happened says in one sentence what the sides did.
+// happened is one sentence on the actions of the sides.
 func happened(x store.Conflict) string {
 	switch {
 	case x.Renumbered != nil:

@@ -21,7 +21,7 @@ import (
 // The running daemon answers commands over HTTP on a socket in the state directory:
 //
 //	GET  /status          the status, as JSON
-//	POST /wait?timeout=   204 when level with what was written before; 504, 409 and words if not
+//	POST /wait?timeout=   204 when level with all earlier writes, else 504 or 500 and the reason
 //	GET  /verify?table=   verifyAnswer, as JSON
 //	POST /poke            204; the daemon reads the file again at once
 const socketName = "sock"
@@ -38,11 +38,11 @@ const (
 	maxAnswerBytes = 64 << 20
 )
 
-// errNoDaemon says that nobody serves the database.
+// errNoDaemon says that no daemon serves the database.
 var errNoDaemon = errors.New("the daemon is not running")
 
-// socketAddress is how to name a state directory's socket in a system call: by its path, or,
-// where that is too long for one, through the opened directory.
+// socketAddress names a state directory's socket for a system call. That is its path or, if the path
+// is too long, a path through the opened directory.
 func socketAddress(dir string) (address string, opened *os.File, err error) {
 	address = filepath.Join(dir, socketName)
 	if len(address) < maxSocketPath {
@@ -69,8 +69,8 @@ func (l *controlListener) Close() error {
 	return err
 }
 
-// listenControl listens on the socket of a state directory whose lock the caller holds; a
-// socket that is there was left by a daemon that was killed.
+// listenControl listens on the socket of a state directory whose lock the caller holds. A socket that
+// exists already was left by a daemon that was killed.
 func listenControl(dir string) (net.Listener, error) {
 	path := filepath.Join(dir, socketName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -115,7 +115,7 @@ func newControl(path string) *control {
 	return &control{path: path, http: http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
 }
 
-// ask sends one request. A refusal of the daemon becomes an error with its words.
+// ask sends one request. A refusal of the daemon becomes an error with its text.
 func (c *control) ask(ctx context.Context, method, query string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://ravno"+query, nil)
 	if err != nil {
@@ -147,7 +147,7 @@ func (c *control) ask(ctx context.Context, method, query string) ([]byte, error)
 	return body, nil
 }
 
-// status asks for the status; without a daemon the error is errNoDaemon.
+// status asks for the status. Without a daemon the error is errNoDaemon.
 func (c *control) status(ctx context.Context) (status.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
@@ -158,7 +158,7 @@ func (c *control) status(ctx context.Context) (status.Snapshot, error) {
 	return status.Decode(body)
 }
 
-// wait waits until what was written here is at the hub and what the hub had is here.
+// wait waits until the hub has all earlier writes here and this server has those of the hub.
 func (c *control) wait(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout+waitGrace)
 	defer cancel()

@@ -20,9 +20,8 @@ import (
 	"ravno/net/status"
 )
 
-// watch yields whenever the application may have written: its writes go to the -wal file,
-// and to the database itself at a checkpoint. The directory is watched, not the files: the
-// -wal file comes and goes.
+// watch yields whenever the application may have written. Its writes go to the -wal file, and to the
+// database itself at a checkpoint. It watches the directory, because the -wal file comes and goes.
 func watch(ctx context.Context, path string, log zerolog.Logger) (<-chan struct{}, error) {
 	watcher, err := fsnotify.NewWatcher()
 	if err == nil {
@@ -69,11 +68,11 @@ func watch(ctx context.Context, path string, log zerolog.Logger) (<-chan struct{
 	return wake, nil
 }
 
-// A large write, of ours above all, is a notice for each page, and each wakes threads here that
-// have nothing to do: several thousand a second. Notices of the same file that nobody reads
-// become one, so after a run of them the next is left unread for a while.
+// A large write, mostly one of our own, gives a notice for each page, several thousand a second. Each
+// wakes threads here that have nothing to do. Unread notices of one file become one, so after a run
+// of them the next is left unread for a while.
 const (
-	// unread is how long: less than a fold waits for a burst to end.
+	// unread is how long that is. A fold waits longer for a burst to end.
 	unread = 2 * time.Millisecond
 	// runLength is how many notices are read at once. A small transaction has fewer.
 	runLength = 16
@@ -99,7 +98,7 @@ func (r *run) follows(now time.Time) bool {
 // defaultWait bounds a wait that named no limit.
 const defaultWait = 30 * time.Second
 
-// controls is what the control socket serves to the other commands.
+// controls serves the control socket to the other commands.
 func (d *daemon) controls() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
@@ -109,7 +108,7 @@ func (d *daemon) controls() http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		status.Encode(w, snapshot) // whoever asked has hung up if this fails
+		status.Encode(w, snapshot) // fails only if the command has hung up
 	})
 	mux.HandleFunc("POST /poke", func(w http.ResponseWriter, _ *http.Request) {
 		d.server.Poke()
@@ -120,7 +119,7 @@ func (d *daemon) controls() http.Handler {
 	return mux
 }
 
-// status is the server's status, with what only this process knows.
+// status is the server's status, with the counts that only this process has.
 func (d *daemon) status() (status.Snapshot, error) {
 	snapshot, err := d.server.Status()
 	entries := d.store.Entries()
@@ -147,7 +146,7 @@ func (d *daemon) wait(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// whyNotLevel says in one line what a wait that ran out was waiting for.
+// whyNotLevel says in one line why a wait ran out.
 func (d *daemon) whyNotLevel(limit time.Duration) string {
 	text := fmt.Sprintf("not level after %s", limit)
 	snapshot, err := d.server.Status()
@@ -200,11 +199,11 @@ func (d *daemon) verify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(answer) // whoever asked has hung up if this fails
+	json.NewEncoder(w).Encode(answer) // fails only if the command has hung up
 }
 
-// summarise puts the comparisons with all others into one answer: a table is level if it is
-// the same everywhere.
+// summarise puts the comparisons with all others into one answer. A table is level if it is the same
+// everywhere.
 func (d *daemon) summarise(results map[string][]exchange.TableResult, table string) (*verifyAnswer, error) {
 	answer := &verifyAnswer{Level: true, Tables: []verifyTable{}, Servers: []verifiedOther{}}
 	digests, _, err := d.store.Digests(table)

@@ -29,9 +29,10 @@ func newInitCommand() *cobra.Command {
 	var f initFlags
 	c := &cobra.Command{
 		Use: "init", Short: "Make a database the hub's",
-		Long: `Makes the database the hub's: certificate authority, keys, capture triggers. The file need
-not be empty, and its rows stay as they are. Every table syncs except those of --journal
-(from each node to the hub only) and --local (nowhere). The file is put into WAL mode.`,
+		Long: `Makes the database the hub's, with a certificate authority, keys and capture triggers. The
+file need not be empty, and its rows stay as they are. Every table syncs except those of
+--journal (from each node to the hub only) and --local (nowhere). The file is put into WAL
+mode.`,
 		Example: `  ravno init --db shop.db --name central --advertise hub.example.com:4433 --journal "audit log"`,
 		Args:    arguments(), Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -83,8 +84,8 @@ func (f *initFlags) options() (o store.HubOptions, err error) {
 	return o, err
 }
 
-// checkAddress checks HOST:PORT. listening allows an empty host, for all addresses, and
-// port 0, for a free one.
+// checkAddress checks HOST:PORT. An address to listen on may have an empty host, for all addresses,
+// and port 0, for a free one.
 func checkAddress(flag, address string, listening bool) error {
 	host, port, err := net.SplitHostPort(address)
 	number, portErr := strconv.ParseUint(port, 10, 16)
@@ -98,9 +99,9 @@ func checkAddress(flag, address string, listening bool) error {
 	return nil
 }
 
-// initHub makes identity and database. It may be killed at any moment: the database changes
-// in one transaction, everything else is there before it, and what an init that was killed
-// has left is made anew by the next.
+// initHub makes identity and database. It may be killed at any moment. The database changes in one
+// transaction, after everything else is there. The next init replaces the leftovers of one that
+// was killed.
 func initHub(path string, o store.HubOptions) (*store.Report, error) {
 	if err := notEnrolled(path); err != nil { // before anything is made
 		return nil, err
@@ -148,8 +149,7 @@ func initLocked(path, dir string, o store.HubOptions) (*store.Report, error) {
 	return store.InitHub(path, o, time.Now)
 }
 
-// notEnrolled makes sure, before anything is made, that the file is a database that can be
-// enrolled.
+// notEnrolled checks, before anything is made, that the file is a database that can be enrolled.
 func notEnrolled(path string) error {
 	s, err := store.Open(path, time.Now)
 	switch {
@@ -161,8 +161,8 @@ func notEnrolled(path string) error {
 	return err
 }
 
-// clearUnfinished empties a state directory that an init or a leave which was killed has
-// left, or that has nothing in it. Anything else is somebody's identity, and stays.
+// clearUnfinished empties a state directory that a killed init or leave has left. Any other one that
+// is not empty holds an identity, and stays.
 func clearUnfinished(path, dir string) error {
 	if isUnfinished(dir) {
 		return emptyState(dir)
@@ -191,7 +191,7 @@ func reportInit(c *cobra.Command, path string, o store.HubOptions, r *store.Repo
 	if r.WasWAL {
 		fmt.Fprintln(out, "  the file was in WAL mode and stays so")
 	} else {
-		fmt.Fprintln(out, "  the file was put into WAL mode: beside it there are -wal and -shm files while it is open")
+		fmt.Fprintln(out, "  the file was put into WAL mode; while it is open, -wal and -shm files are beside it")
 	}
 	for _, refused := range r.Refused {
 		note(advice, "table %s does not sync: %s. Try: %s", refused.Table, refused.Reason, refused.Try)

@@ -20,22 +20,22 @@ import (
 	"ravno/store"
 )
 
-// progressEvery is how often progress is told where there is no terminal.
+// progressEvery is how often progress is shown where there is no terminal.
 const progressEvery = 5 * time.Second
 
 func newJoinCommand() *cobra.Command {
 	var keepLocal, discardLocal bool
 	command := &cobra.Command{
 		Use:   "join --db FILE TOKEN",
-		Short: "Makes this server a node: key, certificate, first load, triggers",
+		Short: "Make this server a node, with key, certificate, first load and triggers",
 		Long: `Enrols this server with the token that ravno node add printed at the hub.
 
-If FILE does not exist, it is made, with everything the hub has. If it exists, it must
-have no rows that the hub lacks: otherwise join says which. --keep-local offers them to
-everyone as new rows; --discard-local drops them; both make a backup copy first.
-A join that was cut off goes on where it stopped when the same command is repeated.
+If FILE does not exist, join creates it, with all the hub has. If it exists, it must have
+no rows that the hub lacks, and join names those that it finds. --keep-local offers them
+to everyone as new rows, and --discard-local drops them. Both make a backup copy first.
+If a join was cut off, the same command goes on where it stopped.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage.`,
 		Example: "  ravno join --db /srv/pos/sales.db ravno1.AbC...",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -94,7 +94,7 @@ func join(ctx context.Context, cmd *cobra.Command, path, token string, local sto
 		return err
 	}
 	if !joined.Report.WasWAL {
-		fmt.Fprintln(cmd.ErrOrStderr(), "ravno: the database is in WAL mode now; the application need not change")
+		fmt.Fprintln(cmd.ErrOrStderr(), "ravno: the database is in WAL mode now, and the application need not change")
 	}
 	for _, r := range joined.Report.Refused {
 		fmt.Fprintf(cmd.ErrOrStderr(), "ravno: table %s does not sync: %s. Try: %s\n", r.Table, r.Reason, r.Try)
@@ -107,7 +107,7 @@ func join(ctx context.Context, cmd *cobra.Command, path, token string, local sto
 	return nil
 }
 
-// mayJoin refuses what cannot be joined before a token is used up on it.
+// mayJoin refuses a file that cannot join, before a token is used up on it.
 func mayJoin(path string) error {
 	s, err := store.Open(path, time.Now)
 	if err == nil {
@@ -133,7 +133,7 @@ func mayJoin(path string) error {
 	return err
 }
 
-// progress tells how far long work is: on a terminal in place, elsewhere a line every few
+// progress shows how far long work is, in place on a terminal and elsewhere as a line every few
 // seconds.
 type progress struct {
 	terminal bool

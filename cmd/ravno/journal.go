@@ -19,7 +19,7 @@ import (
 const followEvery = time.Second
 
 func newJournalCommand() *cobra.Command {
-	return group("journal", "The event journal: at the hub every site's, at a node its own", "", "", newJournalListCommand())
+	return group("journal", "Read the event journal, at the hub that of every site", "", "", newJournalListCommand())
 }
 
 func newJournalListCommand() *cobra.Command {
@@ -28,9 +28,9 @@ func newJournalListCommand() *cobra.Command {
 	var asJSON, following bool
 	c := &cobra.Command{
 		Use: "list", Short: "List the rows of the journal tables",
-		Long: `Lists journal rows in the order in which the hub received them, after this server's own.
---since takes 2026-05-01, "2026-05-01 14:30", RFC 3339, or a duration back from now (90m).
---follow goes on until Ctrl-C; with --json too, one document per line.`,
+		Long: `Lists the rows of this server first, then the others in the order in which the hub received
+them. --since takes 2026-05-01, "2026-05-01 14:30", RFC 3339, or a duration back from now
+(90m). --follow goes on until Ctrl-C. With --json too, it prints one document per line.`,
 		Example: "  ravno journal list --db shop.db --site restaurant-1 --since 24h", Args: arguments(), Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if filter.Since, err = parseSince(since, time.Now()); err != nil {
@@ -61,13 +61,13 @@ func newJournalListCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&filter.Table, "table", "", "only this `table`")
 	c.Flags().StringVar(&filter.Site, "site", "", "only rows of this `server`")
-	c.Flags().StringVar(&since, "since", "", "only what the hub received at or after this `time`")
-	c.Flags().BoolVar(&following, "follow", false, "go on with what is new, until Ctrl-C")
+	c.Flags().StringVar(&since, "since", "", "only rows that the hub received at or after this `time`")
+	c.Flags().BoolVar(&following, "follow", false, "go on with new rows, until Ctrl-C")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }
 
-// parseSince reads a time as people write it, in the local zone; empty is the beginning.
+// parseSince reads a time as people write it, in the local zone. An empty text is the beginning.
 func parseSince(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -83,7 +83,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, wrongUsage(fmt.Sprintf("--since %q: not a time", text), `--since 2026-05-01, --since "2026-05-01 14:30" or --since 90m`)
 }
 
-// checkJournal refuses a table or a server that is not there: an empty list would say that
+// checkJournal refuses a table or a server that does not exist, because an empty list would say that
 // nothing happened.
 func checkJournal(s *store.Store, filter store.JournalFilter) error {
 	const own = "ravno_event"
@@ -109,8 +109,8 @@ func checkJournal(s *store.Store, filter store.JournalFilter) error {
 	return nil
 }
 
-// followJournal shows what is there and then, each second, what is new or was changed. It
-// ends with a signal, and that is not a failure.
+// followJournal shows all rows, and then each second those that are new or have changed. A signal
+// ends it, which is no failure.
 func followJournal(ctx context.Context, s *store.Store, filter store.JournalFilter, show func(store.JournalRow) error) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -154,7 +154,7 @@ func jsonRow(row store.JournalRow) object {
 		{"received_at", jsonTime(row.ReceivedAt)}}
 }
 
-// received is when the hub received a row; a server's own are simply there.
+// received is the time at which the hub received a row. A server's own rows have none.
 func received(row store.JournalRow) string {
 	if row.ReceivedAt.IsZero() {
 		return "-"

@@ -17,8 +17,8 @@ func newLeaveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "leave", Short: "Take ravno out of a database",
 		Long: `Takes every trigger and table of ravno out of the database, and removes its keys. The
-application's data stays as it is. Refuses while that would lose something, such as work
-the hub does not have yet; --force leaves all the same.`,
+application's data stays as it is. The command refuses while that would lose something,
+such as work the hub does not have yet. --force leaves all the same.`,
 		Example: "  ravno leave --db shop.db", Args: arguments(), Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, _ []string) error {
 			path, err := databasePath(c)
@@ -62,8 +62,8 @@ func leave(path string, force bool) error {
 	return errors.Join(s.Close(), removeState(dir))
 }
 
-// finishLeaving removes the keys after a leave that was killed; if there was none, the
-// database is simply not enrolled.
+// finishLeaving removes the keys after a leave that was killed. If there was none, the database is
+// not enrolled.
 func finishLeaving(dir string, notEnrolled error) error {
 	if !isUnfinished(dir) {
 		return notEnrolled

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// lockName is the file whose lock makes sure of one daemon per database. The kernel drops
-// the lock with its process, however that ends.
+// lockName is the file whose lock admits one daemon per database. The kernel drops the lock when the
+// process ends.
 const lockName = "lock"
 
 const (
 	lockMode = 0o600
-	// lockAttempts and lockPause outlast commands that only look whether the lock is held:
-	// they hold it, shared, for microseconds.
+	// lockAttempts and lockPause outlast commands that only check whether the lock is held. Such a
+	// command holds it, shared, for microseconds.
 	lockAttempts = 100
 	lockPause    = 5 * time.Millisecond
 )
@@ -27,7 +27,7 @@ const (
 // lockFile is the lock of a state directory, held until Close or the process's end.
 type lockFile struct{ file *os.File }
 
-// lockedError says who serves a database.
+// lockedError names the process that serves a database.
 type lockedError struct {
 	path string // the database
 	pid  int    // 0: not known
@@ -42,7 +42,7 @@ func (e *lockedError) Error() string {
 }
 
 // acquireLock takes the lock of a state directory, which must exist, and writes our process
-// id into it. It does not wait for a holder: the error is a *lockedError.
+// id into it. If another process holds it, the error is a *lockedError.
 func acquireLock(dir string) (*lockFile, error) {
 	path := filepath.Join(dir, lockName)
 	for range lockAttempts {
@@ -73,7 +73,7 @@ func lockOpened(file *os.File, path string) (taken bool, err error) {
 	err = flock(file, syscall.LOCK_EX)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		if flock(file, syscall.LOCK_SH) == nil {
-			return false, nil // somebody only looked
+			return false, nil // a command only checked the lock
 		}
 		return false, &lockedError{path: strings.TrimSuffix(filepath.Dir(path), stateSuffix), pid: readPID(path)}
 	}
@@ -89,10 +89,10 @@ func lockOpened(file *os.File, path string) (taken bool, err error) {
 	return err == nil && os.SameFile(ours, there), nil
 }
 
-// Close gives the lock up. The file stays: removing it is for who removes the directory.
+// Close gives the lock up. The file stays until the directory is removed.
 func (l *lockFile) Close() error { return l.file.Close() }
 
-// daemonRuns reports whether somebody holds the lock of a state directory.
+// daemonRuns reports whether a process holds the lock of a state directory.
 func daemonRuns(dir string) bool {
 	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR, 0)
 	if err != nil {
@@ -131,7 +131,7 @@ func readPID(path string) int {
 	return pid
 }
 
-// makeStateDir makes a state directory; made is false if it was there.
+// makeStateDir makes a state directory. made is false if it was there.
 func makeStateDir(dir string) (made bool, err error) {
 	switch err := os.Mkdir(dir, stateDirMode); {
 	case err == nil:

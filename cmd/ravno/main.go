@@ -1,6 +1,6 @@
-// Command ravno keeps the SQLite databases of an organisation level: one hub, many nodes.
-// There is one file per verb. Only this package knows flags, exit codes and the real clock;
-// what the verbs do is in the packages store and net.
+// Command ravno keeps the SQLite databases of an organisation level, with one hub and many nodes.
+// It has one file per verb. Only this package knows flags, exit codes and the real clock. The
+// packages store and net do the work.
 package main
 
 import (
@@ -21,10 +21,10 @@ const (
 	codeNotLevel = 3 // not level, or a conflict is open; already said on stdout
 )
 
-// errNotLevel ends status and verify. It is not printed: the answer on stdout says more.
+// errNotLevel ends status and verify. It is not printed, because the answer on stdout says more.
 var errNotLevel = errors.New("not level")
 
-// misuse is a command that was given wrongly. Any error from before a command begins its
+// misuse is the error of a command that was given wrongly. Every error before a command begins its
 // work counts as one too, cobra's own included.
 type misuse struct{ problem, try string }
 
@@ -35,10 +35,10 @@ func (e *misuse) Error() string {
 	return e.problem + ". Try: " + e.try
 }
 
-// wrongUsage is a misuse with the way to do it right.
+// wrongUsage is a misuse, with the right usage in try.
 func wrongUsage(problem, try string) error { return &misuse{problem, try} }
 
-// usageError is a misuse whose way out is the command's help.
+// usageError is a misuse that points at the command's help.
 func usageError(format string, args ...any) error {
 	return &misuse{problem: fmt.Sprintf(format, args...)}
 }
@@ -94,8 +94,8 @@ func exits(words string) map[string]string { return map[string]string{exitAnnota
 func newRootCommand() *cobra.Command {
 	root := group("ravno", "Keeps the SQLite databases of an organisation level",
 		`ravno runs beside an application on each server. One server is the hub, the others are
-nodes. Whatever is written to one database is written to all of them; when a link is down
-everyone goes on working, and when it is back everything levels by itself.
+nodes. A write to one database reaches all of them. While a link is down, every server goes
+on working. When it is back, all servers level by themselves.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not level or a conflict is open.`,
 		`  ravno init --db shop.db --name central          # at the hub
@@ -124,11 +124,11 @@ Exit codes: {{.}}{{end}}
 	return root
 }
 
-// suggestionDistance is how many letters a mistyped command may be off: cobra's own default.
+// suggestionDistance is how many letters a mistyped command may be off. It is cobra's default.
 const suggestionDistance = 2
 
-// group is a command that only holds others. Alone it is wrong usage, except ravno itself,
-// which then shows what there is.
+// group is a command that only holds others. Alone it is wrong usage, except for ravno itself, which
+// then shows its help.
 func group(use, short, long, example string, commands ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Long: long, Example: example}
 	c.AddCommand(commands...)

@@ -17,8 +17,8 @@ import (
 	"ravno/store"
 )
 
-// How long a join token is good for: long enough to walk to the node, and never so long
-// that it is forgotten in somebody's mail.
+// The life of a join token is long enough to walk to the node, and short enough that none lies
+// forgotten in somebody's mail.
 const (
 	defaultTokenLife = "1h"
 	minTokenLife     = time.Minute
@@ -39,8 +39,8 @@ func newNodeAddCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "add NAME", Short: "Print the line that makes a server a node",
-		Long: `Prints one line to paste at the new node. The token in it works once, until it expires;
-until then it is as good as a key: do not leave it lying about.`,
+		Long: `Prints one line to paste at the new node. The token in it works once, until it expires.
+Until then it is as good as a key, so do not leave it lying about.`,
 		Example: "  ravno node add restaurant-1 --db shop.db", Args: arguments("NAME"), Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, args []string) error {
 			life, err := parseLife(ttl)
@@ -112,8 +112,9 @@ func newToken(s *store.Store, name string, expires time.Time) (identity.Token, e
 	return token, s.AddToken(name, identity.HashSecret(token.Secret), token.Expires)
 }
 
-// hubAddresses is where nodes look for the hub: what the admin advertises, otherwise where
-// the daemon listens or is to listen, on each of the machine's addresses if on all.
+// hubAddresses are the addresses at which nodes look for the hub. That is the one that the admin
+// advertises, or else the one the daemon listens on. If it listens on all addresses, each address
+// of the machine is given.
 func hubAddresses(self store.Self, machine func() ([]string, error)) ([]string, error) {
 	if self.Advertise != "" {
 		return []string{self.Advertise}, nil
@@ -142,8 +143,8 @@ func hubAddresses(self store.Self, machine func() ([]string, error)) ([]string, 
 	return addresses, nil
 }
 
-// machineAddresses are the addresses of this machine that others may reach, those of
-// version 4 first, then its name; on a machine without any, the loopback address.
+// machineAddresses are the addresses of this machine that others may reach, with those of version 4
+// first, and then its name. A machine without any has the loopback address.
 func machineAddresses() ([]string, error) {
 	found, err := net.InterfaceAddrs()
 	if err != nil {
@@ -236,7 +237,7 @@ func newNodeRenameCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "rename OLD NEW", Short: "Give a server another name",
-		Long:    "Gives a server, the hub too, another name. Its identity stays, and so does its link.",
+		Long:    "Gives a server another name, the hub too. Its identity and its link stay.",
 		Example: "  ravno node rename restaurant-1 plovdiv --db shop.db", Args: arguments("OLD", "NEW"), Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := store.CheckName(args[1]); err != nil {
@@ -263,8 +264,8 @@ func newNodeRemoveCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "remove NAME", Short: "Revoke a node at once",
-		Long: `Revokes a node at once, a live link included, and stops waiting for it. What it has
-sent stays everywhere. What it has not sent does not come any more.`,
+		Long: `Revokes a node at once, cuts its link and stops waiting for it. Changes that it has sent
+stay everywhere. Changes that it has not sent will not arrive any more.`,
 		Example: "  ravno node remove restaurant-1 --db shop.db", Args: arguments("NAME"), Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, args []string) error {
 			return withStore(c, func(s *store.Store) error {
@@ -275,7 +276,7 @@ sent stays everywhere. What it has not sent does not come any more.`,
 				if asJSON {
 					return printJSON(c.OutOrStdout(), object{{"name", args[0]}, {"removed", true}})
 				}
-				_, err := fmt.Fprintf(c.OutOrStdout(), "%s is removed: its certificate is no longer valid\n", visible(args[0]))
+				_, err := fmt.Fprintf(c.OutOrStdout(), "%s is removed, and its certificate is no longer valid\n", visible(args[0]))
 				return err
 			})
 		},

@@ -4,11 +4,11 @@ package main
 //
 //   - Results go to stdout, everything else (advice, warnings, errors, progress) to stderr.
 //   - An error is one line: "ravno: what, which, why. Try: what helps". Nothing follows it.
-//   - With --json stdout carries one JSON document, [] and never null for nothing; what is
-//     listed without end (--follow, --watch) is one document per line.
+//   - With --json stdout carries one JSON document, [] and never null for nothing. A list without
+//     end (--follow, --watch) has one document per line.
 //   - Times are RFC 3339 in UTC in JSON, local date, hour and minute for people.
 //   - Colour only on a terminal, never with NO_COLOR or TERM=dumb.
-//   - What others typed (names, values) is spelled out where it does not print, so that it
+//   - Characters of others' texts (names, values) that do not print are spelled out, so that they
 //     cannot drive the terminal or forge a line.
 
 import (
@@ -46,12 +46,12 @@ func note(w io.Writer, format string, args ...any) {
 	fmt.Fprintln(w, "ravno: "+oneLine(fmt.Sprintf(format, args...)))
 }
 
-// oneLine makes a text harmless and one line; the lines of joined errors become clauses.
+// oneLine makes a text harmless and one line. The lines of joined errors become clauses.
 func oneLine(text string) string {
 	return visible(strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
 }
 
-// visible spells out whatever is not a printing character.
+// visible spells out every character that does not print.
 func visible(text string) string { return status.Visible(text) }
 
 // printJSON writes one indented document with a line break at its end.
@@ -79,7 +79,7 @@ func printJSONLine(w io.Writer, v any) error {
 	return err
 }
 
-// encodeJSON encodes without HTML's escapes, and with \u for what does not print: U+009B
+// encodeJSON encodes without HTML's escapes, and with \u for characters that do not print. U+009B
 // begins an escape sequence on some terminals, and U+202E turns a line around.
 func encodeJSON(v any) ([]byte, error) {
 	var raw bytes.Buffer
@@ -123,7 +123,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// jsonTime is a time in JSON; nil, so null, if it never was.
+// jsonTime is a time in JSON, or null for the zero time.
 func jsonTime(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -131,7 +131,7 @@ func jsonTime(t time.Time) any {
 	return t.UTC().Format(jsonTimeLayout)
 }
 
-// minute is a time for people, "never" if it never was.
+// minute is a time for people, or "never" for the zero time.
 func minute(t time.Time) string {
 	if t.IsZero() {
 		return "never"

@@ -12,20 +12,20 @@ import (
 	"ravno/store"
 )
 
-// databaseVariable is the environment's word for --db.
+// databaseVariable is the environment variable that stands for --db.
 const databaseVariable = "RAVNO_DB"
 
-// stateSuffix names the directory beside a database that holds what must not be in it: the
-// key, the certificate, the marks, the daemon's lock and its socket.
+// stateSuffix names the directory beside a database. It holds the key, the certificate, the marks,
+// the daemon's lock and its socket, which must not be in the database.
 const stateSuffix = ".ravno"
 
-// stateDirMode: the key inside is its owner's alone.
+// stateDirMode lets only the owner read the key inside.
 const stateDirMode = 0o700
 
 // stateDir is the state directory of a database, whose path store.Resolve gave.
 func stateDir(path string) string { return path + stateSuffix }
 
-// databasePath is the resolved path of the file that --db, or else the environment, names.
+// databasePath is the resolved path of the file that --db names, or else the environment.
 func databasePath(c *cobra.Command) (string, error) {
 	path, err := c.Flags().GetString("db")
 	if err != nil {
@@ -57,7 +57,7 @@ func withStore(c *cobra.Command, f func(s *store.Store) error) error {
 	}
 	err = f(s)
 	if s.Entries().Forced > 0 {
-		fmt.Fprintln(c.ErrOrStderr(), "ravno: somebody read for too long to be waited for, and what that transaction writes fails")
+		fmt.Fprintln(c.ErrOrStderr(), "ravno: a transaction of the application read for too long, and ravno wrote without waiting for it. A write of that transaction fails")
 	}
 	return errors.Join(err, s.Close())
 }
@@ -90,9 +90,9 @@ func removeState(dir string) error {
 	return os.Remove(dir)
 }
 
-// unfinishedName is the file which says that an init or a leave has begun. Should that be
-// killed, the database is either enrolled, with all its keys beside it, or not, and then
-// what is in the state directory belongs to nobody.
+// unfinishedName is the file that marks an init or a leave under way. If the command is killed, the
+// database is either enrolled, with all its keys beside it, or not. Then nobody needs the files in
+// the state directory.
 const unfinishedName = "unfinished"
 
 func markUnfinished(dir string) error {

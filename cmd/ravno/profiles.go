@@ -7,9 +7,9 @@ import (
 	"net/http/pprof"
 )
 
-// profiles serves what the Go runtime measures of this process: where the time goes and what
-// holds the memory. It is off unless somebody asks for it, and then for this machine alone:
-// it says what the command line was, and a profile costs processor time.
+// profiles serves the Go runtime's profiles of this process, which show where its time goes and what
+// holds its memory. It is off by default, and serves this machine alone, because a profile shows
+// the command line and costs processor time.
 func profiles() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

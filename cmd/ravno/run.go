@@ -37,8 +37,8 @@ const (
 	defaultHTTP   = "127.0.0.1:8433"
 	// stopWithin is how long a daemon that was told to stop may take to say goodbye.
 	stopWithin = 4 * time.Second
-	// marksEvery is how often the daemon notes, outside the database, how far it has come: a
-	// backup older than this that is put back is found out at the next start or handshake.
+	// marksEvery is how often the daemon notes, outside the database, how far it has come. If a
+	// backup older than this is put back, the next start or handshake notices.
 	marksEvery = 5 * time.Second
 	// headerTimeout bounds how long a browser may take to ask for the page.
 	headerTimeout = 10 * time.Second
@@ -49,14 +49,14 @@ func newRunCommand() *cobra.Command {
 	var verbose, profiles bool
 	command := &cobra.Command{
 		Use:   "run --db FILE",
-		Short: "The daemon: keeps this server level, until it is stopped",
-		Long: `Runs the daemon beside a database, as hub or as node, as the database says.
+		Short: "Run the daemon, which keeps this server level",
+		Long: `Runs the daemon beside a database. The database says whether it is a hub or a node.
 
-It prints one line with the addresses in use when it is ready, and stops cleanly on
+When it is ready, it prints one line with the addresses in use. It stops cleanly on
 SIGTERM or Ctrl-C. There is exactly one daemon for a database. The application may
 start, stop and write at any time, whether the daemon runs or not.
 
-Exit codes: 0 stopped when told to; 1 failed; 2 wrong usage.`,
+Exit codes: 0 stopped when told to, 1 failed, 2 wrong usage.`,
 		Example: "  ravno run --db /srv/pos/sales.db",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -112,7 +112,7 @@ type daemon struct {
 	endpoint *quiclink.Endpoint
 	server   server
 	ready    string // the first half of the line it prints
-	// abandoned: not everything came to an end in time; the process does.
+	// abandoned says that some work did not end in time, and the process ends without it.
 	abandoned bool
 	marks     identity.Marks // as last saved
 }
@@ -123,7 +123,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	defer func() {
-		if !d.abandoned { // closing would wait for whoever holds the file
+		if !d.abandoned { // closing would wait for the work that holds the file
 			s.Close()
 		}
 	}()
@@ -138,7 +138,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	if err := os.Remove(filepath.Join(d.dir, unfinishedName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err // left by an init that was killed as it was done: it was done
+		return err // the init that left it was killed after it had finished
 	}
 	wake, err := watch(ctx, d.path, d.log)
 	if err != nil {
@@ -159,8 +159,8 @@ func (d *daemon) run(ctx context.Context) error {
 	return d.serve(ctx, self)
 }
 
-// checkIdentity refuses a database that is not the one this state directory belongs to, or
-// an older copy of it: going on would hand out positions a second time.
+// checkIdentity refuses a database that this state directory does not belong to, or an older copy of
+// its own. Going on with such a file would hand out positions a second time.
 func (d *daemon) checkIdentity() (store.Self, error) {
 	self, err := d.store.Self()
 	if err != nil {
@@ -168,7 +168,7 @@ func (d *daemon) checkIdentity() (store.Self, error) {
 	}
 	marks, err := identity.LoadMarks(d.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return self, fmt.Errorf("%s: the state directory %s is missing or incomplete: this is a copy of an enrolled database. Try: ravno leave --force on the copy, then ravno join", d.path, d.dir)
+		return self, fmt.Errorf("%s: the state directory %s is missing or incomplete, so this is a copy of an enrolled database. Try: ravno leave --force on the copy, then ravno join", d.path, d.dir)
 	}
 	if err != nil {
 		return self, err
@@ -178,7 +178,7 @@ func (d *daemon) checkIdentity() (store.Self, error) {
 	case marks.Incarnation != self.Incarnation:
 		return self, fmt.Errorf("%s: this is not the database the keys in %s belong to. %s", d.path, d.dir, again)
 	case marks.Position > self.Position || marks.Seen > self.Seen:
-		return self, fmt.Errorf("%s: this database is older than what ran here last (position %d, was %d): it was restored from a backup. %s", d.path, self.Position, marks.Position, again)
+		return self, fmt.Errorf("%s: this database is older than the one that ran here last (position %d, was %d), so it was restored from a backup. %s", d.path, self.Position, marks.Position, again)
 	}
 	return self, nil
 }
@@ -333,7 +333,7 @@ func (d *daemon) serve(ctx context.Context, self store.Self) error {
 	case <-stopped:
 	case <-time.After(stopWithin):
 		d.abandoned = true
-		d.log.Warn().Msg("stopping without waiting any longer; everything acknowledged is on disk")
+		d.log.Warn().Msg("stopping without waiting any longer. Everything acknowledged is on disk")
 	}
 	if !d.abandoned {
 		d.saveMarks()
@@ -357,8 +357,8 @@ func (d *daemon) keepMarks(ctx context.Context) {
 	}
 }
 
-// listenPage opens the status page's address. The default address being taken, by another
-// ravno on this machine, is no reason not to run.
+// listenPage opens the status page's address. If another ravno on this machine has the default
+// address, it takes a free one instead.
 func (d *daemon) listenPage() (net.Listener, error) {
 	if strings.EqualFold(d.page, "off") {
 		return nil, nil
@@ -377,7 +377,7 @@ func (d *daemon) listenPage() (net.Listener, error) {
 func (d *daemon) pageHandler(listener net.Listener) http.Handler {
 	options := status.HandlerOptions{Page: status.PageOptions{Location: time.Local, Refresh: status.DefaultRefresh}}
 	if host, ok := listener.Addr().(*net.TCPAddr); ok && !host.IP.IsLoopback() {
-		options.AnyHost = true // whoever listens beyond this machine has said so
+		options.AnyHost = true // the admin chose an address beyond this machine
 	}
 	if d.profiles {
 		options.Profiles = profiles()

@@ -17,7 +17,7 @@ import (
 	"ravno/store"
 )
 
-// watchEvery is how often status --watch looks again: faster than anybody reads.
+// watchEvery is how often status --watch looks again.
 const watchEvery = 2 * time.Second
 
 // clearScreen goes to the top left corner and erases from there (ECMA-48).
@@ -26,10 +26,10 @@ const clearScreen = "\x1b[H\x1b[2J"
 func newStatusCommand() *cobra.Command {
 	var asJSON, watching, verbose bool
 	c := &cobra.Command{
-		Use: "status", Short: "Show every server: level or not, and why not",
-		Long: `Shows every server, on any server, whether the daemon runs or not. Green: its link is up
-and everything is level. Red: it needs somebody, and the cause says why. With --watch it
-goes on until Ctrl-C; with --json too, one document per line.`,
+		Use: "status", Short: "Show whether every server is level, and why not",
+		Long: `Shows every server, on any server, whether the daemon runs or not. A green server has its
+link up and is level. A red server needs attention, and its cause says why. --watch goes on
+until Ctrl-C. With --json too, it prints one document per line.`,
 		Example: "  ravno status --db shop.db\n  ravno status --db shop.db --json", Args: arguments(), Annotations: exits(exitsOfLevel),
 		RunE: func(c *cobra.Command, _ []string) error {
 			path, err := databasePath(c)
@@ -56,7 +56,7 @@ goes on until Ctrl-C; with --json too, one document per line.`,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	c.Flags().BoolVar(&watching, "watch", false, "show it again and again, until Ctrl-C")
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "say also how the daemon's writes came to the file")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show also how the daemon's writes got their turn at the file")
 	return c
 }
 
@@ -64,7 +64,7 @@ func showStatus(w io.Writer, snapshot status.Snapshot, verbose bool) error {
 	return status.Table(w, snapshot, status.TableOptions{Color: coloredOutput(w), Location: time.Local, Width: terminalWidth(w), Verbose: verbose})
 }
 
-// watchStatus ends with a signal, and that is not a failure.
+// watchStatus shows the status until a signal ends it, which is no failure.
 func watchStatus(c *cobra.Command, path string, asJSON, verbose bool) error {
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -102,7 +102,7 @@ func watchStatus(c *cobra.Command, path string, asJSON, verbose bool) error {
 	}
 }
 
-// readStatus asks the daemon, or, where none runs, the file.
+// readStatus asks the daemon. If none runs, it reads the file.
 func readStatus(ctx context.Context, path string) (status.Snapshot, error) {
 	snapshot, err := newControl(path).status(ctx)
 	if !errors.Is(err, errNoDaemon) {
@@ -116,8 +116,8 @@ func readStatus(ctx context.Context, path string) (status.Snapshot, error) {
 	return snapshot, errors.Join(err, s.Close())
 }
 
-// offlineSnapshot is the status as far as the file alone tells, while no daemon runs: no
-// server is green, and what comes from others is as old as the last link.
+// offlineSnapshot is the status from the file alone, while no daemon runs. No server is green, and
+// the status of other servers is as old as the last link.
 func offlineSnapshot(s *store.Store, now time.Time) (status.Snapshot, error) {
 	_, foldErr := s.Fold() // what the application wrote is pending, even unfolded
 	self, err := s.Self()
@@ -132,7 +132,7 @@ func offlineSnapshot(s *store.Store, now time.Time) (status.Snapshot, error) {
 		snapshot, err = node.Snapshot(s, node.View{Trouble: trouble, Since: self.LastTransfer}, version, now)
 	}
 	if foldErr != nil {
-		snapshot.Notices = append(snapshot.Notices, "what was written here last is not counted: "+foldErr.Error())
+		snapshot.Notices = append(snapshot.Notices, "the last writes here are not counted: "+foldErr.Error())
 	}
 	return snapshot, err
 }

@@ -10,17 +10,18 @@ import (
 	"ravno/store"
 )
 
-// tableFlags are the settings of tables as given to init: lists with commas, repeatable.
+// tableFlags are the flags of init that set how tables sync. Each is a list with commas and may be
+// repeated.
 type tableFlags struct{ journal, local, counters, documents []string }
 
 func (f *tableFlags) add(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.journal, "journal", nil, "`tables` that go from each node to the hub only")
 	c.Flags().StringSliceVar(&f.local, "local", nil, "`tables` that stay where they are")
 	c.Flags().StringSliceVar(&f.counters, "counter", nil, "counters, as `table.column`")
-	c.Flags().StringSliceVar(&f.documents, "document", nil, "`child=parent`: rows of table child belong to their parent's document; child= makes each a document of its own")
+	c.Flags().StringSliceVar(&f.documents, "document", nil, "`child=parent`: rows of child belong to their parent's document (child= alone: each is its own document)")
 }
 
-// settings puts together what the flags say of each table.
+// settings collects the flags by table.
 func (f *tableFlags) settings() ([]store.Setting, error) {
 	var list []*store.Setting
 	of := func(table string) *store.Setting {
@@ -80,7 +81,7 @@ func newTableCommand() *cobra.Command {
 func newTableListCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "list", Short: "List the tables: class, document, counters, and why one does not sync",
+		Use: "list", Short: "List the tables, how each syncs, and why one does not",
 		Example: "  ravno table list --db shop.db", Args: arguments(), Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return withStore(c, func(s *store.Store) error {
@@ -139,8 +140,8 @@ func newTableSetCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "set TABLE", Short: "Change how a table syncs, at the hub",
-		Long: `Changes how a table syncs. What is not given stays. The setting replicates: every server
-follows when it arrives.`,
+		Long: `Changes how a table syncs. Settings without a flag stay as they are. The setting replicates,
+and every server follows when it arrives.`,
 		Example: `  ravno table set events --class journal --db shop.db
   ravno table set lines --document orders --db shop.db`,
 		Args: arguments("TABLE"), Annotations: exits(exitsUsually),
@@ -178,13 +179,13 @@ follows when it arrives.`,
 		},
 	}
 	c.Flags().StringVar(&class, "class", "", "`class`: synced, journal (node to hub only) or local")
-	c.Flags().StringVar(&document, "document", "", "the parent `table` of its documents; the table itself: each row its own; empty: by ON DELETE CASCADE")
+	c.Flags().StringVar(&document, "document", "", "the parent `table` of its documents (the table itself: each row is its own; empty: by ON DELETE CASCADE)")
 	c.Flags().StringSliceVar(&counters, "counter", nil, "`columns` that are counters; empty for none")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }
 
-// checkSetting refuses what makes sense only for a table that syncs.
+// checkSetting refuses counters and documents of a table that does not sync.
 func checkSetting(set store.Setting) error {
 	if set.Class != store.Synced && (len(set.Counters) > 0 || set.Document != "") {
 		return wrongUsage(fmt.Sprintf("table %s as %s has neither counters nor documents", set.Table, set.Class), `--counter "" --document ""`)
@@ -192,7 +193,7 @@ func checkSetting(set store.Setting) error {
 	return nil
 }
 
-// setTable changes the setting of one table and returns what became of it.
+// setTable changes the setting of one table and returns the table as it is then.
 func setTable(s *store.Store, name string, change func(*store.Setting) error) (store.TableInfo, error) {
 	before, err := findTable(s, name)
 	if err != nil {
@@ -225,8 +226,8 @@ func findTable(s *store.Store, name string) (store.TableInfo, error) {
 	return store.TableInfo{}, fmt.Errorf("%s: there is no table %s. Try: ravno table list --db %s", s.Path(), name, s.Path())
 }
 
-// pokeDaemon makes the daemon, if one runs, notice at once what a command changed. It would
-// a little later all the same.
+// pokeDaemon makes a running daemon notice the change of a command at once. Without it the daemon
+// would notice a little later.
 func pokeDaemon(c *cobra.Command, s *store.Store) {
 	if err := newControl(s.Path()).poke(c.Context()); err != nil {
 		note(c.ErrOrStderr(), "done, but the running daemon did not confirm: %v", err)

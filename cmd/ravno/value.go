@@ -18,9 +18,9 @@ import (
 // takes JSON numbers for doubles (RFC 8259, section 6).
 const maxExactInteger = 1 << 53
 
-// jsonValue is a value as JSON says it: NULL, numbers and text as themselves where JSON can
-// hold them exactly, otherwise an object that names its form. A REAL always has a point or
-// an exponent, so 1.0 and 1 stay two values.
+// jsonValue is a value in JSON. NULL, numbers and text stand as themselves where JSON can hold them
+// exactly. Any other value is an object that names its form. A REAL always has a point or an
+// exponent, so 1.0 and 1 stay two values.
 func jsonValue(v crdt.Value) any {
 	switch v.Kind() {
 	case crdt.Integer:
@@ -44,8 +44,8 @@ func jsonValue(v crdt.Value) any {
 	return nil
 }
 
-// jsonNumber is a number written exactly as it stands; encoding/json would check and keep
-// json.Number too, but -0.0 and 1.0 must not depend on that.
+// jsonNumber is a number written exactly as it stands. encoding/json would keep a json.Number too, but
+// -0.0 and 1.0 must not depend on that.
 type jsonNumber string
 
 // MarshalJSON writes the number.
@@ -86,8 +86,8 @@ func namedText(row []store.Named) string {
 	return strings.Join(parts, " ")
 }
 
-// literal writes a value as parseLiteral reads it: text bare where that is text again and
-// can be seen. Infinity, which nobody types, is written as it is called.
+// literal writes a value as parseLiteral reads it. Text goes without quotes if it reads back as the
+// same text and is not empty. Infinity is written by its name, because nobody types it.
 func literal(v crdt.Value) string {
 	switch v.Kind() {
 	case crdt.Real:
@@ -106,10 +106,10 @@ var (
 	blobForm    = regexp.MustCompile(`^[xX]'([0-9a-fA-F]*)'$`)
 )
 
-// literalRules is the help's word for what parseLiteral does.
-const literalRules = `VALUE is NULL, a number (5, -3, 12.50), a blob (x'00ff') or text. Quotes make it text
-whatever it looks like ('0045', 'NULL', and '' for a quote inside). A number with leading
-zeros is text, and so is any number where the column holds text on every side.`
+// literalRules explains parseLiteral in the help.
+const literalRules = `VALUE is NULL, a number (5, -3, 12.50), a blob (x'00ff') or text. A value in quotes is
+always text ('0045', 'NULL', with '' for a quote inside). A number with leading zeros is
+text, and so is any number if the column holds text on every side.`
 
 // parseLiteral reads a value as an admin types it.
 func parseLiteral(s string) (crdt.Value, error) {

@@ -15,9 +15,9 @@ func newVerifyCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "verify", Short: "Compare every row with the other servers",
-		Long: `Compares digests of the tables that sync, by storage class and bytes: at a node with the
-hub, at the hub with every node that has a link. Names rows that differ. Writes that are on
-their way count as differences: ravno wait first. Needs the daemon.`,
+		Long: `Compares digests of the tables that sync, by storage class and bytes, and names rows that
+differ. A node compares with the hub, and the hub with every node that has a link. Writes on
+their way count as differences, so use ravno wait first. The daemon must be running.`,
 		Example: "  ravno verify --db shop.db --table orders", Args: arguments(), Annotations: exits(exitsOfLevel),
 		RunE: func(c *cobra.Command, _ []string) error {
 			return withStore(c, func(s *store.Store) error {
@@ -46,7 +46,7 @@ their way count as differences: ravno wait first. Needs the daemon.`,
 	return c
 }
 
-// comparableTable is the exact name of a table that syncs; empty, for all, stays empty.
+// comparableTable is the exact name of a table that syncs. An empty name means all tables.
 func comparableTable(s *store.Store, table string) (string, error) {
 	if table == "" {
 		return "", nil

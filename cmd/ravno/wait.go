@@ -14,8 +14,8 @@ func newWaitCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "wait", Short: "Wait until this server and the hub are level",
 		Long: `Returns when everything written here before the call has reached the hub, and everything
-the hub had at the call is here. At the hub it returns once what the
-application has written is ready for the nodes; how far they are, ravno status says.`,
+the hub had at the call is here. At the hub it returns once the writes of the application
+are ready for the nodes. ravno status says how far the nodes are.`,
 		Example: "  ravno wait --db shop.db --timeout 1m", Args: arguments(),
 		Annotations: exits("0 level, 1 failed or not level in time, 2 wrong usage"),
 		RunE: func(c *cobra.Command, _ []string) error {
