@@ -16,9 +16,9 @@ import (
 	"ravno/store"
 )
 
-// backlog is what one extraction yields: batches, one after the other in one spool, so that the
-// snapshot they are read in is released as soon as they are read. They are sent one by one, the
-// first while the others are being extracted.
+// backlog holds the batches of one extraction, one after the other in one spool. So the snapshot they
+// are read in is released as soon as they are read. They are sent one by one, the first while the
+// others are being extracted.
 type backlog struct {
 	spool *spool
 	left  atomic.Bool // it is out of date: nobody wants the rest
@@ -35,7 +35,7 @@ type backlog struct {
 }
 
 // patience is how many batches that are somewhat too large are sent before the rest is extracted
-// anew: that costs another look at everything there is to send.
+// anew. A new extraction reads everything to send once more.
 const patience = 8
 
 // suits reports whether the batches are about as large as the peer wants them now.
@@ -67,8 +67,8 @@ type outgoing struct {
 	size    int64
 }
 
-// hasMore reports whether there may be more to send after it: of its backlog, or of what was too much to be
-// read in one snapshot.
+// hasMore reports whether there may be more to send after it, from its backlog or because one
+// snapshot could not read everything.
 func (b outgoing) hasMore() bool { return !b.last || !b.first || b.span.Until > 0 }
 
 var errLeft = errors.New("this backlog is out of date")
@@ -96,7 +96,7 @@ func (r *run) transmit(want session.Transmit) {
 	r.sendNext(b)
 }
 
-// backlog is the one that is being sent; nil if there is none.
+// backlog is the one that is being sent, or nil.
 func (r *run) backlog() *backlog {
 	if last := len(r.backlogs) - 1; last >= 0 && !r.backlogs[last].left.Load() {
 		return r.backlogs[last]
@@ -123,7 +123,7 @@ func (r *run) sendNext(b *backlog) {
 		r.do(r.session.NothingToSend())
 		return
 	}
-	// The session hears of it before the peer does: the answer may be quick.
+	// The session is told before the peer gets it, because the answer may be quick.
 	r.do(r.session.Transmitting(batch.span.To, batch.changes, batch.hasMore()))
 	b.workers++
 	r.workers.Go(func() {
@@ -138,7 +138,7 @@ func (r *run) sendNext(b *backlog) {
 	})
 }
 
-// release gives the space of a backlog back that nobody uses any more.
+// release frees a backlog that is no longer used.
 func (r *run) release(b *backlog) {
 	if !b.left.Load() || b.workers > 0 {
 		return

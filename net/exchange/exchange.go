@@ -24,15 +24,15 @@ const (
 	// tickEvery is how often the session looks at its timers.
 	tickEvery = time.Second
 	// controlTimeout is how long writing one control frame may take before the link counts as
-	// stuck: longer than QUIC's own notice of a cut link.
+	// stuck. QUIC notices a cut link sooner.
 	controlTimeout = 12 * time.Second
 )
 
-// clockJitter is by how much a measured clock offset has to differ from the one known to be
-// news: the way there and back never take equally long, and nobody wants to hear of it.
+// clockJitter is the least difference by which a measured clock offset replaces the known one. The
+// ways there and back never take equally long, so small differences mean nothing.
 const clockJitter = 100 * time.Millisecond
 
-// SteadyOffset is the clock offset to go by: the one known, unless the one measured differs.
+// SteadyOffset is the known clock offset, unless the measured one differs from it.
 func SteadyOffset(known, measured time.Duration) time.Duration {
 	if (measured - known).Abs() < clockJitter {
 		return known
@@ -43,33 +43,33 @@ func SteadyOffset(known, measured time.Duration) time.Duration {
 // CodeNoLink is why a run ended whose link was cut, and not refused.
 const CodeNoLink = "no_link"
 
-// Ends are the two things a link connects, as functions: this server's database and what
-// else this server does with messages. All are called from one goroutine at a time, except
-// Extract, Apply and Acked, which run beside the rest.
+// Ends are functions for the two ends of an exchange in this server, its database and its handling of
+// other messages. All are called from one goroutine at a time, except Extract, Apply and Acked,
+// which run beside the rest.
 type Ends struct {
 	Incarnation causal.Incarnation
 	// Extract emits everything the peer may not have above a position, as store.Outgoing does.
 	Extract func(from causal.Position, rows int, emit func(slice store.Span, section *crdt.Section) error) (span store.Span, changes int, err error)
-	// Apply merges a delta; when it returns, it is durable. floor is as in session.Applied.
+	// Apply merges a delta. When it returns, the delta is durable. floor is as in session.Applied.
 	Apply func(delta store.Delta) (floor causal.Seen, err error)
 	// Rows is how many rows a batch should have to be applied here, as Store.SliceRows.
 	Rows func() int
-	// Blocked is told, after each batch, what of the schema kept it from being applied; empty
-	// if nothing did.
+	// Blocked is told, after each batch, which part of the schema kept it from being applied. The
+	// text is empty if none did.
 	Blocked func(text string)
-	// Acked is told what the peer has durably committed.
+	// Acked is told how far the peer has durably committed our work.
 	Acked func(session.Acked) error
-	// State is what to say of this server in a ping; asked when one is due.
+	// State is the state of this server for a ping. It is asked for when one is due.
 	State func() wire.Ping
-	// Noticed is told what the session finds out: Linked, Measured, PeerState.
+	// Noticed is told of Linked, Measured and PeerState.
 	Noticed func(session.Action)
 	// Handle takes messages that are not the session's.
 	Handle func(message wire.Message, send func(wire.Message))
 	// Changed is signalled when there may be something new to send.
 	Changed <-chan struct{}
-	// Outbox is what others in this server want to say on this link.
+	// Outbox has the messages of the rest of this server for this link.
 	Outbox <-chan wire.Message
-	// Ending refuses the peer when it is closed or yields: the reason is sent to it.
+	// Ending refuses the peer when it is closed or yields, with the reason for the peer.
 	Ending <-chan session.Close
 	// SpoolDir takes batches too large for memory.
 	SpoolDir string
@@ -129,8 +129,8 @@ type run struct {
 	workers sync.WaitGroup
 	arrived *spool        // the batch that arrived last
 	acked   chan struct{} // closed once the last word of what the peer has is kept; nil: there was none
-	// backlogs are what was extracted and not sent yet: the last of them, if it is not out of
-	// date, and those whose workers have yet to end.
+	// backlogs are the extractions that are not sent yet. They are the last one, if it is not out
+	// of date, and those whose workers have yet to end.
 	backlogs  []*backlog
 	extracted chan struct{} // signalled after a batch was extracted
 	ended     *Ended
@@ -207,7 +207,7 @@ func (r *run) do(actions []session.Action) {
 				r.arrived = nil
 			}
 		case session.Acked:
-			// Keeping a mark waits its turn behind whatever is being applied; the pings must not.
+			// Keeping a mark waits its turn behind an apply. The pings must not.
 			before, done := r.acked, make(chan struct{})
 			r.acked = done
 			r.workers.Go(func() {
@@ -234,8 +234,8 @@ func (r *run) do(actions []session.Action) {
 
 func (r *run) send(message wire.Message) {
 	control := r.link.Control()
-	// A deadline is about how long, not when: it goes by the runtime's clock, which no wrong
-	// wall clock moves.
+	// A deadline is a duration, so it goes by the runtime's clock. A wrong wall clock does not
+	// move it.
 	err := control.SetWriteDeadline(time.Now().Add(controlTimeout))
 	if err == nil {
 		err = wire.Write(control, message)
@@ -245,7 +245,7 @@ func (r *run) send(message wire.Message) {
 	}
 }
 
-// cut ends the run because the link did; why may be in what the peer said as it closed it.
+// cut ends the run because the link ended. The peer may have closed it with a reason.
 func (r *run) cut(err error) {
 	var closed *quiclink.LinkError
 	if errors.As(err, &closed) && closed.Remote && closed.Cause == quiclink.Closed {

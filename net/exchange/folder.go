@@ -82,7 +82,7 @@ func (s *Signal) NotifyBut(one chan struct{}) {
 	}
 }
 
-// Folder folds what the application writes, soon after it has written it.
+// Folder folds the application's writes, soon after they are made.
 type Folder struct {
 	Store *store.Store
 	// Wake yields when the file may have changed.
@@ -149,7 +149,7 @@ func (f *Folder) Run(ctx context.Context) {
 	}
 }
 
-// pause is how long to wait for more of what was written.
+// pause is how long to wait for further writes.
 func pause(burst bool, lone int) time.Duration {
 	switch {
 	case burst:
@@ -192,7 +192,7 @@ func (f *Folder) Announced(position causal.Position) {
 	f.position = max(f.position, position)
 }
 
-// found is what a look at the file has shown.
+// found is the result of a look at the file.
 type found int
 
 const (

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// spoolMemory is how much of a batch is kept in memory, in bytes; what is larger goes to a
-	// file. Nearly every batch is a few rows.
+	// spoolMemory is how many bytes of batches are kept in memory. More goes to a file. Nearly
+	// every batch has a few rows.
 	spoolMemory = 1 << 20
 	// spoolLimit is the largest batch taken from a peer, in bytes: 64 GiB, so that one that
 	// sends for ever cannot fill every disk unnoticed.
@@ -20,9 +20,9 @@ const (
 
 var errSpoolLimit = errors.New("batch larger than 64 GiB")
 
-// spool holds encoded batches between the network and the database: a database must not be
-// locked, nor a snapshot of it held, for as long as a slow link takes. What has been written may
-// be read while more is written; there is one writer.
+// spool holds encoded batches between the network and the database. A slow link must not keep the
+// database locked or a snapshot of it open. Written bytes may be read while more are written. There
+// is one writer.
 type spool struct {
 	dir  string
 	size int64 // only its writer uses it
@@ -47,7 +47,7 @@ func (s *spool) Write(b []byte) (int, error) {
 		if err != nil {
 			return 0, fmt.Errorf("spooling a batch: %w", err)
 		}
-		// Without a name from the start: nothing is left behind whenever we are killed.
+		// The file has no name from the start, so a killed daemon leaves nothing behind.
 		if err := os.Remove(file.Name()); err != nil {
 			file.Close()
 			return 0, fmt.Errorf("spooling a batch: %w", err)

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// rowsPerMessage bounds one answer with row digests: well below a control frame.
+	// rowsPerMessage bounds one answer with row digests, well below a control frame.
 	rowsPerMessage = 2000
-	// maxNamed is how many differing rows are named; the rest are counted.
+	// maxNamed is how many differing rows are named. The rest are counted.
 	maxNamed = 20
 )
 
@@ -129,8 +129,8 @@ func AnswerDigest(ctx context.Context, s *store.Store, caller *Caller, question 
 		}
 		caller.Send(ctx, answer) // a link that ended needs no answer
 	case wire.RowsRequest:
-		// All are gathered before the first is sent: a link that takes its time must not hold the
-		// database's one reader, which its own loop needs to go on.
+		// All are gathered before the first is sent. A slow link must not hold the database's one
+		// reader, which its own loop needs to go on.
 		var rows []wire.RowDigest
 		err := s.RowDigests(q.Table, q.Buckets, func(r store.RowDigest) error {
 			rows = append(rows, wire.RowDigest{Key: r.Key, Sum: r.Sum})

@@ -14,8 +14,8 @@ import (
 const (
 	// deliveredBytesPerSecond bounds the cost of broadcasts, which grows with the square of the
 	// number of servers. A few servers get the status at once. A thousand, whose status has some
-	// 300 KB, get it about once a minute, a few in each second: delivered all at once, it would
-	// have the hub hold as many messages, and all nodes would read at the same moment.
+	// 300 KB, get it about once a minute, a few in each second. If all got it at once, the hub
+	// would hold as many messages, and all nodes would read at the same moment.
 	deliveredBytesPerSecond = 4 << 20
 	// longestSilence is the longest time without a broadcast, however large the chain.
 	longestSilence = 2 * time.Minute

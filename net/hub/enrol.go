@@ -13,7 +13,7 @@ import (
 	"ravno/store"
 )
 
-// enrol redeems a join token: whoever has its secret gets a certificate, once.
+// enrol redeems a join token. The holder of its secret gets a certificate, once.
 func (h *Hub) enrol(link *quiclink.Link, m wire.Enrol) {
 	if m.ProtocolMin > wire.Protocol || m.ProtocolMax < wire.Protocol {
 		h.refuse(link, session.CodeVersion, "the hub and this ravno speak no version of the protocol in common", "the same version of ravno at both")
@@ -58,7 +58,7 @@ func (h *Hub) refuse(link *quiclink.Link, code, text, try string) {
 	h.finish(link)
 }
 
-// finish lets the other end read what was written, and close.
+// finish lets the other end read the last message, and close.
 func (h *Hub) finish(link *quiclink.Link) {
 	link.Control().Close()
 	control := link.Control()

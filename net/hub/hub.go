@@ -33,12 +33,12 @@ const (
 	checkEvery = time.Second
 	// greetingTimeout is how long a link may wait with its first message.
 	greetingTimeout = 10 * time.Second
-	// SettleEvery is how often a hub looks for what is settled: each time it is one more commit
-	// there and at every node, and what waits to be forgotten only takes space.
+	// SettleEvery is how often a hub looks for work that is settled. Each time costs one more
+	// commit there and at every node, and work that waits to be forgotten only takes space.
 	SettleEvery = 30 * time.Second
 )
 
-// Config is what a hub runs on.
+// Config is the surroundings of a hub.
 type Config struct {
 	Store     *store.Store
 	Identity  *identity.Identity
@@ -50,7 +50,8 @@ type Config struct {
 	Clock    store.Clock
 	// NewID yields identifiers for first loads.
 	NewID func() string
-	// SettleEvery is how often what is settled is looked for; 0: SettleEvery, which suits a chain.
+	// SettleEvery is how often the hub looks for settled work. 0 stands for the constant
+	// SettleEvery, which suits a chain.
 	SettleEvery time.Duration
 	Wake        <-chan struct{}
 	Log         zerolog.Logger
@@ -72,10 +73,10 @@ type Hub struct {
 	// checked are the inputs of the last complete check, which is good until recheckAfter.
 	checked      inputs
 	recheckAfter time.Time
-	// What is settled is looked for again after settleAfter, unless that is still under way.
+	// The hub looks for settled work again after settleAfter, unless it is still at it.
 	settleAfter time.Time
 	settling    atomic.Bool
-	loads       chan struct{} // full: a first load is being written. A channel, as store's longMutex: it is held over a write
+	loads       chan struct{} // full: a first load is being written. A channel, like store's longMutex, because it is held over a write
 
 	background sync.WaitGroup
 
@@ -98,7 +99,7 @@ type live struct {
 	bare      bare
 }
 
-// seen is what the hub remembers of a node while it runs.
+// seen is the hub's view of a node, kept while the hub runs.
 type seen struct {
 	linked      bool
 	since       time.Time
@@ -110,7 +111,7 @@ type seen struct {
 	clockOffset time.Duration
 }
 
-// New prepares a hub; Run runs it.
+// New prepares a hub. Run runs it.
 func New(config Config) *Hub {
 	config.SettleEvery = cmp.Or(config.SettleEvery, SettleEvery)
 	h := &Hub{Config: config, live: map[causal.Site]*live{}, seen: map[causal.Site]*seen{}, checkNow: make(chan struct{}, 1), loads: make(chan struct{}, 1)}
@@ -142,8 +143,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-// admit answers, at every handshake, whether a node may enter: it must be enrolled with
-// this very certificate and not removed.
+// admit answers, at every handshake, whether a node may enter. It must be enrolled with this very
+// certificate and not removed.
 func (h *Hub) admit(site causal.Site, serial string) error {
 	peer, ok, err := h.Store.Peer(site)
 	switch {
@@ -159,7 +160,7 @@ func (h *Hub) admit(site causal.Site, serial string) error {
 	return nil
 }
 
-// Poke looks at the file now: a command has changed it.
+// Poke looks at the file now, because a command has changed it.
 func (h *Hub) Poke() {
 	h.folder.Fold() // its trouble is kept and shown
 	select {
@@ -168,7 +169,7 @@ func (h *Hub) Poke() {
 	}
 }
 
-// serve serves one link, whatever it wants.
+// serve serves one link, which enrols, asks for a first load or levels.
 func (h *Hub) serve(ctx context.Context, link *quiclink.Link) {
 	control := link.Control()
 	if err := control.SetReadDeadline(time.Now().Add(greetingTimeout)); err != nil {

@@ -66,8 +66,8 @@ func (h *Hub) sendLoad(ctx context.Context, link *quiclink.Link, m wire.Snapshot
 	h.finish(link)
 }
 
-// writeLoadFor writes a first load and meanwhile tells the node, which waits for it, that
-// it is still at it: a large database takes minutes.
+// writeLoadFor writes a first load and meanwhile pings the node that waits for it. A large database
+// takes minutes.
 func (h *Hub) writeLoadFor(link *quiclink.Link) (l *load, err error) {
 	written := make(chan struct{})
 	go func() {
@@ -138,7 +138,7 @@ func (h *Hub) writeLoad() (*load, error) {
 	return l, os.WriteFile(filepath.Join(h.loadDir(), id+".json"), text, 0o600)
 }
 
-// dropOldLoads removes loads nobody will ask for any more, and remains of a crash.
+// dropOldLoads removes loads that no node will ask for any more, and leftovers of a crash.
 func (h *Hub) dropOldLoads() {
 	entries, err := os.ReadDir(h.loadDir())
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"ravno/net/status"
 )
 
-// recall changes what is remembered of a node, and reports whether anything is different now.
+// recall changes the hub's view of a node, and reports whether it differs now.
 func (h *Hub) recall(site causal.Site, f func(*seen)) (changed bool) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
@@ -81,7 +81,7 @@ func (h *Hub) left(me *live, ended *exchange.Ended) {
 	}
 }
 
-// record journals what happened; a database in trouble has said so already.
+// record journals an event. A database in trouble has been reported already.
 func (h *Hub) record(e journal.Event) {
 	if err := h.Store.Record(e); err != nil {
 		h.Log.Error().Err(err).Str("kind", string(e.Kind)).Msg("an event could not be journalled")

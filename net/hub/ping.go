@@ -7,8 +7,8 @@ import (
 	"ravno/store"
 )
 
-// pending is how much waits for a node, as counted in a version of the file, and what the hub
-// tells it that is settled.
+// pending is how much waits for a node, as counted in a version of the file, and the settlement that
+// the hub tells it.
 type pending struct {
 	counted bool
 	version int64
@@ -16,7 +16,7 @@ type pending struct {
 	settled store.Settlement
 }
 
-// ping is what the hub says of itself to a node.
+// ping is the state of the hub for a node.
 func (h *Hub) ping(me *live) wire.Ping {
 	waits, err := h.pendingFor(me)
 	if err == nil {
@@ -29,7 +29,7 @@ func (h *Hub) ping(me *live) wire.Ping {
 	return ping
 }
 
-// pendingFor counts what waits for a node, again only if somebody has committed since: a
+// pendingFor counts the changes that wait for a node. It counts again only after a commit, because a
 // thousand nodes at rest ask five hundred times a second.
 func (h *Hub) pendingFor(me *live) (now pending, err error) {
 	version, unknown := h.Store.FileVersion()
@@ -49,8 +49,8 @@ func (h *Hub) pendingFor(me *live) (now pending, err error) {
 	return me.waits, nil
 }
 
-// hasSeen records what a node says is the least its unsent work has seen, where that has moved
-// without a batch that it could have acknowledged.
+// hasSeen records the least position that a node's unsent work has seen, if that has moved without a
+// batch that the node could have acknowledged.
 func (h *Hub) hasSeen(me *live, floor causal.Seen) {
 	if uint64(floor) <= me.floor.Load() {
 		return

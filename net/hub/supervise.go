@@ -37,7 +37,7 @@ func (h *Hub) superviseNodes(ctx context.Context) {
 	}
 }
 
-// settle finds out what is settled, and forgets it, beside what else the hub does.
+// settle finds settled work and forgets it, while the hub goes on.
 func (h *Hub) settle(ctx context.Context) {
 	// A wait longer than there is means that the clock was set back.
 	if wait := h.settleAfter.Sub(h.Clock()); wait > 0 && wait <= h.SettleEvery || !h.settling.CompareAndSwap(false, true) {
@@ -128,12 +128,12 @@ func (h *Hub) Status() (status.Snapshot, error) {
 	return snapshot(h.Store, known, h.folder.Trouble(), "", h.Version, h.Clock())
 }
 
-// Offline is the status at the hub while no daemon runs there; why says so in words.
+// Offline is the status at the hub while no daemon runs there. why is the cause in words.
 func Offline(s *store.Store, why, version string, now time.Time) (status.Snapshot, error) {
 	return snapshot(s, nil, nil, why, version, now)
 }
 
-// snapshot is the status at the hub. stopped says why no daemon runs; empty: one does.
+// snapshot is the status at the hub. stopped says why no daemon runs, and is empty if one does.
 func snapshot(s *store.Store, known map[causal.Site]seen, folding error, stopped, version string, now time.Time) (status.Snapshot, error) {
 	self, err := s.Self()
 	if err != nil {
@@ -222,7 +222,7 @@ func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer 
 	return nil
 }
 
-// Wait returns when everything written here is folded: at the hub, that is level with it.
+// Wait returns when everything written here is folded. At the hub that means level.
 func (h *Hub) Wait(context.Context) error { return h.folder.Fold() }
 
 // Verify compares the tables here with those of every linked node.

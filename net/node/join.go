@@ -26,8 +26,8 @@ import (
 const (
 	// loadStall is how long a first load may stand still before the link is dialled again.
 	loadStall = 30 * time.Second
-	// loadTries is how often a first load is taken up again before join gives up; it can then
-	// be called again and goes on where it stopped.
+	// loadTries is how often a first load is taken up again before join gives up. A later join
+	// goes on where it stopped.
 	loadTries = 5
 	// maxLoadBytes bounds an unpacked first load, in bytes: 16 TiB, beyond any SQLite file in
 	// use, so that a hostile hub cannot claim more than the disk check would notice.
@@ -46,11 +46,11 @@ type Join struct {
 	Clock    store.Clock
 	// NewIncarnation draws one.
 	NewIncarnation func() causal.Incarnation
-	// Progress is told a step and how far it is; total is 0 for a step without a measure.
+	// Progress is told a step and how far it is. total is 0 for a step without a measure.
 	Progress func(step string, done, total uint64)
 }
 
-// joining is what a join remembers in its state directory, to be taken up again.
+// joining is the state of a join in its state directory, from which a later one goes on.
 type joining struct {
 	Incarnation []byte `json:"incarnation"`
 	Name        string `json:"name"` // as enrolled; empty: not yet
@@ -61,15 +61,15 @@ type joining struct {
 	Size        uint64 `json:"size"`
 }
 
-// Joined is what a join has done.
+// Joined is the result of a join.
 type Joined struct {
 	Name, Hub string
 	Report    *store.Report
 	Backup    string // of a file whose rows were replaced; empty: none
 }
 
-// Run enrols: a key made here, a certificate from the hub, the first load, the triggers.
-// Whenever it is cut off, it can be called again with the same token, and goes on.
+// Run enrols this server. It makes a key, gets a certificate from the hub, takes the first load and
+// installs the triggers. If it is cut off, it can be called again with the same token, and goes on.
 func (j *Join) Run(ctx context.Context) (*Joined, error) {
 	if err := os.MkdirAll(filepath.Join(j.StateDir, "load"), 0o700); err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (j *Join) Run(ctx context.Context) (*Joined, error) {
 	j.Progress("installing triggers", 0, 0)
 	options := store.NodeOptions{Site: self.Site(), Addresses: j.Token.Addresses}
 	copy(options.Incarnation[:], memory.Incarnation)
-	// The marks first: a database that is enrolled and has none would be taken for a copy.
+	// The marks come first, because an enrolled database without any would be taken for a copy.
 	if err := identity.SaveMarks(j.StateDir, identity.Marks{Incarnation: options.Incarnation}); err != nil {
 		return nil, err
 	}
@@ -138,9 +138,9 @@ func (j *Join) keep(memory *joining) error {
 	return os.Rename(temporary, j.memoryPath())
 }
 
-// identify redeems the token, or goes on with the certificate an earlier try was given. A
-// repetition after a cut redeems the token again: the hub knows the same incarnation and
-// renews the certificate.
+// identify redeems the token, or goes on with the certificate that an earlier try was given. A
+// repetition after a cut redeems the token again. The hub knows the same incarnation and renews the
+// certificate.
 func (j *Join) identify(ctx context.Context, memory *joining) (self *identity.Identity, name, hub string, err error) {
 	if memory.Name != "" && string(memory.CA) == string(j.Token.CAFingerprint[:]) {
 		if self, err := identity.Load(j.StateDir); err == nil {
@@ -179,7 +179,7 @@ func (j *Join) identify(ctx context.Context, memory *joining) (self *identity.Id
 	return self, enrolled.Name, enrolled.HubName, j.keep(memory)
 }
 
-// ask writes a message and reads the answer; a refusal is an error.
+// ask writes a message and reads the answer. A refusal is an error.
 func (j *Join) ask(link *quiclink.Link, question wire.Message) (wire.Message, error) {
 	if err := link.Control().SetDeadline(time.Now().Add(loadStall)); err != nil {
 		return nil, err

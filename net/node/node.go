@@ -29,15 +29,15 @@ import (
 const (
 	// dialTimeout bounds one try to reach one address of the hub.
 	dialTimeout = 20 * time.Second
-	// steadyLink is how long a link has to last for the next try to be at once: a link that
-	// ends each time soon after it began is dialled less and less often.
+	// steadyLink is how long a link has to last for the next try to be at once. A link that ends
+	// soon after it began, again and again, is dialled less and less often.
 	steadyLink = 5 * time.Second
 	// offsetThreshold is from when on a measured difference to the hub's clock corrects stamps.
 	// Below it the measurement (half a round trip) and ordinary drift are of the same size.
 	offsetThreshold = time.Second
 )
 
-// Config is what a node runs on.
+// Config is the surroundings of a node.
 type Config struct {
 	Store    *store.Store
 	Identity *identity.Identity
@@ -69,13 +69,13 @@ type Node struct {
 
 	background sync.WaitGroup
 	heard      atomic.Uint64 // counts the hub's statuses as they arrive
-	keeping    chan struct{} // full: locked. Guards kept. A channel, as store's longMutex: it is held over a write
+	keeping    chan struct{} // full: locked. Guards kept. A channel, like store's longMutex, because it is held over a write
 	kept       uint64        // the number of the last status that was kept
 	settling   atomic.Bool
 	settled    wire.Settled // what the hub said last that was taken in; whoever has set settling uses it
 }
 
-// View is what a node knows of its link and the hub, beyond its database.
+// View is a node's knowledge of its link and the hub that is not in its database.
 type View struct {
 	Linked      bool
 	Since       time.Time // since when it is linked or not
@@ -90,7 +90,7 @@ type View struct {
 	Daemon      bool
 }
 
-// New prepares a node; Run runs it.
+// New prepares a node. Run runs it.
 func New(config Config) *Node {
 	n := &Node{Config: config, retry: make(chan struct{}, 1), keeping: make(chan struct{}, 1)}
 	n.folder = exchange.Folder{Store: n.Store, Wake: n.Wake, Changed: &n.changed, Log: n.Log}
@@ -255,7 +255,7 @@ func (n *Node) ends(ctx context.Context, self store.Self, caller *exchange.Calle
 	}
 }
 
-// ping is what this node says of itself to the hub.
+// ping is the state of this node for the hub.
 func (n *Node) ping() wire.Ping {
 	self, err := n.Store.Self()
 	if err != nil {
@@ -337,7 +337,7 @@ func (n *Node) unlinked(err error) {
 	}
 }
 
-// record journals what happened; a database in trouble has said so already.
+// record journals an event. A database in trouble has been reported already.
 func (n *Node) record(e journal.Event) {
 	if err := n.Store.Record(e); err != nil {
 		n.Log.Error().Err(err).Str("kind", string(e.Kind)).Msg("an event could not be journalled")

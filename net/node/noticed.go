@@ -33,7 +33,7 @@ func (n *Node) noticed(ctx context.Context, a session.Action, caller *exchange.C
 	n.progress.Notify()
 }
 
-// settle takes in what the hub says is settled, and forgets it, beside what else the node does.
+// settle takes in a settlement of the hub and forgets the settled work, while the node goes on.
 func (n *Node) settle(ctx context.Context, now wire.Settled) {
 	if now.Hub == 0 || !n.settling.CompareAndSwap(false, true) {
 		return

@@ -17,8 +17,8 @@ func (n *Node) Status() (status.Snapshot, error) {
 	return Snapshot(n.Store, view, n.Version, n.Clock())
 }
 
-// Snapshot is the status as a node sees it: its own link and work first hand, the other
-// servers by the hub's last word. Without a link the others are unknown, not healthy.
+// Snapshot is the status as a node sees it. It knows its own link and work, and the other servers
+// from the hub's last broadcast. Without a link the others are unknown, not healthy.
 func Snapshot(s *store.Store, view View, version string, now time.Time) (status.Snapshot, error) {
 	self, err := s.Self()
 	if err != nil {

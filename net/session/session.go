@@ -31,14 +31,14 @@ const (
 	// AskAgainAfter is how long a batch that names an unknown table or column is left with its
 	// sender before it is asked for again. An upgrade takes minutes, and a backlog takes bandwidth.
 	AskAgainAfter = 15 * time.Second
-	// CrossedAgainAfter is how long a batch that crossed with work of ours is left when the
-	// peer has all of that work and they cross all the same: work that came meanwhile, and the
-	// next batch has both.
+	// CrossedAgainAfter is how long a batch that crossed with work of ours stays with its sender
+	// although the peer has all of that work. Then newer work crossed too, and the next batch has
+	// both.
 	CrossedAgainAfter = 200 * time.Millisecond
-	// maxRows is the most rows a peer can want in a batch: so many go without asking.
+	// maxRows is the most rows a peer can ask for in a batch. A larger number counts as this one.
 	maxRows = 1 << 20
-	// maxRepeats is how often a batch from one position may be refused in a row before the
-	// link is given up: the two ends disagree and repeating does not help.
+	// maxRepeats is how often a batch from one position may be refused in a row before the link
+	// is given up. Then the two ends disagree, and repeating does not help.
 	maxRepeats = 3
 )
 
@@ -55,11 +55,11 @@ const (
 	CodeReplaced = "replaced" // a newer link of the same node took over
 )
 
-// numbers are the codes as a link's close carries them: a close is heard even where the
-// Refuse before it is lost. The numbers never change.
+// numbers are the codes that a link's close carries. A close arrives even where the Refuse before it
+// is lost. The numbers never change.
 var numbers = []string{"", CodeVersion, CodeIdentity, CodeSchema, CodeRevoked, CodeProtocol, CodeSilent, CodeError, CodeReplaced, CodeDisk}
 
-// Number is a code as a link's close carries it; 0 for one that is no refusal.
+// Number is the number of a code in a link's close, or 0 for a code that is no refusal.
 func Number(code string) uint64 { return uint64(max(slices.Index(numbers, code), 0)) }
 
 // CodeOf is the code of a number, empty if it is no refusal.
@@ -76,22 +76,22 @@ type Action interface{ action() }
 // Send wants a message written to the control stream.
 type Send struct{ Message wire.Message }
 
-// Transmit wants what is above From: Transmitting called, and then one batch sent if there is
-// one. Much is extracted at once and sent in several batches, one for each Transmit; Anew says
-// that what was extracted before is out of date.
+// Transmit wants the changes above From. Its receiver calls Transmitting, and then sends one batch if
+// there is one. A large extraction is sent in several batches, one for each Transmit. Anew says
+// that an earlier extraction is out of date.
 type Transmit struct {
 	From causal.Position
 	Anew bool
 	Rows int // that the peer wants in a batch; 0: not known
 }
 
-// Apply wants the batch that arrived last merged; then Applied or Failed is to be called.
+// Apply wants the batch that arrived last merged. Its receiver then calls Applied or Failed.
 type Apply struct{ Header wire.BatchHeader }
 
 // Drop wants the batch that arrived last thrown away.
 type Drop struct{}
 
-// Linked says that the greeting is over; Peer is what the other end said of itself.
+// Linked says that the greeting is over, with what it told of the peer.
 type Linked struct {
 	PeerVersion string
 	// ClockOffset is the peer's clock minus ours, as the greeting measured it.
@@ -106,10 +106,10 @@ type Acked struct {
 	Changes int  // that were in the batch acknowledged; 0: only a position
 }
 
-// Measured says how far the peer's clock is from ours: its reading minus ours.
+// Measured says how far the peer's clock is from ours, as its reading minus ours.
 type Measured struct{ ClockOffset time.Duration }
 
-// PeerState is what a ping said of the other end.
+// PeerState is the state of the other end in its last ping.
 type PeerState struct {
 	PendingOut, PendingIn int64
 	Floor                 causal.Seen
@@ -120,7 +120,7 @@ type PeerState struct {
 // Deliver hands on a message that is none of the session's business.
 type Deliver struct{ Message wire.Message }
 
-// Close wants the link closed: the session is over. Remote says that the peer ended it.
+// Close wants the link closed, because the session is over. Remote says that the peer ended it.
 type Close struct {
 	Code, Text, Try string
 	Remote          bool
@@ -137,14 +137,14 @@ func (PeerState) action() {}
 func (Deliver) action()   {}
 func (Close) action()     {}
 
-// Self is what an end knows of itself when a session begins.
+// Self is the state of an end when a session begins.
 type Self struct {
 	Version     string
 	Incarnation causal.Incarnation
 	Position    causal.Position
 }
 
-// NodeSelf is what a node knows of itself and the hub.
+// NodeSelf is the state of a node, with its view of the hub.
 type NodeSelf struct {
 	Self
 	Seen           causal.Seen
@@ -154,7 +154,7 @@ type NodeSelf struct {
 	Until          causal.Position // of the hub's delta that is coming in slices
 }
 
-// NodePeer is what the hub knows of a node.
+// NodePeer is the hub's view of a node.
 type NodePeer struct {
 	Incarnation causal.Incarnation
 	Have        causal.Position // of the node, committed at the hub
@@ -181,7 +181,7 @@ type Session struct {
 	started, heard, pinged time.Time
 	pings                  uint64
 
-	// Outgoing: what the peer has of us, and the one batch under way.
+	// Outgoing: the peer's position in our work, and the one batch under way.
 	peerHas  causal.Position
 	changed  bool // there may be more to send
 	anew     bool // and it has to be extracted anew: the last batch was not taken as it was
@@ -193,7 +193,7 @@ type Session struct {
 	repeats  int
 	repeated time.Time // when a batch was last not taken
 
-	// Incoming: what we have of the peer, and whether a batch is being applied.
+	// Incoming: our position in the peer's work, and whether a batch is being applied.
 	have     causal.Position
 	until    causal.Position // the end of the delta it is a slice of; 0: none
 	applying *wire.BatchHeader
@@ -217,7 +217,7 @@ func NewHub(self Self, peer NodePeer) *Session {
 // Running reports whether the greeting is over and the session is not.
 func (s *Session) Running() bool { return s.phase == running }
 
-// Start begins: the node speaks first.
+// Start begins the session. The node speaks first.
 func (s *Session) Start(now time.Time) []Action {
 	s.started, s.heard, s.pinged = now, now, now
 	if s.hub {
@@ -274,7 +274,7 @@ func (s *Session) open(now time.Time, message wire.Message) []Action {
 	return s.refuse(CodeProtocol, fmt.Sprintf("%s where a greeting was due", message.Kind()), "")
 }
 
-// hello lets a node in whose state fits what the hub knows of it, or says why not.
+// hello lets a node in if its state fits the hub's records of it, or says why not.
 func (s *Session) hello(now time.Time, m wire.Hello) []Action {
 	switch {
 	case m.ProtocolMin > wire.Protocol || m.ProtocolMax < wire.Protocol:
@@ -363,7 +363,7 @@ func (s *Session) acked(now time.Time, m wire.Ack) []Action {
 	case m.Left && m.Position == s.peerHas:
 		s.changed, s.anew = true, true // it was left on purpose, and is asked for again
 	default:
-		// It began where the peer's knowledge does not end: go on from where it does.
+		// It did not begin at the peer's position, so go on from there.
 		s.changed, s.anew = true, true
 		if now.Sub(s.repeated) > AskAgainAfter/2 {
 			s.repeats = 0 // asked for again, not refused again
@@ -423,7 +423,7 @@ func (s *Session) leftAck() wire.Ack {
 	return ack
 }
 
-// Outdated says that the batch begins elsewhere than where the database is: nothing was applied.
+// Outdated says that the batch does not begin at the database's position. Nothing was applied.
 func (s *Session) Outdated(have causal.Reached) []Action {
 	if s.applying == nil {
 		return nil
@@ -432,18 +432,18 @@ func (s *Session) Outdated(have causal.Reached) []Action {
 	return []Action{Send{s.ack()}}
 }
 
-// Blocked says that the batch names what this server does not have yet. It stays the
-// sender's; the link stays up, what is ours goes on, and after a while the batch is asked
-// for again: by then the application here may have been upgraded.
+// Blocked says that the batch names a table or column that this server does not have yet. The batch
+// stays with its sender. The link stays up, and our own work goes on. After a while the batch is
+// asked for again, because the application here may have been upgraded by then.
 func (s *Session) Blocked(now time.Time) []Action {
 	s.applying = nil
 	s.askAgain = now.Add(AskAgainAfter)
 	return nil
 }
 
-// Crossed says that the batch crossed with work of ours that the peer did not know of when
-// it sent, and the two cannot be told apart without it. It stays the sender's until ours is
-// there; then it is asked for again, and has both.
+// Crossed says that the batch crossed with work of ours that the peer did not have when it sent, and
+// that the batch cannot be judged without. It stays with its sender until our work is there. Then it
+// is asked for again, and has both.
 func (s *Session) Crossed(now time.Time) []Action {
 	s.applying, s.crossed, s.changed = nil, true, true
 	s.askAgain = now.Add(CrossedAgainAfter)
@@ -456,17 +456,17 @@ func (s *Session) askNow() []Action {
 	return append([]Action{Send{s.leftAck()}}, s.next()...)
 }
 
-// Failed says that the batch could not be applied. The link ends and is tried again later:
-// the batch is still the sender's to keep.
+// Failed says that the batch could not be applied. The link ends and is tried again later. The sender
+// still keeps the batch.
 func (s *Session) Failed(code, text, try string) []Action { return s.refuse(code, text, try) }
 
-// PingDue reports whether a Tick at this time sends its ping: what to say of ourselves need
-// not be found out for any other.
+// PingDue reports whether a Tick at this time sends its ping. For any other Tick the caller need not
+// find out its own state.
 func (s *Session) PingDue(now time.Time) bool {
 	return s.phase == running && now.Sub(s.pinged) >= PingEvery
 }
 
-// Tick is to be called every second or so. ping is what to say of ourselves.
+// Tick is to be called every second or so. ping has the state of this end.
 func (s *Session) Tick(now time.Time, ping wire.Ping) []Action {
 	switch {
 	case s.phase == closed:
@@ -492,7 +492,7 @@ func (s *Session) Tick(now time.Time, ping wire.Ping) []Action {
 	return append(actions, Send{ping})
 }
 
-// Refuse ends the session from outside: a node was removed, say.
+// Refuse ends the session from outside, for example when a node was removed.
 func (s *Session) Refuse(code, text, try string) []Action { return s.refuse(code, text, try) }
 
 func (s *Session) refuse(code, text, try string) []Action {
