@@ -20,31 +20,32 @@ import (
 	"ravno/crdt/causal"
 )
 
-// Role is what a certificate entitles its holder to be.
+// Role is the role that a certificate gives its holder.
 type Role string
 
 const (
-	// RoleHub may answer: its certificate is good for a TLS server and for nothing else.
+	// RoleHub may answer. Its certificate is good for a TLS server only.
 	RoleHub Role = "hub"
-	// RoleNode may call: its certificate is good for a TLS client and for nothing else.
+	// RoleNode may call. Its certificate is good for a TLS client only.
 	RoleNode Role = "node"
 )
 
 const (
-	// authorityYears is how long the CA lives: longer than the machines and the application.
+	// authorityYears is how long the CA lives. It outlives the machines and the application.
 	authorityYears = 20
-	// nodeYears is how long a node's certificate lives. Revocation, not expiry, is what takes
-	// a node out; expiry only ends certificates which everybody forgot.
+	// nodeYears is how long a node's certificate lives. A node is taken out by revocation. Expiry
+	// only ends certificates that everybody forgot.
 	nodeYears = 10
 
-	// serialBits: random serials of 128 bits never meet and tell nothing (CA/B Forum asks 64).
+	// serialBits is the length of random serials. With 128 bits two never meet, and they tell
+	// nothing (CA/B Forum asks 64).
 	serialBits = 128
-	// maxRequestBytes bounds a certificate request; an Ed25519 one has about 200 bytes.
+	// maxRequestBytes bounds a certificate request. An Ed25519 one has about 200 bytes.
 	maxRequestBytes = 4 << 10
 	// maxNameBytes is the limit of RFC 5280 for an organisation name, and ours for a server's.
 	maxNameBytes = 64
-	// fingerprintDigits is how much of the CA's fingerprint a certificate's URI carries: for
-	// people who compare two of them. The signature proves, not the digits.
+	// fingerprintDigits is how many digits of the CA's fingerprint a certificate's URI carries, for
+	// people who compare two of them. The signature is the proof.
 	fingerprintDigits = 16
 
 	// HubName is the DNS name in every hub's certificate. Nodes check this fixed name, not the
@@ -54,26 +55,25 @@ const (
 	uriScheme = "ravno"
 )
 
-// validFrom is when every certificate becomes valid: a day before 1970. A server whose
-// battery is dead wakes up in 1970 (or some hours before, if its hardware clock holds local
-// time); it must still be let in, because only the handshake tells it what time it is.
-// A certificate issued today is no more trustworthy for being refused in the past.
+// validFrom is when every certificate becomes valid, a day before 1970. A server whose battery is dead
+// wakes up in 1970, or some hours before if its hardware clock holds local time. It must still be let
+// in, because it learns the time only from the handshake. To refuse a certificate before its issue
+// would add no safety.
 func validFrom() time.Time { return time.Date(1969, time.December, 31, 0, 0, 0, 0, time.UTC) }
 
-// Authority is the organisation's CA: it signs the hub's certificate once and a node's at
-// each enrolment. Safe for concurrent use.
+// Authority is the organisation's CA. It signs the hub's certificate once and a node's at each
+// enrolment. It is safe for concurrent use.
 //
-// All keys are Ed25519. Signing draws no randomness, so a small machine which has just booted
-// cannot give its key away through a repeated nonce as with ECDSA; keys and certificates are
-// smaller, which keeps the hub's answer (its chain included) within two packets; and no
-// foreign client has to understand them.
+// All keys are Ed25519. Signing draws no randomness, so a small machine that has just booted cannot
+// give its key away through a repeated nonce as with ECDSA. Keys and certificates are smaller, which
+// keeps the hub's answer with its chain within two packets. No foreign client has to understand them.
 type Authority struct {
 	certificate *x509.Certificate
 	key         ed25519.PrivateKey
 }
 
-// Issued is a certificate fresh from the authority. The hub must record Serial with the site
-// before the certificate leaves: what is not recorded cannot be revoked.
+// Issued is a certificate fresh from the authority. The hub must record Serial with the site before
+// the certificate leaves, because it can revoke only recorded ones.
 type Issued struct {
 	PEM      []byte
 	Serial   string    // as Identity.ServerTLS hands it to check: lower-case hex
@@ -81,7 +81,7 @@ type Issued struct {
 }
 
 // CreateCA makes the state directory with a new CA, valid for 20 years from now. It refuses
-// to replace an existing CA (fs.ErrExist): every node of the organisation would be locked out.
+// to replace an existing CA (fs.ErrExist), because that would lock out every node.
 func CreateCA(dir, organisation string, now time.Time) (*Authority, error) {
 	if organisation == "" || len(organisation) > maxNameBytes {
 		return nil, fmt.Errorf("identity: organisation name %q: want 1 to %d bytes", organisation, maxNameBytes)
@@ -115,8 +115,8 @@ func CreateCA(dir, organisation string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity: reading back the CA certificate: %w", err)
 	}
-	// The key goes first: a crash between the two leaves a key without a CA, which the next
-	// attempt overwrites, and never a CA that nobody can sign with.
+	// The key goes first. A crash between the two leaves a key without a CA, which the next
+	// attempt overwrites, and never a CA without its key.
 	if err := writeKey(dir, caKeyFile, key); err != nil {
 		return nil, err
 	}
@@ -142,16 +142,15 @@ func LoadAuthority(dir string) (*Authority, error) {
 	return &Authority{certificate: certificate, key: key}, nil
 }
 
-// Fingerprint is the SHA-256 of the CA certificate: what join tokens pin.
+// Fingerprint is the SHA-256 of the CA certificate, which join tokens pin.
 func (a *Authority) Fingerprint() [sha256.Size]byte { return sha256.Sum256(a.certificate.Raw) }
 
 // PEM is the CA certificate, for the answer to an enrolment.
 func (a *Authority) PEM() []byte { return encodeCertificate(a.certificate.Raw) }
 
-// Issue signs a certificate for the key of a request (DER, PKCS #10; see Request). The
-// request proves possession of its key and counts for nothing else: site and role are the
-// hub's decision. A hub's certificate lives as long as the CA, whose key lies beside it; a
-// node's lives 10 years, and never longer than the CA.
+// Issue signs a certificate for the key of a request (DER, PKCS #10; see Request). The request only
+// proves possession of its key. The hub decides site and role. A hub's certificate lives as long as
+// the CA, whose key lies beside it. A node's lives 10 years, and never longer than the CA.
 func (a *Authority) Issue(request []byte, site causal.Site, role Role, now time.Time) (*Issued, error) {
 	public, err := requestedKey(request)
 	if err != nil {
@@ -227,8 +226,8 @@ func NewKey(dir string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// Request asks for a certificate for key: a PKCS #10 request in DER. The name is a label for
-// whoever reads the request; it does not get into the certificate, for names may change.
+// Request makes a PKCS #10 request in DER for a certificate for key. The name is a label for readers of
+// the request. It does not get into the certificate, because names may change.
 func Request(key ed25519.PrivateKey, name string) ([]byte, error) {
 	if len(name) > maxNameBytes {
 		return nil, fmt.Errorf("identity: name %q has %d bytes: the limit is %d", name, len(name), maxNameBytes)

@@ -66,8 +66,8 @@ func read(dir, name string) ([]byte, error) {
 	return readLimited(file)
 }
 
-// readPrivate is read for a file that holds a private key: it refuses one which others can
-// read, because such a key must be taken as known to them.
+// readPrivate is read for a file that holds a private key. It refuses a file that others can read,
+// because they may know its key.
 func readPrivate(dir, name string) ([]byte, error) {
 	if err := checkDir(dir); err != nil {
 		return nil, err
@@ -100,9 +100,9 @@ func readLimited(file *os.File) ([]byte, error) {
 	return content, nil
 }
 
-// write replaces a file of the state directory so that a crash at any moment leaves the old
-// content or the new one, on disk and not only in memory: temporary file, fsync, rename,
-// fsync of the directory. Callers keep to one writer per directory.
+// write replaces a file of the state directory. A crash at any moment leaves the old content or the
+// new one on disk, by a temporary file, fsync, rename and fsync of the directory. Callers keep to one
+// writer per directory.
 func write(dir, name string, content []byte) (err error) {
 	path := filepath.Join(dir, name)
 	temporary := path + ".tmp"
@@ -111,8 +111,8 @@ func write(dir, name string, content []byte) (err error) {
 			err = fmt.Errorf("identity: writing %s: %w", path, err)
 		}
 	}()
-	// A leftover of a crash is removed rather than truncated: it keeps its old mode, and a key
-	// must never be in a file that others can read, not for an instant.
+	// A leftover of a crash is removed rather than truncated, because it would keep its old mode.
+	// A key must never be in a file that others can read, not for an instant.
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

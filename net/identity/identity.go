@@ -26,7 +26,7 @@ import (
 	"ravno/crdt/causal"
 )
 
-// Identity is a server's own certificate with what it needs to check those of others.
+// Identity is a server's own certificate, with the means to check those of others.
 // It does not change and is safe for concurrent use.
 type Identity struct {
 	site        causal.Site
@@ -84,7 +84,7 @@ func Load(dir string) (*Identity, error) {
 
 // Install puts the answer to an enrolment into a state directory which already holds the key
 // (NewKey), after checking that the CA is the pinned one and that it signed this very key.
-// The certificate is written last: a directory which has it is complete.
+// The certificate is written last, so a directory that has it is complete.
 func Install(dir string, pinned [sha256.Size]byte, authorityPEM, certificatePEM []byte) (*Identity, error) {
 	key, err := readKey(dir, keyFile)
 	if err != nil {
@@ -114,9 +114,9 @@ func Install(dir string, pinned [sha256.Size]byte, authorityPEM, certificatePEM 
 	return identity, nil
 }
 
-// CreateHub makes the identity of a new organisation: the CA, and the hub's own key and
-// certificate, all in one state directory. An attempt that was interrupted may be repeated: it
-// goes on with the CA it finds, and a hub that is complete is refused with fs.ErrExist.
+// CreateHub makes the identity of a new organisation, with the CA and the hub's own key and certificate,
+// in one state directory. An interrupted attempt may be repeated, and goes on with the CA it finds. It
+// refuses a complete hub with fs.ErrExist.
 func CreateHub(dir, organisation string, now time.Time) (*Authority, *Identity, error) {
 	if _, err := Load(dir); err == nil {
 		return nil, nil, fmt.Errorf("identity: %s: a hub's identity %w", dir, fs.ErrExist)
@@ -148,7 +148,7 @@ func CreateHub(dir, organisation string, now time.Time) (*Authority, *Identity, 
 }
 
 // newIdentity checks that key, certificate and CA belong together and that the certificate
-// says what its role may say. Validity in time is judged at each handshake, not here.
+// fits its role. Each handshake judges its validity in time.
 func newIdentity(key ed25519.PrivateKey, authority, leaf *x509.Certificate) (*Identity, error) {
 	site, role, err := SiteOf(leaf)
 	if err != nil {

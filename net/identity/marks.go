@@ -11,9 +11,8 @@ import (
 	"ravno/crdt/causal"
 )
 
-// Marks is what a server remembers of itself outside its database: a file that was restored
-// from a backup, cloned or replaced contradicts them, and only so can it be found out. They
-// are kept beside the key, in marks.json.
+// Marks is a server's memory of itself outside its database, in marks.json beside the key. A file that
+// was restored from a backup, cloned or replaced contradicts the marks. Nothing else reveals it.
 type Marks struct {
 	Incarnation causal.Incarnation
 	Position    causal.Position // the highest this server gave to a commit of its own
@@ -21,7 +20,7 @@ type Marks struct {
 	Database    *File           // which file it was; nil when unknown
 }
 
-// File names a file by what survives a rename and not a copy.
+// File identifies a file by properties that survive a rename and not a copy.
 type File struct {
 	Device uint64 `json:"device"`
 	Inode  uint64 `json:"inode"`
@@ -36,7 +35,7 @@ type storedMarks struct {
 	Database    *File  `json:"database,omitempty"`
 }
 
-// LoadMarks reads the marks of a state directory; without any, the error is fs.ErrNotExist.
+// LoadMarks reads the marks of a state directory. Without any, the error is fs.ErrNotExist.
 func LoadMarks(dir string) (Marks, error) {
 	content, err := read(dir, marksFile)
 	if err != nil {
@@ -57,7 +56,7 @@ func LoadMarks(dir string) (Marks, error) {
 }
 
 // SaveMarks replaces the marks of a state directory, which must exist. When it returns nil
-// they are on disk; a crash before leaves the old ones. One writer at a time.
+// they are on disk. A crash before leaves the old ones. There must be one writer at a time.
 func SaveMarks(dir string, marks Marks) error {
 	content, err := json.Marshal(storedMarks{
 		Incarnation: hex.EncodeToString(marks.Incarnation[:]),
@@ -71,8 +70,8 @@ func SaveMarks(dir string, marks Marks) error {
 	return write(dir, marksFile, append(content, '\n'))
 }
 
-// FileAt looks up which file is at path. It does not open it: closing any descriptor of a
-// SQLite file drops the process's locks on it.
+// FileAt looks up which file is at path. It does not open the file, because closing any descriptor of
+// a SQLite file drops the process's locks on it.
 func FileAt(path string) (File, error) {
 	info, err := os.Stat(path)
 	if err != nil {

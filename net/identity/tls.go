@@ -15,31 +15,31 @@ import (
 // The application protocols. They carry the version: two servers that share none cannot talk,
 // and TLS says so (alert no_application_protocol) before anything else is exchanged.
 const (
-	// ProtocolLink is the link of an enrolled node: both ends are authenticated.
+	// ProtocolLink is the link of an enrolled node. Both ends are authenticated.
 	ProtocolLink = "ravno/1"
-	// ProtocolEnrol is the single exchange of a joining node, which has no certificate yet: the
-	// hub is authenticated by the CA pinned in the join token, the node by the token's secret.
+	// ProtocolEnrol is the single exchange of a joining node, which has no certificate yet. The CA
+	// pinned in the join token authenticates the hub, and the token's secret the node.
 	ProtocolEnrol = "ravno-enrol/1"
 )
 
 // Refusals of a handshake, for errors.Is at the end that refused.
 var (
-	// ErrOtherAuthority: the certificate comes from another CA than ours or the pinned one.
+	// ErrOtherAuthority says that the certificate comes from another CA than ours or the pinned one.
 	ErrOtherAuthority = errors.New("not this organisation's CA")
-	// ErrWrongRole: a good certificate in the wrong place, a node answering as a hub, say.
+	// ErrWrongRole says that a good certificate is in the wrong place: a node answers as a hub, say.
 	ErrWrongRole = errors.New("certificate is for another role")
-	// ErrRefused: the hub's own check (revocation) said no; its reason is wrapped beside it.
+	// ErrRefused says that the hub's own check (revocation) failed. It wraps the reason.
 	ErrRefused = errors.New("certificate refused")
 )
 
 // ServerTLS is the hub's configuration. A client that asks for ProtocolLink must show a node's
-// certificate from this CA, and then check is asked, at every handshake, whether the site with
-// this serial may enter: it must answer from the hub's own records (revocation, enrolment) and
-// be safe for concurrent use. A client that asks for ProtocolEnrol alone is not asked for a
-// certificate. The caller learns from NegotiatedProtocol which of the two it has before it.
+// certificate from this CA. Then every handshake asks check whether the site with this serial may
+// enter. check must answer from the hub's own records (revocation, enrolment) and be safe for
+// concurrent use. A client that asks for ProtocolEnrol alone needs no certificate. The caller learns
+// from NegotiatedProtocol which of the two it has before it.
 //
-// There are no session tickets: a resumed session skips the verification of certificates, so
-// a revoked node would come back through it. now is the hub's clock, used for expiry only.
+// There are no session tickets. A resumed session skips the verification of certificates, so a
+// revoked node would come back through it. now is the hub's clock, used for expiry only.
 func (i *Identity) ServerTLS(now func() time.Time, check func(site causal.Site, serial string) error) *tls.Config {
 	link := i.serverBase(now, ProtocolLink)
 	link.ClientAuth = tls.RequireAndVerifyClientCert
@@ -62,7 +62,7 @@ func (i *Identity) ServerTLS(now func() time.Time, check func(site causal.Site, 
 	enrol.ClientAuth = tls.NoClientCert
 	enrol.VerifyConnection = func(state tls.ConnectionState) error { return checkState(state, ProtocolEnrol) }
 
-	// Who offers both protocols gets the one that demands a certificate.
+	// A client that offers both protocols gets the one that demands a certificate.
 	link.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		offered := hello.SupportedProtos
 		if slices.Contains(offered, ProtocolEnrol) && !slices.Contains(offered, ProtocolLink) {
@@ -83,12 +83,12 @@ func (i *Identity) serverBase(now func() time.Time, protocol string) *tls.Config
 	}
 }
 
-// ClientTLS is a node's configuration for its link to the hub, wherever the hub may be.
+// ClientTLS is a node's configuration for its link to the hub, at any address.
 //
-// now is the node's clock. A reading outside the node's own certificate's lifetime is moved
-// to its nearer end: the hub's certificate outlives every node's, so a node with a clock of
-// 2099 still reaches the hub and learns the time there, and whether the node's certificate
-// has really expired is for the hub, by the hub's clock, to say.
+// now is the node's clock. A reading outside the lifetime of the node's own certificate is moved to
+// its nearer end. The hub's certificate outlives every node's, so a node with a clock of 2099 still
+// reaches the hub and learns the time there. The hub decides by its own clock whether the node's
+// certificate has really expired.
 func (i *Identity) ClientTLS(now func() time.Time) *tls.Config {
 	return &tls.Config{
 		Time:                   within(i.leaf, now),
@@ -97,8 +97,8 @@ func (i *Identity) ClientTLS(now func() time.Time) *tls.Config {
 		ServerName:             HubName,
 		NextProtos:             []string{ProtocolLink},
 		SessionTicketsDisabled: true,
-		// Always this certificate, even to a server which did not name our CA: a hub that does
-		// not know it then says so, instead of complaining that none was shown.
+		// Show this certificate even to a server that did not name our CA. A hub that does not know
+		// it then says so, instead of complaining that none was shown.
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return &i.certificate, nil
 		},
@@ -121,8 +121,8 @@ func EnrolTLS(pinned [sha256.Size]byte, now func() time.Time) *tls.Config {
 		ServerName:             HubName,
 		NextProtos:             []string{ProtocolEnrol},
 		SessionTicketsDisabled: true,
-		// The standard verification knows no fingerprints; VerifyConnection below does all of it
-		// and runs on every handshake, resumed ones included.
+		// The standard verification knows no fingerprints. VerifyConnection below does all of it,
+		// on every handshake, resumed ones included.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if err := checkState(state, ProtocolEnrol); err != nil {
@@ -154,8 +154,8 @@ func verifyPinned(chain []*x509.Certificate, pinned [sha256.Size]byte, now func(
 	return err
 }
 
-// verifyPeer goes on where the chain verification of crypto/tls ended: the certificate is
-// from our CA; is it also one of ours by its URI, and in the right role?
+// verifyPeer goes on after the chain verification of crypto/tls. The certificate is from our CA. This
+// checks that it is one of ours by its URI, and in the right role.
 func (i *Identity) verifyPeer(state tls.ConnectionState, role Role) (causal.Site, error) {
 	if len(state.PeerCertificates) == 0 || len(state.VerifiedChains) == 0 {
 		return 0, errors.New("identity: handshake without a verified certificate")

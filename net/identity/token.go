@@ -31,13 +31,13 @@ const (
 	maxTokenBytes   = len(tokenPrefix) + (maxPayloadBytes+checksumBytes+2)/3*4
 )
 
-// ErrDamagedToken: a line that is no token, or not the whole of one.
+// ErrDamagedToken says that a line is no token, or not the whole of one.
 var ErrDamagedToken = errors.New("the token is cut short or mistyped: copy the whole line")
 
-// Token is what an admin carries from the hub to a new node: where the hub is, which CA to
-// trust, and a secret that is good for one enrolment. The hub keeps only HashSecret(Secret).
-// Whoever holds the token can enrol in its place until it is used or expires: Secret, and
-// with it String, belong on the admin's terminal and in no log.
+// Token is carried by an admin from the hub to a new node. It says where the hub is and which CA to
+// trust, and has a secret that is good for one enrolment. The hub keeps only HashSecret(Secret). The
+// holder of a token can enrol until it is used or expires. So Secret, and with it String, belong on
+// the admin's terminal and in no log.
 //
 // The payload, before base64url: CA fingerprint (32), secret (32), expiry in Unix seconds
 // (8, big-endian), name length (1), name, number of addresses (1), then length (1) and text of
@@ -77,8 +77,8 @@ func (t Token) String() string {
 	return tokenPrefix + tokenEncoding().EncodeToString(payload)
 }
 
-// ParseToken reads the line back. White space around it is forgiven. Errors never repeat the
-// line: it holds a secret.
+// ParseToken reads the line back. White space around it is forgiven. Errors never repeat the line,
+// because it holds a secret.
 func ParseToken(line string) (Token, error) {
 	line = strings.TrimSpace(line)
 	encoded, found := strings.CutPrefix(line, tokenPrefix)
@@ -123,7 +123,7 @@ func decodeToken(payload []byte) (Token, error) {
 	return token, token.check()
 }
 
-// check holds both ends to the same limits: what NewToken makes, ParseToken takes.
+// check holds both ends to the same limits, so that ParseToken takes every token of NewToken.
 func (t Token) check() error {
 	if t.Name == "" || len(t.Name) > maxNameBytes || !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, unicode.IsControl) {
 		return fmt.Errorf("name %q: want 1 to %d bytes of printable UTF-8", t.Name, maxNameBytes)
@@ -157,7 +157,7 @@ func printableASCII(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// tokenReader takes parts off a payload; once short, everything after is empty.
+// tokenReader takes parts off a payload. Once one is short, all parts after it are empty.
 type tokenReader struct {
 	rest  []byte
 	short bool
@@ -180,12 +180,11 @@ func (r *tokenReader) length() int {
 	return 0
 }
 
-// tokenEncoding is strict: two different lines never mean the same token.
+// tokenEncoding is strict, so that two different lines never mean the same token.
 func tokenEncoding() *base64.Encoding { return base64.RawURLEncoding.Strict() }
 
-// checksum is CRC-32C: unlike a cut hash it is certain, not merely likely, to notice any one
-// mistyped character (an error burst of at most 32 bits). It guards against accidents; against
-// forgery there is the secret.
+// checksum is CRC-32C. It always notices a single mistyped character, an error burst of at most 32 bits,
+// while a cut hash only probably would. It guards against accidents, and the secret against forgery.
 func checksum(payload []byte) uint32 {
 	return crc32.Checksum(payload, crc32.MakeTable(crc32.Castagnoli))
 }
@@ -193,8 +192,8 @@ func checksum(payload []byte) uint32 {
 // secretDomain keeps the stored hash apart from every other SHA-256 of the same bytes.
 const secretDomain = "ravno join secret 1\x00"
 
-// HashSecret is what the hub stores of a token. The secret has 256 random bits, so a plain
-// hash is enough: there is nothing to guess, hence nothing for a slow hash to slow down.
+// HashSecret is the hash of a secret, which the hub stores in its place. The secret has 256 random bits,
+// so nobody can guess it and a plain, fast hash is enough.
 func HashSecret(secret [sha256.Size]byte) [sha256.Size]byte {
 	return sha256.Sum256(append([]byte(secretDomain), secret[:]...))
 }

@@ -41,12 +41,12 @@ type Endpoint struct {
 	closed bool
 }
 
-// NewEndpoint takes over a socket: a *net.UDPConn, or one of package simlink. Close closes it.
+// NewEndpoint takes over a socket, a *net.UDPConn or one of package simlink. Close closes it.
 //
-// Every caller's address is verified with a Retry before any work is done for it: a link lives
-// for days, so a round trip at its birth is free, and no forged address can make a hub sign,
-// remember or answer at length. There are no stateless resets: their key would be one more
-// secret to keep, and silence ends a link of a crashed hub within IdleTimeout anyway.
+// A Retry verifies every caller's address before any work is done for it. A link lives for days, so
+// a round trip at its birth is free, and no forged address can make a hub sign, remember or answer
+// at length. There are no stateless resets, because their key would be one more secret to keep, and
+// silence ends a link of a crashed hub within IdleTimeout anyway.
 func NewEndpoint(socket net.PacketConn) *Endpoint {
 	return &Endpoint{
 		socket: socket,
@@ -97,7 +97,7 @@ func (e *Endpoint) greetHub(ctx context.Context, conn *quic.Conn) (*Link, error)
 	return link, nil
 }
 
-// exchangeGreetings is the same for both sides: neither has to wait for the other to begin.
+// exchangeGreetings is the same for both sides, and neither waits for the other to begin.
 func exchangeGreetings(ctx context.Context, stream *quic.Stream) error {
 	stop := context.AfterFunc(ctx, func() { stream.SetDeadline(time.Unix(1, 0)) })
 	answer, err := sendAndReceive(stream, greeting)

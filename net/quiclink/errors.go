@@ -16,8 +16,8 @@ import (
 	"ravno/net/identity"
 )
 
-// Codes with which quiclink itself closes a link. Callers of CloseWith use codes below
-// FirstOwnCode; what they mean is between them and their peers.
+// Codes with which quiclink itself closes a link. Callers of CloseWith use codes below FirstOwnCode,
+// and agree on their meaning with their peers.
 const (
 	// CodeStopped is the close of a daemon that stops in good order.
 	CodeStopped uint64 = 0
@@ -32,7 +32,7 @@ const (
 	CodeEnrolmentOver = FirstOwnCode + 3
 )
 
-// maxReasonBytes bounds the text that goes with a close: it must fit into one packet.
+// maxReasonBytes bounds the text that goes with a close, because it must fit into one packet.
 const maxReasonBytes = 512
 
 // Cause is why a link ended.
@@ -89,7 +89,7 @@ func (e *LinkError) Error() string {
 	}
 }
 
-// Unwrap leads to what refused the peer, when that was here: x509 and identity errors.
+// Unwrap leads to the x509 or identity error with which this side refused the peer.
 func (e *LinkError) Unwrap() error { return e.err }
 
 // StreamError is one stream given up with a code, the link itself going on.
@@ -159,7 +159,7 @@ func oneLine(text string) string {
 	return text
 }
 
-// TLS alerts by which a peer says what it did not like (RFC 8446, 6.2).
+// TLS alerts by which a peer gives its reason to refuse (RFC 8446, 6.2).
 const (
 	alertBadCertificate     = 42
 	alertUnsupported        = 43
@@ -169,8 +169,8 @@ const (
 	alertNoProtocol         = 120
 )
 
-// ExplainDialError says in one line for a person why Dial failed, and what to try. addr is
-// the address as the person knows it.
+// ExplainDialError explains in one line for a person why Dial failed, and gives advice. addr is the
+// address as the person knows it.
 func ExplainDialError(err error, addr string) string {
 	link, isLink := errors.AsType[*LinkError](err)
 	_, isVersion := errors.AsType[*quic.VersionNegotiationError](err)
@@ -204,7 +204,7 @@ func explainVersion(addr string) string {
 	return fmt.Sprintf("the server at %s speaks another version of the protocol, or is not ravno. Try: ravno version on both servers, and upgrade the older one", addr)
 }
 
-// explainAlert is for what the hub did not like about us.
+// explainAlert explains a refusal by the hub.
 func explainAlert(link *LinkError, addr string) string {
 	switch link.Code {
 	case alertBadCertificate, alertUnsupported:
@@ -219,7 +219,7 @@ func explainAlert(link *LinkError, addr string) string {
 	return fmt.Sprintf("the hub at %s refused the handshake: %s", addr, link.Text)
 }
 
-// explainRefusal is for what we did not like about whoever answered.
+// explainRefusal explains why this side refused the server that answered.
 func explainRefusal(err error, addr string) string {
 	_, isOther := errors.AsType[x509.UnknownAuthorityError](err)
 	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)

@@ -12,8 +12,8 @@ import (
 	"ravno/net/identity"
 )
 
-// Peer is who is at the other end, by its certificate. The zero Peer is a joining node, which
-// has none yet.
+// Peer is the server at the other end, as its certificate names it. The zero Peer is a joining node,
+// which has no certificate yet.
 type Peer struct {
 	Site     causal.Site
 	Role     identity.Role
@@ -44,7 +44,7 @@ func newLink(conn *quic.Conn, control *quic.Stream) (*Link, error) {
 	return link, nil
 }
 
-// Peer is who is at the other end.
+// Peer is the server at the other end.
 func (l *Link) Peer() Peer { return l.peer }
 
 // Protocol is identity.ProtocolLink, or identity.ProtocolEnrol for an enrolment.
@@ -80,13 +80,13 @@ func (l *Link) AcceptBatch(ctx context.Context) (*BatchReader, error) {
 }
 
 // CloseWith ends the link at once, with a code below FirstOwnCode and a text for the peer's
-// log, cut to 512 bytes. Data under way is lost: what matters must have been acknowledged
-// before. On a link that has ended it does nothing; the first end counts.
+// log, cut to 512 bytes. Data under way is lost, so the data that matters must have been acknowledged
+// before. On a link that has ended it does nothing.
 func (l *Link) CloseWith(code uint64, text string) {
 	l.conn.CloseWithError(quic.ApplicationErrorCode(code), oneLine(text))
 }
 
-// Done is closed when the link has ended, whoever ended it.
+// Done is closed when the link has ended, at either end.
 func (l *Link) Done() <-chan struct{} { return l.conn.Context().Done() }
 
 // Err is why the link has ended, a *LinkError as a rule, and nil while it lives.
@@ -113,7 +113,7 @@ func (c *Control) Write(data []byte) (int, error) {
 	return n, translate(err)
 }
 
-// Close ends our direction; what the peer still says can be read.
+// Close ends our direction. The peer's messages can still be read.
 func (c *Control) Close() error { return translate(c.stream.Close()) }
 
 // SetDeadline bounds present and future Read and Write, which then fail with
@@ -139,7 +139,7 @@ func (w *BatchWriter) Write(data []byte) (int, error) {
 // Close marks the end of the batch. It does not wait for the peer to have it.
 func (w *BatchWriter) Close() error { return translate(w.stream.Close()) }
 
-// Cancel gives the batch up: the reader gets a *StreamError with the code.
+// Cancel gives the batch up. The reader gets a *StreamError with the code.
 func (w *BatchWriter) Cancel(code uint64) { w.stream.CancelWrite(quic.StreamErrorCode(code)) }
 
 // SetWriteDeadline is as Control.SetWriteDeadline.
@@ -155,7 +155,7 @@ func (r *BatchReader) Read(buffer []byte) (int, error) {
 	return n, translate(err)
 }
 
-// Cancel gives the batch up: the writer gets a *StreamError with the code. It may come from
+// Cancel gives the batch up. The writer gets a *StreamError with the code. It may come from
 // any goroutine.
 func (r *BatchReader) Cancel(code uint64) { r.stream.CancelRead(quic.StreamErrorCode(code)) }
 

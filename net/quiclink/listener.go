@@ -13,8 +13,8 @@ import (
 	"ravno/net/identity"
 )
 
-// acceptPause is how long Accept waits before it repeats the error that ended a listener: a
-// caller's loop that does not stop on it then turns once a second and not as fast as it can.
+// acceptPause is how long Accept waits before it repeats the error that ended a listener. So a caller's
+// loop that does not stop on the error turns once a second only.
 const acceptPause = time.Second
 
 // Listener yields the links of nodes that were let in. Accept and Close may be called at any
@@ -52,10 +52,9 @@ func (e *Endpoint) Listen(tlsConf *tls.Config) (*Listener, error) {
 	return listener, nil
 }
 
-// Accept waits for the next link. It yields only peers that are through the handshake and have
-// greeted: who fails before never shows up here. Its errors are those of ctx, and one that is
-// final (net.ErrClosed): the listener was closed or its socket died. There is no error after
-// which calling it again helps.
+// Accept waits for the next link. It yields only peers that have passed the handshake and have
+// greeted. Its errors are those of ctx, and a final one (net.ErrClosed) when the listener was closed
+// or its socket died. After no error does it help to call it again.
 func (l *Listener) Accept(ctx context.Context) (*Link, error) {
 	select {
 	case link := <-l.ready:
@@ -84,8 +83,8 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// run hands each connection to a goroutine of its own, so that nobody's slow greeting keeps
-// others out. Their number needs no bound: each belongs to an enrolled node or to one of
+// run hands each connection to a goroutine of its own, so that a slow greeting keeps no other peer out.
+// The number of goroutines needs no bound, because each belongs to an enrolled node or to one of
 // MaxEnrolments strangers, and ends within GreetingTimeout.
 func (l *Listener) run(ctx context.Context) {
 	for {

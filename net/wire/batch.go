@@ -13,19 +13,20 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// BatchHeader opens a batch: what it brings the receiver from, and to.
+// BatchHeader opens a batch. It has the positions that the batch leads from and to.
 type BatchHeader struct {
 	From, To    causal.Position    // the sender's
 	Incarnation causal.Incarnation // the sender's
-	// Seen is the receiver's position which the sender had applied when it extracted the
-	// batch: what it says of any row, it says knowing the receiver's work up to there.
+	// Seen is the receiver's position that the sender had applied when it extracted the batch. The
+	// sender knew the receiver's work up to there.
 	Seen causal.Position
-	// Highest are the highest keys, by table, of the rows that this batch and those after it
-	// bring, where an integer is the key: one that the receiver is to make must be none of them.
-	// It is nil, and Newest zero, in a batch that is everything there was.
+	// Highest are the highest keys, by table, of the rows in this batch and those after it, where
+	// an integer is the key. A fresh key of the receiver must be none of them. It is nil, and
+	// Newest zero, in a batch that has everything there was.
 	Highest map[string]int64
-	// Newest is the time of the newest birth at the sender up to To. Without it, it is the newest
-	// time in the batch; but one of several has a document whole, with what is newer of it.
+	// Newest is the time of the newest birth at the sender up to To. If it is zero, the newest
+	// time in the batch stands for it. One batch of several needs it, because it has whole
+	// documents, with parts newer than To.
 	Newest hlc.Time
 	// Until is where the delta ends of which this batch is a part, and to which others follow.
 	// It is 0 in the last one.
@@ -39,8 +40,8 @@ type batchEnd struct {
 }
 
 // BatchWriter writes a batch: Header once, Section any number of times, End once. It keeps
-// its buffers and its compressor across Reset, about 3 MiB once it has compressed; keep one
-// for each batch being sent at once rather than one for each link.
+// its buffers and its compressor across Reset, about 3 MiB once it has compressed. Keep one for each
+// batch being sent at once rather than one for each link.
 type BatchWriter struct {
 	w       io.Writer
 	sum     hash.Hash
@@ -106,8 +107,8 @@ func (b *BatchWriter) Header(h BatchHeader) error {
 	return b.send(KindBatchHeader, frame)
 }
 
-// Section writes one section. ErrInvalid and ErrTooLarge say that nothing of it was
-// written and the batch can go on; after any other error it cannot.
+// Section writes one section. After ErrInvalid and ErrTooLarge nothing of it is written and the batch
+// can go on. After any other error it cannot.
 func (b *BatchWriter) Section(s *Section) error {
 	if err := b.expect(afterHeader, KindSection); err != nil {
 		return err
@@ -256,10 +257,10 @@ func (b *BatchReader) readHeader() error {
 }
 
 // Next returns the next section, the caller's to keep. It returns io.EOF only after the end
-// of the batch, with the right counts and the right hash of all of it; a stream that ends
-// before wraps ErrTruncated, and bytes that are no batch wrap ErrMalformed. An error of r
-// is wrapped as it is. After an error Next returns the same error. What r holds after the
-// end of the batch is not read.
+// of the batch, with the right counts and the right hash of all of it. The error for a stream that
+// ends before wraps ErrTruncated, and the one for bytes that are no batch wraps ErrMalformed. An error
+// of r is wrapped as it is. After an error Next returns the same error. It reads nothing after the
+// end of the batch.
 func (b *BatchReader) Next() (*Section, error) {
 	if _, err := b.Header(); err != nil {
 		if errors.Is(err, io.EOF) {
@@ -306,7 +307,7 @@ func (b *BatchReader) next() (*Section, error) {
 	return nil, fmt.Errorf("%w: %s in a batch after %d sections", ErrMalformed, kind, b.read.sections)
 }
 
-// finish compares the end of the batch with what was read.
+// finish compares the end of the batch with the sections read.
 func (b *BatchReader) finish(payload []byte) error {
 	b.dec.begin(payload, "batch-end")
 	more := b.dec.fields("batch-end", 3)

@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// compressAbove is the smallest payload that is worth compressing, in bytes: below it
-	// the head of a zstd stream and the time eat the gain.
+	// compressAbove is the smallest payload that is worth compressing, in bytes. Below it the head
+	// of a zstd stream and the time eat the gain.
 	compressAbove = 512
-	// zstdWindow is the window of what is written and the largest accepted, in bytes. It
-	// bounds the memory of both ends; larger ones gain little on columnar data.
+	// zstdWindow is the window for writing and the largest accepted one, in bytes. It bounds the
+	// memory of both ends. Larger ones gain little on columnar data.
 	zstdWindow = 1 << 20
-	// retainBytes is the largest buffer kept from one section for the next, in bytes: one
-	// huge BLOB must not hold on to its size for the life of a link.
+	// retainBytes is the largest buffer kept from one section for the next, in bytes. One huge BLOB
+	// must not hold on to its size for the life of a link.
 	retainBytes = 4 << 20
 )
 
-// deflater compresses sections. Its zstd encoder is made on first use, and works on the
-// caller's goroutine: a thousand links must not mean a thousand pools.
+// deflater compresses sections. Its zstd encoder is made on first use. It works on the caller's
+// goroutine, because a thousand links must not mean a thousand pools.
 type deflater struct {
 	zstd *zstd.Encoder
 	out  []byte
@@ -62,8 +62,8 @@ type inflater struct {
 	out  []byte
 }
 
-// inflate returns the inflated payload, valid until the next call. What the stream says
-// about its own size is not believed: memory grows with what comes out, up to limit.
+// inflate returns the inflated payload, valid until the next call. It does not believe the size that
+// the stream declares. Memory grows with the output, up to limit.
 func (f *inflater) inflate(payload []byte, limit int) ([]byte, error) {
 	if f.zstd == nil {
 		decoder, err := zstd.NewReader(nil,
@@ -100,8 +100,8 @@ func (f *inflater) inflate(payload []byte, limit int) ([]byte, error) {
 	}
 }
 
-// nextCap doubles a capacity up to most, which is one step more than a power of two away
-// as the limits are: the last step is not worth a copy of everything.
+// nextCap doubles a capacity up to most. It takes the last, small step together with the one before,
+// because that step is not worth a copy of everything.
 func nextCap(have, most int) int {
 	if next := max(readStep, 2*have); next < most-1 {
 		return next

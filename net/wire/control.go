@@ -7,8 +7,8 @@ import (
 	"ravno/crdt"
 )
 
-// Write writes one message as one frame with one Write of w. ErrTooLarge and ErrInvalid
-// say that nothing was written and that w can go on; any other error is w's.
+// Write writes one message as one frame with one Write of w. After ErrTooLarge and ErrInvalid nothing
+// is written and w can go on. Any other error is w's.
 func Write(w io.Writer, m Message) error {
 	var e encoder
 	e.begin(MaxControl)
@@ -24,9 +24,9 @@ func Write(w io.Writer, m Message) error {
 }
 
 // Read reads one message. limit is the largest payload to accept, in bytes; MaxControl
-// bounds it in any case. At the end of the stream the error is io.EOF itself; inside a
-// frame it wraps ErrTruncated. After ErrUnknownKind the next frame can be read; after any
-// other error the stream is of no more use.
+// bounds it in any case. At the end of the stream the error is io.EOF itself, and inside a frame it
+// wraps ErrTruncated. After ErrUnknownKind the next frame can be read. After any other error the
+// stream is of no more use.
 func Read(r io.Reader, limit int) (Message, error) {
 	var b [headSize]byte
 	if err := readHead(r, &b); err != nil {

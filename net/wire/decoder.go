@@ -13,10 +13,10 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// decoder reads one payload held in memory. It is stricter than the msgpack library, which
-// takes nil for 0 and wraps numbers out of range, and it never calls what the library does
-// without a bound: DecodeBytes (takes the declared length in memory at once) and Skip
-// (recurses as deep as the input says). The first error stays, and makes the rest no-ops.
+// decoder reads one payload held in memory. It is stricter than the msgpack library, which takes nil
+// for 0 and wraps numbers out of range. It never calls the library's unbounded functions: DecodeBytes
+// takes the declared length in memory at once, and Skip recurses as deep as the input says. The first
+// error stays, and makes the rest no-ops.
 type decoder struct {
 	payload []byte
 	src     *bytes.Reader
@@ -52,7 +52,7 @@ func (d *decoder) fail(what, format string, args ...any) {
 	}
 }
 
-// code is the next msgpack code, not consumed; ok is false at the end or after an error.
+// code is the next msgpack code, not consumed. ok is false at the end or after an error.
 func (d *decoder) code(what string) (c byte, ok bool) {
 	if d.err != nil {
 		return 0, false
@@ -148,7 +148,7 @@ func (d *decoder) bool(what string) bool {
 	return v
 }
 
-// array reads the length of an array; each element takes at least one byte.
+// array reads the length of an array. Each element takes at least one byte.
 func (d *decoder) array(what string, most int) int {
 	c, ok := d.code(what)
 	if !ok {
@@ -182,7 +182,7 @@ func (d *decoder) text(what string) string {
 	return string(d.take(what))
 }
 
-// bytes reads a msgpack bin; the result shares memory with the payload.
+// bytes reads a msgpack bin. The result shares memory with the payload.
 func (d *decoder) bytes(what string) []byte {
 	c, ok := d.code(what)
 	if !ok {
@@ -195,7 +195,7 @@ func (d *decoder) bytes(what string) []byte {
 	return d.take(what)
 }
 
-// copied reads a msgpack bin into memory of its own; nil if it is empty.
+// copied reads a msgpack bin into memory of its own. An empty one is nil.
 func (d *decoder) copied(what string) []byte {
 	if b := d.bytes(what); len(b) > 0 {
 		return bytes.Clone(b)
@@ -251,8 +251,8 @@ func (d *decoder) sum32(what string) (sum [32]byte) {
 	return sum
 }
 
-// fields opens an array of at least want elements and returns how many more there are:
-// a newer version of the format may have added some, which rest skips.
+// fields opens an array of at least want elements and returns how many more there are. A newer version
+// of the format may have added some, which rest skips.
 func (d *decoder) fields(what string, want int) (more int) {
 	n := d.array(what, math.MaxInt)
 	if d.err == nil && n < want {
@@ -261,8 +261,8 @@ func (d *decoder) fields(what string, want int) (more int) {
 	return n - want
 }
 
-// rest skips elements that this version does not know. It does not recurse: what arrays
-// and maps hold is added to what is left to skip.
+// rest skips elements that this version does not know. It does not recurse, but adds the elements of
+// arrays and maps to those left to skip.
 func (d *decoder) rest(elements int) {
 	const what = "added field"
 	for pending := elements; pending > 0 && d.err == nil; pending-- {

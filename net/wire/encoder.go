@@ -28,7 +28,7 @@ func (e *encoder) begin(limit int) {
 	e.limit, e.err = limit, nil
 }
 
-// payload is what was encoded, without the head.
+// payload is the encoded frame without its head.
 func (e *encoder) payload() []byte { return e.buf.Bytes()[headSize:] }
 
 // finish fills in the head and returns the frame, valid until the next begin.
@@ -83,7 +83,7 @@ func (e *encoder) data(s string) {
 	}
 }
 
-// room refuses what cannot fit before memory is taken for it.
+// room refuses content that cannot fit, before it takes memory for it.
 func (e *encoder) room(n int) bool {
 	if e.err != nil {
 		return false
@@ -110,7 +110,7 @@ func (e *encoder) stamp(previous *hlc.Time, s hlc.Stamp) {
 	*previous = s.Time
 }
 
-// runs writes n entries run-length coded: the length of each run and its value.
+// runs writes n entries run-length coded, with the length of each run and its value.
 func (e *encoder) runs(n int, same func(i, j int) bool, value func(from, to int)) {
 	for from := 0; from < n && e.err == nil; {
 		to := from + 1

@@ -10,7 +10,7 @@ import (
 )
 
 // The forms of a column of keys. Most tables are keyed by one integer or by one UUID
-// written as text; both are far smaller on the wire than the keys themselves.
+// written as text. Both are far smaller on the wire than the keys themselves.
 const (
 	keysRaw     = 0 // the bytes of each key
 	keysInteger = 1 // single integers, each as the difference from the one before
@@ -25,8 +25,8 @@ const (
 // anyColumns stands for "one column or more" where the number of a key's columns is not known.
 const anyColumns = 0
 
-// faultInKey says what is wrong with a key of so many columns, or nothing. That a key is the
-// one way to write its values, or one row would pass for two, is crdt's to see to.
+// faultInKey describes the fault in a key of so many columns, or is empty. Package crdt sees to it that
+// a key is the one way to write its values. Otherwise one row would pass for two.
 func faultInKey(k crdt.Key, columns int) string {
 	_, fault := openKey(k, columns)
 	return fault
@@ -45,7 +45,7 @@ func openKey(k crdt.Key, columns int) (values []crdt.Value, fault string) {
 	return values, ""
 }
 
-// faultInNames says what is wrong with the names of columns, or nothing.
+// faultInNames describes the fault in the names of columns, or is empty.
 func faultInNames(names []string) string {
 	if len(names) > MaxColumns {
 		return fmt.Sprintf("%d columns, at most %d are allowed", len(names), MaxColumns)

@@ -5,10 +5,9 @@ import (
 	"ravno/crdt/causal"
 )
 
-// Message is one control or enrolment message. The interface is sealed: its values are
-// exactly the structs below, held by value, so a receiver is one type switch and a new
-// message cannot be added without its encoding. A single struct with a kind and the union
-// of all fields would let a Ping carry a Secret.
+// Message is one control or enrolment message. The interface is sealed. Its values are exactly the
+// structs below, held by value, so a receiver is one type switch and every new message needs its
+// encoding. A single struct with a kind and the union of all fields would let a Ping carry a Secret.
 //
 // A message read owns its memory: slices in it are not used again by this package.
 type Message interface {
@@ -17,7 +16,7 @@ type Message interface {
 	encode(*encoder)
 }
 
-// Hello opens a session: the node says who it is now and how far it is.
+// Hello opens a session. The node gives its incarnation and its positions.
 type Hello struct {
 	ProtocolMin, ProtocolMax uint16 // versions the node can speak, both included
 	Version                  string // of the program, for people
@@ -60,8 +59,8 @@ type Ping struct {
 	Settled     Settled
 }
 
-// Settled says what need not be remembered any more. The hub tells a node with each Ping, and
-// nobody else says anything of it.
+// Settled says which work need not be remembered any more. The hub tells a node with each Ping, and
+// nodes never send it.
 type Settled struct {
 	Hub causal.Position // what the hub had at this position is settled
 	Own causal.Position // and of the receiver's own work, what is up to this position of its own
@@ -81,17 +80,17 @@ type Ack struct {
 	Floor    causal.Seen
 	// Left says that a batch was left with its sender on purpose, and may be sent again now.
 	Left bool
-	// Rows is how many rows a batch should have at most: as many as can be applied there without
-	// the application's having to wait long. 0: not known yet.
+	// Rows is how many rows a batch should have at most, so that applying them there keeps the
+	// application waiting only briefly. 0 means not known yet.
 	Rows uint64
-	// Until is the end of the delta of which Position is the end of a slice; 0: there is none.
+	// Until is the end of the delta of which Position is the end of a slice. 0 means no delta.
 	Until causal.Position
 }
 
-// Status carries the hub's view of all servers; the JSON is opaque here.
+// Status carries the hub's view of all servers. The JSON is opaque here.
 type Status struct{ JSON []byte }
 
-// Where asks the hub for its position; Here with the same ID answers.
+// Where asks the hub for its position. Here with the same ID answers.
 type Where struct{ ID uint64 }
 
 // Here answers Where.
@@ -188,7 +187,7 @@ type SnapshotHeader struct {
 // Data is a piece of a snapshot, at most MaxData bytes.
 type Data struct{ Bytes []byte }
 
-// Kind is KindHello; the other messages follow suit.
+// Kind is KindHello, and the other messages follow suit.
 func (Hello) Kind() Kind           { return KindHello }
 func (Welcome) Kind() Kind         { return KindWelcome }
 func (Refuse) Kind() Kind          { return KindRefuse }

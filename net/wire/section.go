@@ -12,8 +12,8 @@ import (
 // Documents and must not write to them.
 type Section crdt.Section
 
-// How much to put in a section: enough to compress well, little enough that a receiver
-// holds it in a few MiB and applies it in a slice or two. Advice; the limits are MaxSection,
+// Advice on the size of a section. It should be large enough to compress well, and so small that a
+// receiver holds it in a few MiB and applies it in a slice or two. The limits are MaxSection,
 // MaxSectionChanges, MaxSectionRegisters and MaxSectionParts.
 const (
 	// SectionTargetChanges is a good number of changes for one section.
@@ -22,8 +22,8 @@ const (
 	SectionTargetBytes = 1 << 20
 )
 
-// What a change, a number and a part of a counter take on the wire, roughly, in bytes; for
-// ApproxSize. Parts are by different sites at different times, so each has its stamp.
+// The rough size of a change, a number and a part of a counter on the wire, in bytes, for ApproxSize.
+// Parts are by different sites at different times, so each has its stamp.
 const (
 	approxChange = 16
 	approxNumber = 9
@@ -44,7 +44,7 @@ func ApproxSize(c crdt.Change) int {
 	return size + approxPart*len(c.Parts)
 }
 
-// check refuses what a section cannot say, before anything of it is written.
+// check refuses a section that the format cannot express, before anything of it is written.
 func (s *Section) check() error {
 	switch {
 	case s.Table == "":
@@ -111,9 +111,9 @@ func carriers(sets []columnSet, columns int) [][]int32 {
 	return of
 }
 
-// gather lists the registers of one column over all changes, in their order; carrying are
-// the sets it is in. Columns must be visited in ascending order, each once: that is how a
-// set knows which register is next.
+// gather lists the registers of one column over all changes, in their order. carrying are the sets
+// that the column is in. Columns must be visited in ascending order, each once, so that a set knows
+// which register is next.
 func gather(changes []crdt.Change, sets []columnSet, carrying []int32, into []*crdt.Register) []*crdt.Register {
 	into = into[:0]
 	for _, i := range carrying {

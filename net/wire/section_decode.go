@@ -9,7 +9,7 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// section reads what encoder.section wrote. Nothing of the result shares memory with the payload.
+// section reads the output of encoder.section. The result shares no memory with the payload.
 func (d *decoder) section() *Section {
 	s := &Section{Table: d.text("table"), Journal: d.bool("journal")}
 	if s.Table == "" {
@@ -105,8 +105,8 @@ func (d *decoder) documents(changes []crdt.Change) {
 	})
 }
 
-// columnSets reads which columns each change carries, and makes room for its registers:
-// all of them in one piece of memory, once their number is known and within the limit.
+// columnSets reads which columns each change carries, and makes room for its registers. All of them
+// are in one piece of memory, made once their number is known and within the limit.
 func (d *decoder) columnSets(changes []crdt.Change, columns int) []columnSet {
 	const what = "column sets"
 	var sets []columnSet
@@ -157,8 +157,8 @@ func (s *columnSet) width() int {
 	return width
 }
 
-// registerStamps reads the stamps of all registers. Its runs go across rows; row and k say
-// which register is next.
+// registerStamps reads the stamps of all registers. Its runs go across rows. row and k say which
+// register is next.
 func (d *decoder) registerStamps(changes []crdt.Change) {
 	const what = "register stamps"
 	total := 0

@@ -9,8 +9,8 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// section writes the payload of a section, which check has found good: column by column,
-// because neighbours in a column are alike, and so are cheap to code and to compress.
+// section writes the payload of a section that check has found good. It goes column by column, because
+// neighbours in a column are alike, and so are cheap to code and to compress.
 func (e *encoder) section(s *Section) {
 	changes := s.Changes
 	n := len(changes)
@@ -93,8 +93,8 @@ func (e *encoder) columnSets(changes []crdt.Change, columns int) []columnSet {
 	return sets
 }
 
-// registerStamps writes the stamps of all registers, row by row: the registers of a row
-// were mostly written at once, and those of a new row at its birth.
+// registerStamps writes the stamps of all registers, row by row. The registers of a row were mostly
+// written at once, and those of a new row at its birth.
 func (e *encoder) registerStamps(changes []crdt.Change) {
 	var previous hlc.Time
 	var run registerStamp

@@ -7,8 +7,8 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// faultInParts says what is wrong with the parts of one change, in a section of so many
-// columns, or nothing. Order is part of the format: it says that no site has two parts.
+// faultInParts describes the fault in the parts of one change, in a section of so many columns. It is
+// empty if there is none. The format demands an order, which ensures that no site has two parts.
 func faultInParts(parts []crdt.ChangePart, columns int) string {
 	for i, p := range parts {
 		switch {
@@ -55,7 +55,7 @@ func (e *encoder) parts(changes []crdt.Change) {
 		})
 }
 
-// parts reads what encoder.parts wrote.
+// parts reads the output of encoder.parts.
 func (d *decoder) parts(changes []crdt.Change, columns int) {
 	const what = "parts"
 	total := int(d.upTo(what, MaxSectionParts))
@@ -87,8 +87,7 @@ func (d *decoder) parts(changes []crdt.Change, columns int) {
 	}
 }
 
-// shareParts reads how many of the parts are each change's, and gives them to it: all of
-// them, in order.
+// shareParts reads how many parts each change has, and gives all parts to the changes in order.
 func (d *decoder) shareParts(changes []crdt.Change, parts []crdt.ChangePart) {
 	const what = "parts of each change"
 	d.runs(what, len(changes), func(from, to int) {

@@ -25,47 +25,46 @@ const Protocol = 3
 
 // The limits of the format. Each is checked before writing and again after reading.
 const (
-	// MaxControl is the largest payload of a control or enrolment frame, in bytes: room
-	// for the status of a thousand sites or the bucket digests of 250 tables.
+	// MaxControl is the largest payload of a control or enrolment frame, in bytes. It has room for
+	// the status of a thousand sites or the bucket digests of 250 tables.
 	MaxControl = 1 << 20
-	// MaxSection is the largest payload of a section, in bytes, compressed or inflated:
-	// one row may hold a BLOB of 20 MB, and a section holds at least one row.
+	// MaxSection is the largest payload of a section, in bytes, compressed or inflated. One row may
+	// hold a BLOB of 20 MB, and a section holds at least one row.
 	MaxSection = 64 << 20
 	// MaxSectionChanges bounds the changes of one section: 8 MiB of memory at most.
 	MaxSectionChanges = 1 << 16
 	// MaxSectionRegisters bounds the registers of all changes of one section. Registers
-	// that are NULL take no bytes on the wire, so bytes alone do not bound memory: this
-	// does, at 56 MiB.
+	// that are NULL take no bytes on the wire, so bytes alone do not bound memory. This bounds it
+	// at 56 MiB.
 	MaxSectionRegisters = 1 << 20
-	// MaxSectionParts bounds the parts of counters of all changes of one section, at 14 MiB
-	// of memory: a row with a hundred counters, in each of which a thousand sites have
-	// counted, is still far below it.
+	// MaxSectionParts bounds the parts of counters of all changes of one section, at 14 MiB of
+	// memory. A row with a hundred counters, in each of which a thousand sites have counted, is
+	// still far below it.
 	MaxSectionParts = 1 << 18
-	// MaxTables bounds the tables of which a batch says something beside its sections: more than
-	// any schema has.
+	// MaxTables bounds the tables that a batch names beside its sections. No schema has as many.
 	MaxTables = 10_000
 	// MaxColumns bounds the columns of a section: SQLite's default limit for a table.
 	MaxColumns = 2000
-	// MaxData is the largest Data a snapshot is cut into, in bytes; it leaves room for
-	// the frame around it below MaxControl.
+	// MaxData is the largest Data a snapshot is cut into, in bytes. It leaves room for the frame
+	// around it below MaxControl.
 	MaxData = MaxControl - 64
 )
 
 var (
-	// ErrTruncated: the stream ended inside a frame, or before the end of the batch.
+	// ErrTruncated says that the stream ended inside a frame, or before the end of the batch.
 	ErrTruncated = errors.New("stream cut short")
-	// ErrMalformed: the bytes are not what FORMAT.md allows.
+	// ErrMalformed says that FORMAT.md does not allow the bytes.
 	ErrMalformed = errors.New("malformed frame")
-	// ErrUnknownKind: a well-formed frame of a kind this version does not know, or one
-	// that does not belong on this stream. It was read whole; the next one can be read.
+	// ErrUnknownKind says that a well-formed frame is of a kind this version does not know, or one
+	// that does not belong on this stream. It was read whole, and the next one can be read.
 	ErrUnknownKind = errors.New("unknown kind of frame")
-	// ErrTooLarge: what was to be written is beyond a limit of the format. Nothing was written.
+	// ErrTooLarge says that a message exceeds a limit of the format. Nothing was written.
 	ErrTooLarge = errors.New("too large for a frame")
-	// ErrInvalid: what was to be written is not something a frame can say. Nothing was written.
+	// ErrInvalid says that a frame cannot express a message. Nothing was written.
 	ErrInvalid = errors.New("not valid in a frame")
 )
 
-// Kind says what the payload of a frame is. The numbers never change and are never reused.
+// Kind is the kind of a frame's payload. The numbers never change and are never reused.
 type Kind uint8
 
 // The kinds of frame: control from 0x01, enrolment from 0x20, batches from 0x40.
@@ -147,7 +146,7 @@ func (k Kind) String() string {
 // A frame's head: 4 bytes length of the payload, 1 byte kind, 1 byte flags.
 const (
 	headSize = 6
-	// flagZstd: the payload is one zstd stream. Only sections may be compressed.
+	// flagZstd says that the payload is one zstd stream. Only sections may be compressed.
 	flagZstd = 1 << 0
 )
 
@@ -192,8 +191,8 @@ func readHead(r io.Reader, b *[headSize]byte) error {
 	return fmt.Errorf("reading a frame's head: %w", err)
 }
 
-// readStep is how much memory the declared length of a frame is trusted with before that
-// many bytes have arrived; beyond it memory grows with what arrives. In bytes.
+// readStep is how many bytes of memory are taken on the word of a frame's declared length. Beyond it
+// memory grows with the bytes that arrive.
 const readStep = 64 << 10
 
 // readPayload reads h.length bytes into buf, which grows as they arrive.

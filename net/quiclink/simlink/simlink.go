@@ -27,17 +27,17 @@ const (
 	inboxPackets = 1 << 14
 )
 
-// Packet is what a Fate may decide by.
+// Packet describes a packet to a Fate.
 type Packet struct {
 	From, To netip.AddrPort
 	Size     int    // bytes of UDP payload
 	Number   uint64 // counts the packets of the whole network, from 1
 }
 
-// Fate says what becomes of a packet: one copy of it arrives after each of the returned delays,
-// counted on top of the network's latency. None at all loses it, two duplicate it, different
-// delays reorder. It is called with the network locked, once per packet sent on an uncut
-// route: it must not call the network, and needs no lock of its own.
+// Fate decides how a packet arrives. One copy of it arrives after each of the returned delays, on top
+// of the network's latency. No delay loses it, two duplicate it, and different delays reorder
+// packets. It is called once per packet sent on an uncut route. The network is locked then, so it
+// must not call the network, and needs no lock of its own.
 type Fate func(Packet) []time.Duration
 
 // Network connects the sockets made by Endpoint. All methods may be called at any time, from
@@ -63,7 +63,7 @@ func New(latency time.Duration) *Network {
 func Host(n byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, n}) }
 
 // Endpoint opens a socket. Port 0 stands for the first free one. An address is free again once
-// its socket is closed: a daemon may be restarted on it.
+// its socket is closed, so that a daemon may be restarted on it.
 func (n *Network) Endpoint(at netip.AddrPort) (*Conn, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -88,7 +88,7 @@ func (n *Network) Cut(a, b netip.Addr) {
 	n.CutOneWay(b, a)
 }
 
-// CutOneWay takes down one direction: to still reaches from, and hears nothing of it.
+// CutOneWay takes down one direction. to still reaches from, but gets nothing from it.
 func (n *Network) CutOneWay(from, to netip.Addr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -122,14 +122,14 @@ func (n *Network) SetLatency(latency time.Duration) {
 	n.latency = latency
 }
 
-// SetFate changes what becomes of packets sent from now on; nil delivers each once.
+// SetFate changes the fate of packets sent from now on. nil delivers each once.
 func (n *Network) SetFate(fate Fate) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.fate = fate
 }
 
-// Sent is the number of packets sent on uncut routes so far, whatever became of them.
+// Sent is the number of packets sent on uncut routes so far, lost ones too.
 func (n *Network) Sent() uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -204,7 +204,7 @@ func (c *Conn) ReadFrom(buffer []byte) (int, net.Addr, error) {
 	}
 }
 
-// next takes a packet that is due, or says how long there is none; a negative wait is for ever.
+// next takes a packet that is due, or says how long to wait for one. A negative wait is for ever.
 func (c *Conn) next() (arrived *packet, changed <-chan struct{}, wait time.Duration, err error) {
 	c.network.mu.Lock()
 	defer c.network.mu.Unlock()
@@ -228,7 +228,7 @@ func (c *Conn) next() (arrived *packet, changed <-chan struct{}, wait time.Durat
 	return nil, c.changed, wait, nil
 }
 
-// WriteTo sends a packet. It never waits, and tells nothing of what becomes of the packet.
+// WriteTo sends a packet. It never waits, and does not report the packet's fate.
 func (c *Conn) WriteTo(data []byte, to net.Addr) (int, error) {
 	udp, ok := to.(*net.UDPAddr)
 	if !ok {
@@ -264,7 +264,7 @@ func (c *Conn) SetReadDeadline(at time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline does nothing: writes never wait.
+// SetWriteDeadline does nothing, because writes never wait.
 func (c *Conn) SetWriteDeadline(time.Time) error { return nil }
 
 // SetDeadline is SetReadDeadline.
