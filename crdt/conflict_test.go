@@ -210,8 +210,8 @@ func TestClassifyWithinDocument(t *testing.T) {
 	}
 }
 
-// A row one site deletes and makes anew is its own affair: one author's two births of a key
-// are no collision, and neither is a birth over a row from before ravno.
+// Two births of a key by one author are no collision, and neither is a birth over a row from before
+// ravno. A site may delete a row and make it anew.
 func TestClassifyCollidesOnlyTwoBirths(t *testing.T) {
 	creation := func(stamp hlc.Stamp) crdt.Change {
 		return crdt.Change{Key: "k", Birth: stamp, Whole: true, Registers: []crdt.Register{{Stamp: stamp}}}
@@ -296,7 +296,7 @@ func TestConflictIDDiffersByConflict(t *testing.T) {
 		}
 		found[id] = name
 	}
-	// Identifiers are kept in databases: the way they are made never changes.
+	// Identifiers are kept in databases, so the way they are made never changes.
 	const kept = "3fd932d5-6533-5ec7-af86-606805a3e2e5"
 	if ids["the conflict"] != kept {
 		t.Errorf("the identifier of the conflict is %s, must stay %s", ids["the conflict"], kept)

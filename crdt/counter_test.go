@@ -143,8 +143,8 @@ func TestCountersOfRowInOrder(t *testing.T) {
 	}
 }
 
-// Whatever an application puts into a counter, the totals that travel are finite numbers,
-// and a table that shows what Count returned has nothing more to count.
+// An application may put anything into a counter. The totals that travel are finite numbers, and a
+// table with the value that Count returned has nothing more to count.
 func TestCountEndsWithTableValue(t *testing.T) {
 	values := rapid.OneOf(rapid.Just(crdt.Value{}), rapid.Just(crdt.TextValue("a")),
 		rapid.Map(rapid.Int64(), crdt.IntegerValue), rapid.Map(rapid.Int64Range(-9, 9), crdt.IntegerValue),

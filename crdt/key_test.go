@@ -51,8 +51,8 @@ func TestKeyDiffersByValues(t *testing.T) {
 	})
 }
 
-// A key cut short is refused, unless it is cut between two values: then it is the key of
-// fewer columns, which only who knows the table can tell.
+// A key cut short is refused, unless it is cut between two values. Then it is the key of fewer columns,
+// and only the schema of the table tells the difference.
 func TestKeyCutShortIsRefused(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOfN(anyValue(), 1, 4).Draw(t, "values")
@@ -109,7 +109,7 @@ func TestKeyOfLargestSizeIsAccepted(t *testing.T) {
 	}
 }
 
-// The bytes of a key are in databases and frames: they never change.
+// The bytes of a key are in databases and frames, so they never change.
 func TestKeyBytesNeverChange(t *testing.T) {
 	key := crdt.NewKey(crdt.Value{}, crdt.IntegerValue(-2), crdt.RealValue(1.5), crdt.TextValue("é"), crdt.BlobValue("\x00\x01"))
 	want := "\x00" +
@@ -125,7 +125,7 @@ func TestKeyBytesNeverChange(t *testing.T) {
 	}
 }
 
-// Whatever Values accepts, NewKey writes byte for byte: otherwise one row had two keys.
+// NewKey writes every key that Values accepts byte for byte. Otherwise one row would have two keys.
 func FuzzKey(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte(crdt.NewKey(crdt.IntegerValue(1))))

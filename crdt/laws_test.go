@@ -126,7 +126,7 @@ func TestOutcomeTellsWhatMergeDid(t *testing.T) {
 	})
 }
 
-// stamped is what of a row may change in a merge.
+// stamped is the part of a row that may change in a merge.
 type stamped struct {
 	birth, death hlc.Stamp
 	columns      [modelColumns]hlc.Stamp
@@ -204,8 +204,8 @@ func sameCounters(a, b crdt.Row) bool {
 	})
 }
 
-// A row that outlives a deletion is marked, because whoever merged the deletion first has
-// thrown its values away and may need it whole.
+// A row that outlives a deletion is marked, because a site that merged the deletion first has thrown
+// its values away and may need it whole.
 func TestRowOutlivingDeletionIsMarked(t *testing.T) {
 	birth := crdt.Version{Stamp: stampAt(10, 3)}
 	edited := crdt.Row{Birth: birth, Base: birth}

@@ -13,9 +13,8 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// The model of one site: what a store would hold, without the store. It carries a merge
-// out exactly as a store must (see held.merge), so that the laws are tried on values and
-// not on stamps alone.
+// The model of one site holds the state of a store, without the store. It carries a merge out exactly
+// as a store must (see held.merge), so that the laws are tried on values too.
 
 // held is what a site holds of one row: the shadow and the values it knows. A row that is
 // not in a state at all is one the site does not know.
@@ -97,8 +96,9 @@ func (h held) whole(key crdt.Key) crdt.Change {
 	return change
 }
 
-// String writes what must become the same everywhere: births, deaths, liveness, the stamp
-// and the value of each register, and what the counter shows and why. Positions and what authors had seen belong to one site.
+// String writes the state that must become the same everywhere. It has births, deaths, liveness, the
+// stamp and the value of each register, and the counter with its parts. Positions and Seen belong to
+// one site.
 func (s state) String() string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(s)) {

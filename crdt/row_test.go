@@ -11,8 +11,8 @@ import (
 	"ravno/crdt/hlc"
 )
 
-// A row with its base is a compact way to write down a version for every column: it must
-// read like the plain one, stay sorted and list nothing that the base says already.
+// A row with its base is a compact form of a version for every column. It must read like the plain
+// list, stay sorted, and list no version that equals the base.
 func TestRowReadsLikeListOfVersions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		versions := rapid.Custom(func(t *rapid.T) crdt.Version {

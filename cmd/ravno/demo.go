@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// demoWhole bounds the whole story: it takes about half of this on a slow machine.
+	// demoWhole bounds the whole story, which takes about half of this on a slow machine.
 	demoWhole = 60 * time.Second
 	// demoLogLines is how much of a daemon's log is shown when a step failed.
 	demoLogLines = 15
@@ -61,7 +61,7 @@ The demo makes its own databases and takes no --db.`,
 
 // runDemo tells the story, stays if wanted, and cleans up.
 func runDemo(ctx context.Context, out, problems io.Writer, dir, page string, once bool) (err error) {
-	// The children are told by the kernel when the thread that started them ends: it must stay.
+	// The kernel signals the children when the thread that started them ends, so that thread must stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	home, temporary, err := demoDirectory(dir)

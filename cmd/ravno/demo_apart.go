@@ -85,8 +85,8 @@ func (s *demoStory) dishOnHand(ctx context.Context, name string) (int, error) {
 	return s.tills[name].Int(ctx, "SELECT on_hand FROM stock WHERE product_id = ?", demoDish)
 }
 
-// checkApart keeps in mind what was sold, and checks that the office has all but what the
-// restaurant without a link has just done.
+// checkApart notes all sales, and checks that the office has all but the last ones of the restaurant
+// without a link.
 func (s *demoStory) checkApart(ctx context.Context) error {
 	first, second := demoRestaurants[0], demoRestaurants[1]
 	for _, name := range demoRestaurants {
@@ -124,8 +124,8 @@ func (s *demoStory) mend(ctx context.Context) error {
 	return s.show(ctx, []int{codeNotLevel}, "status", "--db", s.hub.db)
 }
 
-// showRenumbered shows what needed nobody: of two orders with one number one has a fresh
-// number, and the counter has counted both sales.
+// showRenumbered shows the outcomes that needed no decision. Of two orders with one number one has a
+// fresh number, and the counter has counted both sales.
 func (s *demoStory) showRenumbered(ctx context.Context) error {
 	numbers, err := s.untilOrdersWhole(ctx)
 	if err != nil {

@@ -14,28 +14,28 @@ import (
 )
 
 const (
-	// demoBusyTimeout is how long the application waits for a lock: what an ordinary one sets.
+	// demoBusyTimeout is how long the application waits for a lock, as an ordinary one sets it.
 	demoBusyTimeout = time.Second
 	// demoLines is how many lines an order of the demonstration has.
 	demoLines = 3
 	// demoMenu is the number of products in the demonstration's seed.
 	demoMenu = 40
-	// demoGuestKey is how many characters of a UUID are a guest's key: short enough to read.
+	// demoGuestKey is how many characters of a UUID are a guest's key, few enough to read.
 	demoGuestKey = 8
 )
 
-// demoItem is one line of an order: a product, and how many portions of it.
+// demoItem is one line of an order, a product and the number of portions.
 type demoItem struct{ product, quantity int }
 
-// demoApp is one restaurant's till: an application with SQL of its own on an SQLite file,
-// opened with nothing of ravno's. It is what ravno must be invisible to.
+// demoApp is one restaurant's till, an application with its own SQL on an SQLite file. It uses nothing
+// of ravno, and must not notice ravno.
 type demoApp struct {
 	db    *sql.DB
 	place string // of the tables it serves
 	sales int    // made so far, which chooses what is sold next
 }
 
-// openDemoApp opens the till on a file; create makes the file with the application's schema
+// openDemoApp opens the till on a file. create makes the file with the application's schema
 // and its first rows.
 func openDemoApp(ctx context.Context, path, place string, create bool) (*demoApp, error) {
 	mode := "rw"
@@ -92,7 +92,7 @@ func (a *demoApp) Sell(ctx context.Context, times int) (numbers []int64, err err
 	return numbers, nil
 }
 
-// choice is what the next guests eat.
+// choice is the meal of the next guests.
 func (a *demoApp) choice() (items []demoItem) {
 	for i := range demoLines {
 		items = append(items, demoItem{product: 1 + (a.sales*7+i*11)%demoMenu, quantity: 1 + i%2})
@@ -156,7 +156,7 @@ func (a *demoApp) pay(ctx context.Context, order int64) error {
 	})
 }
 
-// Book takes a party's order in advance; it stays open.
+// Book takes a party's order in advance. It stays open.
 func (a *demoApp) Book(ctx context.Context, table, guests int, note string) (number int64, err error) {
 	return a.order(ctx, table, guests, note, a.choice())
 }

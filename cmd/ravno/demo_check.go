@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// demoStatus is what the story reads of ravno status --json.
+// demoStatus is the part of ravno status --json that the story reads.
 type demoStatus struct {
 	Level   bool
 	Servers []struct{ Name, State, Cause string }
@@ -37,7 +37,7 @@ func (s *demoStory) untilCause(ctx context.Context, observer *demoServer, name, 
 	})
 }
 
-// demoConflict is what the story reads of ravno conflict list --json.
+// demoConflict is the part of ravno conflict list --json that the story reads.
 type demoConflict struct {
 	ID, Kind, State string
 	Sites           []string
@@ -51,7 +51,7 @@ type demoRenumbered struct {
 	Old, New    struct{ ID int64 }
 }
 
-// conflicts are those that are open, or what flags besides select.
+// conflicts are the open ones, or those that further flags select.
 func (s *demoStory) conflicts(ctx context.Context, server *demoServer, flags ...string) (found []demoConflict, err error) {
 	text, err := s.program.Run(ctx, nil, append([]string{"conflict", "list", "--db", server.db, "--json"}, flags...)...)
 	if err == nil {
@@ -71,7 +71,7 @@ func demoConflictWords(found []demoConflict) string {
 	return strings.Join(words, ", ")
 }
 
-// until looks again and again until something holds. found is what it saw instead.
+// until looks again and again until something holds. found is the last state it saw.
 func (s *demoStory) until(ctx context.Context, what string, holds func() (ok bool, found string, err error)) error {
 	deadline := time.NewTimer(demoWait)
 	defer deadline.Stop()

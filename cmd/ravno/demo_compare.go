@@ -14,18 +14,18 @@ import (
 	"strings"
 )
 
-// The demonstration compares the files itself, with SQL and code of its own: a judge that
-// shared the code it judges would share its mistakes.
+// The demonstration compares the files itself, with SQL and code of its own. A judge that shared the
+// code it judges would share its mistakes.
 
-// demoDigestDigits is how much of a table's digest is shown: enough to see a difference.
+// demoDigestDigits is how many digits of a table's digest are shown, enough to see a difference.
 const demoDigestDigits = 12
 
-// demoReplicated are ravno's own tables that are the same on every server. ravno_rename is
-// not: it goes to the server only whose rows have fresh keys.
+// demoReplicated are ravno's own tables that are the same on every server. ravno_rename is not one of
+// them, because it goes only to the server whose rows have fresh keys.
 var demoReplicated = []string{"ravno_conflict", "ravno_setting", "ravno_site"}
 
-// demoTable is one table of one file: its rows, each as bytes that tell storage class and
-// content, sorted.
+// demoTable is one table of one file. Its rows are sorted, each as bytes that tell storage class and
+// content.
 type demoTable struct {
 	name string
 	rows [][]byte
@@ -41,7 +41,7 @@ func (t demoTable) digest() string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// readDemoTables reads every table of a file that syncs: all but the journal and what ravno
+// readDemoTables reads every table of a file that syncs, without the journal and the tables that ravno
 // keeps for itself.
 func readDemoTables(ctx context.Context, path string) ([]demoTable, error) {
 	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro"+
@@ -152,8 +152,8 @@ func demoRow(values []any) ([]byte, error) {
 	return b, nil
 }
 
-// compareDemoTables returns what differs between two files, one line per table; nothing if
-// they are identical.
+// compareDemoTables returns the differences between two files, one line per table, and nothing if they
+// are identical.
 func compareDemoTables(a, b []demoTable) (differences []string) {
 	there := map[string]demoTable{}
 	for _, t := range b {

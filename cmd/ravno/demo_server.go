@@ -20,7 +20,7 @@ import (
 const (
 	// demoWait bounds every single thing the demonstration waits for.
 	demoWait = 30 * time.Second
-	// demoStop is how long a daemon may take to stop: what it promises, and a little more.
+	// demoStop is how long a daemon may take to stop, a little more than it promises.
 	demoStop = 7 * time.Second
 )
 
@@ -38,7 +38,7 @@ func newDemoProgram() (demoProgram, error) {
 	return demoProgram{path: path, environment: demoEnvironment(os.Environ())}, nil
 }
 
-// demoEnvironment is an environment without what would point the children elsewhere.
+// demoEnvironment is an environment without variables that point the children at another file.
 func demoEnvironment(of []string) []string {
 	own := slices.DeleteFunc(slices.Clone(of), func(v string) bool { return strings.HasPrefix(v, "RAVNO_") })
 	return append(own, "NO_COLOR=1")
@@ -87,7 +87,7 @@ func (p demoProgram) Run(ctx context.Context, fine []int, args ...string) (strin
 	return out.String(), nil
 }
 
-// demoShown are arguments as they may be shown: a join token is a secret.
+// demoShown are arguments without a join token, which is a secret.
 func demoShown(args []string) []string {
 	shown := slices.Clone(args)
 	for i, a := range shown {
@@ -101,7 +101,7 @@ func demoShown(args []string) []string {
 	return shown
 }
 
-// demoServer is one server of the chain: a file, and a daemon beside it in a process of its own.
+// demoServer is one server of the chain, a file and a daemon beside it in a process of its own.
 type demoServer struct {
 	name, db, log string
 	program       demoProgram
@@ -119,7 +119,7 @@ func newDemoServer(program demoProgram, dir, name string) (*demoServer, error) {
 	return &demoServer{name: name, db: filepath.Join(home, "restaurant.db"), log: filepath.Join(dir, name+".log"), program: program}, nil
 }
 
-// demoReady is what a daemon says of itself once it is ready.
+// demoReady is the content of a daemon's ready line.
 type demoReady struct {
 	listen string // HOST:PORT of the hub's UDP socket; empty at a node
 	page   string // URL of the status page; empty if it has none
@@ -187,8 +187,7 @@ func (s *demoServer) Start(ctx context.Context, args ...string) error {
 	}
 }
 
-// listenForReady copies what a daemon says to its log until it has ended, and hands on what
-// it says when it is ready.
+// listenForReady copies a daemon's output to its log until it has ended, and hands on its ready line.
 func listenForReady(said io.ReadCloser, log io.WriteCloser, ready chan<- demoReady) {
 	defer said.Close()
 	defer log.Close()
@@ -207,7 +206,7 @@ func listenForReady(said io.ReadCloser, log io.WriteCloser, ready chan<- demoRea
 	}
 }
 
-// Stop ends the daemon: first it is asked, then it is killed.
+// Stop asks the daemon to end, and kills it if it does not.
 func (s *demoServer) Stop() error {
 	if s.process == nil {
 		return nil
@@ -233,7 +232,7 @@ func (s *demoServer) Stop() error {
 	return nil
 }
 
-// demoSignal signals a child and whatever it has started.
+// demoSignal signals a child and its own children.
 func demoSignal(p *os.Process, signal syscall.Signal) error {
 	err := syscall.Kill(-p.Pid, signal)
 	if errors.Is(err, syscall.ESRCH) {

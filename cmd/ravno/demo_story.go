@@ -15,7 +15,7 @@ import (
 
 const (
 	demoHub = "sofia"
-	// demoLook is how often the story looks whether what it waits for has come.
+	// demoLook is how often the story looks while it waits.
 	demoLook = 200 * time.Millisecond
 	// demoSales are how many orders each restaurant sells while the link is up, and
 	// demoApart how many while it is cut.
@@ -28,12 +28,12 @@ const (
 
 	// demoDish is the product that both sell while the link is cut.
 	demoDish = 15
-	// Both give out demoCard; demoFreeCard is what the second guest gets in its place.
+	// Both give out demoCard. In its place the second guest gets demoFreeCard.
 	demoCard, demoFreeCard = "B-0042", "B-0043"
 )
 
 var (
-	// demoRestaurants are the nodes; the link of the second is cut.
+	// demoRestaurants are the nodes. The link of the second is cut.
 	demoRestaurants = []string{"plovdiv", "varna"}
 	// demoGuestNames are the guests who get the same card, and demoPortions how much of the
 	// dish is sold, each in the restaurant at the same place of the list.
@@ -185,7 +185,7 @@ func (s *demoStory) token(ctx context.Context, name string, link *demoLink) (str
 	return token.String(), nil
 }
 
-// sellTogether lets each sell when it has what the other sold: then SQLite's numbers go on.
+// sellTogether lets each sell when it has the other's sales, so that SQLite's numbers go on.
 func (s *demoStory) sellTogether(ctx context.Context) (err error) {
 	for _, name := range demoRestaurants {
 		numbers, err := s.tills[name].Sell(ctx, demoSales)
@@ -205,7 +205,7 @@ func (s *demoStory) sellTogether(ctx context.Context) (err error) {
 	return s.level(ctx)
 }
 
-// caughtUp waits until what one restaurant wrote is with the hub and then with the others.
+// caughtUp waits until the hub and then the others have the writes of one restaurant.
 func (s *demoStory) caughtUp(ctx context.Context, writer string, others []string) error {
 	for _, name := range append([]string{writer}, slices.DeleteFunc(slices.Clone(others), func(n string) bool { return n == writer })...) {
 		if err := s.show(ctx, nil, "wait", "--db", s.server(name).db, "--timeout", "30s"); err != nil {
@@ -251,7 +251,7 @@ func (s *demoStory) commandText(args ...string) string {
 
 func (s *demoStory) sayCommand(args ...string) { s.say("$ ravno %s", s.commandText(args...)) }
 
-// show runs a command and shows it with what it prints.
+// show runs a command and shows it with its output.
 func (s *demoStory) show(ctx context.Context, fine []int, args ...string) error {
 	s.sayCommand(args...)
 	out, err := s.program.Run(ctx, fine, args...)

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// Three files can be the same and all of them wrong. So what was sold is also counted: every
-// order must be there with its lines and its payment, and every portion must be accounted for.
+// Three files can be the same and all of them wrong. So the sales are also counted. Every order must be
+// there with its lines and its payment, and every portion must be accounted for.
 
 // demoOrder is an order as a till has it.
 type demoOrder struct {
 	number int64
 	place  string // where it was taken
-	// content is what must never change, whatever number the order has: when it was taken, by
-	// whom, each line and each payment.
+	// content must never change, even if the order gets another number. It has the time and the
+	// waiter of the order, each line and each payment.
 	content string
 }
 
@@ -81,8 +81,8 @@ func (a *demoApp) numbersOf(ctx context.Context, due []demoOrder) (numbers []int
 // demoFull is how many portions of a product the seed has.
 const demoFull = "(40 + (product_id * 7) % 60)"
 
-// checkStock checks that for each product what is on hand and what was sold is what there
-// was at the start.
+// checkStock checks that for each product the portions on hand and those sold add up to the stock at
+// the start.
 func (a *demoApp) checkStock(ctx context.Context) error {
 	rows, err := a.db.QueryContext(ctx, `SELECT name_en, on_hand, sold, full FROM (SELECT product_id, on_hand, `+demoFull+` AS full,
 		(SELECT coalesce(sum(quantity), 0) FROM order_line l WHERE l.product_id = stock.product_id) AS sold FROM stock)
@@ -134,7 +134,7 @@ func (s *demoStory) untilOrdersWhole(ctx context.Context) (numbers []int64, err 
 	return numbers, err
 }
 
-// nothingMissing checks what must be in every file: being the same is not enough.
+// nothingMissing checks that every file has all sales. Being the same is not enough.
 func (s *demoStory) nothingMissing(ctx context.Context) error {
 	if due := 2*(demoSales+demoApart) + 1; len(s.taken) != due {
 		return fmt.Errorf("%d orders were taken, and %d are known", due, len(s.taken))

@@ -20,8 +20,8 @@ import (
 // moduleRoot is the top of the tree, as seen from this package.
 const moduleRoot = "../.."
 
-// dependencies is the text of the deps block in ARCHITECTURE.md. It is the design, not a
-// description of it: code that does not fit is wrong until the text has been changed on purpose.
+// dependencies is the text of the deps block in ARCHITECTURE.md. The block is the design. Code that
+// does not fit it is wrong until the text has been changed on purpose.
 type dependencies struct {
 	allowed   map[string][]string // package, or package/pattern.go -> what it may import
 	pure      []string            // packages that may not import what is forbidden, nor read a clock
@@ -45,7 +45,7 @@ func TestDependenciesAsDocumented(t *testing.T) {
 	}
 }
 
-// judge returns what of the code the text does not allow, and what of the text no longer holds.
+// judge returns the imports that the text does not allow, and the parts of the text that no longer hold.
 func (d dependencies) judge(files []sourceFile) (problems []string) {
 	used := map[string]map[string]bool{}
 	packages := map[string]bool{}
@@ -93,7 +93,7 @@ func (d dependencies) judge(files []sourceFile) (problems []string) {
 	return slices.Compact(problems)
 }
 
-// rulesFor are the lines that hold for a file: its package's, and those of patterns it matches.
+// rulesFor are the lines that hold for a file, those of its package and of patterns it matches.
 func (d dependencies) rulesFor(f sourceFile) (rules []string) {
 	for rule := range d.allowed {
 		matches, err := path.Match(rule, f.pkg+"/"+f.name)
@@ -170,7 +170,7 @@ func parseDependencies(block string) (d dependencies, err error) {
 	return d, lines.Err()
 }
 
-// readSources parses every file of the module that is not a test, whatever system it is for.
+// readSources parses every file of the module that is not a test, for every system.
 func readSources(t *testing.T) (files []sourceFile) {
 	t.Helper()
 	err := filepath.WalkDir(moduleRoot, func(name string, entry fs.DirEntry, err error) error {
@@ -226,7 +226,7 @@ func readSource(name string) (f sourceFile, err error) {
 	return f, nil
 }
 
-// clockIn finds what of package time asks what time it is.
+// clockIn finds calls of package time that read the clock.
 func clockIn(file *ast.File) (found string) {
 	reads := map[string]bool{"Now": true, "Since": true, "Until": true}
 	ast.Inspect(file, func(n ast.Node) bool {

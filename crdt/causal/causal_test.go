@@ -38,7 +38,7 @@ func TestConcurrentIsUnseenOfOtherSites(t *testing.T) {
 	}
 }
 
-// Who sees more is in conflict with less.
+// An author who has seen more is in conflict with less.
 func TestConcurrentNeverBySeeingMore(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		author, other := causal.Site(rapid.Uint32().Draw(t, "author")), causal.Site(rapid.Uint32().Draw(t, "other"))

@@ -15,7 +15,7 @@ import (
 // reading is the time of a millisecond and a counter.
 func reading(millis int64, counter hlc.Time) hlc.Time { return hlc.At(millis) + counter }
 
-// One clock walks down the table: each line is a step at a physical time and what it gives.
+// One clock walks down the table. Each line is a step at a physical time, with its result.
 func TestClockFollowsAnyPhysicalClock(t *testing.T) {
 	var (
 		at1970 = time.Unix(0, 0).UnixMilli()
@@ -133,9 +133,8 @@ func TestStampWrittenAsTimeAndSite(t *testing.T) {
 	}
 }
 
-// Whatever the physical clock does and whatever arrives, a write is later than everything
-// before it, a further write of its transaction is not earlier, and none is behind the
-// physical time.
+// With any physical clock and any arrivals, a write is later than everything before it. A further write
+// of its transaction is not earlier, and none is behind the physical time.
 func TestClockOnlyGoesForward(t *testing.T) {
 	// The last milliseconds are left out: the hub parks the future long before them.
 	const greatest = hlc.MaxMillis - 1
@@ -169,7 +168,7 @@ func TestClockOnlyGoesForward(t *testing.T) {
 	})
 }
 
-// A clock is a value: whoever rolls a transaction back keeps the one from before it.
+// A clock is a value. After a rollback the one from before the transaction counts.
 func TestClockRollsBackAsValue(t *testing.T) {
 	clock := hlc.NewClock(reading(5, 0))
 	before := clock

@@ -18,7 +18,7 @@ type delivery struct {
 	changes []causal.Position // of the sender
 }
 
-// database is what survives a link: an end's own work and what it has of the other.
+// database survives a link. It has an end's own work and its part of the other's.
 type database struct {
 	position causal.Position
 	work     []causal.Position // positions at which the application wrote
@@ -250,9 +250,9 @@ func (l *link) staysSilent() {
 	}
 }
 
-// However messages, batches, commits and writes interleave, and wherever links are cut: both
-// ends get all of each other's work once and in order, with one batch at a time each way,
-// and then fall silent.
+// Messages, batches, commits and writes interleave in any order, and links are cut anywhere. Both ends
+// get all of each other's work once and in order, with one batch at a time each way, and then fall
+// silent.
 func TestSessionsLevelInAnyInterleaving(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := newLink(t)

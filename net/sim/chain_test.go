@@ -1,4 +1,4 @@
-// Package sim runs whole chains under false time: real daemons, real QUIC over a network in
+// Package sim runs whole chains under false time. It has real daemons, real QUIC over a network in
 // memory, real SQLite files, and an application at every site.
 package sim
 
@@ -48,8 +48,8 @@ type template struct {
 	names []string // the hub first
 }
 
-// newTemplate enrols a hub and nodes over a schema, under false time: what is stamped here
-// must not be younger than all that follows.
+// newTemplate enrols a hub and nodes over a schema. It does so under false time, because its stamps
+// must be older than all that follow.
 func newTemplate(t checker, dir, schema string, settings []store.Setting, names ...string) *template {
 	t.Helper()
 	tpl := &template{dir: dir, names: names}
@@ -254,9 +254,9 @@ func resolve(_ context.Context, address string) (net.Addr, error) {
 	return net.UDPAddrFromAddrPort(at), err
 }
 
-// clock is a site's wall clock: false time and its error. In a scenario, whenever a daemon
-// asks what time it is, a reader there looks at the tables: so it looks amid everything the
-// daemon does, and at the same moments each time.
+// clock is a site's wall clock, false time and its error. In a scenario a reader looks at the tables
+// whenever a daemon reads this clock. So it looks in the middle of all the daemon's work, and at the
+// same moments each time.
 func (c *chain) clock(s *site) store.Clock {
 	return func() time.Time {
 		if s.reader != nil {
@@ -278,7 +278,7 @@ func (c *chain) site(name string) *site {
 	return nil
 }
 
-// crash ends a site's daemon in the middle of whatever it does.
+// crash ends a site's daemon in the middle of its work.
 func (c *chain) crash(s *site) {
 	if s.daemon != nil {
 		s.daemon.end()

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// control is a level chain on which the controls of the judge plant what must be found.
+// control is a level chain on which the controls of the judge plant bugs.
 const control = `sites hub varna burgas
 schema
 	CREATE TABLE item(id INTEGER PRIMARY KEY, a TEXT, b, stock INTEGER NOT NULL DEFAULT 10);
@@ -22,8 +22,8 @@ at varna: INSERT INTO happening(what) VALUES('opened')
 level
 `
 
-// TestJudgeFindsPlantedBugs is the judge's own trial: a bug of every kind it judges is
-// planted behind the capture's back, and it must say so, and of which kind.
+// TestJudgeFindsPlantedBugs is the judge's own trial. It plants a bug of every kind behind the
+// capture's back, and the judge must name the kind.
 func TestJudgeFindsPlantedBugs(t *testing.T) {
 	t.Parallel()
 	planted := map[string]struct{ kind, says, steps string }{

@@ -18,7 +18,7 @@ const (
 	levelWithin = 60 * time.Second
 	// levelLook is how often the judge looks meanwhile.
 	levelLook = 250 * time.Millisecond
-	// linesShown are so many lines of a table in the message of a failure.
+	// linesShown is how many lines of a table the message of a failure has.
 	linesShown = 40
 )
 
@@ -104,7 +104,7 @@ func (r *trial) lines(s *site) []string {
 	return lines
 }
 
-// unlike names the first rows in which a site differs from the hub (I1); empty if none does.
+// unlike names the first rows in which a site differs from the hub (I1), and is empty if none does.
 func (r *trial) unlike() string {
 	want := r.lines(r.sites[0])
 	var b strings.Builder
@@ -182,8 +182,8 @@ func (r *trial) unique(s *site, table *relation) {
 	}
 }
 
-// nothingLost checks that every text that nobody overwrote in knowledge of it is in force or
-// kept in a conflict (I3).
+// nothingLost checks that every text is in force or kept in a conflict, unless an author who had seen
+// it overwrote it (I3).
 func (r *trial) nothingLost() {
 	hub := r.sites[0]
 	found := map[string]bool{}
@@ -222,9 +222,8 @@ func (r *trial) nothingLost() {
 
 func head(lines []string, n int) []string { return lines[:min(n, len(lines))] }
 
-// kept collects every value that the conflict records hold, however they hold it. Where two
-// rows got one number and ravno itself closed the record, both must live: that the record
-// remembers them is not enough.
+// kept collects every value that the conflict records hold, in any form. If two rows got one number and
+// ravno itself closed the record, both rows must live. Then the record alone is not enough.
 func (r *trial) kept(s *site, found map[string]bool) {
 	r.must(s.conn.rows("SELECT detail, key, document_key FROM ravno_conflict WHERE kind<>'key_collision' OR revision>resolved OR resolved_by<>'ravno'",
 		func(row []driver.Value) {
@@ -329,7 +328,7 @@ func (r *trial) journalsComplete() {
 	}
 }
 
-// count adds up what the end of a scenario shows.
+// count adds up the figures at the end of a scenario.
 func (r *trial) count() {
 	hub := r.sites[0].conn
 	for query, at := range map[string]*int{

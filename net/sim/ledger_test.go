@@ -8,10 +8,9 @@ import (
 	"strings"
 )
 
-// ledger is what the applications know they have committed. Every text they write names its
-// write, so that no two writes are the same; which text it was written over, its author saw
-// in the same transaction. A text that was overwritten or deleted by someone who saw it is
-// carried on by what came after it, and need not be found again. All others must be: present,
+// ledger records the commits of the applications. Every text names its write, so that no two writes
+// are the same. The author saw in the same transaction which text it wrote over. A text that was
+// overwritten or deleted by an author who saw it need not be found again. All others must be present,
 // or kept in a conflict (I3).
 type ledger struct {
 	pending map[mark]lineage
@@ -29,7 +28,7 @@ type mark struct{ table, column, value string }
 // telling is the least integer that names its write, as every text does and every blob.
 const telling = 1_000_000_000_000_000
 
-// told is a value as it names its write; ok is false for one that may be written twice.
+// told is a value that names its write. ok is false for a value that may be written twice.
 func told(v driver.Value) (token string, ok bool) {
 	switch v := v.(type) {
 	case string:
@@ -66,9 +65,9 @@ func (l *ledger) ways(token string) string {
 	return way
 }
 
-// watch makes a connection note, in the transaction itself, what every statement writes over
-// what: by TEMP triggers, which no other connection has. They see cascades and what the
-// application's own triggers do.
+// watch makes a connection note, in the transaction itself, which value every statement writes over
+// which other. It uses TEMP triggers, which no other connection has. They see cascades and the work
+// of the application's own triggers.
 func (c *connection) watch(relations []*relation) error {
 	widest := 0
 	for _, r := range relations {
@@ -101,7 +100,7 @@ func (c *connection) watch(relations []*relation) error {
 	return nil
 }
 
-// victims are what a REPLACE has removed, of which no trigger tells.
+// victims are the rows that a REPLACE has removed, which no trigger reports.
 type victims struct {
 	relation *relation
 	before   map[string][]driver.Value
@@ -111,7 +110,7 @@ type victims struct {
 
 var replaces = regexp.MustCompile(`(?is)^\s*(?:INSERT\s+OR\s+REPLACE|REPLACE)\s+INTO\s+["]?([a-z_0-9]+)|^\s*UPDATE\s+OR\s+REPLACE\s+["]?([a-z_0-9]+)`)
 
-// beforeReplace remembers what a statement may remove unseen by triggers; nil if nothing.
+// beforeReplace remembers the rows that a statement may remove without a trigger, or nil.
 func (c *connection) beforeReplace(relations []*relation, sql string) (*victims, error) {
 	found := replaces.FindStringSubmatch(sql)
 	if found == nil {
@@ -126,7 +125,7 @@ func (c *connection) beforeReplace(relations []*relation, sql string) (*victims,
 	return nil, nil
 }
 
-// afterReplace finds out, in the same transaction, what is gone.
+// afterReplace finds, in the same transaction, the rows that are gone.
 func (c *connection) afterReplace(v *victims) error {
 	after, err := c.snapshot(v.relation)
 	v.gone = v.relation.vanished(v.before, after)
@@ -141,8 +140,8 @@ func (c *connection) afterReplace(v *victims) error {
 	return err
 }
 
-// vanished are the texts of a table that were there before and are not after, in no row; of
-// tables that are all key, the keys.
+// vanished are the texts of a table that were there before and are in no row after. For a table that
+// is all key, they are the keys.
 func (r *relation) vanished(before, after map[string][]driver.Value) (gone []mark) {
 	there := map[mark]bool{}
 	for _, now := range after {
@@ -182,8 +181,8 @@ func (r *relation) selection() string {
 	return "(SELECT " + strings.Join(names, ", ") + " FROM " + r.quoted + ")"
 }
 
-// keyOf is which row it is, however its key is spelled: who writes before another spelling
-// has arrived writes the same row.
+// keyOf identifies a row however its key is spelled. A site that writes before another spelling has
+// arrived writes the same row.
 func (r *relation) keyOf(row []driver.Value) string {
 	var b []byte
 	for i, col := range r.columns {
@@ -206,7 +205,7 @@ func lowerASCII(r rune) rune {
 	return r
 }
 
-// note enters into the ledger what was committed since it was last called.
+// note enters the commits since its last call into the ledger.
 func (l *ledger) note(c *connection, relations []*relation, by lineage, removed []*victims) error {
 	err := c.rows("SELECT * FROM noted ORDER BY seq", func(row []driver.Value) {
 		r := relations[row[1].(int64)]

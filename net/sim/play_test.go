@@ -36,7 +36,7 @@ type verdict struct {
 
 func (v *verdict) String() string { return fmt.Sprintf("%s, at step %d: %s", v.kind, v.step, v.text) }
 
-// figures count what happened.
+// figures count the events of a trial.
 type figures struct {
 	Schedules    int     `json:"schedules"`
 	Partitions   int     `json:"partitions"`
@@ -126,7 +126,7 @@ func play(t *testing.T, tpl *template, sc scenario) (f figures, v *verdict) {
 	return f, v
 }
 
-// begin starts the chain; the clocks that the first steps set are wrong from the start.
+// begin starts the chain. Clocks that the first steps set are wrong from the start.
 func (r *trial) begin(tpl *template) {
 	r.chain = tpl.copy(r, r.dir, len(r.scenario.sites))
 	r.slices = r.scenario.slices
@@ -161,7 +161,7 @@ func (r *trial) equip(s *site) {
 	}
 }
 
-// seed enters what was there before anything was written.
+// seed enters the rows that were there before anything was written.
 func (l *ledger) seed(r *trial, s *site) {
 	for _, table := range r.relations {
 		rows, err := s.conn.snapshot(table)
@@ -225,7 +225,7 @@ func (r *trial) sitesOf(word string) []*site {
 	return []*site{r.site(word)}
 }
 
-// write runs the transactions of a step, and enters what they did into the ledger.
+// write runs the transactions of a step, and enters their writes into the ledger.
 func (r *trial) write(s *site, st step) {
 	texts := statements(st.sql)
 	var removed []*victims
@@ -328,8 +328,8 @@ func (r *trial) join(name string) {
 	r.figures.Joins++
 }
 
-// resolve resolves all that is open at a site, as far as the schema takes what was kept: in
-// favour of the named site, or of each conflict's nth. What the decision replaces, it has seen.
+// resolve resolves all open conflicts at a site, as far as the schema takes the kept values. It decides
+// for the named site, or for each conflict's nth. A decision has seen the values it replaces.
 func (r *trial) resolve(s *site, word string) {
 	if s.daemon == nil {
 		return

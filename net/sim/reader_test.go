@@ -7,10 +7,9 @@ import (
 	"sync"
 )
 
-// reader is someone at a site who only reads, on a connection of its own, and asks the
-// questions whose answers must never change: who sees another answer has seen half of a
-// document or of a transaction (I4). It reads in one transaction, and only when the file has
-// changed since. Any goroutine may call look.
+// reader only reads at a site, on a connection of its own. It asks the questions whose answers must
+// never change. Another answer means that it saw half of a document or of a transaction (I4). It
+// reads in one transaction, and only when the file has changed since. Any goroutine may call look.
 type reader struct {
 	path      string
 	questions []question
@@ -69,7 +68,7 @@ func (r *reader) read() error {
 	return nil
 }
 
-// seen is what was seen that must not be; empty if nothing.
+// seen is the first wrong answer, or empty.
 func (r *reader) seen() (wrong string, looks int) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()

@@ -23,17 +23,17 @@ var (
 )
 
 const (
-	// ordinarySeed is what an ordinary test run draws from, so that it judges a change and not
-	// its luck. The simulation and the soak draw anew.
+	// ordinarySeed is the seed of an ordinary test run, so that it judges a change and not its luck.
+	// The simulation and the soak draw anew.
 	ordinarySeed = 1
-	// schemasAtOnce is how many random schemas a run keeps enrolled chains of: making one takes
-	// as long as playing a schedule.
+	// schemasAtOnce is how many random schemas a run keeps enrolled chains of. Making one takes as
+	// long as playing a schedule.
 	schemasAtOnce = 48
 	// schemaUses is how many schedules a schema is used for before it gives way to a new one.
 	schemaUses = 40
 	// shrinkFor is how long a failing schedule is made smaller, in real time.
 	shrinkFor = 45 * time.Second
-	// garbagePercent lets the heap grow before it is collected: it is small, and time is not.
+	// garbagePercent lets the heap grow before it is collected. The heap is small, and time is short.
 	garbagePercent = 400
 	// failuresShown is after how many failures a run ends.
 	failuresShown = 5
@@ -60,7 +60,7 @@ type enrolled struct {
 	players int
 }
 
-// next is the number of the next schedule, and its design; false when it is enough.
+// next is the number of the next schedule, and its design. It is false when there are enough.
 func (s *schedules) next() (n uint64, e *enrolled, ok bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -114,7 +114,7 @@ func (f *figures) add(g figures) {
 	f.Failed += g.Failed
 }
 
-// judged counts what a verdict says.
+// judged counts a verdict.
 func (f *figures) judged(v *verdict) {
 	f.Schedules = 1
 	if v == nil {
@@ -131,8 +131,8 @@ func (f *figures) judged(v *verdict) {
 	}
 }
 
-// TestSchedules plays random schedules over random schemas and judges each: nothing lost,
-// nobody stuck, no half of anything seen, all files the same and valid.
+// TestSchedules plays random schedules over random schemas and judges each. Nothing may be lost, no
+// server stuck and no half of anything seen, and all files must be the same and valid.
 func TestSchedules(t *testing.T) {
 	s := &schedules{seed: *schedulesSeed, began: time.Now(), pool: make([]*enrolled, schemasAtOnce)}
 	if s.seed == 0 {

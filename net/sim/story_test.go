@@ -114,7 +114,7 @@ func (c *chain) allGreen() bool {
 	return true
 }
 
-// statuses is what every server says of every server, for a failure's message.
+// statuses is every server's view of every server, for a failure's message.
 func (c *chain) statuses() string {
 	var b strings.Builder
 	for _, s := range c.sites {

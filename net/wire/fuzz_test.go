@@ -23,7 +23,7 @@ func seed(f *testing.F, batches bool) {
 	}
 }
 
-// FuzzControl: whatever is read as a message is written and read again as the same.
+// FuzzControl writes every message that it could read, and must read the same again.
 func FuzzControl(f *testing.F) {
 	seed(f, false)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -41,8 +41,8 @@ func FuzzControl(f *testing.F) {
 	})
 }
 
-// FuzzBatch: whatever sections are read are written and read again as the same. Few
-// mutations keep the hash of a batch right, so sections count before the end is reached.
+// FuzzBatch writes the sections that it could read, and must read the same again. Few mutations keep
+// the hash of a batch right, so sections count before the end is reached.
 func FuzzBatch(f *testing.F) {
 	seed(f, true)
 	f.Fuzz(func(t *testing.T, b []byte) {

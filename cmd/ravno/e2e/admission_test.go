@@ -114,7 +114,7 @@ func expired(t *testing.T, hub *server, says time.Time) string {
 	return token.String()
 }
 
-// unknown is a token whose secret nobody gave out.
+// unknown is a token with a secret that the hub never gave out.
 func unknown(t *testing.T, text string) string {
 	t.Helper()
 	token, err := identity.ParseToken(text)
@@ -125,7 +125,7 @@ func unknown(t *testing.T, text string) string {
 	return token.String()
 }
 
-// Who knows the hub's address and everything public, but has no certificate of it, gets nothing.
+// A stranger knows the hub's address and everything public, but has no certificate, and gets nothing.
 func TestStrangerGetsNothing(t *testing.T) {
 	t.Parallel()
 	c := newHub(t, "", `CREATE TABLE t(id INTEGER PRIMARY KEY, v)`)

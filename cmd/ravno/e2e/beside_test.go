@@ -46,7 +46,7 @@ func busily(t *testing.T, s *server, every time.Duration, statement string) (sto
 	}
 }
 
-// writes is what status --json says of how the daemon came to the file.
+// writes is the part of status --json that says how the daemon's writes got their turn.
 func writes(s *server) (w struct {
 	AtOnce  uint64 `json:"at_once"`
 	Waited  uint64 `json:"waited"`
@@ -60,8 +60,8 @@ func writes(s *server) (w struct {
 	return w
 }
 
-// Programs on frameworks that people use, each transaction reading, thinking and writing, beside a
-// daemon that sends what they write and receives what another server does.
+// Programs on common frameworks read, think and write in each transaction. Beside them a daemon sends
+// their writes and receives those of another server.
 func TestOrdinaryProgramsNeverFail(t *testing.T) {
 	const sales = 200
 	orm := filepath.Join("..", "..", "..", "testdata", "orm")

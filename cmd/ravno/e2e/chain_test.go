@@ -27,13 +27,13 @@ import (
 )
 
 const (
-	// patience bounds everything a story waits for; nothing on loopback should need half of it.
+	// patience bounds every wait of a test. Nothing on loopback should need half of it.
 	patience = 30 * time.Second
-	// look is how often a story looks whether what it waits for has come.
+	// look is how often a test looks while it waits.
 	look = 50 * time.Millisecond
-	// stopLimit is what the daemon promises: to have stopped so long after SIGTERM.
+	// stopLimit is how long after SIGTERM the daemon promises to have stopped.
 	stopLimit = 5 * time.Second
-	// appBusyTimeout is how long an application waits for a lock: what an ordinary one sets.
+	// appBusyTimeout is how long an application waits for a lock, as an ordinary one sets it.
 	appBusyTimeout = time.Second
 )
 
@@ -46,7 +46,7 @@ type chain struct {
 	private []string // tables that are not the same everywhere
 }
 
-// server is one server of a chain: a file, its application, and the daemon as a process.
+// server is one server of a chain, with a file, its application, and the daemon as a process.
 type server struct {
 	t        *testing.T
 	name, db string
@@ -67,7 +67,7 @@ type result struct {
 	took     time.Duration
 }
 
-// environment is the test's without what would point ravno elsewhere.
+// environment is the test's, without variables that would point ravno at another file.
 func environment() []string {
 	own := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "RAVNO_") })
 	return append(own, "NO_COLOR=1")
@@ -205,7 +205,7 @@ func (c *chain) token(name string) (string, *link) {
 	return redirected(c.t, added.Token, way.front.LocalAddr().String()), way
 }
 
-// redirected is a join token that looks for the hub elsewhere. Whom to trust it says as before.
+// redirected is a join token with another address of the hub. It trusts the same CA as before.
 func redirected(t *testing.T, text, address string) string {
 	t.Helper()
 	token, err := identity.ParseToken(text)
@@ -242,7 +242,7 @@ func (s *server) open(mode string) {
 	}
 }
 
-// sql is what the application does, each statement a transaction of its own.
+// sql runs statements as the application, each in a transaction of its own.
 func (s *server) sql(statements ...string) {
 	s.t.Helper()
 	for _, statement := range statements {
@@ -400,7 +400,7 @@ func parse(t *testing.T, text string, into any) {
 	}
 }
 
-// serverStatus is what ravno status --json says of one server.
+// serverStatus is one server in ravno status --json.
 type serverStatus struct {
 	Name, State, Cause string
 	CauseText          string `json:"cause_text"`
@@ -409,7 +409,7 @@ type serverStatus struct {
 	Conflicts          int
 }
 
-// status is what a server says of all, and the exit code.
+// status is the status of all servers as one server sees them, and the exit code.
 func (s *server) status() (servers map[string]serverStatus, level bool, exit int, text string) {
 	s.t.Helper()
 	r := ravno(s.t, "status", "--db", s.db, "--json")
@@ -428,8 +428,8 @@ func (s *server) status() (servers map[string]serverStatus, level bool, exit int
 	return servers, said.Level, r.exit, r.out
 }
 
-// sees waits until a server sees all as given: name to "green", "red conflict" and so on.
-// The exit code has to go with it.
+// sees waits until a server sees all servers as given, by name as "green", "red conflict" and so on,
+// with the exit code that goes with it.
 func (s *server) sees(want map[string]string) {
 	s.t.Helper()
 	until(s.t, s.name+" sees what it should", func() (bool, string) {
@@ -459,7 +459,7 @@ func (c *chain) allGreen() {
 	}
 }
 
-// cut cuts the lines of nodes; mend mends them.
+// cut cuts the links of nodes, and mend mends them.
 func cut(nodes ...*server) {
 	for _, s := range nodes {
 		s.link.cut.Store(true)

@@ -15,8 +15,8 @@ import (
 // replicated are ravno's own tables that have to be the same everywhere as well.
 var replicated = []string{"ravno_conflict", "ravno_setting", "ravno_site"}
 
-// contents is every table of a file that is to be the same everywhere: name to rows, each as
-// bytes that tell storage class and value, sorted.
+// contents has every table of a file that is to be the same everywhere. It maps a name to sorted rows,
+// each as bytes that tell storage class and value.
 type contents map[string][][]byte
 
 // digest is of one table.

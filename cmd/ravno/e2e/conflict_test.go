@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// decided is what ravno conflict show --json says of one conflict, beside its sides.
+// decided is one conflict in ravno conflict show --json, without its sides.
 type decided struct {
 	ID, State, Happened string
 	Resolved            *struct{ By, Note string }
@@ -86,8 +86,8 @@ func TestDecisionsMadeAndUndoneOffline(t *testing.T) {
 	c.allGreen()
 }
 
-// Two admins decide one conflict at once, against each other: the later decision counts, at
-// every server, and the record is closed once.
+// Two admins decide one conflict at once, against each other. The later decision counts at every
+// server, and the record is closed once.
 func TestDecisionsAtOnceLaterCounts(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")

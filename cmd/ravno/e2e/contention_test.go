@@ -11,8 +11,8 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-// contended is a schema with everything two servers can fall out over: a key that both count
-// up, a UNIQUE value, a natural key.
+// contended is a schema with everything two servers can fall out over. It has a key that both count
+// up, a UNIQUE value and a natural key.
 const contended = `
 	CREATE TABLE dish(id INTEGER PRIMARY KEY, code TEXT UNIQUE, name TEXT, price REAL);
 	CREATE TABLE part(id TEXT PRIMARY KEY, dish INTEGER NOT NULL, what, amount);
@@ -21,7 +21,7 @@ const contended = `
 	INSERT INTO part SELECT 'seed '||id, id, 'salt', 1 FROM dish;
 	INSERT INTO setting VALUES('tax', 20), ('tip', 10);`
 
-// quarrel is what one application does at random on few rows, so that it meets the others'.
+// quarrel is the random work of one application, on few rows so that it meets the others'.
 type quarrel struct {
 	s      *server
 	random *rand.Rand
@@ -67,7 +67,7 @@ func (q *quarrel) act() error {
 	return nil
 }
 
-// All quarrel over the same few rows, links are cut and daemons die. Whoever wins, it is the
+// All applications change the same few rows, while links are cut and daemons die. The outcome is the
 // same everywhere, and no constraint is broken.
 func TestContentionEndsLevel(t *testing.T) {
 	t.Parallel()

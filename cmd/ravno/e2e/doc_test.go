@@ -1,11 +1,10 @@
-// Package e2e tells stories of whole chains: the built program as real processes, real QUIC
-// on loopback, real files, and applications that know SQLite and nothing of ravno. What is
-// promised on the command line is judged here as its users would judge it: by exit codes, by
-// what is printed, and by comparing the files value by value with code of its own.
+// Package e2e tests whole chains. It runs the built program as real processes, with real QUIC on
+// loopback, real files, and applications that know SQLite and nothing of ravno. It judges the command
+// line as users would, by exit codes and output, and by comparing the files value by value with code
+// of its own.
 //
-// It refuses to know how anything is done inside. Two exceptions, each where the outside has
-// no handle: what the hub's door says to a stranger (net/quiclink, net/identity), and a join
-// token that has expired (store).
+// It knows nothing of the inside, except where the outside has no handle. It uses net/quiclink and
+// net/identity to knock at the hub as a stranger, and store to make a join token that has expired.
 package e2e
 
 import (
@@ -19,7 +18,7 @@ import (
 	"ravno/store"
 )
 
-// program is the built ravno; TestMain sets it once, before any story.
+// program is the built ravno. TestMain sets it once, before any test.
 var program string
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// edit is one thing an application does, and what has to be everywhere afterwards.
+// edit is one action of an application, with the rows that have to be everywhere afterwards.
 type edit struct {
 	name       string
 	statements []string
@@ -14,7 +14,7 @@ type edit struct {
 	want       string
 }
 
-// ordinaryEdits is everything ordinary SQL can do to a row. n sets the keys apart: the edits
+// ordinaryEdits has everything ordinary SQL can do to a row. n sets the keys apart, so that the edits
 // can be made several times over.
 func ordinaryEdits(n int) []edit {
 	at := func(format string, args ...any) string { return fmt.Sprintf(format, args...) }

@@ -11,7 +11,7 @@ func containsAll(text string, parts ...string) bool {
 	return !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(text, part) })
 }
 
-// journalRow is what ravno journal list --json says of one.
+// journalRow is one row in ravno journal list --json.
 type journalRow struct {
 	Site, Table string
 	Key, Row    map[string]any
@@ -34,7 +34,7 @@ func events(s *server) map[string]int {
 	return count
 }
 
-// Two shops count their events from one, each. The office has both, and nobody else has any.
+// Two shops count their events from one, each. The hub has both, and neither shop has the other's.
 func TestJournalsMeetOnlyAtTheHub(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, `CREATE TABLE audit(id INTEGER PRIMARY KEY, what TEXT)`, "--journal", "audit")

@@ -14,8 +14,8 @@ const (
 	killPause = 300 * time.Millisecond
 )
 
-// till is an application that sells without end: each sale one transaction, an invoice with
-// its lines, keys of its own, and every third time it changes an older one.
+// till is an application that sells without end. Each sale is one transaction with an invoice and its
+// lines, under keys of its own. Every third time it changes an older one.
 type till struct {
 	s     *server
 	first int // of its keys
@@ -85,8 +85,8 @@ func openTills(c *chain) (tills []*till) {
 	return tills
 }
 
-// sellWhile sells at all tills while something goes on. No sale may fail: the application has
-// a busy timeout, and nothing of ravno's keeps it waiting so long.
+// sellWhile sells at all tills while something goes on. No sale may fail, because the application has
+// a busy timeout, and ravno never keeps it waiting so long.
 func sellWhile(t *testing.T, tills []*till, every time.Duration, something func()) {
 	t.Helper()
 	stop, failed := make(chan struct{}), make(chan []error, len(tills))
@@ -105,8 +105,8 @@ func sellWhile(t *testing.T, tills []*till, every time.Duration, something func(
 	}
 }
 
-// Daemons die at any moment, as in a power cut, while all sell. Nothing that was sold is lost,
-// nothing is there twice, and nobody has to do anything.
+// Daemons die at any moment, as in a power cut, while all sell. No sale is lost or there twice, and
+// nobody has to do anything.
 func TestDaemonsDieNothingLostOrDoubled(t *testing.T) {
 	t.Parallel()
 	c, _, _ := newChain(t, "")

@@ -61,7 +61,7 @@ func (l *link) toHub() {
 			return
 		}
 		if c := l.caller(from); c != nil && !l.cut.Load() {
-			c.Write(datagram[:n]) // what cannot be sent is lost, as on any network
+			c.Write(datagram[:n]) // a datagram that cannot be sent is lost, as on any network
 		}
 	}
 }

@@ -64,7 +64,7 @@ func TestOutageKeepsColumnsLaterWriteWins(t *testing.T) {
 	}
 }
 
-// conflict is what ravno conflict list --json says of one.
+// conflict is one conflict in ravno conflict list --json.
 type conflict struct {
 	ID, Kind, Table, State string
 	Key                    map[string]any
@@ -99,7 +99,7 @@ func (x conflict) sides(column string) string {
 }
 
 // One server changes the head of an invoice and another a line of it, while they do not hear
-// of each other. Whoever is not involved sees it, stays green, and can decide it.
+// of each other. A third server sees the conflict, stays green, and can decide it.
 func TestInvoiceEditedTwiceIsOneConflict(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")
@@ -165,7 +165,7 @@ func TestInvoiceEditedTwiceIsOneConflict(t *testing.T) {
 	}
 }
 
-// One after the other, each having seen what the other did, is never a conflict.
+// Two servers edit in turn, each having seen the other's edit. That is never a conflict.
 func TestEditsInTurnAreNoConflict(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")
@@ -186,9 +186,9 @@ func TestEditsInTurnAreNoConflict(t *testing.T) {
 	}
 }
 
-// Two shops that are cut off count on and give one number to two invoices. Both are there
-// afterwards, each with its own line: one of them has got a fresh number, which nobody has to
-// decide, and everybody can look up.
+// Two shops that are cut off count on and give one number to two invoices. Both are there afterwards,
+// each with its own line. One of them has got a fresh number, without anybody's decision, and the
+// conflict records tell it.
 func TestInvoicesOfOneNumberBothLive(t *testing.T) {
 	t.Parallel()
 	c, plovdiv, varna := newChain(t, "")

@@ -58,7 +58,7 @@ func TestUnservableIsRefusedAndLeftAlone(t *testing.T) {
 	}
 }
 
-// Not even the journal mode: an application may count on it.
+// Not even the journal mode changes, because an application may count on it.
 func TestInitRefusedChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{

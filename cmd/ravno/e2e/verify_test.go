@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// verified is what ravno verify --json says.
+// verified is the answer of ravno verify --json.
 type verified struct {
 	Level  bool
 	Tables []struct {
