@@ -161,7 +161,7 @@ func TestClassifyWithinDocument(t *testing.T) {
 			[]crdt.ChangeRecord{record("lines", "line 2", false), record("lines", "line 3", true)}, crdt.EditDelete},
 		{"a count nobody clashed with", row, true, count, nil, ""},
 		{"a count of a row sent whole, nothing else new, the row edited", row, true, sameCount, []crdt.ChangeRecord{record("lines", "line 1", false)}, ""},
-		{"a count that is no news, the row deleted", known, true, count, []crdt.ChangeRecord{record("lines", "line 1", true)}, ""},
+		{"a count that is not new, the row deleted", known, true, count, []crdt.ChangeRecord{record("lines", "line 1", true)}, ""},
 		{"edit, the row counted in", row, true, edit, []crdt.ChangeRecord{counted("lines", "line 1")}, ""},
 		{"edit, one row counted in and another edited", row, true, edit,
 			[]crdt.ChangeRecord{counted("lines", "line 1"), record("lines", "line 2", false)}, crdt.EditEdit},

@@ -46,7 +46,7 @@ func TestMergeIsIdempotent(t *testing.T) {
 		for key, h := range ab {
 			after, out := h.merge(true, h.whole(key), 9)
 			if out.Changed || out.Won != nil || out.Lost != nil || out.Died || out.Revived || out.Reborn || out.Outlived {
-				t.Fatalf("a row merged into itself is news: %+v", out)
+				t.Fatalf("a row merged into itself is a change: %+v", out)
 			}
 			if !reflect.DeepEqual(after.row, h.row) {
 				t.Fatalf("a row merged into itself: %+v, was %+v", after.row, h.row)
@@ -112,9 +112,9 @@ func TestOutcomeTellsWhatMergeDid(t *testing.T) {
 		}
 		for i, reg := range change.Registers {
 			before, now := h.row.Version(reg.Column).Stamp, out.Row.Version(reg.Column)
-			news := !present || order > 0 || order == 0 && reg.Stamp.After(before)
-			if won := slices.Contains(out.Won, i); won != news {
-				t.Fatalf("register %d: won %v, want %v", i, won, news)
+			newer := !present || order > 0 || order == 0 && reg.Stamp.After(before)
+			if won := slices.Contains(out.Won, i); won != newer {
+				t.Fatalf("register %d: won %v, want %v", i, won, newer)
 			} else if won && now != (crdt.Version{Stamp: reg.Stamp, Position: at, Seen: change.Seen}) {
 				t.Fatalf("register %d won, but its version is %+v", i, now)
 			}

@@ -248,7 +248,7 @@ func ownRows() *rapid.Generator[held] {
 }
 
 // states draws a site: rows of its own, rows from before ravno, rows it does not know, and
-// on top of them whatever arrived.
+// on top of them any changes that arrived.
 func states() *rapid.Generator[state] {
 	return rapid.Custom(func(t *rapid.T) state {
 		s := state{}

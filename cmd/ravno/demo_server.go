@@ -156,7 +156,7 @@ func (s *demoServer) Start(ctx context.Context, args ...string) error {
 		log.Close()
 		return fmt.Errorf("listening to %s: %w", s.name, err)
 	}
-	// Not this ctx: it is stopped in order, by Stop, whatever else is interrupted.
+	// It does not use this ctx, because Stop stops it in order even after an interrupt.
 	c := s.program.command(context.WithoutCancel(ctx), append([]string{"run", "--db", s.db}, args...)...)
 	c.Stdout, c.Stderr = says, says
 	err = c.Start()

@@ -116,7 +116,7 @@ func (r *run) sendNext(b *backlog) {
 	b.wanted, b.next = false, batch.span.To
 	b.sent++
 	if batch.last {
-		b.left.Store(true) // whatever is wanted next is newer
+		b.left.Store(true) // the next request is for something newer
 	}
 	if batch.changes == 0 && batch.span.To == batch.span.From {
 		r.release(b)
@@ -130,7 +130,7 @@ func (r *run) sendNext(b *backlog) {
 		err := r.copyOut(b.spool, batch)
 		r.post(func() []session.Action {
 			if b.workers--; err != nil {
-				r.unsent(err)
+				r.sendFailed(err)
 			}
 			r.release(b)
 			return nil
@@ -152,8 +152,8 @@ func (r *run) release(b *backlog) {
 	}
 }
 
-// unsent ends the link because a batch could not be extracted or sent.
-func (r *run) unsent(err error) {
+// sendFailed ends the link because a batch could not be extracted or sent.
+func (r *run) sendFailed(err error) {
 	code, text := TroubleOf(err)
 	if _, broken := errors.AsType[*quiclink.LinkError](err); broken {
 		r.cut(err)
@@ -170,7 +170,7 @@ func (r *run) extract(b *backlog, from causal.Position) {
 	}
 	r.post(func() []session.Action {
 		if b.workers--; err != nil && !errors.Is(err, errLeft) {
-			r.unsent(fmt.Errorf("extracting changes above position %d: %w", from, err))
+			r.sendFailed(fmt.Errorf("extracting changes above position %d: %w", from, err))
 		}
 		r.release(b)
 		return nil

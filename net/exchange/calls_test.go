@@ -88,7 +88,7 @@ func TestAnswerUnwantedDoesNotBlockLink(t *testing.T) {
 			time.Sleep(time.Second)
 			cancel()
 		}()
-		for range 4 { // more than are taken before whoever asked goes away
+		for range 4 { // more than are taken before the caller goes away
 			caller.Answer(id, wire.Here{ID: id})
 		}
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -113,7 +113,7 @@ func TestCallEndsWhenUnanswerable(t *testing.T) {
 		{"no room for the question", true, func(chan struct{}, context.CancelFunc) {}, "no answer within 2m0s", callTimeout},
 		{"the link ends", false, func(done chan struct{}, _ context.CancelFunc) { close(done) }, "the link ended before the answer came", time.Second},
 		{"the link ends with the question waiting", true, func(done chan struct{}, _ context.CancelFunc) { close(done) }, "the link ended", time.Second},
-		{"whoever asked gives up", false, func(_ chan struct{}, cancel context.CancelFunc) { cancel() }, "context canceled", time.Second},
+		{"the caller gives up", false, func(_ chan struct{}, cancel context.CancelFunc) { cancel() }, "context canceled", time.Second},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

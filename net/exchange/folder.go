@@ -209,8 +209,8 @@ func (f *Folder) Fold() error {
 }
 
 func (f *Folder) fold(ctx context.Context) (found, error) {
-	version, unknown := f.Store.FileVersion()
-	if unknown == nil && f.hasFolded(version) {
+	version, versionErr := f.Store.FileVersion()
+	if versionErr == nil && f.hasFolded(version) {
 		return nothing, nil
 	}
 	rows, position, err := f.Store.FoldTo(ctx)
@@ -220,7 +220,7 @@ func (f *Folder) fold(ctx context.Context) (found, error) {
 	if moved { // never back: work that was applied meanwhile is announced already
 		f.position = position
 	}
-	f.folded, f.version = err == nil && unknown == nil, version
+	f.folded, f.version = err == nil && versionErr == nil, version
 	f.mutex.Unlock()
 	if err != nil && known == nil {
 		f.Log.Error().Err(err).Msg("folding failed; it is tried again until it succeeds")

@@ -282,7 +282,7 @@ func TestMissedWakeOnlyCostsTime(t *testing.T) {
 		}
 		f.after(10 * pollEvery)
 		if f.drain() {
-			t.Error("looking without news is signalled as a change")
+			t.Error("looking without a change is signalled as a change")
 		}
 	})
 }

@@ -144,7 +144,7 @@ func AnswerDigest(ctx context.Context, s *store.Store, caller *Caller, question 
 			n := min(len(rows), rowsPerMessage)
 			more = n < len(rows)
 			if caller.Send(ctx, wire.Rows{ID: q.ID, Rows: rows[:n], More: more}) != nil {
-				return // the link ended, and with it whoever asked
+				return // the link ended, and with it the question
 			}
 			rows = rows[n:]
 		}

@@ -32,8 +32,8 @@ func (h *Hub) ping(me *live) wire.Ping {
 // pendingFor counts the changes that wait for a node. It counts again only after a commit, because a
 // thousand nodes at rest ask five hundred times a second.
 func (h *Hub) pendingFor(me *live) (now pending, err error) {
-	version, unknown := h.Store.FileVersion()
-	if last := me.waits; unknown == nil && last.counted && last.version == version {
+	version, versionErr := h.Store.FileVersion()
+	if last := me.waits; versionErr == nil && last.counted && last.version == version {
 		return last, nil
 	}
 	me.waits = pending{}
@@ -45,7 +45,7 @@ func (h *Hub) pendingFor(me *live) (now pending, err error) {
 	if err != nil {
 		return now, err
 	}
-	me.waits = pending{counted: unknown == nil, version: version, rows: rows, settled: peer.Settled}
+	me.waits = pending{counted: versionErr == nil, version: version, rows: rows, settled: peer.Settled}
 	return me.waits, nil
 }
 

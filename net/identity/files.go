@@ -24,7 +24,7 @@ const (
 
 	// othersMode are the permissions that let anyone but the owner at a private key.
 	othersMode fs.FileMode = 0o077
-	// othersWriteMode lets others replace the files of a directory, whatever their mode.
+	// othersWriteMode lets others replace the files of a directory, of any mode.
 	othersWriteMode fs.FileMode = 0o022
 
 	// maxFileBytes is far above any file we write (a few KiB) and far below what would hurt

@@ -354,7 +354,7 @@ func TestSiteOfReadsOnlyOwnNames(t *testing.T) {
 	}
 }
 
-// handmade signs whatever a template says: the certificates that ravno itself never issues.
+// handmade signs any template, for certificates that ravno itself never issues.
 func handmade(t *testing.T, template, parent *x509.Certificate, signer ed25519.PrivateKey) (*x509.Certificate, ed25519.PrivateKey) {
 	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)

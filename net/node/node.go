@@ -72,7 +72,7 @@ type Node struct {
 	keeping    chan struct{} // full: locked. Guards kept. A channel, like store's longMutex, because it is held over a write
 	kept       uint64        // the number of the last status that was kept
 	settling   atomic.Bool
-	settled    wire.Settled // what the hub said last that was taken in; whoever has set settling uses it
+	settled    wire.Settled // the last settlement taken in. Only the holder of settling uses it
 }
 
 // View is a node's knowledge of its link and the hub that is not in its database.

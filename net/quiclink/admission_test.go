@@ -17,7 +17,7 @@ import (
 	"ravno/net/quiclink/simlink"
 )
 
-// carefree is a client that shows what it likes and trusts whoever answers.
+// carefree is a client that shows any certificate and trusts every server.
 func carefree(node *identity.Identity, protocol string) *tls.Config {
 	config := &tls.Config{InsecureSkipVerify: true, ServerName: identity.HubName, NextProtos: []string{protocol}}
 	if node != nil {

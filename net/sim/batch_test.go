@@ -61,7 +61,7 @@ func (c *chain) copyBatch(s *site) {
 	}})
 }
 
-// deliverCopy lets a copied batch arrive, behind the back of whatever link there is. It is
+// deliverCopy lets a copied batch arrive, behind the back of the link. It is
 // merged if it fits exactly, and refused if it does not.
 func (c *chain) deliverCopy(i int) {
 	c.t.Helper()

@@ -55,7 +55,7 @@ var stepForms = map[string]string{
 	"heal":         "SITE",           // the line is good again
 	"bad-network":  "",               // packets are lost, doubled and delayed everywhere
 	"good-network": "",               // no longer
-	"crash":        "SITE",           // the daemon ends, amid whatever it does
+	"crash":        "SITE",           // the daemon ends, amid its work
 	"restart":      "SITE",           // ends, if it runs, and starts
 	"copy":         "SITE",           // its next batch is copied on the way
 	"deliver":      "N",              // the Nth copy arrives, late or again

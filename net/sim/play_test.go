@@ -56,7 +56,7 @@ type figures struct {
 	Orphans      int     `json:"orphans"`
 	Different    int     `json:"different"`
 	Miscounted   int     `json:"miscounted"`
-	Failed       int     `json:"failed"` // schedules, for whatever reason
+	Failed       int     `json:"failed"` // schedules, for any reason
 	Schemas      int     `json:"schemas"`
 	Seconds      float64 `json:"seconds"`
 }

@@ -249,7 +249,7 @@ func TestStuckNodeCostsOthersNothing(t *testing.T) {
 				var slowest time.Duration
 				for i := range 12 {
 					value := fmt.Sprint("sale ", i)
-					// More than any window of the stuck link, so that whoever waits for it is seen.
+					// More than any window of the stuck link, so that a server that waits for it is noticed.
 					c.exec("burgas", "UPDATE item SET a='"+value+"', b=randomblob(400000) WHERE id=1")
 					took := c.eventually(value+" of burgas is at ruse", 2*time.Second, func() bool {
 						return c.has("ruse", "SELECT a FROM item WHERE id=1", value)

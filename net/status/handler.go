@@ -20,20 +20,20 @@ type HandlerOptions struct {
 
 	// AnyHost turns the check of the Host header off. Set it only when listening beyond loopback on purpose.
 	//
-	// The check keeps a page from the internet, opened in a browser on this machine, from reading the status: by
-	// giving its own name the address 127.0.0.1 (DNS rebinding) it gets past the same-origin rule, but its requests
-	// still carry its name.
+	// The check keeps a page from the internet, opened in a browser on this machine, from reading
+	// the status. Such a page can give its own name the address 127.0.0.1 (DNS rebinding) and get
+	// past the same-origin rule, but its requests still carry its name.
 	AnyHost bool
-	// Profiles answers below /debug/pprof/; nil: nothing is there.
+	// Profiles answers below /debug/pprof/. If it is nil, nothing does.
 	Profiles http.Handler
-	// Hosts are names or addresses accepted besides localhost and the loopback addresses; without port.
+	// Hosts are names or addresses, without port, accepted besides localhost and the loopback addresses.
 	Hosts []string
 }
 
-// Handler serves the page at / and the JSON at /status.json, each from a fresh snapshot; anything else is not found.
-// It answers GET and HEAD only, 403 to a Host it does not know, and 503 with the reason when source fails: the text of
-// source's errors is shown and must not hold row values. source must be safe for concurrent use; it is called once per
-// request, and what it returns must not be changed afterwards.
+// Handler serves the page at / and the JSON at /status.json, each from a fresh snapshot, and nothing
+// else. It answers GET and HEAD only. A Host it does not know gets 403. If source fails, the answer is
+// 503 with the text of the error, which must not hold row values. source is called once per request
+// and must be safe for concurrent use. Its snapshot must not be changed afterwards.
 func Handler(source func() (Snapshot, error), o HandlerOptions) http.Handler {
 	style := sha256.Sum256([]byte(pageCSS))
 	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(style[:]) +
@@ -70,7 +70,8 @@ const (
 	htmlType = "text/html; charset=utf-8"
 )
 
-// servePage draws the page; with ?pause it does not refresh itself, for people who read slowly or have it read out.
+// servePage draws the page. With ?pause the page does not refresh itself, for people who read slowly
+// or have it read out.
 func servePage(w http.ResponseWriter, r *http.Request, source func() (Snapshot, error), o PageOptions) {
 	if r.URL.Query().Has("pause") {
 		o.Refresh = 0
@@ -105,7 +106,7 @@ func serveJSON(w http.ResponseWriter, r *http.Request, source func() (Snapshot, 
 	answer(w, r, http.StatusOK, jsonType, body.Bytes())
 }
 
-// answer writes the whole response; a failed write means that the browser has gone, and nobody is left to tell.
+// answer writes the whole response. A failed write only means that the browser has gone.
 func answer(w http.ResponseWriter, r *http.Request, code int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -11,12 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxEncodedBytes bounds the JSON that Decode accepts: a thousand servers take well under one megabyte, so eight
-// leave room for long texts and refuse a flood.
+// MaxEncodedBytes bounds the JSON that Decode accepts. A thousand servers take well under one megabyte,
+// so eight leave room for long texts and refuse a flood.
 const MaxEncodedBytes = 8 << 20
 
-// jsonTimeLayout is RFC 3339 in UTC with exactly three decimals: milliseconds are what stamps have, and a fixed
-// number of digits is what every parser reads.
+// jsonTimeLayout is RFC 3339 in UTC with exactly three decimals. Stamps have milliseconds, and every
+// parser reads a fixed number of digits.
 const jsonTimeLayout = "2006-01-02T15:04:05.000Z"
 
 // Fields and their order are the contract of `ravno status --json`. New ones are only ever added at the end.
@@ -47,7 +47,7 @@ type serverJSON struct {
 	Version       string `json:"version"`
 }
 
-// moment is a time in JSON: null when it never was.
+// moment is a time in JSON, or null for the zero time.
 type moment time.Time
 
 func (m moment) MarshalJSON() ([]byte, error) {
@@ -73,8 +73,8 @@ func (m *moment) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the shape of `ravno status --json`, compact: times in UTC to the millisecond, a time that never
-// was as null, no list ever null.
+// MarshalJSON writes the shape of `ravno status --json`, compact. Times are in UTC to the millisecond,
+// the zero time is null, and no list is null.
 func (s Snapshot) MarshalJSON() ([]byte, error) {
 	s = s.Judged()
 	out := snapshotJSON{
@@ -96,9 +96,9 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 	return ASCIIControls(data), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. Fields it does not know are ignored, as a newer server may send them; so
-// are new causes, which are shown as they are. A state that is not one of the three is refused: it could not be shown.
-// Level is recomputed.
+// UnmarshalJSON reads the output of MarshalJSON. It ignores fields it does not know, because a newer
+// server may send them. New causes are shown as they are. A state that is not one of the three is
+// refused, because it could not be shown. Level is recomputed.
 func (s *Snapshot) UnmarshalJSON(data []byte) error {
 	var in snapshotJSON
 	if err := json.Unmarshal(data, &in); err != nil {
@@ -152,9 +152,9 @@ func Decode(data []byte) (Snapshot, error) {
 	return s, nil
 }
 
-// ASCIIControls writes the characters that do not print as \uXXXX. encoding/json does so only below U+0020; but
-// U+009B begins an escape sequence on some terminals, and U+202E turns the rest of the line around. Outside strings
-// JSON is printing ASCII, so the document means the same.
+// ASCIIControls writes the characters that do not print as \uXXXX. encoding/json does so only below
+// U+0020, but U+009B begins an escape sequence on some terminals, and U+202E turns the rest of the
+// line around. Outside strings JSON is printing ASCII, so the document means the same.
 func ASCIIControls(data []byte) []byte {
 	out := make([]byte, 0, len(data))
 	for len(data) > 0 {

@@ -7,18 +7,21 @@ import (
 	"time"
 )
 
-// maxGivenText bounds, in runes, one text taken over from elsewhere (an error of the operating system, say): a cause
-// is one line that a person reads, not a log.
+// maxGivenText bounds, in runes, one text from elsewhere, such as an error of the operating system. A
+// cause is one line that a person reads.
 const maxGivenText = 200
 
-// ClockLimit is from when on a wrong clock is a cause of its own, seen from the hub and at the node itself. Stamps
-// are corrected by the offset to the hub; minutes of it mean that nobody looks after that clock.
+// ClockLimit is the offset from which a wrong clock is a cause, seen from the hub and at the node
+// itself. Stamps are corrected by the offset to the hub. Minutes of it mean that nobody looks after
+// that clock.
 const ClockLimit = 5 * time.Minute
 
-// Facts is what the observer knows about one server. Its zero value knows nothing, and is judged grey, never green.
+// Facts is the observer's knowledge about one server. The zero value knows nothing, and is judged grey,
+// never green.
 type Facts struct {
-	// Known is false where the observer's knowledge of this server comes through the hub and the link to the hub is
-	// down: then only what the observer holds itself (Conflicts, Revoked) still counts; the rest may have changed.
+	// Known is false if the observer's knowledge of this server comes through the hub and the link
+	// to the hub is down. Then only the facts that the observer holds itself (Conflicts, Revoked)
+	// still count, because the rest may have changed.
 	Known bool
 
 	LinkUp      bool
@@ -182,7 +185,8 @@ func saturatingSum(a, b int64) int64 {
 	return a + b
 }
 
-// oneLine makes a text from elsewhere fit for the middle of a sentence: one line, no full stop, bounded.
+// oneLine makes a text from elsewhere fit for the middle of a sentence. It is one line without a full
+// stop, and bounded.
 func oneLine(text string) string {
 	text = strings.TrimRight(strings.Join(strings.Fields(text), " "), ".")
 	if runes := []rune(text); len(runes) > maxGivenText {

@@ -104,7 +104,7 @@ func TestJudgeTruthTable(t *testing.T) {
 			"clock is 3m20s behind the hub's (limit 30s); also: 7 changes parked. Try: synchronise its clock"}},
 
 		{"the observer is cut off", healthy(unknown), Verdict{Grey, "", "not known: no link to the hub since 2026-03-01 14:02 EET"}},
-		{"the observer is cut off and old news were bad", healthy(unknown, wrong(Disk), wrong(Clock), pending(5, 5)),
+		{"the observer is cut off and its last status was bad", healthy(unknown, wrong(Disk), wrong(Clock), pending(5, 5)),
 			Verdict{Grey, "", "not known: no link to the hub since 2026-03-01 14:02 EET"}},
 		{"the observer is cut off and holds a conflict", healthy(unknown, wrong(Conflict)), Verdict{Red, Conflict,
 			"orders changed on two sides: 1 conflict open. Try: ravno conflict list"}},

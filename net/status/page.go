@@ -17,10 +17,11 @@ var pageHTML string
 //go:embed page.css
 var pageCSS string
 
-// pageTemplate is parsed once; it is never changed and safe for concurrent use.
+// pageTemplate is parsed once. It never changes and is safe for concurrent use.
 var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
 
-// DefaultRefresh is how often an open page asks again: soon enough to watch a link return, and no load to speak of.
+// DefaultRefresh is how often an open page asks again. That is soon enough to watch a link return, and
+// costs little.
 const DefaultRefresh = 10 * time.Second
 
 // PageOptions says how Page draws. The zero value: UTC, no refresh.
@@ -48,8 +49,8 @@ type pageRow struct {
 	Conflicts                                                     int
 }
 
-// Page writes the snapshot as one HTML page that needs nothing else: no script, no font, no picture, no network.
-// Its errors are those of w.
+// Page writes the snapshot as one HTML page without scripts, fonts or pictures from elsewhere. Its
+// errors are those of w.
 func Page(w io.Writer, s Snapshot, o PageOptions) error {
 	s = s.Judged()
 	view := pageView{
@@ -83,7 +84,7 @@ func Page(w io.Writer, s Snapshot, o PageOptions) error {
 // wholeSeconds rounds up, because browsers count refreshes in whole seconds and 0 would mean without pause.
 func wholeSeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
 
-// banner is the colour of the whole and the sentence everybody reads first. Grey servers need nobody: they level by
+// banner is the colour of the whole and the sentence everybody reads first. Grey servers level by
 // themselves, so they only keep the banner from being green.
 func banner(s Snapshot) (class, headline string) {
 	red := s.count(Red)
@@ -136,7 +137,7 @@ func rowOf(server Server, site string, loc *time.Location) pageRow {
 	return row
 }
 
-// aboutServer is the small print below a name: role, version, clock.
+// aboutServer is the small print below a name, with role, version and clock.
 func aboutServer(server Server) string {
 	parts := []string{server.Role}
 	if server.Version != "" {

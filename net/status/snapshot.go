@@ -68,7 +68,7 @@ type Snapshot struct {
 	Level   bool // every server green; set by Judged, and recomputed by everything that shows or encodes
 	Daemon  bool // the observer's daemon is running
 	Servers []Server
-	Notices []string // whatever else an admin should read, one line each
+	Notices []string // more for an admin to read, one line each
 	Writes  *Writes  // how the observer's own writes came to its file; nil: not known, the daemon is not running
 }
 
@@ -81,8 +81,9 @@ type Writes struct {
 	Ungated uint64 `json:"ungated"` // this system cannot do better: the application may find the file locked
 }
 
-// Judged returns the snapshot with Level computed and no nil list. Level means that there is at least one server and
-// that every one is green: an empty list is what a broken observer would have, and it must not look healthy.
+// Judged returns the snapshot with Level computed and no nil list. Level means that there is at least
+// one server and that every one is green. A broken observer has an empty list, which must not look
+// healthy.
 //
 // Table, Page and the JSON encoding call it themselves, so a Level set wrongly or received from elsewhere cannot lie.
 func (s Snapshot) Judged() Snapshot {
@@ -107,8 +108,8 @@ func (s Snapshot) count(state State) int {
 	return n
 }
 
-// attentionFirst orders servers red, grey, green and keeps the given order within each: in a chain of a thousand
-// shops, the three that need somebody must not have to be looked for.
+// attentionFirst orders servers red, grey, green and keeps the given order within each. In a chain of a
+// thousand shops nobody should have to search for the three that need attention.
 func attentionFirst(servers []Server) []Server {
 	rank := func(state State) int {
 		switch state {

@@ -9,9 +9,11 @@ import (
 )
 
 const (
-	// maxNameColumns keeps one long name from pushing every other column off the screen; JSON has it whole.
+	// maxNameColumns keeps one long name from pushing every other column off the screen. JSON has it
+	// whole.
 	maxNameColumns = 32
-	// minCauseColumns is the least room in which a cause reads well beside its row; with less it goes below.
+	// minCauseColumns is the least room in which a cause reads well beside its row. With less it
+	// goes below.
 	minCauseColumns = 36
 	// causeIndent is how far a cause below its row is moved in, in columns.
 	causeIndent = 4
@@ -27,7 +29,7 @@ const (
 	sgrGrey  = "\x1b[90m"
 )
 
-// TableOptions says how Table draws. The zero value: no colour, UTC, lines as long as they come.
+// TableOptions says how Table draws. The zero value stands for no colour, UTC and lines of any length.
 type TableOptions struct {
 	Color    bool           // colour the state, with ANSI escape sequences
 	Location *time.Location // of the times shown; nil: UTC
@@ -50,8 +52,8 @@ func (c column) width() int {
 	return widest
 }
 
-// Table writes the snapshot for a terminal: one line saying how things are, one row per server with those that need
-// attention first, then the notices. Its only error is that of w.
+// Table writes the snapshot for a terminal. One line sums it up. Then comes one row per server, with
+// those first that need attention, and then the notices. Its only error is that of w.
 func Table(w io.Writer, s Snapshot, o TableOptions) error {
 	s = s.Judged()
 	servers := attentionFirst(s.Servers)
@@ -93,7 +95,7 @@ func writesLine(w *Writes) string {
 	return line
 }
 
-// headline is the first line, visible: who looks, when, and the sum of it.
+// headline is the first line, with the observer, the time and the sum.
 func headline(s Snapshot, loc *time.Location) string {
 	short := func(text string) string { return cut(Visible(text), maxNameColumns) }
 	who := short(s.Site) + ", " + short(s.Role)

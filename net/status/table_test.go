@@ -41,7 +41,7 @@ func TestHostileTextIsDisarmed(t *testing.T) {
 	}
 }
 
-func TestColumnsLineUpWhateverTheAlphabet(t *testing.T) {
+func TestColumnsLineUpInAnyAlphabet(t *testing.T) {
 	lines := strings.Split(tableOf(t, chain(), TableOptions{Location: sofia}), "\n")[2:9]
 	edge := columns(lines[0][:strings.Index(lines[0], "STATE")])
 	for _, line := range lines[1:] {

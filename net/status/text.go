@@ -14,7 +14,7 @@ const (
 	minuteAndZoneLayout = "2006-01-02 15:04 MST"
 )
 
-// zone is the given location, or UTC: this package has no zone of its own, and the machine's is for cmd to choose.
+// zone is the given location, or UTC. Command ravno chooses the machine's zone.
 func zone(loc *time.Location) *time.Location {
 	if loc == nil {
 		return time.UTC
@@ -36,9 +36,9 @@ func minuteOrNever(t time.Time, loc *time.Location) string {
 	return minute(t, loc)
 }
 
-// Visible spells out everything that is not a printing character: escape sequences that would drive a terminal,
-// line breaks that would forge a row, direction overrides that would turn a name around, bytes that are not UTF-8.
-// Idempotent: what it writes is printing.
+// Visible spells out everything that is not a printing character. That is escape sequences that would
+// drive a terminal, line breaks that would forge a row, direction overrides that would turn a name
+// around, and bytes that are not UTF-8. Its output prints, so it is idempotent.
 func Visible(text string) string {
 	var out strings.Builder
 	for i := 0; i < len(text); {
@@ -66,7 +66,7 @@ func columns(text string) int {
 	return n
 }
 
-// wide are the ranges of Unicode Standard Annex 11 that terminals draw two columns wide, coarsely: whole blocks.
+// wide are the ranges of Unicode Standard Annex 11 that terminals draw two columns wide, as whole blocks.
 var wide = &unicode.RangeTable{
 	R16: []unicode.Range16{
 		{Lo: 0x1100, Hi: 0x115f, Stride: 1}, // Hangul Jamo
@@ -128,8 +128,8 @@ func pad(text string, width int, right bool) string {
 	return text + fill
 }
 
-// wrap breaks a visible text at spaces into lines of at most width columns; a longer word gets a line of its own
-// and is broken where it must be. Width 0 or less: one line.
+// wrap breaks a visible text at spaces into lines of at most width columns. A longer word gets a line of
+// its own and is broken where it must be. A width of 0 or less means one line.
 func wrap(text string, width int) []string {
 	if width <= 0 || columns(text) <= width {
 		return []string{text}
