@@ -84,7 +84,7 @@ func TestCompareSkipsTheJournal(t *testing.T) {
 
 // Every replicated table of ravno's own is compared.
 func TestCompareCoversRavnosTables(t *testing.T) {
-	layout, err := os.ReadFile("../../store/layout.sql")
+	layout, err := os.ReadFile("../../store/internal/install/layout.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
