@@ -146,7 +146,8 @@ func TestReadmeSessionRunsAsPasted(t *testing.T) {
 	for line := range strings.Lines(readmeBlock(t, "A session", "text")) {
 		_, after, found := strings.Cut(rest, strings.TrimSuffix(line, "\n"))
 		if !found {
-			t.Fatalf("README.md promises %q, in this order; the session printed\n%s%s", line, out.String(), problems.String())
+			t.Fatalf("README.md promises %q, in this order; the session printed\n%s%s",
+				line, out.String(), problems.String())
 		}
 		rest = after
 	}
