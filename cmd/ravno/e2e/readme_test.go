@@ -27,6 +27,9 @@ const (
 	sqliteShell = "sqlite3"
 )
 
+// readmeComplaint is a line that ravno, the shell or SQLite prints when a command fails.
+var readmeComplaint = regexp.MustCompile(`(?m)^.*(not found|Error:|Try: ).*$`)
+
 // A machine may lack the shell of SQLite. This program stands in for it, when it is called by its name.
 func init() {
 	if filepath.Base(os.Args[0]) != sqliteShell {
@@ -139,7 +142,7 @@ func TestReadmeSessionRunsAsPasted(t *testing.T) {
 	if err != nil || ctx.Err() != nil {
 		t.Fatalf("%v %v\n%s%s", err, ctx.Err(), out.String(), problems.String())
 	}
-	if complaint := regexp.MustCompile(`(?m)^.*(not found|Error:|Try: ).*$`).FindString(problems.String()); complaint != "" {
+	if complaint := readmeComplaint.FindString(problems.String()); complaint != "" {
 		t.Errorf("the session complains: %s", complaint)
 	}
 	rest := out.String()
