@@ -9,7 +9,6 @@ import (
 	"ravno/store/internal/install"
 	"ravno/store/internal/merge"
 	"ravno/store/internal/resolve"
-	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
 )
 
@@ -17,7 +16,6 @@ type (
 	Applied         = merge.Applied
 	Carried         = enrol.Carried
 	Class           = catalog.Class
-	Clock           = rows.Clock
 	Conflict        = conflict.Conflict
 	ConflictColumn  = conflict.ConflictColumn
 	ConflictSide    = conflict.ConflictSide
@@ -56,7 +54,7 @@ type (
 
 const (
 	DiscardLocal   = enrol.DiscardLocal
-	Format         = rows.Format
+	Format         = catalog.Format
 	Hub            = enrol.Hub
 	Journal        = catalog.Journal
 	KeepLocal      = enrol.KeepLocal

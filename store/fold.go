@@ -59,7 +59,7 @@ func (s *Store) FoldTo(ctx context.Context) (count int, position causal.Position
 	waiting, position, current, err := s.logWaits()
 	look := func(tx *rows.Tx) (err error) {
 		position = tx.State.Position
-		waiting, err = tx.State.Unfolded(tx.SQL)
+		waiting, err = capture.Unfolded(tx.SQL, tx.State.Folded)
 		return err
 	}
 	if err == nil && !current { // a write transaction reads the tables, and may log what it finds
@@ -144,7 +144,7 @@ func (s *Store) writeFolded(f func(tx *rows.Tx) error) error {
 	for range longLogTries {
 		long := false
 		err := s.write(func(tx *rows.Tx) error {
-			waiting, err := tx.State.Unfolded(tx.SQL)
+			waiting, err := capture.Unfolded(tx.SQL, tx.State.Folded)
 			if long = waiting > s.shortLog(); err != nil || long {
 				return err // nothing was done: f comes after the log
 			}
@@ -172,7 +172,7 @@ func (s *Store) logWaits() (entries int64, position causal.Position, current boo
 			return err
 		}
 		position, current = tx.State.Position, known.Is(tx.State.Catalog, schemaVersion)
-		entries, err = tx.State.Unfolded(tx.SQL)
+		entries, err = capture.Unfolded(tx.SQL, tx.State.Folded)
 		return err
 	})
 	return entries, position, current, err
@@ -281,8 +281,8 @@ func foldFor(tx *rows.Tx, s *Store, long *stretch) (rows int, end bool, err erro
 	defer s.turn.sawWrite(written)
 	tx.State.Clock.Observe(long.clock)
 	slice, turn, took := s.foldTurn()
-	for begun := tx.Time(); ; {
-		part, before := long.left[:min(slice, len(long.left))], tx.Time()
+	for begun := tx.Clock(); ; {
+		part, before := long.left[:min(slice, len(long.left))], tx.Clock()
 		long.left = long.left[len(part):]
 		some, err := (&fold.Pass{Tx: tx, Held: h, Parents: long.parents}).FoldRows(part)
 		if err != nil {
@@ -293,7 +293,7 @@ func foldFor(tx *rows.Tx, s *Store, long *stretch) (rows int, end bool, err erro
 			tx.State.Folded = long.upTo
 			return rows, true, nil
 		}
-		now := tx.Time()
+		now := tx.Clock()
 		*took = pace{len(part), now.Sub(before)}
 		if now.Sub(begun)+took.took > turn {
 			return rows, false, nil

@@ -221,7 +221,7 @@ func TestAnIndexThatRefusesARowHoldsUpNeitherTheRowNorTheChain(t *testing.T) {
 	failed := 0
 	for _, e := range events {
 		for _, v := range e.Row {
-			if v.Name == "kind" && v.Value.Bytes() == string(rows.MirrorFailed) {
+			if v.Name == "kind" && v.Value.Bytes() == string("mirror_failed") {
 				failed++
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ravno/store/internal/catalog"
+	"ravno/store/internal/conflict"
 	"ravno/store/internal/install"
 	"ravno/store/internal/rows"
 	"ravno/store/internal/schema"
@@ -20,7 +21,7 @@ func (s *Store) Notices() (notices []string, err error) {
 		for _, r := range tx.Cat.NullKeys {
 			notices = append(notices, fmt.Sprintf("some rows of table %s do not sync: %s. Try: %s", r.Table, r.Reason, r.Try))
 		}
-		held, partial, err := tx.CountKept()
+		held, partial, err := conflict.CountKept(tx)
 		if err != nil {
 			return err
 		}

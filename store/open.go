@@ -3,9 +3,7 @@ package store
 import (
 	"fmt"
 	"path/filepath"
-	"strings"
 
-	"ravno/store/internal/enrol"
 	"ravno/store/internal/install"
 	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
@@ -30,7 +28,7 @@ func Resolve(path string) (string, error) {
 
 // Open opens an enrolled database. The file's own triggers are off for what the store
 // writes: what the application's triggers did at the site of origin arrives as data.
-func Open(path string, clock rows.Clock) (*Store, error) {
+func Open(path string, clock Clock) (*Store, error) {
 	if err := sqlite.CheckFile(path, false); err != nil {
 		return nil, err
 	}
@@ -40,17 +38,14 @@ func Open(path string, clock rows.Clock) (*Store, error) {
 	if s.writer, err = install.OpenWriter(path); err != nil {
 		return nil, sqlite.Explain(path, err)
 	}
-	if err := s.returnToWAL(); err != nil {
+	if err := install.ReturnToWAL(s.writer, path); err != nil {
 		s.Close()
 		return nil, err
 	}
-	for _, r := range []*reader{&s.quick, &s.bulk} {
-		if r.conn, err = sqlite.Open(path, sqlite.ReadWrite); err != nil {
-			s.Close()
-			return nil, sqlite.Explain(path, err)
-		}
+	if s.quick.conn, err = sqlite.Open(path, sqlite.ReadWrite); err == nil {
+		s.bulk.conn, err = install.OpenBulk(path)
 	}
-	if err := s.bulk.conn.Exec("PRAGMA cache_size=-" + install.CacheKiB); err != nil {
+	if err != nil {
 		s.Close()
 		return nil, sqlite.Explain(path, err)
 	}
@@ -61,31 +56,13 @@ func Open(path string, clock rows.Clock) (*Store, error) {
 	return s, nil
 }
 
-// returnToWAL puts the file back into WAL mode: an application that was started without ravno beside it may
-// have taken it out of that. A file that is not enrolled stays as it is.
-func (s *Store) returnToWAL() error {
-	mode, err := s.writer.Text("PRAGMA journal_mode")
-	if err == nil && !strings.EqualFold(mode, "wal") {
-		var enrolled int64
-		if enrolled, err = s.writer.Int("SELECT count(*) FROM sqlite_master WHERE name='ravno_state'"); err == nil && enrolled > 0 {
-			mode, err = s.writer.UseWAL()
-			if err == nil && !strings.EqualFold(mode, "wal") {
-				return enrol.ErrNoWAL(s.path, mode)
-			}
-		}
-	}
-	if err != nil {
-		return sqlite.Explain(s.path, err)
-	}
-	return nil
-}
-
+// checkEnrolled refuses a file that is not enrolled, and upgrades one that an older ravno wrote.
 func (s *Store) checkEnrolled() error {
-	n, err := s.writer.Int("SELECT count(*) FROM sqlite_master WHERE name='ravno_state'")
+	enrolled, err := install.Enrolled(s.writer)
 	if err != nil {
 		return sqlite.Explain(s.path, err)
 	}
-	if n == 0 {
+	if !enrolled {
 		return fmt.Errorf("%s: %w. Try: ravno init (at the hub) or ravno join (at a node)", s.path, ErrNotEnrolled)
 	}
 	if err := install.Upgrade(s.writer); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/enrol"
 	"ravno/store/internal/install"
@@ -51,7 +52,7 @@ func (s *Store) readOn(r *reader, f func(tx *rows.Tx) error) error {
 // look is read for what asks nothing of the tables.
 func (s *Store) look(f func(tx *rows.Tx) error) error { return s.quick.look(s.clock, f) }
 
-func (r *reader) look(clock rows.Clock, f func(tx *rows.Tx) error) error {
+func (r *reader) look(clock Clock, f func(tx *rows.Tx) error) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	return r.conn.Transaction("DEFERRED", func() error {
@@ -88,7 +89,7 @@ const foldTries = 100
 func (s *Store) readFolded(f func(tx *rows.Tx) error) error {
 	for range foldTries {
 		err := s.readBulk(func(tx *rows.Tx) error {
-			if waiting, err := tx.State.Unfolded(tx.SQL); err != nil {
+			if waiting, err := capture.Unfolded(tx.SQL, tx.State.Folded); err != nil {
 				return err
 			} else if waiting > 0 {
 				return enrol.ErrUnfolded

@@ -29,7 +29,7 @@ func (c *chain) record(id string, kind crdt.ConflictKind, table string, key crdt
 			catalog.Text(string(encoded)), catalog.Integer(resolved), catalog.Text(resolvedBy)); err != nil {
 			return err
 		}
-		if err := tx.LogOwn("ravno_conflict", crdt.NewKey(catalog.Text(id)), capture.Insert, nil); err != nil {
+		if err := tx.Log(tx.Cat.ByName["ravno_conflict"], crdt.NewKey(catalog.Text(id)), capture.Insert, nil); err != nil {
 			return err
 		}
 		_, err := c.hub.foldFirst(tx)

@@ -3,6 +3,7 @@ package store
 import (
 	"ravno/crdt"
 	"ravno/crdt/causal"
+	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/extract"
 	"ravno/store/internal/history"
@@ -69,7 +70,7 @@ func (s *Store) Pending(node causal.Site, from causal.Position) (count int64, er
 			return err
 		}
 		// A fold may wait for an application that reads: until then its work counts by the log.
-		unfolded, err := tx.State.Unfolded(tx.SQL)
+		unfolded, err := capture.Unfolded(tx.SQL, tx.State.Folded)
 		count += max(unfolded, 0)
 		return err
 	})

@@ -47,9 +47,9 @@ func (s *Store) Settled(by history.Settlement) (taken bool, err error) {
 func (s *Store) Forget(ctx context.Context) error {
 	for {
 		var found []history.Forgettable
-		var upTo rows.Settling
+		var upTo rows.State
 		err := s.readBulk(func(tx *rows.Tx) error {
-			upTo = tx.State.Settling
+			upTo = *tx.State
 			if upTo.Settled == 0 || s.forgot.Load() == history.MostSettled(upTo) {
 				return nil // what a first load brought has no position here, and is not settled at once
 			}

@@ -21,11 +21,14 @@ import (
 // ErrNotEnrolled says that the file is a database, but not yet ravno's.
 var ErrNotEnrolled = errors.New("not enrolled with ravno")
 
+// Clock tells the physical time. The real one is read only in cmd.
+type Clock func() time.Time
+
 // Store is one enrolled database file. Its methods are safe for concurrent use: writes take
 // turns on one connection, reads on another, each read in one snapshot.
 type Store struct {
 	path      string
-	clock     rows.Clock
+	clock     Clock
 	sliceRows int // that a slice has; 0: as many as suit
 
 	folding longMutex  // held while the log is folded, over several transactions; locked before writing
@@ -141,7 +144,7 @@ func (s *Store) transact(f func(tx *rows.Tx) error) (moved bool, err error) {
 		if err := f(tx); err != nil {
 			return err
 		}
-		moved = tx.Moved()
+		moved = tx.State.Position != before.Position
 		if *tx.State == before {
 			return nil
 		}

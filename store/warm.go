@@ -39,7 +39,7 @@ func (s *Store) warm(delta merge.Delta) {
 				return nil
 			}
 			for _, change := range section.Changes {
-				if _, err := tx.ReadRow(t, change.Key); err != nil {
+				if _, err := tx.ReadRow(t, change.Key, true); err != nil {
 					return err
 				}
 				s.turn.warmed++

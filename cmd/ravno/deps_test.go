@@ -27,6 +27,7 @@ type dependencies struct {
 	pure      []string            // packages that may not import what is forbidden, nor read a clock
 	forbidden []string
 	clock     []string // packages that may read the clock
+	silent    []string // packages that speak no SQL
 }
 
 // sourceFile is one file of the tree that is not a test.
@@ -35,6 +36,7 @@ type sourceFile struct {
 	imports    []string // within the module relative, without the standard library
 	standard   []string
 	readsClock string // how, if it does
+	speaksSQL  string // how, if it does
 }
 
 func TestDependenciesAsDocumented(t *testing.T) {
@@ -84,7 +86,7 @@ func (d dependencies) judge(files []sourceFile) (problems []string) {
 			}
 		}
 	}
-	for _, name := range slices.Concat(d.pure, d.clock) {
+	for _, name := range slices.Concat(d.pure, d.clock, d.silent) {
 		if !packages[name] {
 			problems = append(problems, fmt.Sprintf("the deps block names %s, which is not there", name))
 		}
@@ -107,6 +109,9 @@ func (d dependencies) rulesFor(f sourceFile) (rules []string) {
 func (d dependencies) judgePurity(f sourceFile) (problems []string) {
 	if f.readsClock != "" && !slices.Contains(d.clock, f.pkg) {
 		problems = append(problems, fmt.Sprintf("%s/%s reads the clock (%s)", f.pkg, f.name, f.readsClock))
+	}
+	if f.speaksSQL != "" && slices.Contains(d.silent, f.pkg) {
+		problems = append(problems, fmt.Sprintf("%s/%s speaks SQL (%s)", f.pkg, f.name, f.speaksSQL))
 	}
 	if !slices.Contains(d.pure, f.pkg) {
 		return problems
@@ -140,13 +145,15 @@ func readDependencies(t *testing.T) dependencies {
 }
 
 // parseDependencies reads lines "name: imports", where an indented line continues the one
-// before, # begins a comment, and pure, forbidden and clock are not packages but rules.
+// before, # begins a comment, ~ stands for store/internal/, and pure, forbidden, clock and silent are not
+// packages but rules.
 func parseDependencies(block string) (d dependencies, err error) {
 	d.allowed = map[string][]string{}
-	name, lists := "", map[string]*[]string{"pure": &d.pure, "forbidden": &d.forbidden, "clock": &d.clock}
+	name, lists := "", map[string]*[]string{"pure": &d.pure, "forbidden": &d.forbidden, "clock": &d.clock, "silent": &d.silent}
 	lines := bufio.NewScanner(strings.NewReader(block))
 	for number := 1; lines.Scan(); number++ {
 		line, _, _ := strings.Cut(lines.Text(), "#")
+		line = strings.ReplaceAll(line, "~", "store/internal/")
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
@@ -222,7 +229,7 @@ func readSource(name string) (f sourceFile, err error) {
 			f.standard = append(f.standard, imported)
 		}
 	}
-	f.readsClock = clockIn(parsed)
+	f.readsClock, f.speaksSQL = clockIn(parsed), sqlIn(parsed)
 	return f, nil
 }
 
@@ -242,6 +249,21 @@ func clockIn(file *ast.File) (found string) {
 	return found
 }
 
+// sqlIn finds a statement that is run on the connection of a transaction, its field SQL.
+func sqlIn(file *ast.File) (found string) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		method, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if of, ok := method.X.(*ast.SelectorExpr); ok && of.Sel.Name == "SQL" {
+			found = "SQL." + method.Sel.Name
+		}
+		return true
+	})
+	return found
+}
+
 func TestDependencyNotDocumentedIsFound(t *testing.T) {
 	d, err := parseDependencies(`
 heart:
@@ -251,7 +273,8 @@ limb: heart
 limb/left_*.go: example.org/near
 pure: heart
 forbidden: os net net/*
-clock: limb`)
+clock: limb
+silent: heart/blood`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,6 +297,7 @@ clock: limb`)
 		{"a disk in the heart", sourceFile{pkg: "heart", name: "b.go", standard: []string{"os"}}, "heart/b.go is pure and may not import os"},
 		{"a network in the heart", sourceFile{pkg: "heart", name: "b.go", standard: []string{"net/http"}}, "heart/b.go is pure and may not import net/http"},
 		{"a clock", sourceFile{pkg: "heart/blood", name: "b.go", readsClock: "time.Since"}, "heart/blood/b.go reads the clock (time.Since)"},
+		{"a statement", sourceFile{pkg: "heart/blood", name: "b.go", speaksSQL: "SQL.Exec"}, "heart/blood/b.go speaks SQL (SQL.Exec)"},
 		{"a stranger", sourceFile{pkg: "tail", name: "b.go"}, "package tail has no line in the deps block"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

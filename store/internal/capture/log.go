@@ -229,3 +229,9 @@ func TrimSome(c *sqlite.Conn, upTo int64, limit int) (more bool, err error) {
 func Trim(c *sqlite.Conn, upTo int64) error {
 	return c.Exec("DELETE FROM main."+logTable+" WHERE id <= ? AND id < (SELECT max(id) FROM main."+logTable+")", crdt.IntegerValue(upTo))
 }
+
+// Unfolded is how many entries of the log come after one.
+func Unfolded(c *sqlite.Conn, folded int64) (entries int64, err error) {
+	last, _, err := Last(c)
+	return last - folded, err
+}

@@ -95,6 +95,9 @@ var ownTables = map[string]Class{
 	"ravno_site": Synced, "ravno_setting": Synced, "ravno_conflict": Synced, "ravno_rename": Synced, "ravno_event": Journal,
 }
 
+// Format is the version of ravno's own tables, written by this program.
+const Format = 4
+
 // OwnNames are the names of ravno's tables that travel, in order.
 func OwnNames() []string { return slices.Sorted(maps.Keys(ownTables)) }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -136,3 +137,8 @@ func (t *Table) NumberOf(name string) crdt.Column {
 
 // Counts reports whether AUTOINCREMENT gives the table's ids here, and others send some too.
 func (t *Table) Counts() bool { return t.Autoincrement && t.Class == Synced && !t.Own }
+
+// CompareKeys compares keys as the trees do that are read ahead: integers, or bytes.
+func CompareKeys(a, b crdt.Value) int {
+	return cmp.Or(cmp.Compare(a.Kind(), b.Kind()), cmp.Compare(a.Int(), b.Int()), strings.Compare(a.Bytes(), b.Bytes()))
+}

@@ -150,7 +150,7 @@ func AddRecord(tx *rows.Tx, x NewConflict, by causal.Site) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.LogOwn("ravno_conflict", crdt.NewKey(catalog.Text(x.Id)), capture.Insert, nil); err != nil {
+	if err := tx.Log(tx.Cat.ByName["ravno_conflict"], crdt.NewKey(catalog.Text(x.Id)), capture.Insert, nil); err != nil {
 		return err
 	}
 	return tx.Record(journal.Found(tx.SiteName(by), string(x.Kind), root.Name, x.Id))

@@ -161,14 +161,14 @@ func (x *Conflict) decode(detail, undo string) error {
 // describe puts names to the record's numbers and keys.
 func (x *Conflict) describe(tx *rows.Tx) error {
 	for _, site := range x.SiteNumbers {
-		x.Sites = append(x.Sites, rows.SiteName(tx.SQL, site))
+		x.Sites = append(x.Sites, tx.SiteName(site))
 	}
 	for _, s := range x.Detail.Sides {
 		key, err := tx.Cat.NameHex(s.Table, s.Key)
 		if err != nil {
 			return fmt.Errorf("conflict %s: %w", x.ID, err)
 		}
-		x.Sides = append(x.Sides, ConflictSide{Site: rows.SiteName(tx.SQL, s.Site), Table: s.Table, Key: key, Deleted: s.Deleted,
+		x.Sides = append(x.Sides, ConflictSide{Site: tx.SiteName(s.Site), Table: s.Table, Key: key, Deleted: s.Deleted,
 			Subject: strings.EqualFold(s.Table, x.Table) && s.Key == x.KeyHex})
 	}
 	r := x.Detail.Renumbered
@@ -183,7 +183,7 @@ func (x *Conflict) describe(tx *rows.Tx) error {
 	if err != nil {
 		return fmt.Errorf("conflict %s: %w", x.ID, err)
 	}
-	x.Renumbered = &Renumbering{Site: rows.SiteName(tx.SQL, r.Site), Table: r.Table, Old: before, New: now}
+	x.Renumbered = &Renumbering{Site: tx.SiteName(r.Site), Table: r.Table, Old: before, New: now}
 	return nil
 }
 
@@ -295,7 +295,7 @@ func (x *Conflict) column(tx *rows.Tx, at cell, written map[causal.Site]string, 
 	if err := x.earlier(&column, at); err != nil {
 		return column, false, err
 	}
-	now, where, err := tx.Values(t, key)
+	now, where, err := ValuesOf(tx, t, key)
 	if err != nil {
 		return column, false, err
 	}

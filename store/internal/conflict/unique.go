@@ -290,11 +290,31 @@ func WriteConflict(tx *rows.Tx, x NewConflict) error {
 		catalog.Integer(tx.Now()), catalog.Text(string(encoded)), catalog.Integer(resolved), catalog.Text(by), catalog.Integer(at), catalog.Text(x.Closed)); err != nil {
 		return err
 	}
-	if err := tx.LogOwn("ravno_conflict", key, capture.Insert, nil); err != nil {
+	if err := tx.Log(tx.Cat.ByName["ravno_conflict"], key, capture.Insert, nil); err != nil {
 		return err
 	}
 	if x.Closed != "" {
 		return nil // its own event says more
 	}
 	return tx.Record(journal.Found(tx.SiteName(x.Sites[len(x.Sites)-1]), string(x.Kind), root.Name, x.Id))
+}
+
+// CountKept counts the rows that are held, and those with values still to come.
+func CountKept(tx *rows.Tx) (held, partial int64, err error) {
+	if held, err = tx.SQL.Int("SELECT count(*) FROM ravno_image WHERE state='held'"); err == nil {
+		partial, err = tx.SQL.Int("SELECT count(*) FROM ravno_image WHERE state='partial'")
+	}
+	return held, partial, err
+}
+
+// RestoreCounters puts what the counters say into values of a row that is put back.
+func RestoreCounters(tx *rows.Tx, t *catalog.Table, key crdt.Key, m *catalog.Values) error {
+	if len(t.Counters) == 0 {
+		return nil
+	}
+	row, err := tx.ReadShadow(t, key)
+	if err == nil && row.Found {
+		t.CountersOf(row.Row, m)
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -37,14 +38,14 @@ type Report struct {
 
 // InitHub makes the file the hub's database: ravno's tables, triggers, and the file in WAL
 // mode, in one transaction. The rows that are there are settled from the start.
-func InitHub(path string, o HubOptions, clock rows.Clock) (*Report, error) {
+func InitHub(path string, o HubOptions, clock func() time.Time) (*Report, error) {
 	if err := CheckName(o.Name); err != nil {
 		return nil, err
 	}
 	prepare := func(c *sqlite.Conn) error { return install.CheckSettings(c, o.Settings) }
 	return enrol(path, clock, prepare, func(tx *rows.Tx) error {
 		if err := tx.SQL.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, listen, advertise) VALUES(?,?,?,?,?,?)`,
-			catalog.Integer(rows.Format), catalog.Integer(causal.Hub), catalog.Text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
+			catalog.Integer(catalog.Format), catalog.Integer(causal.Hub), catalog.Text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
 			catalog.Text(o.Listen), catalog.Text(o.Advertise)); err != nil {
 			return err
 		}
@@ -75,10 +76,10 @@ type Carried struct {
 }
 
 // initNode makes a file whose rows are those of the hub a node's database.
-func initNode(path string, o NodeOptions, clock rows.Clock, prepare func(*sqlite.Conn) error, also ...func(*rows.Tx) error) (*Report, error) {
+func initNode(path string, o NodeOptions, clock func() time.Time, prepare func(*sqlite.Conn) error, also ...func(*rows.Tx) error) (*Report, error) {
 	return enrol(path, clock, prepare, func(tx *rows.Tx) error {
 		if err := tx.SQL.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, hub_incarnation, seen, addresses, clock, last_transfer)
-			VALUES(?,?,?,?,?,?,?,?,?)`, catalog.Integer(rows.Format), catalog.Integer(o.Site), catalog.Text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
+			VALUES(?,?,?,?,?,?,?,?,?)`, catalog.Integer(catalog.Format), catalog.Integer(o.Site), catalog.Text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
 			crdt.BlobValue(string(o.HubIncarnation[:])), catalog.Integer(o.Seen), catalog.Text(strings.Join(o.Addresses, " ")), catalog.Integer(o.Carried.Clock),
 			catalog.Integer(tx.Now())); err != nil {
 			return err
@@ -101,7 +102,7 @@ func initNode(path string, o NodeOptions, clock rows.Clock, prepare func(*sqlite
 // enrol puts ravno's tables and triggers into a file, in one transaction after the switch
 // to WAL mode: prepare runs before it (nil: nothing to prepare), identify before the
 // triggers are made, and the rest after.
-func enrol(path string, clock rows.Clock, prepare func(*sqlite.Conn) error, identify func(*rows.Tx) error, after ...func(*rows.Tx) error) (*Report, error) {
+func enrol(path string, clock func() time.Time, prepare func(*sqlite.Conn) error, identify func(*rows.Tx) error, after ...func(*rows.Tx) error) (*Report, error) {
 	if err := sqlite.CheckFile(path, false); err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func enrol(path string, clock rows.Clock, prepare func(*sqlite.Conn) error, iden
 	if mode, err = c.UseWAL(); err != nil {
 		return nil, sqlite.Explain(path, err)
 	} else if !strings.EqualFold(mode, "wal") {
-		return nil, ErrNoWAL(path, mode)
+		return nil, install.ErrNoWAL(path, mode)
 	}
 	var tables []*catalog.Table
 	err = c.Transaction("IMMEDIATE", func() error {
@@ -179,10 +180,6 @@ func leaveWAL(path string, enrolling *sqlite.Conn) {
 		c.Text("PRAGMA journal_mode=DELETE")
 		c.Close()
 	}
-}
-
-func ErrNoWAL(path, mode string) error {
-	return &sqlite.FileError{Path: path, Problem: "cannot be put into WAL mode (it is in " + mode + " mode)", Try: "close the application, then again; the file must be on a local disk"}
 }
 
 func checkFresh(c *sqlite.Conn, path string) error {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -79,7 +80,7 @@ func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 		if err != nil {
 			return err
 		}
-		if waiting, err := st.Unfolded(c); err != nil || waiting > 0 {
+		if waiting, err := capture.Unfolded(c, st.Folded); err != nil || waiting > 0 {
 			return errors.Join(err, ErrUnfolded) // rows that are new would come without their births
 		}
 		at.Position, at.Incarnation = st.Position, st.Incarnation
@@ -99,7 +100,7 @@ func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 			catalog.Integer(st.Clock.Last()), catalog.Text(organisation)); err != nil {
 			return err
 		}
-		if err := rows.ForgetSequences(c); err != nil {
+		if err := forgetSequences(c); err != nil {
 			return err
 		}
 		return DropOwn(c, keep...)
@@ -189,7 +190,7 @@ func (e *LocalRowsError) Error() string {
 // InstallLoad makes the file at path a node's database from a first load. A file that does
 // not exist appears whole or not at all; into one that exists, the rows are loaded in one
 // transaction. It returns the backup copy made of a file whose rows were replaced.
-func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock rows.Clock) (report *Report, backup string, err error) {
+func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock func() time.Time) (report *Report, backup string, err error) {
 	if err := readCarried(load, &o); err != nil {
 		return nil, "", err
 	}
@@ -244,7 +245,7 @@ func readCarried(load string, o *NodeOptions) error {
 	})
 }
 
-func installFresh(load, path string, o NodeOptions, clock rows.Clock) (*Report, error) {
+func installFresh(load, path string, o NodeOptions, clock func() time.Time) (*Report, error) {
 	fresh := load + ".fresh"
 	if err := RemoveAll(fresh, fresh+"-wal", fresh+"-shm"); err != nil {
 		return nil, err
@@ -299,7 +300,7 @@ func RemoveAll(paths ...string) error {
 	return nil
 }
 
-func installInto(load, path string, o NodeOptions, local LocalRows, clock rows.Clock) (report *Report, backup string, err error) {
+func installInto(load, path string, o NodeOptions, local LocalRows, clock func() time.Time) (report *Report, backup string, err error) {
 	into := &intoLoad{path: path, policy: local}
 	report, err = initNode(path, o, clock, func(c *sqlite.Conn) error {
 		if err := attachLoad(load)(c); err != nil {
@@ -318,7 +319,7 @@ func installInto(load, path string, o NodeOptions, local LocalRows, clock rows.C
 			return sqlite.Explain(path, err)
 		}
 		if !strings.EqualFold(mode, "wal") {
-			return ErrNoWAL(path, mode)
+			return install.ErrNoWAL(path, mode)
 		}
 		if into.version, err = c.Int("PRAGMA data_version"); err != nil {
 			return err
@@ -483,3 +484,13 @@ func logFrom(tx *rows.Tx, t *catalog.Table, source string) error {
 
 // ErrUnfolded says that the application wrote between a fold and the snapshot that was to follow it.
 var ErrUnfolded = errors.New("the application keeps writing between fold and snapshot")
+
+// forgetSequences takes out of a first load where the hub goes on counting: each server
+// begins where its own rows end.
+func forgetSequences(c *sqlite.Conn) error {
+	n, err := c.Int("SELECT count(*) FROM main.sqlite_master WHERE name='sqlite_sequence'")
+	if err != nil || n == 0 {
+		return err
+	}
+	return c.Exec("DELETE FROM main.sqlite_sequence")
+}

@@ -60,9 +60,9 @@ func ReadSelf(tx *rows.Tx) (Self, error) {
 	if err != nil {
 		return Self{}, err
 	}
-	self := Self{Site: tx.State.Site, Name: rows.SiteName(tx.SQL, tx.State.Site), Role: Node, Hub: rows.SiteName(tx.SQL, causal.Hub), Organisation: row[0].Bytes(),
+	self := Self{Site: tx.State.Site, Name: tx.SiteName(tx.State.Site), Role: Node, Hub: tx.SiteName(causal.Hub), Organisation: row[0].Bytes(),
 		Incarnation: tx.State.Incarnation, HubIncarnation: tx.State.HubIncarnation, Position: tx.State.Position, Seen: tx.State.Seen,
-		HubHave: tx.State.HubHave, Until: tx.State.Until, Floor: tx.State.SeenFloor(), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
+		HubHave: tx.State.HubHave, Until: tx.State.Until, Floor: history.SeenFloor(tx.State), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
 		Advertise: row[3].Bytes(), Listening: row[4].Bytes(), ClockOffset: time.Duration(tx.State.ClockOffset) * time.Millisecond,
 		LastTransfer: catalog.Millis(tx.State.LastTransfer)}
 	if tx.State.IsHub() {
@@ -283,7 +283,7 @@ func addSite(tx *rows.Tx, site Site) error {
 		catalog.Integer(site.Number), catalog.Text(site.Name), catalog.Text(string(site.Role))); err != nil {
 		return err
 	}
-	return tx.LogOwn("ravno_site", crdt.NewKey(catalog.Integer(site.Number)), capture.Insert, nil)
+	return tx.Log(tx.Cat.ByName["ravno_site"], crdt.NewKey(catalog.Integer(site.Number)), capture.Insert, nil)
 }
 
 func RenameSite(tx *rows.Tx, old, name string) error {

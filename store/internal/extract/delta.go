@@ -188,14 +188,14 @@ func usedColumns(s crdt.Section) ([]string, []crdt.Change) {
 // table emits the rows of a table that belong to the slice.
 func (x *Extraction) table(t *catalog.Table) error {
 	x.begin(t)
-	err := x.tx.ReadChanged(t, x.above, x.upTo, func(values []crdt.Value) error {
+	err := history.ReadChanged(x.tx, t, x.above, x.upTo, func(values []crdt.Value) error {
 		return x.row(t, values, false)
 	})
 	if err != nil {
 		return err
 	}
 	for x.plan != nil && len(x.plan.strays[t]) > 0 && x.plan.strays[t][0].first <= x.upTo {
-		values, err := x.tx.ReadChangedRow(t, x.plan.strays[t][0].key)
+		values, err := history.ReadChangedRow(x.tx, t, x.plan.strays[t][0].key)
 		if err == nil {
 			err = x.row(t, values, true)
 		}

@@ -15,7 +15,6 @@ import (
 	"ravno/crdt/hlc"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/history"
-	"ravno/store/internal/rows"
 )
 
 // errSlices says that a delta is more than one slice.
@@ -30,7 +29,7 @@ func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span,
 		whole = append(whole, section)
 		return nil
 	}
-	began := x.tx.Time()
+	began := x.tx.Clock()
 	err = x.slice(x.from, span.To)
 	if err == nil {
 		for _, section := range whole {
@@ -46,7 +45,7 @@ func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span,
 	if x.plan, err = x.makePlan(span.To, limit); err != nil {
 		return span, err
 	}
-	planned := x.tx.Time()
+	planned := x.tx.Clock()
 	readUntil := planned.Add(max(SnapshotAtMost, planShare*planned.Sub(began)))
 	x.limit, x.Changes, x.held = 0, 0, 0
 	end := span.To
@@ -73,7 +72,7 @@ func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span,
 			return span, err
 		}
 		above = next
-		if next < end && x.tx.Time().After(readUntil) {
+		if next < end && x.tx.Clock().After(readUntil) {
 			span.From = done // of a slice in which there was nothing
 			return span, nil
 		}
@@ -238,7 +237,7 @@ func (x *Extraction) makePlan(to causal.Position, limit int) (*plan, error) {
 	}
 	for _, strays := range p.strays {
 		slices.SortFunc(strays, func(a, b stray) int {
-			return cmp.Or(cmp.Compare(a.first, b.first), rows.CompareKeys(a.key, b.key))
+			return cmp.Or(cmp.Compare(a.first, b.first), catalog.CompareKeys(a.key, b.key))
 		})
 	}
 	// Fresh keys come no later than the rows that have the keys now in whose place they were given.
@@ -316,7 +315,7 @@ func (x *Extraction) eachPending(of func(*catalog.Table) bool, each func(*catalo
 		if !x.sends(t) || !of(t) {
 			continue
 		}
-		err := x.tx.EachChanged(t, x.from, func(c rows.ChangedShadow) {
+		err := history.EachChanged(x.tx, t, x.from, func(c history.ChangedShadow) {
 			x.look(t, c.Stored)
 			if oldest, any := x.oldest(c.Row); any {
 				each(t, pendingRow{key: c.Stored, document: c.StoredDocument, oldest: oldest, position: c.Position, birth: c.Birth})

@@ -13,7 +13,7 @@ import (
 // the hub does not have yet.
 func (p *Pass) madeOver(f *folding, was crdt.Row) error {
 	tx := p.Tx
-	if tx.NoneKept() || f.T.Own {
+	if f.T.Own {
 		return nil
 	}
 	m, state, err := tx.ReadImage(f.T, f.Key)

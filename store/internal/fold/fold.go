@@ -79,7 +79,7 @@ func readWholeLog(tx *rows.Tx) (read logged, upTo int64, err error) {
 	if upTo, _, err = capture.Last(tx.SQL); err != nil || upTo <= tx.State.Folded {
 		return read, upTo, err
 	}
-	read, err = ReadLog(tx, upTo, tx.RefuseRow)
+	read, err = ReadLog(tx, upTo, func(t *catalog.Table, cause error) error { return refuseRow(tx, t, cause) })
 	return read, upTo, err
 }
 
@@ -141,11 +141,11 @@ func (p *Pass) FoldRows(order []*LoggedRow) (rows int, err error) {
 // foldRow compares what the log says with what is in the table and in the shadow.
 func (p *Pass) foldRow(f *folding) (bool, error) {
 	tx := p.Tx
-	exists, here, err := tx.ReadLoggedRow(f.T, f.Key)
+	here, err := tx.ReadRow(f.T, f.Key, false)
 	if err != nil {
 		return false, err
 	}
-	inTable, row, former, found := exists, here.Row, here.Document, here.Found
+	exists, row, former, found := here.Exists, here.Row, here.Document, here.Found
 	if !exists && found && !row.Live() && len(f.sets) > 0 {
 		// Put back by ravno, but a constraint keeps it out of its table for now.
 		if exists, err = p.Held.IsHeld(f.T, f.Key); err != nil {
@@ -177,7 +177,7 @@ func (p *Pass) foldRow(f *folding) (bool, error) {
 	if !changed {
 		return false, nil
 	}
-	if inTable {
+	if here.Exists {
 		p.Held.NoteInserted(f.T, f.Key)
 		if f.born {
 			if err := p.madeOver(f, was); err != nil {
@@ -233,7 +233,7 @@ func (p *Pass) leaves(f *folding, former catalog.Reference, found bool, document
 	} else if former == (catalog.Reference{}) {
 		former = f.T.Reference(f.Key)
 	}
-	return tx.Moves(former, document)
+	return history.Moves(tx, former, document)
 }
 
 // touchBoth touches the document a row belongs to and, if it was moved, the one it left.

@@ -7,6 +7,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/hlc"
+	"ravno/journal"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/rows"
@@ -217,4 +218,9 @@ func ReadLog(tx *rows.Tx, upTo int64, refuse func(t *catalog.Table, cause error)
 	})
 	read.Order = rows.Order()
 	return read, err
+}
+
+// refuseRow notes a row that cannot sync: it stays in its table, and the journal says so.
+func refuseRow(tx *rows.Tx, t *catalog.Table, cause error) error {
+	return tx.Record(journal.RowLeft(tx.SiteName(tx.State.Site), t.Name, cause))
 }

@@ -17,7 +17,12 @@ func WantsWhole(tx *rows.Tx, above int64) (bool, error) {
 		if err != nil || whole {
 			return whole, err
 		}
-		whole, err = tx.AnyGone(t)
+		if t.Gone == "" {
+			continue
+		}
+		none := false
+		none, err = tx.Empty(t.Gone)
+		whole = !none
 	}
 	return whole, err
 }

@@ -10,7 +10,6 @@ import (
 	"ravno/crdt/hlc"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // maxReadmitRounds bounds how often the held rows are gone through in one transaction. Each
@@ -31,7 +30,7 @@ type HeldRow struct {
 // refers to it. Every site decides alike, because priorities are stamps.
 // It reports whether some row became held since it was last called, or is held no more.
 func (h *HeldSet) ReadmitAll() (changed bool, err error) {
-	if !h.Try && !h.tx.Wrote() || h.tx.NoneKept() {
+	if !h.Try && !h.tx.Wrote() {
 		return false, nil
 	}
 	if err := h.readmitUntilSettled(); err != nil {
@@ -191,7 +190,7 @@ func (h *HeldSet) readmit(row HeldRow) (bool, error) {
 	if !rows.IsConstraint(err) {
 		return false, err
 	}
-	if !sqlite.IsUnique(err) {
+	if !rows.IsUnique(err) {
 		return false, nil // NOT NULL or CHECK: nothing that could give way
 	}
 	blockers, err := h.tx.Blockers(row.T, row.Key, row.Image)

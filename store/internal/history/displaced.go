@@ -68,3 +68,13 @@ func DeletedIn(tx *rows.Tx, document catalog.Reference, by causal.Site) (found [
 	})
 	return found, err
 }
+
+// Moves remembers that a row has left a document for another.
+func Moves(tx *rows.Tx, former, document catalog.Reference) error {
+	if former == document {
+		return nil
+	}
+	return tx.SQL.Exec(`INSERT INTO ravno_moved(position, former, document) SELECT ?1, ?2, ?3
+		WHERE NOT EXISTS(SELECT 1 FROM ravno_moved WHERE position=?1 AND former=?2 AND document=?3)`, // of many rows that move at once
+		catalog.Integer(tx.Position()), former.Encode(), document.Encode())
+}

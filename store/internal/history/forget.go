@@ -23,7 +23,7 @@ type Forgettable struct {
 }
 
 // MostSettled is a number that moves when anything settles.
-func MostSettled(s rows.Settling) uint64 { return uint64(s.Settled) + uint64(s.SettledOwn) }
+func MostSettled(s rows.State) uint64 { return uint64(s.Settled) + uint64(s.SettledOwn) }
 
 // FindForgettable finds shadow rows of which nothing has to be remembered. Of tables with
 // counters all is: the parts of a counter are a total since its base. So it is where rows are

@@ -43,7 +43,7 @@ func NoteRekeyed(tx *rows.Tx, maker causal.Site, r Rekeyed) error {
 	if err != nil {
 		return err
 	}
-	return tx.LogOwn("ravno_rename", crdt.NewKey(catalog.Integer(id)), capture.Insert, nil)
+	return tx.Log(tx.Cat.ByName["ravno_rename"], crdt.NewKey(catalog.Integer(id)), capture.Insert, nil)
 }
 
 // NewestRekeyed is the newest position of a fresh key that a maker is to hear of.

@@ -69,7 +69,7 @@ func Settle(st *rows.State, by Settlement) (changed, taken bool) {
 	if st.IsHub() || by.Hub == 0 || st.Seen < by.At || st.Until > 0 {
 		return false, false
 	}
-	before := st.Settling
+	before := *st
 	st.SettledOwn = max(st.SettledOwn, by.Own)
 	switch {
 	case by.Hub >= st.Seen:
@@ -80,7 +80,7 @@ func Settle(st *rows.State, by Settlement) (changed, taken bool) {
 	case st.Mark == 0:
 		st.Mark, st.MarkSeen = st.Position, st.Seen
 	}
-	return st.Settling != before, true
+	return *st != before, true
 }
 
 // isSettled reports whether nothing in a row without counters has to be remembered.
@@ -103,4 +103,12 @@ func isSettled(st *rows.State, row crdt.Row) bool {
 		}
 	}
 	return true
+}
+
+// SeenFloor is the least hub position that work not yet at the hub may have seen.
+func SeenFloor(s *rows.State) causal.Seen {
+	if s.HasFloor {
+		return s.Floor
+	}
+	return s.Seen
 }

@@ -41,7 +41,7 @@ func Install(tx *rows.Tx, enrolling bool) (*catalog.Catalog, error) {
 			}
 		}
 		if t.Gone != "" {
-			if err := tx.InstallGone(t); err != nil {
+			if err := installGone(tx, t); err != nil {
 				return nil, err
 			}
 		}
@@ -131,4 +131,28 @@ func logBackfill(tx *rows.Tx, t *catalog.Table, column schema.Column) error {
 		func(key []crdt.Value) error {
 			return capture.Append(tx.SQL, t.Number, capture.Update, capture.Columns(number), tx.Now(), key)
 		})
+}
+
+// installGone makes the table that takes the rows of a table which are deleted or replaced, or gives it its
+// new columns.
+func installGone(tx *rows.Tx, t *catalog.Table) error {
+	present := map[string]bool{}
+	err := tx.SQL.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.Gone, `"`))}, func(row []crdt.Value) error {
+		present[row[0].Bytes()] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(present) == 0 { // no types: values stay as they were
+		return tx.SQL.Exec("CREATE TABLE " + t.Gone + "(" + strings.Join(t.GoneColumns(), ", ") + ")")
+	}
+	for _, name := range t.GoneColumns() {
+		if !present[name] {
+			if err := tx.SQL.Exec("ALTER TABLE " + t.Gone + " ADD COLUMN " + name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

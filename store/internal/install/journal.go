@@ -159,14 +159,14 @@ func journalOf(tx *rows.Tx, t *catalog.Table, filter JournalFilter) ([]JournalRo
 	if t.Kept != "" {
 		err := tx.SQL.Rows("SELECT ravno_site, ravno_received_at, "+columns+" FROM "+t.Kept+" ORDER BY ravno_received_at, ravno_site", nil,
 			func(row []crdt.Value) error {
-				collect(rows.SiteName(tx.SQL, causal.Site(row[0].Int())), row[1].Int(), row[2:])
+				collect(tx.SiteName(causal.Site(row[0].Int())), row[1].Int(), row[2:])
 				return nil
 			})
 		if err != nil {
 			return nil, err
 		}
 	}
-	own := rows.SiteName(tx.SQL, tx.State.Site)
+	own := tx.SiteName(tx.State.Site)
 	err := tx.SQL.Rows("SELECT "+columns+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
 		collect(own, 0, row)
 		return nil

@@ -59,7 +59,7 @@ func mirrorTriggers(c *sqlite.Conn, cat *catalog.Catalog) (refused []schema.Refu
 	for _, m := range plan {
 		want[m.name] = "CREATE TRIGGER " + m.sql()
 	}
-	if err := c.Exec("CREATE TABLE IF NOT EXISTS temp." + rows.MirrorsOff + "(tab TEXT PRIMARY KEY, schema_version INTEGER, reason TEXT)"); err != nil {
+	if err := c.Exec("CREATE TABLE IF NOT EXISTS temp." + catalog.MirrorsOff + "(tab TEXT PRIMARY KEY, schema_version INTEGER, reason TEXT)"); err != nil {
 		return nil, nil, err
 	}
 	standing = map[string]bool{}
@@ -98,11 +98,11 @@ func failedMirrors(c *sqlite.Conn) (failed []schema.Refusal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Exec("DELETE FROM temp."+rows.MirrorsOff+" WHERE schema_version<>?", catalog.Integer(version)); err != nil {
+	if err := c.Exec("DELETE FROM temp."+catalog.MirrorsOff+" WHERE schema_version<>?", catalog.Integer(version)); err != nil {
 		return nil, err
 	}
-	err = c.Rows("SELECT tab, reason FROM temp."+rows.MirrorsOff, nil, func(row []crdt.Value) error {
-		failed = append(failed, rows.FailedMirror(row[0].Bytes(), row[1].Bytes()))
+	err = c.Rows("SELECT tab, reason FROM temp."+catalog.MirrorsOff, nil, func(row []crdt.Value) error {
+		failed = append(failed, catalog.FailedMirror(row[0].Bytes(), row[1].Bytes()))
 		return nil
 	})
 	return failed, err
@@ -206,7 +206,7 @@ func readsOthers(cat *catalog.Catalog, t schema.Trigger) string {
 func (m mirror) sql() string {
 	when := cmp.Or(m.When, "1")
 	return sqlite.Quote(m.name) + " " + m.Head + " ON main." + sqlite.Quote(m.Table) + " FOR EACH ROW WHEN CASE WHEN EXISTS(SELECT 1 FROM temp." +
-		rows.MirrorsOff + " WHERE tab=" + sqlite.Literal(strings.ToLower(m.Table)) + ") THEN 0 ELSE (" + when + ") END " + m.Body
+		catalog.MirrorsOff + " WHERE tab=" + sqlite.Literal(strings.ToLower(m.Table)) + ") THEN 0 ELSE (" + when + ") END " + m.Body
 }
 
 // allCompile reports whether the triggers that stand are the ones wanted, and what fires

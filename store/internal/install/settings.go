@@ -229,7 +229,7 @@ func SetTable(tx *rows.Tx, set catalog.Setting) error {
 	if known > 0 {
 		op, columns = capture.Update, []string{"class", "document", "counters"}
 	}
-	if err := tx.LogOwn("ravno_setting", crdt.NewKey(catalog.Text(set.Table)), op, columns); err != nil {
+	if err := tx.Log(tx.Cat.ByName["ravno_setting"], crdt.NewKey(catalog.Text(set.Table)), op, columns); err != nil {
 		return err
 	}
 	return FollowSettings(tx) // at once: counting begins from what is folded now

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/rows"
 	"ravno/store/internal/schema"
 	"ravno/store/internal/sqlite"
 )
@@ -33,7 +32,7 @@ func refuseMirrors(list []noMirror) (refused []schema.Refusal) {
 				rest = append(rest, no)
 			}
 		}
-		refused = append(refused, schema.Refusal{Table: first.written(), Try: rows.TryRebuild,
+		refused = append(refused, schema.Refusal{Table: first.written(), Try: catalog.TryRebuild,
 			Reason: "what fills it " + first.cause + " (trigger " + strings.Join(names, ", ") + ")"})
 		list = rest
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
 )
 
@@ -47,7 +46,7 @@ var upgrades = []string{
 // transaction. A newer format is left to readState to refuse.
 func Upgrade(c *sqlite.Conn) error {
 	format, err := c.Int("SELECT format FROM ravno_state")
-	if err != nil || format < 1 || format >= rows.Format {
+	if err != nil || format < 1 || format >= catalog.Format {
 		return err
 	}
 	return c.Transaction("IMMEDIATE", func() error {
@@ -55,11 +54,11 @@ func Upgrade(c *sqlite.Conn) error {
 		if err != nil {
 			return err
 		}
-		for ; format < rows.Format; format++ {
+		for ; format < catalog.Format; format++ {
 			if err := c.Exec(upgrades[format-1]); err != nil {
 				return fmt.Errorf("bringing ravno's tables from format %d to %d: %w", format, format+1, err)
 			}
 		}
-		return c.Exec("UPDATE ravno_state SET format=?", catalog.Integer(rows.Format))
+		return c.Exec("UPDATE ravno_state SET format=?", catalog.Integer(catalog.Format))
 	})
 }

@@ -31,7 +31,7 @@ func ApplyFromHub(tx *rows.Tx, delta Delta, fold func(*rows.Tx) (*held.HeldSet, 
 	tx.State.Seen, tx.State.Until = delta.To, delta.Until
 	none, err := history.NothingEarly(tx)
 	applied = in.applied
-	applied.Position, applied.Floor, applied.Unsent = tx.State.Position, tx.State.SeenFloor(), tx.State.HasFloor || !none
+	applied.Position, applied.Floor, applied.Unsent = tx.State.Position, history.SeenFloor(tx.State), tx.State.HasFloor || !none
 	return applied, err
 }
 
@@ -143,7 +143,7 @@ type merging struct {
 
 func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 	tx, author := in.tx, in.author
-	here, err := tx.ReadRow(t, change.Key)
+	here, err := tx.ReadRow(t, change.Key, true)
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (in *incoming) judgeWork(m *merging, here rows.RowHere) (document catalog.R
 		if former == (catalog.Reference{}) {
 			former = self
 		}
-		if err := tx.Moves(former, document); err != nil {
+		if err := history.Moves(tx, former, document); err != nil {
 			return document, err
 		}
 	}

@@ -38,7 +38,7 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 		}
 		if before != document {
 			documents = append(documents, before)
-			if err := tx.Moves(before, document); err != nil {
+			if err := history.Moves(tx, before, document); err != nil {
 				return document, err
 			}
 		}
@@ -243,7 +243,7 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 		values, row, here := (*catalog.Values)(nil), m.row, t == m.t && touch.Key == m.change.Key
 		if here {
 			values = m.was
-		} else if values, _, err = tx.Values(t, touch.Key); err != nil {
+		} else if values, _, err = conflict.ValuesOf(tx, t, touch.Key); err != nil {
 			return nil, nil, newest, err
 		} else {
 			there, err := tx.ReadShadow(t, touch.Key)

@@ -7,6 +7,7 @@ import (
 	"ravno/crdt"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
+	"ravno/store/internal/history"
 )
 
 // FollowFresh makes rows follow those that have just got fresh keys, if they came from their maker
@@ -31,7 +32,7 @@ func (x *Rekeying) FollowFresh() (wrote bool, err error) {
 			if len(of) == 0 || d.T.Columns[d.Column].InKey {
 				continue // such a reference is as old as its row, and what it is to came no later (sortRows)
 			}
-			rows, err := x.Tx.RowsWith(d, slices.Sorted(maps.Keys(of)))
+			rows, err := history.RowsWith(x.Tx, d, slices.Sorted(maps.Keys(of)))
 			if err != nil {
 				return wrote, err
 			}

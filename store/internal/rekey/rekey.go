@@ -261,7 +261,7 @@ func (x *Rekeying) RecordCollisions() error {
 			site causal.Site
 			key  crdt.Key
 		}{{c.other, old}, {author, new}} {
-			m, _, err := tx.Values(c.t, one.key)
+			m, _, err := conflict.ValuesOf(tx, c.t, one.key)
 			if err != nil {
 				return err
 			}

@@ -61,7 +61,7 @@ func (x *Rekeying) rename(c collision, moved *renames) error {
 	if err != nil {
 		return err
 	}
-	taken, err := tx.Exists(c.t, new)
+	taken, err := tx.TableImage(c.t, new)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (x *Rekeying) rename(c collision, moved *renames) error {
 	if err != nil {
 		return err
 	}
-	if taken || there.Found && (there.Live() || history.UnsentRow(tx, there.Row, x.Seen)) {
+	if taken != nil || there.Found && (there.Live() || history.UnsentRow(tx, there.Row, x.Seen)) {
 		return &history.CrossingError{Table: c.t.Name} // a row made here since has the fresh key: it is to get another
 	}
 	if there.Found { // deleted, and settled: the hub has forgotten it already, or it would not give its key
@@ -87,7 +87,7 @@ func (x *Rekeying) rename(c collision, moved *renames) error {
 	}
 	moved.add(renamedRow{c.t.Number, c.old, c.birth.Time}, c.new)
 	for _, d := range c.t.Domain {
-		if err := tx.Rekey(d, c.old, c.new); err != nil {
+		if err := history.Rekey(tx, d, c.old, c.new); err != nil {
 			return fmt.Errorf("table %s: %w", d.T.Name, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/held"
+	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
 )
 
@@ -22,11 +23,11 @@ func StepAside(tx *rows.Tx, h *held.HeldSet, made []catalog.Reference) (again bo
 		if !t.Renumbers {
 			continue
 		}
-		exists, err := tx.Exists(t, ref.Key)
+		made, err := tx.TableImage(t, ref.Key)
 		if err != nil {
 			return again, err
 		}
-		if held, err := h.IsHeld(t, ref.Key); err != nil || !held || !exists {
+		if held, err := h.IsHeld(t, ref.Key); err != nil || !held || made == nil {
 			if err != nil {
 				return again, err
 			}
@@ -53,11 +54,11 @@ func StepAside(tx *rows.Tx, h *held.HeldSet, made []catalog.Reference) (again bo
 // moveWritten renames a key in a column, in the tables, and logs what changed: nothing of
 // it is folded yet.
 func moveWritten(tx *rows.Tx, d catalog.DomainColumn, old, new int64) error {
-	found, err := tx.RowsWith(d, []int64{old})
+	found, err := history.RowsWith(tx, d, []int64{old})
 	if err != nil {
 		return err
 	}
-	if err := tx.Rekey(d, old, new); err != nil {
+	if err := history.Rekey(tx, d, old, new); err != nil {
 		return err
 	}
 	at := slices.Index(d.T.Key, d.Column)

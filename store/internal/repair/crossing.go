@@ -6,7 +6,6 @@ import (
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/history"
-	"ravno/store/internal/rows"
 )
 
 func (n *Effects) isUnsent(row crdt.Row) bool { return history.UnsentRow(n.tx, row, n.Seen) }
@@ -35,7 +34,7 @@ func (n *Effects) unsentDocuments() (map[catalog.Reference]bool, error) {
 
 // eachUnsent goes through the rows of a table with work that the sender did not have.
 func (n *Effects) eachUnsent(t *catalog.Table, each func(row crdt.Row, key, document crdt.Value)) error {
-	return n.tx.EachChanged(t, n.Seen, func(c rows.ChangedShadow) {
+	return history.EachChanged(n.tx, t, n.Seen, func(c history.ChangedShadow) {
 		if n.isUnsent(c.Row) {
 			each(c.Row, c.Stored, c.StoredDocument)
 		}
@@ -80,7 +79,7 @@ func (n *Effects) crossingParents(arrived Arrival) error {
 	if err != nil || m == nil {
 		return err
 	}
-	return tx.EachDangling(t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
+	return eachDangling(tx, t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
 		_, row, deleted, err := deletedParent(tx, l, reference)
 		if err != nil {
 			return err

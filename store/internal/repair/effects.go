@@ -4,6 +4,7 @@ import (
 	"ravno/crdt"
 	"ravno/crdt/causal"
 	"ravno/store/internal/catalog"
+	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
 )
 
@@ -65,7 +66,7 @@ func (n *Effects) UnknownWork(t *catalog.Table, above causal.Position) (bool, er
 	if any, known := n.relevant[asked]; known {
 		return any, nil
 	}
-	any, err := n.tx.AnyChanged(t, above)
+	any, err := history.AnyChanged(n.tx, t, above)
 	n.relevant[asked] = any
 	return any, err
 }

@@ -48,7 +48,7 @@ func (x *Repairs) followUnseen(ref Arrival) error {
 	if err != nil || m == nil {
 		return err
 	}
-	return x.Tx.EachDangling(t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
+	return eachDangling(x.Tx, t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
 		if l.ByKey() {
 			return nil
 		}
@@ -98,7 +98,7 @@ func (x *Repairs) followOrKill(l *catalog.ForeignKey, child crdt.Key, reference 
 // follow puts a row's current values into a reference to it, or, if it is deleted, its last.
 func (x *Repairs) follow(l *catalog.ForeignKey, child, parent crdt.Key) error {
 	tx := x.Tx
-	now, _, err := tx.Values(l.Parent, parent)
+	now, _, err := conflict.ValuesOf(tx, l.Parent, parent)
 	if err != nil || now == nil {
 		return err
 	}

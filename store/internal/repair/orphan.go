@@ -66,7 +66,7 @@ func missingParents(tx *rows.Tx, ref catalog.Reference) (gone []missing, err err
 	if err != nil || m == nil {
 		return nil, err
 	}
-	err = tx.EachDangling(t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
+	err = eachDangling(tx, t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
 		key, row, found, err := deletedParent(tx, l, reference)
 		if found {
 			gone = append(gone, missing{l: l, key: key, row: row})
@@ -96,4 +96,24 @@ func deletedParent(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value) (
 	}
 	was, err := tx.ReadShadow(l.Parent, key)
 	return key, was.Row, was.Found && !was.Live(), err
+}
+
+// eachDangling goes through the links over which a row with these values refers to a row that
+// is not in its table. Each is asked about when its turn comes: what was done about the ones
+// before may have mended it.
+func eachDangling(tx *rows.Tx, t *catalog.Table, m *catalog.Values, each func(l *catalog.ForeignKey, reference []crdt.Value) error) error {
+	for _, l := range t.Up {
+		reference, ok := l.Reference(m)
+		if !ok {
+			continue
+		}
+		dangles, err := tx.Dangles(l, reference)
+		if err == nil && dangles {
+			err = each(l, reference)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -45,7 +45,7 @@ func (x *Repairs) recordKilled(document catalog.Reference, root crdt.Row, parts 
 // recordReference records that a row was deleted here and referred to there, and is back.
 func (x *Repairs) recordReference(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *catalog.Table, key crdt.Key, parent crdt.Row) error {
 	tx := x.Tx
-	m, _, err := tx.Values(l.Child, child)
+	m, _, err := conflict.ValuesOf(tx, l.Child, child)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (x *Repairs) recordReference(l *catalog.ForeignKey, child crdt.Key, row crd
 		}
 	}
 	deleter := conflict.Owner(parent.Death.Stamp)
-	was, _, err := tx.Values(t, key)
+	was, _, err := conflict.ValuesOf(tx, t, key)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"ravno/crdt/causal"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
+	"ravno/store/internal/conflict"
 	"ravno/store/internal/held"
 	"ravno/store/internal/history"
 	"ravno/store/internal/rows"
@@ -122,7 +123,7 @@ func (x *Repairs) bringBack(t *catalog.Table, key crdt.Key) (ok bool, err error)
 	if err := x.putBack(t, key, m); err != nil {
 		return false, err
 	}
-	err = tx.EachDangling(t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
+	err = eachDangling(tx, t, m, func(l *catalog.ForeignKey, reference []crdt.Value) error {
 		parent, _, gone, err := deletedParent(tx, l, reference)
 		switch {
 		case err != nil:
@@ -174,7 +175,7 @@ func (x *Repairs) putBack(t *catalog.Table, key crdt.Key, m *catalog.Values) err
 	if err := tx.DropImage(t, key); err != nil {
 		return err
 	}
-	if err := tx.RestoreCounters(t, key, m); err != nil {
+	if err := conflict.RestoreCounters(tx, t, key, m); err != nil {
 		return err
 	}
 	err := tx.InsertImage(t, m)
@@ -194,7 +195,7 @@ func (x *Repairs) putBack(t *catalog.Table, key crdt.Key, m *catalog.Values) err
 
 // Kill deletes a row and keeps what it was.
 func (x *Repairs) Kill(t *catalog.Table, key crdt.Key) error {
-	m, state, err := x.Tx.Values(t, key)
+	m, state, err := conflict.ValuesOf(x.Tx, t, key)
 	if err != nil || m == nil || state == catalog.Tombstone {
 		return err
 	}

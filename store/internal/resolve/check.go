@@ -6,6 +6,7 @@ import (
 
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
+	"ravno/store/internal/conflict"
 )
 
 // The writes of a decision are made with enforcement of foreign keys off, like all of
@@ -21,7 +22,7 @@ func (d *decision) spread() error {
 			continue
 		}
 		for _, l := range r.t.Down {
-			keys, err := d.tx.Referring(l, r.before)
+			keys, err := conflict.Referring(d.tx, l, r.before)
 			if err != nil {
 				return err
 			}
@@ -68,14 +69,14 @@ func (d *decision) check() error {
 		if !r.written() && !contested {
 			continue
 		}
-		there, err := d.tx.Exists(r.t, r.key)
+		there, err := d.tx.TableImage(r.t, r.key)
 		if err != nil {
 			return err
 		}
-		if !there && d.undo {
+		if there == nil && d.undo {
 			continue
 		}
-		if !there {
+		if there == nil {
 			return fmt.Errorf("conflict %s: another row still keeps %s out of its table. Try: --set COLUMN=VALUE with a value that no other row has, or --keep SITE", d.x.ID, r)
 		}
 		if err := d.checkParents(r); err != nil {
@@ -136,7 +137,7 @@ func (d *decision) checkChildren(r *decided) error {
 				continue // the parent's column takes both for one value
 			}
 		}
-		keys, err := d.tx.Referring(l, r.before)
+		keys, err := conflict.Referring(d.tx, l, r.before)
 		if err != nil {
 			return err
 		}

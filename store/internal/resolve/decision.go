@@ -13,7 +13,6 @@ import (
 	"ravno/store/internal/conflict"
 	"ravno/store/internal/held"
 	"ravno/store/internal/rows"
-	"ravno/store/internal/sqlite"
 )
 
 // decision is what a resolution, or the undoing of one, does to rows: planned as a whole
@@ -120,7 +119,7 @@ func (d *decision) row(t *catalog.Table, key crdt.Key) (*decided, error) {
 	if r := d.rows[t.Reference(key)]; r != nil {
 		return r, nil
 	}
-	m, where, err := d.tx.Values(t, key)
+	m, where, err := conflict.ValuesOf(d.tx, t, key)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +217,7 @@ func (d *decision) write() error {
 		}
 	}
 	failed, err := d.attempt(d.put)
-	if err != nil && sqlite.IsUnique(err) { // two rows may swap a value
+	if err != nil && rows.IsUnique(err) { // two rows may swap a value
 		failed, err = d.attempt(d.putApart)
 	}
 	if err != nil {
@@ -307,7 +306,7 @@ func (d *decision) putRow(r *decided, there bool) error {
 		return errors.Join(err, errIncomplete)
 	}
 	if !r.wasLive() { // what was counted meanwhile was counted
-		if err := d.tx.RestoreCounters(r.t, r.key, r.after); err != nil {
+		if err := conflict.RestoreCounters(d.tx, r.t, r.key, r.after); err != nil {
 			return err
 		}
 	}

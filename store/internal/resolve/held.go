@@ -18,7 +18,7 @@ import (
 // noteWaiting takes in the held rows that wait for a place of rows the decision changes: they
 // may come into their tables with it, and then they have to leave again with its undoing.
 func (d *decision) noteWaiting() error {
-	if d.undo || d.tx.NoneKept() {
+	if d.undo {
 		return nil
 	}
 	var tables []*catalog.Table
@@ -95,7 +95,7 @@ func (d *decision) makeRoom(r *decided) (h bool, err error) {
 // kept them out then, so that they are held again: of two claims the older one stays.
 func (d *decision) claimAgain() error {
 	for _, r := range d.moved {
-		there, err := d.tx.Exists(r.t, r.key)
+		there, err := d.tx.TableImage(r.t, r.key)
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,7 @@ func (d *decision) claimAgain() error {
 				names = append(names, c.Name)
 			}
 		}
-		if there && len(names) > 0 {
+		if there != nil && len(names) > 0 {
 			if err := d.tx.Log(r.t, r.key, capture.Update, names); err != nil {
 				return err
 			}

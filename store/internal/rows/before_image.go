@@ -7,28 +7,6 @@ import (
 	"ravno/store/internal/catalog"
 )
 
-func (tx *Tx) InstallGone(t *catalog.Table) error {
-	present := map[string]bool{}
-	err := tx.SQL.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.Gone, `"`))}, func(row []crdt.Value) error {
-		present[row[0].Bytes()] = true
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if len(present) == 0 { // no types: values stay as they were
-		return tx.SQL.Exec("CREATE TABLE " + t.Gone + "(" + strings.Join(t.GoneColumns(), ", ") + ")")
-	}
-	for _, name := range t.GoneColumns() {
-		if !present[name] {
-			if err := tx.SQL.Exec("ALTER TABLE " + t.Gone + " ADD COLUMN " + name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // Gone is the values of a row the application here deleted or replaced since the last fold;
 // nil where they were not kept. Of several under one key reborn asks for the first, which was
 // the row that others knew: what came and went after it nobody else ever saw.
@@ -96,13 +74,4 @@ func (tx *Tx) ForgetGone() error {
 	}
 	tx.deleted = nil
 	return nil
-}
-
-// AnyGone reports whether rows of a table were deleted or replaced, and kept, since the last fold.
-func (tx *Tx) AnyGone(t *catalog.Table) (bool, error) {
-	if t.Gone == "" {
-		return false, nil
-	}
-	n, err := tx.SQL.Int("SELECT EXISTS(SELECT 1 FROM " + t.Gone + ")")
-	return n != 0, err
 }

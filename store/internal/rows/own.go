@@ -1,7 +1,7 @@
 package rows
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -11,22 +11,16 @@ import (
 	"ravno/journal"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/sqlite"
 )
 
 // ravno's own replicated tables have no triggers: what ravno writes to them it logs itself,
 // and from there they travel like any other row.
 
-// LogOwn appends an entry for a row ravno wrote with triggers off.
-func (tx *Tx) LogOwn(name string, key crdt.Key, op capture.Op, columns []string) error {
-	t := tx.Cat.ByName[strings.ToLower(name)]
-	if t == nil {
-		return fmt.Errorf("table %s is not in the catalog", name)
-	}
-	return tx.Log(t, key, op, columns)
-}
-
+// Log appends an entry for a row that ravno wrote: its own triggers are off then.
 func (tx *Tx) Log(t *catalog.Table, key crdt.Key, op capture.Op, columns []string) error {
+	if t == nil {
+		return errors.New("a table of ravno's is not in the catalog")
+	}
 	values, err := key.Values()
 	if err != nil {
 		return err
@@ -62,12 +56,12 @@ func (tx *Tx) ChangeOwn(name string, key crdt.Key, values map[string]crdt.Value)
 	if err := tx.SQL.Exec(t.Update(columns), append(args, where...)...); err != nil {
 		return err
 	}
-	return tx.LogOwn(name, key, capture.Update, columns)
+	return tx.Log(t, key, capture.Update, columns)
 }
 
 // Record journals something that happened to ravno itself.
 func (tx *Tx) Record(e journal.Event) error {
-	at := tx.Time().UTC().Format(time.RFC3339Nano)
+	at := tx.Clock().UTC().Format(time.RFC3339Nano)
 	if err := tx.SQL.Exec("INSERT INTO ravno_event(at, kind, site, text) VALUES(?,?,?,?)", catalog.Text(at), catalog.Text(string(e.Kind)), catalog.Text(e.Server), catalog.Text(e.Text)); err != nil {
 		return err
 	}
@@ -75,21 +69,14 @@ func (tx *Tx) Record(e journal.Event) error {
 	if err != nil {
 		return err
 	}
-	return tx.LogOwn("ravno_event", crdt.NewKey(catalog.Integer(id)), capture.Insert, nil)
+	return tx.Log(tx.Cat.ByName["ravno_event"], crdt.NewKey(catalog.Integer(id)), capture.Insert, nil)
 }
 
 // SiteName is a site's name, or its number if it has none.
-func (tx *Tx) SiteName(site causal.Site) string { return SiteName(tx.SQL, site) }
-
-func SiteName(c *sqlite.Conn, site causal.Site) string {
-	name, err := c.Text("SELECT name FROM ravno_site WHERE site=?", catalog.Integer(site))
+func (tx *Tx) SiteName(site causal.Site) string {
+	name, err := tx.SQL.Text("SELECT name FROM ravno_site WHERE site=?", catalog.Integer(site))
 	if err != nil || name == "" {
 		return "site " + site.String()
 	}
 	return name
-}
-
-// RefuseRow notes a row that cannot sync: it stays in its table, and the journal says so.
-func (tx *Tx) RefuseRow(t *catalog.Table, cause error) error {
-	return tx.Record(journal.RowLeft(tx.SiteName(tx.State.Site), t.Name, cause))
 }

@@ -32,8 +32,5 @@ func (tx *Tx) NextPosition() {
 	}
 }
 
-// Moved reports whether the transaction has taken a position.
-func (tx *Tx) Moved() bool { return tx.positions.any }
-
 // Wrote reports whether the transaction has taken a position or written to the log.
 func (tx *Tx) Wrote() bool { return tx.positions.any || tx.positions.logged }

@@ -10,21 +10,11 @@ import (
 	"ravno/crdt"
 	"ravno/journal"
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/schema"
 	"ravno/store/internal/sqlite"
 )
 
-// MirrorsOff names the tables whose mirrors have failed on this connection, and as of which
-// version of the schema; a mirror of a table that is in it does nothing. It is a table and
-// not a flag, so that it goes back with the transaction that wrote it.
-const MirrorsOff = "ravno_mirrors_off"
-
-// MirrorFailed is the event of a mirror that failed while rows were applied.
-const MirrorFailed journal.Kind = "mirror_failed"
-
-func FailedMirror(table, reason string) schema.Refusal {
-	return schema.Refusal{Table: "that triggers of " + table + " write", Reason: reason, Try: TryRebuild}
-}
+// mirrorFailed is the event of a mirror that failed while rows were applied.
+const mirrorFailed journal.Kind = "mirror_failed"
 
 // Put runs a statement that writes rows of a table, and the mirrors of its triggers. A row
 // others have accepted is not held up by an index of this file: mirrors that fail are
@@ -34,7 +24,7 @@ func (tx *Tx) Put(t *catalog.Table, sql string, args ...crdt.Value) error {
 	if err == nil || !t.Mirrored || sqlite.IsOfFile(err) {
 		return err
 	}
-	closed, failed := tx.SQL.Int("SELECT count(*) FROM temp."+MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name)))
+	closed, failed := tx.SQL.Int("SELECT count(*) FROM temp."+catalog.MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name)))
 	if failed != nil || closed > 0 {
 		return errors.Join(err, failed)
 	}
@@ -44,11 +34,11 @@ func (tx *Tx) Put(t *catalog.Table, sql string, args ...crdt.Value) error {
 		return err
 	}
 	if own := tx.SQL.Exec(sql, args...); own != nil { // it is the row that does not fit
-		return errors.Join(own, tx.SQL.Exec("DELETE FROM temp."+MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name))))
+		return errors.Join(own, tx.SQL.Exec("DELETE FROM temp."+catalog.MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name))))
 	}
-	tx.Cat.Unmirrored = append(tx.Cat.Unmirrored, FailedMirror(t.Name, reason.Error()))
-	return tx.Record(journal.Event{Kind: MirrorFailed, Server: tx.SiteName(tx.State.Site),
-		Text: fmt.Sprintf("what triggers of %s write is not kept fresh any more: %v. Try: %s", t.Name, reason, TryRebuild)})
+	tx.Cat.Unmirrored = append(tx.Cat.Unmirrored, catalog.FailedMirror(t.Name, reason.Error()))
+	return tx.Record(journal.Event{Kind: mirrorFailed, Server: tx.SiteName(tx.State.Site),
+		Text: fmt.Sprintf("what triggers of %s write is not kept fresh any more: %v. Try: %s", t.Name, reason, catalog.TryRebuild)})
 }
 
 // stopMirrors switches the mirrors of a table off.
@@ -56,10 +46,6 @@ func (tx *Tx) stopMirrors(t *catalog.Table, reason string) error {
 	if !t.Mirrored {
 		return nil
 	}
-	return tx.SQL.Exec("INSERT OR REPLACE INTO temp."+MirrorsOff+" SELECT ?, schema_version, ? FROM pragma_schema_version",
+	return tx.SQL.Exec("INSERT OR REPLACE INTO temp."+catalog.MirrorsOff+" SELECT ?, schema_version, ? FROM pragma_schema_version",
 		catalog.Text(strings.ToLower(t.Name)), catalog.Text(reason))
 }
-
-// What grows stale at this server because a trigger is not mirrored, and who is told.
-
-const TryRebuild = "bring it up to date in the application; of an FTS index, with its 'rebuild' command"

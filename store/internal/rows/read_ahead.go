@@ -1,9 +1,7 @@
 package rows
 
 import (
-	"cmp"
 	"errors"
-	"strings"
 
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
@@ -69,7 +67,7 @@ func (a *ahead) find(c *sqlite.Conn, key crdt.Value) (row []crdt.Value, known bo
 	a.asked = key
 	a.served++
 	for ; a.next < len(a.values); a.next += a.width {
-		if order := CompareKeys(a.values[a.next], key); order == 0 {
+		if order := catalog.CompareKeys(a.values[a.next], key); order == 0 {
 			row = a.values[a.next : a.next+a.width]
 			a.next += a.width
 			return row, true, nil
@@ -82,10 +80,10 @@ func (a *ahead) find(c *sqlite.Conn, key crdt.Value) (row []crdt.Value, known bo
 
 // covers reports whether what was read ahead answers a question.
 func (a *ahead) covers(key crdt.Value) bool {
-	if a.asked.Kind() == crdt.Null || CompareKeys(key, a.asked) <= 0 {
+	if a.asked.Kind() == crdt.Null || catalog.CompareKeys(key, a.asked) <= 0 {
 		return false
 	}
-	return a.all || len(a.values) > 0 && CompareKeys(key, a.values[len(a.values)-a.width]) <= 0
+	return a.all || len(a.values) > 0 && catalog.CompareKeys(key, a.values[len(a.values)-a.width]) <= 0
 }
 
 // suits reports whether it pays to read ahead, going by the last time, and sets how many rows.
@@ -126,11 +124,6 @@ func (a *ahead) read(c *sqlite.Conn, key crdt.Value) error {
 		err = nil
 	}
 	return err
-}
-
-// CompareKeys compares keys as the trees do that are read ahead: integers, or bytes.
-func CompareKeys(a, b crdt.Value) int {
-	return cmp.Or(cmp.Compare(a.Kind(), b.Kind()), cmp.Compare(a.Int(), b.Int()), strings.Compare(a.Bytes(), b.Bytes()))
 }
 
 // readAhead is what a transaction has read ahead, while it goes through rows in their order.

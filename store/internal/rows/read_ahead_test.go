@@ -53,7 +53,7 @@ func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
 					}
 					a := &ahead{sql: "SELECT k, v FROM plain WHERE k>=? ORDER BY k LIMIT ?"}
 					numbers := some("questions")
-					slices.SortFunc(numbers, func(i, j int) int { return CompareKeys(x.of(i), x.of(j)) })
+					slices.SortFunc(numbers, func(i, j int) int { return catalog.CompareKeys(x.of(i), x.of(j)) })
 					for range rapid.IntRange(0, 3).Draw(t, "backwards") {
 						at := rapid.IntRange(0, len(numbers)).Draw(t, "at")
 						numbers = slices.Insert(numbers, at, rapid.IntRange(0, 59).Draw(t, "question"))

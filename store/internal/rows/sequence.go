@@ -6,7 +6,6 @@ import (
 
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
-	"ravno/store/internal/sqlite"
 )
 
 // Where AUTOINCREMENT goes on is each server's own: a row of another server that is put
@@ -60,14 +59,4 @@ func (tx *Tx) sequences(of []string) (map[string]crdt.Value, error) {
 		return nil
 	})
 	return sequences, err
-}
-
-// ForgetSequences takes out of a first load where the hub goes on counting: each server
-// begins where its own rows end.
-func ForgetSequences(c *sqlite.Conn) error {
-	n, err := c.Int("SELECT count(*) FROM main.sqlite_master WHERE name='sqlite_sequence'")
-	if err != nil || n == 0 {
-		return err
-	}
-	return c.Exec("DELETE FROM main.sqlite_sequence")
 }

@@ -50,18 +50,19 @@ func decodeShadow(t *catalog.Table, values []crdt.Value) (found Shadow, err erro
 // RowHere is a row as it is in its table and in its shadow.
 type RowHere struct {
 	Shadow
-	Table *catalog.Values // nil: it is not in its table
+	Exists bool            // it is in its table
+	Table  *catalog.Values // its columns, if they were asked for
 }
 
-// ReadRow reads both at once.
-func (tx *Tx) ReadRow(t *catalog.Table, key crdt.Key) (here RowHere, err error) {
-	remembered, columns, err := tx.readBoth(t, key, true)
+// ReadRow reads both at once. columns: not only whether the row is in its table.
+func (tx *Tx) ReadRow(t *catalog.Table, key crdt.Key, columns bool) (here RowHere, err error) {
+	remembered, stored, err := tx.readBoth(t, key, columns)
 	if err != nil {
 		return here, err
 	}
-	if columns != nil {
-		here.Table = catalog.NewImage(len(columns))
-		for i, v := range columns {
+	if here.Exists = stored != nil; here.Exists && columns {
+		here.Table = catalog.NewImage(len(stored))
+		for i, v := range stored {
 			here.Table.Set(crdt.Column(t.Numbers[i]), v)
 		}
 	}
@@ -69,15 +70,6 @@ func (tx *Tx) ReadRow(t *catalog.Table, key crdt.Key) (here RowHere, err error) 
 		here.Shadow, err = decodeShadow(t, remembered)
 	}
 	return here, err
-}
-
-// ReadLoggedRow is ReadRow where it is enough to know whether the row is in its table.
-func (tx *Tx) ReadLoggedRow(t *catalog.Table, key crdt.Key) (exists bool, found Shadow, err error) {
-	remembered, columns, err := tx.readBoth(t, key, false)
-	if err == nil && remembered != nil {
-		found, err = decodeShadow(t, remembered)
-	}
-	return columns != nil, found, err
 }
 
 // readBoth reads a row's shadow and its columns, or of these only some if not all are wanted; nil

@@ -2,7 +2,6 @@ package rows
 
 import (
 	"fmt"
-	"ravno/store/internal/capture"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -11,23 +10,11 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// RestoreCounters puts what the counters say into values of a row that is put back.
-func (tx *Tx) RestoreCounters(t *catalog.Table, key crdt.Key, m *catalog.Values) error {
-	if len(t.Counters) == 0 {
-		return nil
-	}
-	row, err := tx.ReadShadow(t, key)
-	if err == nil && row.Found {
-		t.CountersOf(row.Row, m)
-	}
-	return err
-}
-
 // HoldFloor keeps in mind, at a node, that there is work the hub does not have yet, and what it
 // has seen at least.
 func (tx *Tx) HoldFloor() {
 	if !tx.State.IsHub() && !tx.State.HasFloor {
-		tx.State.floor, tx.State.HasFloor = tx.State.Seen, true
+		tx.State.Floor, tx.State.HasFloor = tx.State.Seen, true
 	}
 }
 
@@ -42,15 +29,6 @@ func (tx *Tx) HoldFloor() {
 // Each finds out which positions of its own are settled. Cf. causal stability in Baquero, Almeida
 // and Shoker 2014, "Making operation-based CRDTs operation-based".
 
-// Settling is what of the state tells how far the settling has come; see layout.sql.
-type Settling struct {
-	Until, MarkSeen, Mark, SettledOwn causal.Position // at a node
-	Checkpoint, SettledAt, Settled    causal.Position
-}
-
-// Format is the version of ravno's own tables, written by this program.
-const Format = 4
-
 // State is the one row of ravno_state that moves with every commit. It is read at the
 // start of each transaction and written at its end, never kept in between: commands write
 // the same file while the daemon runs.
@@ -64,11 +42,14 @@ type State struct {
 	HubIncarnation causal.Incarnation
 	Seen           causal.Seen
 	HubHave        causal.Position
-	floor          causal.Seen
+	Floor          causal.Seen
 	HasFloor       bool
 	ClockOffset    int64 // ms to add to our clock to get the hub's
 	LastTransfer   int64 // Unix ms
-	Settling
+
+	// How far the settling has come; see layout.sql.
+	Until, MarkSeen, Mark, SettledOwn causal.Position // at a node
+	Checkpoint, SettledAt, Settled    causal.Position
 }
 
 func (s *State) IsHub() bool { return s.Site == causal.Hub }
@@ -84,8 +65,8 @@ func ReadState(c *sqlite.Conn) (*State, error) {
 	if row == nil {
 		return nil, fmt.Errorf("%s: ravno_state is empty: the database is not enrolled", c.Path())
 	}
-	if format := row[12].Int(); format != Format {
-		return nil, fmt.Errorf("%s: written by ravno with table format %d, this ravno knows %d. Try: the newer ravno", c.Path(), format, Format)
+	if format := row[12].Int(); format != catalog.Format {
+		return nil, fmt.Errorf("%s: written by ravno with table format %d, this ravno knows %d. Try: the newer ravno", c.Path(), format, catalog.Format)
 	}
 	s := &State{
 		Site:         causal.Site(row[0].Int()),
@@ -95,19 +76,17 @@ func ReadState(c *sqlite.Conn) (*State, error) {
 		Catalog:      row[5].Int(),
 		Seen:         causal.Seen(row[7].Int()),
 		HubHave:      causal.Position(row[8].Int()),
-		floor:        causal.Seen(row[9].Int()),
+		Floor:        causal.Seen(row[9].Int()),
 		HasFloor:     row[9].Kind() == crdt.Integer,
 		ClockOffset:  row[10].Int(),
 		LastTransfer: row[11].Int(),
-		Settling: Settling{
-			Until:      causal.Position(row[13].Int()),
-			MarkSeen:   causal.Position(row[14].Int()),
-			Mark:       causal.Position(row[15].Int()),
-			SettledOwn: causal.Position(row[16].Int()),
-			Checkpoint: causal.Position(row[17].Int()),
-			SettledAt:  causal.Position(row[18].Int()),
-			Settled:    causal.Position(row[19].Int()),
-		},
+		Until:        causal.Position(row[13].Int()),
+		MarkSeen:     causal.Position(row[14].Int()),
+		Mark:         causal.Position(row[15].Int()),
+		SettledOwn:   causal.Position(row[16].Int()),
+		Checkpoint:   causal.Position(row[17].Int()),
+		SettledAt:    causal.Position(row[18].Int()),
+		Settled:      causal.Position(row[19].Int()),
 	}
 	copy(s.Incarnation[:], row[1].Bytes())
 	copy(s.HubIncarnation[:], row[6].Bytes())
@@ -117,7 +96,7 @@ func ReadState(c *sqlite.Conn) (*State, error) {
 func (s *State) Write(c *sqlite.Conn) error {
 	floor := crdt.Value{}
 	if s.HasFloor {
-		floor = catalog.Integer(s.floor)
+		floor = catalog.Integer(s.Floor)
 	}
 	return c.Exec(`UPDATE ravno_state SET position=?, clock=?, folded=?, catalog=?, hub_incarnation=?, seen=?, hub_have=?,
 		seen_floor=?, clock_offset=?, last_transfer=?, until=?, mark_seen=?, mark=?, settled_own=?, checkpoint=?,
@@ -126,18 +105,4 @@ func (s *State) Write(c *sqlite.Conn) error {
 		crdt.BlobValue(string(s.HubIncarnation[:])), catalog.Integer(s.Seen), catalog.Integer(s.HubHave), floor,
 		catalog.Integer(s.ClockOffset), catalog.Integer(s.LastTransfer), catalog.Integer(s.Until), catalog.Integer(s.MarkSeen), catalog.Integer(s.Mark), catalog.Integer(s.SettledOwn),
 		catalog.Integer(s.Checkpoint), catalog.Integer(s.SettledAt), catalog.Integer(s.Settled))
-}
-
-// Floor is the least hub position that work not yet at the hub may have seen.
-func (s *State) SeenFloor() causal.Seen {
-	if s.HasFloor {
-		return s.floor
-	}
-	return s.Seen
-}
-
-// Unfolded is how many entries of the log are not folded.
-func (s *State) Unfolded(c *sqlite.Conn) (entries int64, err error) {
-	last, _, err := capture.Last(c)
-	return last - s.Folded, err
 }

@@ -8,15 +8,12 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// Clock tells the physical time. The real one is read only in cmd.
-type Clock func() time.Time
-
 // Tx is one write transaction: the state and the tables as of its start. It is used by one goroutine.
 type Tx struct {
 	SQL   *sqlite.Conn // for the rooms that speak SQL
 	State *State
 	Cat   *catalog.Catalog
-	clock Clock
+	Clock func() time.Time
 
 	positions positions // position.go
 	empty     empty     // empty.go
@@ -31,8 +28,8 @@ type Tx struct {
 
 // Begin is a transaction on a connection that has begun one. sliceRows is how many rows get one position
 // and are read ahead for; 0 leaves that to the transaction.
-func Begin(c *sqlite.Conn, clock Clock, state *State, cat *catalog.Catalog, sliceRows int) *Tx {
-	tx := &Tx{SQL: c, State: state, Cat: cat, clock: clock}
+func Begin(c *sqlite.Conn, clock func() time.Time, state *State, cat *catalog.Catalog, sliceRows int) *Tx {
+	tx := &Tx{SQL: c, State: state, Cat: cat, Clock: clock}
 	tx.positions.rows, tx.ahead.least = rowsPerPosition, leastInOrder
 	if sliceRows > 0 {
 		tx.positions.rows, tx.ahead.least = sliceRows, 1
@@ -40,8 +37,5 @@ func Begin(c *sqlite.Conn, clock Clock, state *State, cat *catalog.Catalog, slic
 	return tx
 }
 
-// Time is the physical time.
-func (tx *Tx) Time() time.Time { return tx.clock() }
-
 // Now is the physical time in Unix milliseconds.
-func (tx *Tx) Now() int64 { return tx.clock().UnixMilli() }
+func (tx *Tx) Now() int64 { return tx.Clock().UnixMilli() }

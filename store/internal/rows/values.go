@@ -28,7 +28,7 @@ func (tx *Tx) TableImage(t *catalog.Table, key crdt.Key) (*catalog.Values, error
 
 // ReadImage reads what is kept of a row outside its table.
 func (tx *Tx) ReadImage(t *catalog.Table, key crdt.Key) (*catalog.Values, catalog.Whereabouts, error) {
-	if tx.NoneKept() {
+	if tx.noneKept() {
 		return nil, catalog.Nowhere, nil
 	}
 	row, err := tx.SQL.First("SELECT state, image FROM ravno_image WHERE tab=? AND key=?", catalog.Integer(t.Number), catalog.Blob(key))
@@ -39,15 +39,15 @@ func (tx *Tx) ReadImage(t *catalog.Table, key crdt.Key) (*catalog.Values, catalo
 	return m, catalog.Whereabouts(row[0].Bytes()), err
 }
 
-// NoneKept reports whether no row's values are kept outside its table.
-func (tx *Tx) NoneKept() bool {
+// noneKept reports whether no row's values are kept outside its table.
+func (tx *Tx) noneKept() bool {
 	none, err := tx.Empty("ravno_image")
 	return none && err == nil // what the next statement cannot read, it says itself
 }
 
 // SomeHeld reports whether a row is held.
 func (tx *Tx) SomeHeld() (bool, error) {
-	if tx.NoneKept() {
+	if tx.noneKept() {
 		return false, nil
 	}
 	n, err := tx.SQL.Int("SELECT EXISTS(SELECT 1 FROM ravno_image WHERE state='held')")
@@ -57,7 +57,7 @@ func (tx *Tx) SomeHeld() (bool, error) {
 // EachKept goes through the rows whose values are kept outside their table, by table and key. t: of one
 // table; nil: of all.
 func (tx *Tx) EachKept(t *catalog.Table, f func(row catalog.Reference, values *catalog.Values) error, where ...catalog.Whereabouts) error {
-	if tx.NoneKept() {
+	if tx.noneKept() {
 		return nil
 	}
 	sql, args := "SELECT tab, key, image FROM ravno_image WHERE state IN (?"+strings.Repeat(",?", len(where)-1)+")", make([]crdt.Value, len(where))
@@ -76,23 +76,6 @@ func (tx *Tx) EachKept(t *catalog.Table, f func(row catalog.Reference, values *c
 	})
 }
 
-// CountKept counts the rows that are held, and those with values still to come.
-func (tx *Tx) CountKept() (held, partial int64, err error) {
-	if held, err = tx.SQL.Int("SELECT count(*) FROM ravno_image WHERE state='held'"); err == nil {
-		partial, err = tx.SQL.Int("SELECT count(*) FROM ravno_image WHERE state='partial'")
-	}
-	return held, partial, err
-}
-
-// Values finds the values of a row, in its table or outside it.
-func (tx *Tx) Values(t *catalog.Table, key crdt.Key) (*catalog.Values, catalog.Whereabouts, error) {
-	m, err := tx.TableImage(t, key)
-	if err != nil || m != nil {
-		return m, catalog.InTable, err
-	}
-	return tx.ReadImage(t, key)
-}
-
 func (tx *Tx) KeepImage(t *catalog.Table, key crdt.Key, state catalog.Whereabouts, m *catalog.Values) error {
 	tx.filled("ravno_image", true)
 	return tx.SQL.Exec("INSERT OR REPLACE INTO ravno_image(tab, key, state, image) VALUES(?,?,?,?)",
@@ -100,7 +83,7 @@ func (tx *Tx) KeepImage(t *catalog.Table, key crdt.Key, state catalog.Whereabout
 }
 
 func (tx *Tx) DropImage(t *catalog.Table, key crdt.Key) error {
-	if tx.NoneKept() {
+	if tx.noneKept() {
 		return nil
 	}
 	return tx.SQL.Exec("DELETE FROM ravno_image WHERE tab=? AND key=?", catalog.Integer(t.Number), catalog.Blob(key))
@@ -161,15 +144,6 @@ func (tx *Tx) Remove(t *catalog.Table, key crdt.Key) error {
 		return err
 	}
 	return tx.Put(t, t.Sql.Remove, values...)
-}
-
-func (tx *Tx) Exists(t *catalog.Table, key crdt.Key) (bool, error) {
-	values, err := key.Values()
-	if err != nil {
-		return false, err
-	}
-	row, err := tx.SQL.First(t.Sql.Exists, values...)
-	return row != nil, err
 }
 
 // EachRow goes through every row that syncs: its columns in the order of their names, so that servers whose

@@ -33,6 +33,11 @@ func (tx *Tx) Gather(rows int, f func() error) error {
 	if err != nil {
 		return err
 	}
+	return tx.Flush()
+}
+
+// Flush writes what waits to be written.
+func (tx *Tx) Flush() error {
 	if err := tx.written.recorded.flush(tx.SQL); err != nil {
 		return err
 	}
@@ -115,7 +120,7 @@ func (b *writeBuffer) holds(by crdt.Value) bool {
 // flushFrom is flush if a row is on its way that is looked up by a value, or by one after it.
 func (b *writeBuffer) flushFrom(c *sqlite.Conn, from crdt.Value) error {
 	for i := 0; i < len(b.values); i += b.width {
-		if CompareKeys(b.values[i], from) >= 0 {
+		if catalog.CompareKeys(b.values[i], from) >= 0 {
 			return b.flush(c)
 		}
 	}

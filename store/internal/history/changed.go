@@ -1,9 +1,10 @@
-package rows
+package history
 
 import (
 	"ravno/crdt"
 	"ravno/crdt/causal"
 	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
 	"ravno/store/internal/shadow"
 )
 
@@ -16,8 +17,8 @@ type ChangedShadow struct {
 }
 
 // AnyChanged reports whether a table has rows that changed here above a position.
-func (tx *Tx) AnyChanged(t *catalog.Table, above causal.Position) (bool, error) {
-	if err := tx.written.shadows.flush(tx.SQL); err != nil {
+func AnyChanged(tx *rows.Tx, t *catalog.Table, above causal.Position) (bool, error) {
+	if err := tx.Flush(); err != nil {
 		return false, err
 	}
 	n, err := tx.SQL.Int("SELECT EXISTS(SELECT 1 FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?)", catalog.Integer(above))
@@ -26,8 +27,8 @@ func (tx *Tx) AnyChanged(t *catalog.Table, above causal.Position) (bool, error) 
 
 // EachChanged goes through the rows of a table that changed here above a position. In which order is left
 // to SQLite, because sorting would cost more than reading: f must not depend on it.
-func (tx *Tx) EachChanged(t *catalog.Table, above causal.Position, f func(ChangedShadow)) error {
-	where, err := tx.changedWhere(t, above)
+func EachChanged(tx *rows.Tx, t *catalog.Table, above causal.Position, f func(ChangedShadow)) error {
+	where, err := changedWhere(tx, t, above)
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (tx *Tx) EachChanged(t *catalog.Table, above causal.Position, f func(Change
 
 // changedWhere is how to ask for the rows of a table above a position: by the index of positions, or,
 // where that would find many of them, by going through all of them as they lie.
-func (tx *Tx) changedWhere(t *catalog.Table, above causal.Position) (string, error) {
+func changedWhere(tx *rows.Tx, t *catalog.Table, above causal.Position) (string, error) {
 	changed, err := tx.SQL.Int("SELECT count(*) FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?", catalog.Integer(above))
 	if err != nil {
 		return "", err
@@ -58,11 +59,11 @@ func (tx *Tx) changedWhere(t *catalog.Table, above causal.Position) (string, err
 // ReadChanged goes through such rows up to another position, with their columns if they are in their table:
 // values are key, shadow, document and position, then the columns. A key that a join cannot find comes
 // without.
-func (tx *Tx) ReadChanged(t *catalog.Table, above, upTo causal.Position, f func(values []crdt.Value) error) error {
+func ReadChanged(tx *rows.Tx, t *catalog.Table, above, upTo causal.Position, f func(values []crdt.Value) error) error {
 	return tx.SQL.Rows(t.Sql.Changed, []crdt.Value{catalog.Integer(above), catalog.Integer(upTo)}, f)
 }
 
 // ReadChangedRow is one such row, whatever its position.
-func (tx *Tx) ReadChangedRow(t *catalog.Table, stored crdt.Value) ([]crdt.Value, error) {
+func ReadChangedRow(tx *rows.Tx, t *catalog.Table, stored crdt.Value) ([]crdt.Value, error) {
 	return tx.SQL.Row(t.Sql.ChangedRow, stored)
 }

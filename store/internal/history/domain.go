@@ -1,10 +1,11 @@
-package rows
+package history
 
 import (
 	"slices"
 
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
+	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
 )
 
@@ -19,7 +20,7 @@ type Referring struct {
 }
 
 // RowsWith are the rows of a table whose column has one of some values, which are in order.
-func (tx *Tx) RowsWith(d catalog.DomainColumn, values []int64) (found []Referring, err error) {
+func RowsWith(tx *rows.Tx, d catalog.DomainColumn, values []int64) (found []Referring, err error) {
 	column := sqlite.Quote(d.T.Columns[d.Column].Name)
 	sql := "SELECT +" + column + ", " + sqlite.QuoteAll("+", d.T.KeyNames()) + " FROM " + sqlite.Quote(d.T.Name)
 	take := func(row []crdt.Value) error {
@@ -44,7 +45,7 @@ func (tx *Tx) RowsWith(d catalog.DomainColumn, values []int64) (found []Referrin
 }
 
 // Rekey puts a key's fresh value into a column that holds it.
-func (tx *Tx) Rekey(d catalog.DomainColumn, old, new int64) error {
+func Rekey(tx *rows.Tx, d catalog.DomainColumn, old, new int64) error {
 	name := sqlite.Quote(d.T.Columns[d.Column].Name)
 	return tx.Put(d.T, "UPDATE "+sqlite.Quote(d.T.Name)+" SET "+name+"=? WHERE "+name+"=?", catalog.Integer(new), catalog.Integer(old))
 }
