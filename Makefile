@@ -17,7 +17,12 @@ BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo fals
 
 # How long one package's tests may take before they count as hanging, in wall-clock time.
 TEST_TIMEOUT ?= 10m
-RACE_TIMEOUT ?= 20m
+RACE_TIMEOUT ?= 10m
+# How many random schedules are played under the race detector, and how many cases of each law.
+RACE_SIM     ?= 20
+RACE_LAWS    ?= 20
+# How many cases of each law a quick look goes through; all tests go through 100.
+QUICK_LAWS   ?= 3
 # How long each fuzz target runs.
 FUZZ_TIME    ?= 30s
 # What is random in the tests is drawn from this seed, so that a change is judged by itself and
@@ -38,7 +43,7 @@ ARGS         ?=
 BENCH        ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race fuzz sim soak mutants bench lint clean
+.PHONY: help build demo test quick race fuzz sim soak mutants bench lint clean
 
 help: ## this list
 	@echo 'usage: make TARGET'
@@ -50,11 +55,21 @@ build: ## bin/ravno
 demo: build ## a hub and two restaurants as real processes; ARGS=--once ends by itself
 	bin/ravno demo $(ARGS)
 
-test: ## all tests
-	$(GO) test -timeout $(TEST_TIMEOUT) ./...
+# The longest first, so that no processor is idle at the end.
+test: ## all tests, and how long each package took
+	.ci/timed $(GO) test -timeout $(TEST_TIMEOUT) ./store ./net/sim ./cmd/ravno/e2e ./...
 
-race: ## all tests under the race detector
-	$(GO) test -race -timeout $(RACE_TIMEOUT) ./...
+# Not in it: the packages that play whole chains. The laws have few cases, and files are in memory,
+# since most of the time of a store's test is the disk's.
+quick: ## in under a minute: no whole chains, few cases of each law
+	TMPDIR=$$(.ci/memory) RAPID_CHECKS=$(QUICK_LAWS) .ci/timed $(GO) test -short -timeout $(TEST_TIMEOUT) \
+		./store $$($(GO) list ./... | grep -v -e '/net/sim$$' -e '/cmd/ravno/e2e$$')
+
+# Where goroutines meet: the network, once each by itself and once as whole chains.
+race: ## crdt, net and some schedules of net/sim under the race detector
+	RAPID_CHECKS=$(RACE_LAWS) .ci/timed $(GO) test -race -short -timeout $(RACE_TIMEOUT) \
+		$$($(GO) list ./crdt/... ./net/... | grep -v '/net/sim$$')
+	TMPDIR=$$(.ci/memory) .ci/timed $(GO) test -race -timeout $(RACE_TIMEOUT) ./net/sim -run TestSchedules -schedules=$(RACE_SIM)
 
 fuzz: ## every fuzz target, for FUZZ_TIME each (30s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
