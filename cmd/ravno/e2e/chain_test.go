@@ -304,7 +304,7 @@ func (s *server) tryStart() error {
 		lines := bufio.NewReader(said)
 		line, _ := lines.ReadString('\n')
 		ready <- line
-		io.Copy(s.log, lines)
+		_, _ = io.Copy(s.log, lines)
 		s.failure = c.Wait()
 	}()
 	select {
@@ -335,7 +335,7 @@ func (s *server) stop() {
 			s.t.Errorf("%s: the daemon stopped badly: %v", s.name, s.failure)
 		}
 	case <-time.After(2 * stopLimit):
-		s.process.Kill()
+		_ = s.process.Kill()
 		<-s.ended
 	}
 	if took := time.Since(began); took > stopLimit {
@@ -346,12 +346,13 @@ func (s *server) stop() {
 
 // kill ends the daemon as a power cut would.
 func (s *server) kill() {
-	s.process.Kill()
+	_ = s.process.Kill()
 	<-s.ended
 	s.process = nil
 }
 
-// level waits until everything written anywhere before it is everywhere.
+// level waits until everything written anywhere before it is everywhere. What that leads to in
+// its turn, such as a row that comes back, may still be on its way.
 func (c *chain) level() {
 	c.t.Helper()
 	for _, s := range c.nodes {
@@ -360,10 +361,27 @@ func (c *chain) level() {
 	expect(c.t, 0, "wait", "--db", c.hub.db, "--timeout", patience.String())
 }
 
-// identical levels and compares all files, value by value.
+// atRest waits until all are level at once, which they never are while anybody writes.
+func (c *chain) atRest() {
+	c.t.Helper()
+	until(c.t, "all are level at once", func() (bool, string) {
+		c.level()
+		for _, s := range c.servers() {
+			servers, _, _, text := s.status()
+			for _, seen := range servers {
+				if seen.PendingOut > 0 || seen.PendingIn > 0 {
+					return false, text
+				}
+			}
+		}
+		return true, ""
+	})
+}
+
+// identical waits until all are at rest and compares all files, value by value.
 func (c *chain) identical() {
 	c.t.Helper()
-	c.level()
+	c.atRest()
 	c.same()
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -74,8 +76,8 @@ func TestContentionEndsLevel(t *testing.T) {
 	c := newHub(t, "", contended)
 	c.join("plovdiv")
 	c.join("varna")
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := drawSeed(t)
+	t.Logf("RAPID_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	var all []*quarrel
 	for i, s := range c.servers() {
@@ -119,6 +121,19 @@ func TestContentionEndsLevel(t *testing.T) {
 		expect(t, 0, "verify", "--db", s.db)
 	}
 	t.Logf("%d conflicts", len(ids(c.hub)))
+}
+
+// drawSeed is the seed of what is random: RAPID_SEED, as for the laws; 0 or none draws anew.
+func drawSeed(t *testing.T) uint64 {
+	given := os.Getenv("RAPID_SEED")
+	seed, err := strconv.ParseUint(given, 10, 64)
+	if err != nil && given != "" {
+		t.Fatalf("RAPID_SEED=%s is no number", given)
+	}
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	return seed
 }
 
 // quarrelRounds is how often the servers part and meet, quarrelActs how much each does between.

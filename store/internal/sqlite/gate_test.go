@@ -101,16 +101,20 @@ func TestReadThenWriteNeverFails(t *testing.T) {
 	for _, thinking := range []int{0, 100, 1000} {
 		t.Run(fmt.Sprintf("thinking %d µs", thinking), func(t *testing.T) {
 			_, w, app := beside(t)
-			app.begin(fmt.Sprintf("sell 1000 %d", thinking))
-			sold, writes := writeUntilAnswer(t, w, app)
-			if sold != "0 failed" {
-				t.Errorf("%s of 1000, beside %d writes of ours", sold, writes)
+			sales, writes := 0, 0
+			for writes < 20 { // on a busy machine a thousand sales may be over after a few writes
+				app.begin(fmt.Sprintf("sell 1000 %d", thinking))
+				sold, more := writeUntilAnswer(t, w, app)
+				sales, writes = sales+1000, writes+more
+				if sold != "0 failed" {
+					t.Errorf("%s of 1000, beside %d writes of ours", sold, more)
+				}
 			}
-			if e := w.Entries(); e.Forced > 0 || e.AtOnce+e.Waited < uint64(writes) || writes < 20 {
+			if e := w.Entries(); e.Forced > 0 || e.AtOnce+e.Waited < uint64(writes) {
 				t.Errorf("%d writes: %+v", writes, e)
 			}
-			if n := app.do("SELECT n FROM t"); n != "1000" {
-				t.Errorf("%s sales are there", n)
+			if n := app.do("SELECT n FROM t"); n != fmt.Sprint(sales) {
+				t.Errorf("%s sales are there, of %d", n, sales)
 			}
 		})
 	}
