@@ -126,6 +126,7 @@ func number(v Value) Value {
 		return v
 	case Real:
 		return finite(v.Float())
+	case Null, Text, Blob:
 	}
 	return IntegerValue(0)
 }

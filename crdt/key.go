@@ -30,6 +30,7 @@ func NewKey(values ...Value) Key {
 		case Text, Blob:
 			b = binary.AppendUvarint(b, uint64(len(v.data)))
 			b = append(b, v.data...)
+		case Null:
 		}
 	}
 	return Key(b)

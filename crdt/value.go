@@ -96,6 +96,7 @@ func (v Value) String() string {
 		return v.data
 	case Blob:
 		return fmt.Sprintf("x'%x'", v.data)
+	case Null:
 	}
 	return "NULL"
 }

@@ -29,7 +29,7 @@ type conflictFilter struct{ table, kind string }
 func (f *conflictFilter) flags(c *cobra.Command) {
 	c.Flags().StringVar(&f.table, "table", "", "only conflicts with a row of this `table`")
 	c.Flags().StringVar(&f.kind, "kind", "", "only conflicts of this `kind`: "+strings.Join(kindNames(), ", "))
-	c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only without the flag
+	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only without the flag
 }
 
 func (f *conflictFilter) check() error {

@@ -27,7 +27,7 @@ func serveControl(t *testing.T, path string, handler http.Handler) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		server.Serve(listener) // ends with Close
+		_ = server.Serve(listener) // ends with Close
 	}()
 	t.Cleanup(func() {
 		server.Close()
@@ -41,14 +41,14 @@ func serveControl(t *testing.T, path string, handler http.Handler) {
 func testedDaemon() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		status.Encode(w, status.Snapshot{Site: "central", Daemon: true, Servers: []status.Server{{Name: "central", State: status.Green}}})
+		_ = status.Encode(w, status.Snapshot{Site: "central", Daemon: true, Servers: []status.Server{{Name: "central", State: status.Green}}})
 	})
 	mux.HandleFunc("POST /poke", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("POST /wait", func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not level after "+r.URL.Query().Get("timeout")+". Try: ravno status", http.StatusGatewayTimeout)
 	})
 	mux.HandleFunc("GET /verify", func(w http.ResponseWriter, r *http.Request) {
-		w.Write([]byte(`{"level":false,"tables":[{"table":"` + r.URL.Query().Get("table") + `","rows":3,"digest":"ab","level":false,"differing":1,"keys":["id=2"]}],"servers":[]}`))
+		_, _ = w.Write([]byte(`{"level":false,"tables":[{"table":"` + r.URL.Query().Get("table") + `","rows":3,"digest":"ab","level":false,"differing":1,"keys":["id=2"]}],"servers":[]}`))
 	})
 	return mux
 }

@@ -108,7 +108,7 @@ func (d *daemon) controls() http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		status.Encode(w, snapshot) // fails only if the command has hung up
+		_ = status.Encode(w, snapshot) // fails only if the command has hung up
 	})
 	mux.HandleFunc("POST /poke", func(w http.ResponseWriter, _ *http.Request) {
 		d.server.Poke()
@@ -199,7 +199,7 @@ func (d *daemon) verify(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(answer) // fails only if the command has hung up
+	_ = json.NewEncoder(w).Encode(answer) // fails only if the command has hung up
 }
 
 // summarise puts the comparisons with all others into one answer. A table is level if it is the same

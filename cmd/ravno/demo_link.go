@@ -78,7 +78,7 @@ func (l *demoLink) carryOut() {
 			continue
 		}
 		if caller := l.caller(from); caller != nil {
-			caller.Write(datagram[:n]) // a datagram that cannot be sent is lost
+			_, _ = caller.Write(datagram[:n]) // a datagram that cannot be sent is lost
 		}
 	}
 }
@@ -111,7 +111,7 @@ func (l *demoLink) carryBack(c *net.UDPConn, to netip.AddrPort) {
 			return
 		}
 		if !l.cut.Load() {
-			l.front.WriteToUDPAddrPort(datagram[:n], to) // as above
+			_, _ = l.front.WriteToUDPAddrPort(datagram[:n], to) // as above
 		}
 	}
 }

@@ -21,7 +21,7 @@ func echo(t *testing.T) string {
 			if err != nil {
 				return
 			}
-			c.WriteToUDP(b[:n], from)
+			_, _ = c.WriteToUDP(b[:n], from)
 		}
 	}()
 	return c.LocalAddr().String()
@@ -43,7 +43,9 @@ func say(t *testing.T, c net.Conn, word string, within time.Duration) string {
 	if _, err := c.Write([]byte(word)); err != nil {
 		t.Fatal(err)
 	}
-	c.SetReadDeadline(time.Now().Add(within))
+	if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
+		t.Fatal(err)
+	}
 	b := make([]byte, maxDatagram)
 	n, err := c.Read(b)
 	if err != nil {
@@ -113,7 +115,7 @@ func TestDemoLinkOutlivesAbsentHub(t *testing.T) {
 	go func() {
 		b := make([]byte, maxDatagram)
 		if n, from, err := back.ReadFrom(b); err == nil {
-			back.WriteTo(b[:n], from)
+			_, _ = back.WriteTo(b[:n], from)
 		}
 	}()
 	if got := say(t, c, "anyone now?", 5*time.Second); got != "anyone now?" {

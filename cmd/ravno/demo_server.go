@@ -195,7 +195,7 @@ func listenForReady(said io.ReadCloser, log io.WriteCloser, ready chan<- demoRea
 	told := false
 	for {
 		line, err := lines.ReadString('\n')
-		io.WriteString(log, line) // a log that cannot be written must not stop the daemon
+		_, _ = io.WriteString(log, line) // a log that cannot be written must not stop the daemon
 		if r, ok := parseDemoReady(strings.TrimSpace(line)); ok && !told {
 			ready <- r
 			told = true
@@ -216,13 +216,13 @@ func (s *demoServer) Stop() error {
 		return fmt.Errorf("the daemon of %s had ended by itself (%v), its log is %s", s.name, s.failure, s.log)
 	default:
 	}
-	demoSignal(s.process, syscall.SIGTERM) // if it fails, the daemon ended just now
+	_ = demoSignal(s.process, syscall.SIGTERM) // if it fails, the daemon ended just now
 	timeout := time.NewTimer(demoStop)
 	defer timeout.Stop()
 	select {
 	case <-s.ended:
 	case <-timeout.C:
-		demoSignal(s.process, syscall.SIGKILL)
+		_ = demoSignal(s.process, syscall.SIGKILL)
 		<-s.ended
 		return fmt.Errorf("the daemon of %s did not stop within %s and was killed, its log is %s", s.name, demoStop, s.log)
 	}

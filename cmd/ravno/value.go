@@ -40,6 +40,7 @@ func jsonValue(v crdt.Value) any {
 		return object{{"text_base64", base64.StdEncoding.EncodeToString([]byte(v.Bytes()))}}
 	case crdt.Blob:
 		return object{{"blob", base64.StdEncoding.EncodeToString([]byte(v.Bytes()))}}
+	case crdt.Null:
 	}
 	return nil
 }
@@ -96,6 +97,7 @@ func literal(v crdt.Value) string {
 		if again, err := parseLiteral(v.Bytes()); err != nil || again != v || v.Bytes() == "" {
 			return "'" + strings.ReplaceAll(v.Bytes(), "'", "''") + "'"
 		}
+	case crdt.Null, crdt.Integer, crdt.Blob:
 	}
 	return v.String()
 }

@@ -127,7 +127,7 @@ func AnswerDigest(ctx context.Context, s *store.Store, caller *Caller, question 
 			}
 			answer.Tables = append(answer.Tables, t)
 		}
-		caller.Send(ctx, answer) // a link that ended needs no answer
+		_ = caller.Send(ctx, answer) // a link that ended needs no answer
 	case wire.RowsRequest:
 		// All are gathered before the first is sent. A slow link must not hold the database's one
 		// reader, which its own loop needs to go on.
@@ -137,7 +137,7 @@ func AnswerDigest(ctx context.Context, s *store.Store, caller *Caller, question 
 			return nil
 		})
 		if err != nil {
-			caller.Send(ctx, wire.Rows{ID: q.ID, Trouble: err.Error()})
+			_ = caller.Send(ctx, wire.Rows{ID: q.ID, Trouble: err.Error()})
 			return
 		}
 		for more := true; more; {

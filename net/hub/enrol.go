@@ -54,7 +54,7 @@ func (h *Hub) enrol(link *quiclink.Link, m wire.Enrol) {
 }
 
 func (h *Hub) refuse(link *quiclink.Link, code, text, try string) {
-	wire.Write(link.Control(), wire.Refuse{Code: code, Text: text, Try: try}) // if it does not get there, the close does
+	_ = wire.Write(link.Control(), wire.Refuse{Code: code, Text: text, Try: try}) // if it does not get there, the close does
 	h.finish(link)
 }
 
@@ -63,7 +63,7 @@ func (h *Hub) finish(link *quiclink.Link) {
 	link.Control().Close()
 	control := link.Control()
 	if err := control.SetReadDeadline(time.Now().Add(greetingTimeout)); err == nil {
-		wire.Read(control, wire.MaxControl) // ends when the peer closes, or in time
+		_, _ = wire.Read(control, wire.MaxControl) // ends when the peer closes, or in time
 	}
 	link.CloseWith(quiclink.CodeStopped, "done")
 }

@@ -162,7 +162,7 @@ func (h *Hub) admit(site causal.Site, serial string) error {
 
 // Poke looks at the file now, because a command has changed it.
 func (h *Hub) Poke() {
-	h.folder.Fold() // its trouble is kept and shown
+	_ = h.folder.Fold() // its trouble is kept and shown
 	select {
 	case h.checkNow <- struct{}{}:
 	default:
@@ -309,7 +309,7 @@ func (h *Hub) handle(ctx context.Context, me *live, message wire.Message) {
 				return // the node asks again
 			}
 			if self, err := h.Store.Self(); err == nil {
-				me.caller.Send(ctx, wire.Here{ID: m.ID, Position: self.Position})
+				_ = me.caller.Send(ctx, wire.Here{ID: m.ID, Position: self.Position})
 				me.bare.ask(self.Position)
 			}
 		})

@@ -81,7 +81,7 @@ func (h *Hub) writeLoadFor(link *quiclink.Link) (l *load, err error) {
 		case <-written:
 			return l, err
 		case <-ticker.C:
-			wire.Write(link.Control(), wire.Ping{ClockMillis: h.Clock().UnixMilli()}) // if it does not get there, nor will the load
+			_ = wire.Write(link.Control(), wire.Ping{ClockMillis: h.Clock().UnixMilli()}) // if it does not get there, nor will the load
 		}
 	}
 }

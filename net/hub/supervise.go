@@ -213,6 +213,8 @@ func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer 
 		facts.DiskTrouble = known.trouble
 	case status.Error:
 		facts.OtherTrouble = known.trouble
+	case status.NoCause, status.NoLink, status.Conflict, status.Clock, status.Parked, status.Revoked:
+		// The hub sees these for itself.
 	}
 	if known.schema != "" { // the hub lacks what the node has
 		facts.SchemaDifference = known.schema

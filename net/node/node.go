@@ -127,7 +127,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 // Poke looks at the file now, and dials now if there is no link.
 func (n *Node) Poke() {
-	n.folder.Fold() // its trouble is kept and shown
+	_ = n.folder.Fold() // its trouble is kept and shown
 	select {
 	case n.retry <- struct{}{}:
 	default:

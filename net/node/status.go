@@ -100,6 +100,8 @@ func facts(site store.Site, self store.Self, view View, conflicts int, out int64
 			f.IdentityTrouble = view.Trouble
 		case status.Disk:
 			f.DiskTrouble = view.Trouble
+		case status.NoCause, status.NoLink, status.Conflict, status.Clock, status.Schema, status.Parked,
+			status.Revoked, status.Error: // each has a fact of its own
 		}
 		f.SchemaDifference = view.Schema
 		if view.Fold != nil {

@@ -99,7 +99,7 @@ func (e *Endpoint) greetHub(ctx context.Context, conn *quic.Conn) (*Link, error)
 
 // exchangeGreetings is the same for both sides, and neither waits for the other to begin.
 func exchangeGreetings(ctx context.Context, stream *quic.Stream) error {
-	stop := context.AfterFunc(ctx, func() { stream.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = stream.SetDeadline(time.Unix(1, 0)) })
 	answer, err := sendAndReceive(stream, greeting)
 	if !stop() {
 		return ctx.Err() // the stream has a deadline in the past: of no use any more
@@ -129,7 +129,7 @@ func giveUp(conn *quic.Conn, err error) error {
 	if link, ok := errors.AsType[*LinkError](reason); ok && link.Cause == Closed && !link.Remote {
 		code, text = link.Code, link.Text
 	}
-	conn.CloseWithError(quic.ApplicationErrorCode(code), text)
+	_ = conn.CloseWithError(quic.ApplicationErrorCode(code), text)
 	return reason
 }
 

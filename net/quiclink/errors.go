@@ -84,9 +84,9 @@ func (e *LinkError) Error() string {
 		return "link silent: nothing heard for too long"
 	case Refused:
 		return fmt.Sprintf("link refused %s (TLS alert %d): %s", by, e.Code, e.Text)
-	default:
-		return fmt.Sprintf("link broken %s: %s", by, e.Text)
+	case Broken:
 	}
+	return fmt.Sprintf("link broken %s: %s", by, e.Text)
 }
 
 // Unwrap leads to the x509 or identity error with which this side refused the peer.

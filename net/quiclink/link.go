@@ -83,7 +83,7 @@ func (l *Link) AcceptBatch(ctx context.Context) (*BatchReader, error) {
 // log, cut to 512 bytes. Data under way is lost, so the data that matters must have been acknowledged
 // before. On a link that has ended it does nothing.
 func (l *Link) CloseWith(code uint64, text string) {
-	l.conn.CloseWithError(quic.ApplicationErrorCode(code), oneLine(text))
+	_ = l.conn.CloseWithError(quic.ApplicationErrorCode(code), oneLine(text))
 }
 
 // Done is closed when the link has ended, at either end.

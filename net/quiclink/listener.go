@@ -103,12 +103,12 @@ func (l *Listener) run(ctx context.Context) {
 
 func (l *Listener) admit(ctx context.Context, conn *quic.Conn) {
 	if conn.ConnectionState().TLS.NegotiatedProtocol == identity.ProtocolEnrol && !l.admitEnrolment(conn) {
-		conn.CloseWithError(quic.ApplicationErrorCode(CodeBusy), "too many enrolments at once, try again")
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(CodeBusy), "too many enrolments at once, try again")
 		return
 	}
 	link, err := l.greetNode(ctx, conn)
 	if err != nil {
-		giveUp(conn, err)
+		_ = giveUp(conn, err) // the reason is for who dials
 		return
 	}
 	select {
@@ -128,7 +128,7 @@ func (l *Listener) admitEnrolment(conn *quic.Conn) bool {
 		return false
 	}
 	limit := time.AfterFunc(EnrolmentTime, func() {
-		conn.CloseWithError(quic.ApplicationErrorCode(CodeEnrolmentOver), "the enrolment took too long")
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(CodeEnrolmentOver), "the enrolment took too long")
 	})
 	context.AfterFunc(conn.Context(), func() {
 		limit.Stop()

@@ -234,11 +234,11 @@ func (c *chain) run(s *site) {
 		c.must(err)
 		d.hub = hub.New(hub.Config{Store: db, Identity: own, Authority: authority, Endpoint: endpoint, Version: "sim",
 			StateDir: s.db + ".ravno", Clock: c.clock(s), NewID: func() string { return "load" }, SettleEvery: time.Second, Wake: s.wake, Log: log})
-		d.over.Go(func() { d.hub.Run(ctx) })
+		d.over.Go(func() { _ = d.hub.Run(ctx) })
 	} else {
 		d.node = node.New(node.Config{Store: db, Identity: own, Endpoint: endpoint, Resolve: resolve, Version: "sim",
 			SpoolDir: s.db + ".ravno", Clock: c.clock(s), Random: func() float64 { return 0.5 }, Wake: s.wake, Log: log})
-		d.over.Go(func() { d.node.Run(ctx) })
+		d.over.Go(func() { _ = d.node.Run(ctx) })
 	}
 	d.end = func() {
 		cancel()

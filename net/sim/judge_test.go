@@ -270,7 +270,7 @@ func collectKey(raw string, found map[string]bool) {
 			stored = v.Int()
 		case crdt.Blob:
 			stored = []byte(v.Bytes())
-		default:
+		case crdt.Null, crdt.Real:
 			continue // of which nothing is a token
 		}
 		if token, ok := told(stored); ok {

@@ -52,7 +52,7 @@ func (r *reader) read() error {
 	if err := r.conn.exec("BEGIN"); err != nil {
 		return err
 	}
-	defer r.conn.exec("COMMIT")
+	defer func() { _ = r.conn.exec("COMMIT") }()
 	for _, q := range r.questions {
 		answer, err := r.conn.answer(q.sql)
 		if err != nil && strings.Contains(err.Error(), "no such table") {

@@ -41,12 +41,8 @@ var settings = []store.Setting{
 	{Table: "happening", Class: store.Journal},
 }
 
-const (
-	// noticed is when an outage has to be seen at both ends at the latest.
-	noticed = 12 * time.Second
-	// lookAgain is how often a story looks, in false time.
-	lookAgain = 50 * time.Millisecond
-)
+// lookAgain is how often a story looks, in false time.
+const lookAgain = 50 * time.Millisecond
 
 // story runs a chain of the stories' schema, level and green, under false time.
 func story(t *testing.T, names []string, tell func(c *chain)) {

@@ -156,7 +156,7 @@ func symbol(state State) string {
 		return "✓"
 	case Red:
 		return "✗"
-	default:
-		return "○"
+	case Grey:
 	}
+	return "○"
 }

@@ -117,9 +117,9 @@ func attentionFirst(servers []Server) []Server {
 			return 0
 		case Green:
 			return 2
-		default:
-			return 1
+		case Grey:
 		}
+		return 1
 	}
 	ordered := slices.Clone(servers)
 	slices.SortStableFunc(ordered, func(a, b Server) int { return rank(a.State) - rank(b.State) })

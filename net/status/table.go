@@ -209,9 +209,9 @@ func stateColor(state State) string {
 		return sgrGreen
 	case Red:
 		return sgrRed
-	default:
-		return sgrGrey
+	case Grey:
 	}
+	return sgrGrey
 }
 
 func colored(text, color string, on bool) string {

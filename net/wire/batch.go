@@ -287,6 +287,8 @@ func (b *BatchReader) next() (*Section, error) {
 	if err != nil {
 		return nil, fmt.Errorf("section %d of a batch: %w", b.read.sections, err)
 	}
+	// Of all kinds, a batch holds these two.
+	//exhaustive:ignore
 	switch kind {
 	case KindSection:
 		b.dec.begin(payload, fmt.Sprintf("section %d", b.read.sections))

@@ -91,6 +91,7 @@ func (d *decoder) message(kind Kind) Message {
 		return d.snapshotHeader()
 	case KindData:
 		return d.dataMessage()
+	case KindBatchHeader, KindSection, KindBatchEnd:
 	}
 	return nil
 }

@@ -115,6 +115,7 @@ func keyForm(values []crdt.Value) int {
 		if isCanonicalUUID(v.Bytes()) {
 			return keysUUID
 		}
+	case crdt.Null, crdt.Real, crdt.Blob:
 	}
 	return keysRaw
 }

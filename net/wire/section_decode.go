@@ -209,6 +209,7 @@ func (d *decoder) value(column string, kind crdt.Kind) crdt.Value {
 		return crdt.TextValue(string(d.bytes(column)))
 	case crdt.Blob:
 		return crdt.BlobValue(string(d.bytes(column)))
+	case crdt.Null:
 	}
 	return crdt.Value{}
 }

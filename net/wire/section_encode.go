@@ -147,5 +147,6 @@ func (e *encoder) value(v crdt.Value) {
 		e.real(v.Float())
 	case crdt.Text, crdt.Blob:
 		e.data(v.Bytes())
+	case crdt.Null:
 	}
 }

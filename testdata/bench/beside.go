@@ -124,7 +124,7 @@ func (c *chain) othersWrite() (stop func()) {
 			case <-end:
 				return
 			case <-ticker.C:
-				p.try(intShape.insert(), intShape.sale(i)...) // one more or less is no matter
+				_ = p.try(intShape.insert(), intShape.sale(i)...) // one more or less is no matter
 			}
 		}
 	}()
@@ -173,7 +173,7 @@ func (p *plain) transact(h habit, n int) (took float64, err error) {
 			}
 			defer func() {
 				if err != nil {
-					p.raw.Exec("ROLLBACK", nil) // SQLite may have rolled back itself
+					_, _ = p.raw.Exec("ROLLBACK", nil) // SQLite may have rolled back itself
 				}
 			}()
 		}
@@ -199,7 +199,7 @@ func (p *plain) transact(h habit, n int) (took float64, err error) {
 
 // look reads one row, where the error is of interest.
 func (p *plain) look(sql string, args ...driver.Value) error {
-	rows, err := p.prepare(sql).Query(args)
+	rows, err := p.prepare(sql).Query(args) //nolint:staticcheck // the driver as it is, without contexts
 	if err != nil {
 		return err
 	}

@@ -200,7 +200,7 @@ func (b *bench) run(e enrolled) *member {
 	m.cancel = cancel
 	go func() {
 		defer close(m.over)
-		m.node.Run(ctx) // ends with ctx; a node that fails before shows as one that never gets level
+		_ = m.node.Run(ctx) // ends with ctx; a node that fails before shows as one that never gets level
 	}()
 	return m
 }

@@ -134,8 +134,8 @@ func (s *server) stop() {
 	if s == nil || s.process == nil {
 		return
 	}
-	s.process.Process.Signal(syscall.SIGTERM) // one that has ended already is waited for all the same
-	s.process.Wait()
+	_ = s.process.Process.Signal(syscall.SIGTERM) // one that has ended already is waited for all the same
+	_ = s.process.Wait()
 	s.process = nil
 }
 

@@ -51,7 +51,7 @@ func (b *bench) loopTime(pause time.Duration) time.Duration {
 			if err != nil {
 				return
 			}
-			far.WriteToUDP(packet[:n], from) // a lost one ends the wait below
+			_, _ = far.WriteToUDP(packet[:n], from) // a lost one ends the wait below
 		}
 	}()
 	near, err := net.DialUDP("udp", nil, far.LocalAddr().(*net.UDPAddr))

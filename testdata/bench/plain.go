@@ -67,13 +67,13 @@ func (p *plain) do(sql string, args ...driver.Value) { p.b.must(p.try(sql, args.
 
 // try is do where the error is of interest.
 func (p *plain) try(sql string, args ...driver.Value) error {
-	_, err := p.prepare(sql).Exec(args)
+	_, err := p.prepare(sql).Exec(args) //nolint:staticcheck // the driver as it is, without contexts
 	return err
 }
 
 // query reads all rows and returns their number and the first column of the last.
 func (p *plain) query(sql string, args ...driver.Value) (n int, last driver.Value) {
-	rows, err := p.prepare(sql).Query(args)
+	rows, err := p.prepare(sql).Query(args) //nolint:staticcheck // the driver as it is, without contexts
 	p.b.must(err)
 	defer rows.Close()
 	values := make([]driver.Value, len(rows.Columns()))

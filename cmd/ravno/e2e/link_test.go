@@ -61,7 +61,7 @@ func (l *link) toHub() {
 			return
 		}
 		if c := l.caller(from); c != nil && !l.cut.Load() {
-			c.Write(datagram[:n]) // a datagram that cannot be sent is lost, as on any network
+			_, _ = c.Write(datagram[:n]) // a datagram that cannot be sent is lost, as on any network
 		}
 	}
 }
@@ -93,7 +93,7 @@ func (l *link) fromHub(c *net.UDPConn, to netip.AddrPort) {
 			return
 		}
 		if !l.cut.Load() {
-			l.front.WriteToUDPAddrPort(datagram[:n], to)
+			_, _ = l.front.WriteToUDPAddrPort(datagram[:n], to)
 		}
 	}
 }

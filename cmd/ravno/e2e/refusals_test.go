@@ -94,7 +94,9 @@ func TestFileHasOneDaemon(t *testing.T) {
 	refused(t, "init", "--db", c.hub.db, "--name", "again")
 
 	began := time.Now()
-	c.hub.process.Signal(os.Interrupt)
+	if err := c.hub.process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
 	<-c.hub.ended
 	if took := time.Since(began); c.hub.failure != nil || took > stopLimit {
 		t.Errorf("Ctrl-C: ended after %s with %v", took, c.hub.failure)

@@ -191,7 +191,8 @@ func TestNumbersOfColumnsNeedNotFollowTheirOrder(t *testing.T) {
 	specs[0].ColumnNumbers = []int{130, 0, 61}
 	must(t, Install(c, specs))
 	captured := &captured{Conn: c, specs: specs}
-	captured.run(t, "INSERT INTO t VALUES(1, 1, 1)")
+	_, err := captured.run(t, "INSERT INTO t VALUES(1, 1, 1)")
+	must(t, err)
 	if entries, _ := captured.run(t, "UPDATE t SET a = 2, b = 2"); describe(entries) != "update 1[1] c61 c130" {
 		t.Error(describe(entries))
 	}
@@ -206,8 +207,8 @@ func TestTheClockInTheLogIsTheWritersWallClock(t *testing.T) {
 	must(t, err)
 	entries, _ := c.run(t, "INSERT INTO t VALUES(1)")
 	var seconds, fraction int64
-	fmt.Sscanf(exact[:10], "%d", &seconds)
-	fmt.Sscanf(exact[len(exact)-3:], "%d", &fraction)
+	_, err = fmt.Sscanf(exact[:10]+" "+exact[len(exact)-3:], "%d %d", &seconds, &fraction)
+	must(t, err)
 	const slow = 60_000 // ms
 	if passed := entries[0].Millis - (seconds*1000 + fraction); passed < 0 || passed > slow {
 		t.Errorf("%d ms after %s", passed, exact)

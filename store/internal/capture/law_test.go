@@ -159,7 +159,7 @@ func (s Spec) lawOfRow(before, after []crdt.Value, entries []Entry) error {
 				return fmt.Errorf("inserted over without a look before")
 			}
 			inserted = true
-		default:
+		case Delete, Look:
 			looked = true
 		}
 		if e.Op != Insert && slices.EqualFunc(e.Parent, s.Parent, func(v crdt.Value, name string) bool {

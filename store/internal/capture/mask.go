@@ -177,6 +177,7 @@ func changed(c schema.Column, t *schema.Table) string {
 		if !t.Strict {
 			return condition + " OR (OLD." + name + " < -9223372036854775807 AND " + class + ")"
 		}
+	case schema.TextAffinity, schema.RealAffinity:
 	}
 	return condition
 }

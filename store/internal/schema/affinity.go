@@ -25,6 +25,7 @@ func (a Affinity) String() string {
 		return "INTEGER"
 	case RealAffinity:
 		return "REAL"
+	case BlobAffinity:
 	}
 	return "BLOB"
 }

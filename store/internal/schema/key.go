@@ -68,6 +68,7 @@ func canonicalValue(v crdt.Value, collation string) crdt.Value {
 		case RTrim:
 			return crdt.TextValue(strings.TrimRight(v.Bytes(), " "))
 		}
+	case crdt.Null, crdt.Integer, crdt.Blob:
 	}
 	return v
 }

@@ -94,7 +94,7 @@ func sell(conn *driver3.SQLiteConn, how string) string {
 			if _, err := firstValue(conn, statement); err != nil {
 				failed++
 				why = " " + err.Error()
-				conn.Exec("ROLLBACK", nil) // SQLite may have done so
+				_, _ = conn.Exec("ROLLBACK", nil) // SQLite may have done so
 				break
 			}
 		}
@@ -148,7 +148,7 @@ func newApplication(t *testing.T, path string) *application {
 		in.Close()
 		for range a.answers { // whatever it still says
 		}
-		c.Wait()
+		_ = c.Wait()
 	})
 	return a
 }

@@ -62,6 +62,7 @@ func (c *Conn) pack(args []crdt.Value) *C.int64_t {
 		case crdt.Text, crdt.Blob:
 			cell[1] = uint64(len(v.Bytes()))
 			data = data[copy(data, v.Bytes()):]
+		case crdt.Null:
 		}
 	}
 	return address(words)
@@ -88,7 +89,7 @@ func unpack(words []uint64, values []crdt.Value) (row []crdt.Value, rest []uint6
 			row[i], text = crdt.TextValue(text[:number]), text[number:]
 		case crdt.Blob:
 			row[i], text = crdt.BlobValue(text[:number]), text[number:]
-		default:
+		case crdt.Null:
 			row[i] = crdt.Value{}
 		}
 	}

@@ -255,7 +255,7 @@ func (c *Conn) begun(f func() error) (err error) {
 	done := false
 	defer func() {
 		if !done {
-			c.raw.Exec("ROLLBACK", nil) // the error that led here is the one to report
+			_, _ = c.raw.Exec("ROLLBACK", nil) // the error that led here is the one to report
 		}
 	}()
 	if err := f(); err != nil {

@@ -38,7 +38,7 @@ func TestValuesComeBackByStorageClassAndBytes(t *testing.T) {
 			t.Errorf("%v (%s) came back as %v (%s): %v", v, v.Kind(), row[0], row[1].Bytes(), err)
 		}
 	}
-	c.Exec("DELETE FROM t; INSERT INTO t VALUES(NULL, 1, '2024-01-01 10:00:00')")
+	must(t, c.Exec("DELETE FROM t; INSERT INTO t VALUES(NULL, 1, '2024-01-01 10:00:00')"))
 	row, err := c.Row("SELECT +b, +d FROM t")
 	if err != nil || row[0] != crdt.IntegerValue(1) || row[1] != crdt.TextValue("2024-01-01 10:00:00") {
 		t.Errorf("declared types were applied: %v %v", row, err)
@@ -58,8 +58,8 @@ func TestTriggersAreSwitchedForOneConnectionOnly(t *testing.T) {
 	if err := c.SetTriggers(false); err != nil {
 		t.Fatal(err)
 	}
-	c.Exec("INSERT INTO t VALUES(1)")
-	other.Exec("INSERT INTO t VALUES(2)")
+	must(t, c.Exec("INSERT INTO t VALUES(1)"))
+	must(t, other.Exec("INSERT INTO t VALUES(2)"))
 	if n, _ := c.Int("SELECT sum(a) FROM l"); n != 2 {
 		t.Errorf("log holds %d, want only the other connection's 2", n)
 	}
@@ -74,7 +74,7 @@ func TestClosingLeavesTheWalToTheApplication(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one.Exec("INSERT INTO t VALUES(2)")
+	must(t, one.Exec("INSERT INTO t VALUES(2)"))
 	one.Close()
 	c.Close()
 	info, err := os.Stat(c.Path() + "-wal")
@@ -94,7 +94,7 @@ func TestClosingLeavesTheWalToTheApplication(t *testing.T) {
 
 func TestAFailedTransactionLeavesNothing(t *testing.T) {
 	c := open(t)
-	c.Exec("CREATE TABLE t(a UNIQUE)")
+	must(t, c.Exec("CREATE TABLE t(a UNIQUE)"))
 	err := c.Transaction("IMMEDIATE", func() error {
 		if err := c.Exec("INSERT INTO t VALUES(1)"); err != nil {
 			return err

@@ -141,8 +141,8 @@ func TestAQueryIsOverWhenItsIterationIs(t *testing.T) {
 		}
 	}
 	func() {
-		defer func() { recover() }()
-		c.Rows(count(50_000, "i"), nil, func([]crdt.Value) error { panic("in the middle") })
+		defer func() { _ = recover() }()
+		_ = c.Rows(count(50_000, "i"), nil, func([]crdt.Value) error { panic("in the middle") })
 	}()
 	must(t, c.Exec("VACUUM"))
 }

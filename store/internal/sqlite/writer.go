@@ -374,7 +374,7 @@ func (c *Conn) checkpoint() {
 	}
 	c.writer.open(true)
 	if left > 0 {
-		c.First("PRAGMA wal_checkpoint(PASSIVE)")
+		_, _ = c.First("PRAGMA wal_checkpoint(PASSIVE)")
 	}
 	if all, left = gate.frames(); left > 0 || all < pagesBeforeCheckpoint {
 		return
@@ -382,7 +382,7 @@ func (c *Conn) checkpoint() {
 	c.writer.mutex.Lock()
 	defer c.writer.mutex.Unlock()
 	gate.alone(func() {
-		c.atOnce(func() error {
+		_ = c.atOnce(func() error {
 			_, err := c.First("PRAGMA wal_checkpoint(TRUNCATE)")
 			return err
 		})
