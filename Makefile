@@ -96,9 +96,8 @@ mutants: ## plants known bugs and sees whether the tests find them; ARGS=NAME fo
 bench: ## what ravno costs against plain SQLite, into bench.json; BENCH="-quick -only fold"
 	$(GO) run ./testdata/bench $(BENCH)
 
-lint: ## gofmt and go vet
-	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet ./... ./testdata/bench
+lint: ## gofmt, golangci-lint (with vet) and govulncheck
+	@.ci/lint
 
 clean: ## removes what was built
 	rm -rf bin
