@@ -59,7 +59,7 @@ demo: build ## a hub and two restaurants as real processes; ARGS=--once ends by 
 test: ## all tests, and how long each package took
 	.ci/timed $(GO) test -timeout $(TEST_TIMEOUT) ./store ./net/sim ./cmd/ravno/e2e ./...
 
-# Not in it: the packages that play whole chains. The laws have few cases, and files are in memory,
+# Not in it: the packages that play whole chains, and tests of many seconds (-short). Files are in memory,
 # since most of the time of a store's test is the disk's.
 quick: ## in under a minute: no whole chains, few cases of each law
 	TMPDIR=$$(.ci/memory) RAPID_CHECKS=$(QUICK_LAWS) .ci/timed $(GO) test -short -timeout $(TEST_TIMEOUT) \

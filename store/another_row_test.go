@@ -129,6 +129,9 @@ func TestALineThatIsSavedAnewUnderItsOwnNumberInTheReceiptIsStillTheOneInTheReco
 
 // The hub forgets what is settled before a node does, or after it.
 func TestADecisionIsCarriedOutWhoeverHasForgottenWhenTheRowWasBorn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	for _, who := range []int{1, 2, 3, 4, 6, 7} {
 		for _, keep := range []string{"hub", "b"} {
 			for _, at := range []string{"hub", "a", "b"} {

@@ -238,6 +238,9 @@ func TestHoweverDecisionsAndTheirUndoingMeetAllFilesEndUpTheSame(t *testing.T) {
 }
 
 func TestAResolutionThatReplacedTooMuchToKeepCannotBeTakenBackAndTheJournalSaysSo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT, photo BLOB); INSERT INTO p VALUES(1,1,zeroblob(5000000))", nil, "a", "b")
 	c.at("a", "DELETE FROM p")
 	c.at("b", "UPDATE p SET n=2")

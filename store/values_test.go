@@ -158,6 +158,9 @@ func TestARowWithANullInItsKeyStaysAtHomeAndHarmsNobody(t *testing.T) {
 }
 
 func TestABlobOfTwentyMegabytesArrives(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	c := newChain(t, "CREATE TABLE b(id INTEGER PRIMARY KEY, b); INSERT INTO b VALUES(1, NULL)", nil, "a", "b")
 	c.at("a", "UPDATE b SET b=zeroblob(20000000) WHERE id=1; INSERT INTO b VALUES(2, randomblob(20000000))")
 	c.up("a")
