@@ -48,7 +48,7 @@ type (
 	Site            = enrol.Site
 	Span            = history.Span
 	TableInfo       = install.TableInfo
-	Taking          = resolve.Taking
+	UndoOptions     = resolve.UndoOptions
 	Write           = resolve.Write
 )
 

@@ -13,7 +13,7 @@ import (
 // Conflicts lists the records, open ones only or all, oldest first.
 func (s *Store) Conflicts(all bool) (list []conflict.Conflict, err error) {
 	err = s.read(func(tx *rows.Tx) error {
-		list, err = conflict.ListConflicts(tx, all)
+		list, err = conflict.List(tx, all)
 		return err
 	})
 	return list, err
@@ -22,7 +22,7 @@ func (s *Store) Conflicts(all bool) (list []conflict.Conflict, err error) {
 // FindConflict finds the one record whose identifier begins with prefix.
 func (s *Store) FindConflict(prefix string) (x conflict.Conflict, err error) {
 	err = s.read(func(tx *rows.Tx) error {
-		x, err = conflict.ReadConflict(tx, prefix)
+		x, err = conflict.Find(tx, prefix)
 		return err
 	})
 	return x, err
@@ -56,13 +56,13 @@ func (s *Store) DocumentRows(id string) (found []conflict.DocumentRow, err error
 //
 // What cannot be done is refused with the reason, and nothing is written.
 func (s *Store) Resolve(id string, r resolve.Resolution) (writes []resolve.Write, err error) {
-	return s.decide(func(tx *rows.Tx, held *held.HeldSet) ([]resolve.Write, error) {
+	return s.decide(func(tx *rows.Tx, held *held.Set) ([]resolve.Write, error) {
 		return resolve.ResolveConflict(tx, held, id, r)
 	})
 }
 
 // decide runs a decision in one transaction. Of a dry run nothing stays.
-func (s *Store) decide(f func(tx *rows.Tx, held *held.HeldSet) ([]resolve.Write, error)) (writes []resolve.Write, err error) {
+func (s *Store) decide(f func(tx *rows.Tx, held *held.Set) ([]resolve.Write, error)) (writes []resolve.Write, err error) {
 	err = s.write(func(tx *rows.Tx) error {
 		held, err := s.foldFirst(tx)
 		if err != nil {
@@ -83,8 +83,8 @@ func (s *Store) decide(f func(tx *rows.Tx, held *held.HeldSet) ([]resolve.Write,
 // Where somebody has changed what the resolution wrote, taking it back would overwrite
 // work that has nothing to do with it: then nothing is done, unless forced. Rows that were
 // added to the document since never go unless forced.
-func (s *Store) Undo(id string, how resolve.Taking) (writes []resolve.Write, err error) {
-	return s.decide(func(tx *rows.Tx, held *held.HeldSet) ([]resolve.Write, error) {
+func (s *Store) Undo(id string, how resolve.UndoOptions) (writes []resolve.Write, err error) {
+	return s.decide(func(tx *rows.Tx, held *held.Set) ([]resolve.Write, error) {
 		return resolve.UndoResolution(tx, held, id, how)
 	})
 }

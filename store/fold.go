@@ -124,15 +124,15 @@ func (s *Store) shortLog() int64 {
 const longLogTries = 3
 
 // fold folds what the log has, and notes when the application last wrote.
-func (s *Store) fold(tx *rows.Tx, h *held.HeldSet) (rows int, err error) {
+func (s *Store) fold(tx *rows.Tx, h *held.Set) (rows int, err error) {
 	done, err := fold.Fold(tx, h)
 	s.turn.sawWrite(done.Written)
 	return done.Rows, err
 }
 
 // foldFirst folds in a transaction that has more to do afterwards, and returns the rows that are held.
-func (s *Store) foldFirst(tx *rows.Tx) (*held.HeldSet, error) {
-	h, err := held.OpenHeld(tx)
+func (s *Store) foldFirst(tx *rows.Tx) (*held.Set, error) {
+	h, err := held.Open(tx)
 	if err == nil {
 		_, err = s.fold(tx, h)
 	}
@@ -257,7 +257,7 @@ func (s *Store) readWithWriter(f func(tx *rows.Tx) error) error {
 // whole by now, it does that. It reports whether that was the end, as it is of a stretch that is no
 // longer the beginning of the log.
 func foldFor(tx *rows.Tx, s *Store, long *stretch) (rows int, end bool, err error) {
-	h, err := held.OpenHeld(tx)
+	h, err := held.Open(tx)
 	if err != nil {
 		return 0, false, err
 	}

@@ -166,7 +166,7 @@ func TestUndoAfterTheHubHasForgotten(t *testing.T) {
 				c.forget(who.who)
 				c.forget(who.who)
 				c.now = c.now.Add(1e9)
-				_, err = c.store(who.at).Undo(id, resolve.Taking{By: "admin"})
+				_, err = c.store(who.at).Undo(id, resolve.UndoOptions{By: "admin"})
 				c.must(err)
 				c.level()
 				c.expectAll("SELECT * FROM p WHERE id=1", "1|soup|9")

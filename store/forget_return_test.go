@@ -83,7 +83,7 @@ func TestTheMakerOfAForgottenRowBringsItBackWithAnothersClaim(t *testing.T) {
 		c.forget(who)
 		c.forget(who)
 		c.now = c.now.Add(1e9)
-		_, err = c.store("a").Undo(id, resolve.Taking{By: "admin"})
+		_, err = c.store("a").Undo(id, resolve.UndoOptions{By: "admin"})
 		c.must(err)
 		c.toAndFro(6)
 		for _, s := range []string{"hub", "a", "b"} {
@@ -212,7 +212,7 @@ func TestAForgottenRowComesBackWholeFromWhereAColumnIsMissing(t *testing.T) {
 		c.at("hub", "ALTER TABLE p ADD COLUMN note TEXT DEFAULT 'none'")
 		c.at("b", "ALTER TABLE p ADD COLUMN note TEXT DEFAULT 'none'")
 		c.now = c.now.Add(1e9)
-		_, err = c.store("a").Undo(id, resolve.Taking{By: "admin"})
+		_, err = c.store("a").Undo(id, resolve.UndoOptions{By: "admin"})
 		c.must(err)
 		c.up("a") // what comes down to it waits for its upgrade
 		c.down("b")

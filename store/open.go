@@ -9,9 +9,9 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// Resolve turns a path as given into the one the state beside the file goes by, so that
+// RealPath turns a path as given into the one the state beside the file goes by, so that
 // two ways to write one file's name do not make two daemons.
-func Resolve(path string) (string, error) {
+func RealPath(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", err

@@ -49,10 +49,10 @@ func TestOfTwoRowsThatClaimOneValueTheKeptOneIsInItsTable(t *testing.T) {
 				c.expect("hub", all, play.after)
 				c.expect("b", "SELECT count(*) FROM ravno_image WHERE state='held'", "0")
 
-				_, err := c.nodes["b"].Undo(id, resolve.Taking{By: "admin@b", DryRun: true})
+				_, err := c.nodes["b"].Undo(id, resolve.UndoOptions{By: "admin@b", DryRun: true})
 				c.must(err)
 				c.expect(site, all, play.after)
-				_, err = c.store(site).Undo(id, resolve.Taking{By: "admin"})
+				_, err = c.store(site).Undo(id, resolve.UndoOptions{By: "admin"})
 				c.must(err)
 				c.expect(site, all, "8|dup|of a|NULL")
 				c.level()
@@ -105,7 +105,7 @@ func TestOfARowDeletedHereAndReferredToThereTheKeptSideIsInForce(t *testing.T) {
 		t.Errorf("%+v", writes)
 	}
 	c.level()
-	_, err := c.hub.Undo(id, resolve.Taking{By: "admin"})
+	_, err := c.hub.Undo(id, resolve.UndoOptions{By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("a", counts, "1|1|1")
@@ -114,7 +114,7 @@ func TestOfARowDeletedHereAndReferredToThereTheKeptSideIsInForce(t *testing.T) {
 	}
 	c.level()
 	c.expect("a", counts, "0|0|0")
-	_, err = c.hub.Undo(id, resolve.Taking{By: "admin"})
+	_, err = c.hub.Undo(id, resolve.UndoOptions{By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("b", counts, "1|1|1")
@@ -135,7 +135,7 @@ func TestAKeyThatRavnoGaveAnewIsSaidInTheRecord(t *testing.T) {
 	if x.Open || x.Renumbered == nil || x.Renumbered.Site != "b" || catalog.RowName(x.Renumbered.Table, x.Renumbered.New) != "orders[205]" || catalog.RowName("orders", x.Renumbered.Old) != "orders[2]" {
 		t.Errorf("%+v", x.Renumbered)
 	}
-	_, err := c.hub.Undo("cccc", resolve.Taking{By: "admin"})
+	_, err := c.hub.Undo("cccc", resolve.UndoOptions{By: "admin"})
 	c.refused(err, "closed by ravno itself")
 	_, err = c.hub.Resolve("cccc", resolve.Resolution{Keep: "a", By: "admin"})
 	c.refused(err, "closed by ravno itself")

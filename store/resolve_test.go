@@ -146,7 +146,7 @@ func TestADryRunSaysWhatWouldBeWrittenAndWritesNothing(t *testing.T) {
 	}
 	c.resolve("a", id, resolve.Resolution{Keep: "a"})
 	before = c.dump("a")
-	writes, err := c.nodes["a"].Undo(id, resolve.Taking{By: "admin", DryRun: true})
+	writes, err := c.nodes["a"].Undo(id, resolve.UndoOptions{By: "admin", DryRun: true})
 	if err != nil || len(writes) != 1 || *writes[0].Before != number(11) || writes[0].Value != number(12) {
 		t.Errorf("%+v %v", writes, err)
 	}
@@ -218,7 +218,7 @@ func TestRowsThatSwapAUniqueValueAreResolvedTogether(t *testing.T) {
 	}
 	c.level()
 	c.expect("a", "SELECT id, place FROM l ORDER BY id", "x|1\ny|2")
-	_, err := c.nodes["a"].Undo(id, resolve.Taking{By: "admin"})
+	_, err := c.nodes["a"].Undo(id, resolve.UndoOptions{By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("b", "SELECT id, place FROM l ORDER BY id", "x|2\ny|1")
@@ -255,7 +255,7 @@ func TestADecisionDoesNotMakeOneRowAnother(t *testing.T) {
 	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.expect("b", "SELECT k FROM p", "ABC")
-	_, err = c.nodes["b"].Undo(id, resolve.Taking{By: "admin"})
+	_, err = c.nodes["b"].Undo(id, resolve.UndoOptions{By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("a", "SELECT k FROM p", "Abc")
@@ -277,7 +277,7 @@ func TestARowThatRefersToADeletedOneLosesTheReferenceWhereTheSchemaSaysSo(t *tes
 	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.expect("b", "SELECT id, customer FROM orders WHERE id=2", "2|NULL")
-	_, err := c.nodes["a"].Undo(id, resolve.Taking{By: "admin"})
+	_, err := c.nodes["a"].Undo(id, resolve.UndoOptions{By: "admin"})
 	c.must(err)
 	c.level()
 	c.expect("b", "SELECT id, customer FROM orders WHERE id=2", "2|1")
@@ -296,7 +296,7 @@ func TestADecisionLeavesWhatBothSidesCountedAlone(t *testing.T) {
 	c.level()
 	c.expect("b", "SELECT * FROM p", "1|bean soup|7\n2|black tea|7")
 	for _, x := range must(c.hub.Conflicts(true)) {
-		_, err := c.hub.Undo(x.ID, resolve.Taking{By: "admin"})
+		_, err := c.hub.Undo(x.ID, resolve.UndoOptions{By: "admin"})
 		c.must(err)
 	}
 	c.level()

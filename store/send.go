@@ -35,7 +35,7 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, count int, emit
 		if x, err = extract.NewExtraction(tx, node, from); err != nil {
 			return err
 		}
-		x.SentEarly = func(rows []catalog.Reference, slice, until causal.Position) error {
+		x.ShipAhead = func(rows []catalog.Reference, slice, until causal.Position) error {
 			return s.sentEarly(node, rows, slice, until)
 		}
 		if count <= 0 {
@@ -54,7 +54,7 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, count int, emit
 // sentEarly remembers rows that are about to be sent in a slice up to one position, of a delta
 // up to another. It takes no turn at the lock: an extraction waits for nobody.
 func (s *Store) sentEarly(to causal.Site, refs []catalog.Reference, slice, until causal.Position) error {
-	return s.writeAtOnce(func(tx *rows.Tx) error { return history.SentEarly(tx, to, refs, slice, until) })
+	return s.writeAtOnce(func(tx *rows.Tx) error { return history.ShipAhead(tx, to, refs, slice, until) })
 }
 
 // notSent forgets what was to go with slices that have not come: they will be cut elsewhere.

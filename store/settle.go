@@ -50,7 +50,7 @@ func (s *Store) Forget(ctx context.Context) error {
 		var upTo rows.State
 		err := s.readBulk(func(tx *rows.Tx) error {
 			upTo = *tx.State
-			if upTo.Settled == 0 || s.forgot.Load() == history.MostSettled(upTo) {
+			if upTo.Settled == 0 || s.forgot.Load() == history.MostStable(upTo) {
 				return nil // what a first load brought has no position here, and is not settled at once
 			}
 			needed, err := conflict.NeededRows(tx)
@@ -70,7 +70,7 @@ func (s *Store) Forget(ctx context.Context) error {
 			return fmt.Errorf("%s: forgetting what is settled: %w", s.path, err)
 		}
 		if len(found) < history.ForgetLook {
-			s.forgot.Store(history.MostSettled(upTo))
+			s.forgot.Store(history.MostStable(upTo))
 			return nil
 		}
 	}

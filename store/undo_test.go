@@ -14,7 +14,7 @@ import (
 )
 
 // undone takes a resolution back and checks what every server has then.
-func (c *chain) undone(site, id string, how resolve.Taking) {
+func (c *chain) undone(site, id string, how resolve.UndoOptions) {
 	c.t.Helper()
 	c.now = c.now.Add(1e9)
 	how.By = "boss@" + site
@@ -57,11 +57,11 @@ func TestAResolutionTakenBackLeavesEverythingAsItWasBefore(t *testing.T) {
 			if c.rows("hub", data) == before {
 				t.Error("the resolution changed nothing, so this test shows nothing")
 			}
-			c.undone("a", id, resolve.Taking{Note: "asked the wrong person"})
+			c.undone("a", id, resolve.UndoOptions{Note: "asked the wrong person"})
 			c.expect("b", data, before)
 			c.resolve("hub", id, play.r) // and it can be decided again
 			c.level()
-			c.undone("b", id, resolve.Taking{})
+			c.undone("b", id, resolve.UndoOptions{})
 			c.expect("a", data, before)
 			if n := len(c.conflict("a", id).History); n != 2 {
 				t.Errorf("%d resolutions in the history", n)
@@ -81,16 +81,16 @@ func TestWhatSomebodyChangedSinceIsNotTakenBackUnlessForced(t *testing.T) {
 	c.at("b", "UPDATE orders SET total=99 WHERE id=1")
 	c.level()
 	before := c.dump("a")
-	_, err := c.nodes["a"].Undo(id, resolve.Taking{By: "admin"})
+	_, err := c.nodes["a"].Undo(id, resolve.UndoOptions{By: "admin"})
 	c.refused(err, "orders[1] changed again since the resolution")
 	if c.dump("a") != before {
 		t.Error("it was taken back in part")
 	}
 	c.at("b", "DELETE FROM orders WHERE id=1")
 	c.level()
-	_, err = c.nodes["a"].Undo(id, resolve.Taking{By: "admin"})
+	_, err = c.nodes["a"].Undo(id, resolve.UndoOptions{By: "admin"})
 	c.refused(err, "orders[1] changed again")
-	c.undone("a", id, resolve.Taking{Force: true})
+	c.undone("a", id, resolve.UndoOptions{Force: true})
 	c.expect("b", "SELECT customer, total FROM orders WHERE id=1", "2|12")
 }
 
@@ -104,9 +104,9 @@ func TestRowsAddedSinceToARowThatCameBackKeepItUnlessForced(t *testing.T) {
 	c.level()
 	c.at("a", "INSERT INTO line VALUES('new',1,1)")
 	c.level()
-	_, err := c.hub.Undo(id, resolve.Taking{By: "admin"})
+	_, err := c.hub.Undo(id, resolve.UndoOptions{By: "admin"})
 	c.refused(err, "line[new] refers to it")
-	c.undone("hub", id, resolve.Taking{Force: true})
+	c.undone("hub", id, resolve.UndoOptions{Force: true})
 	c.expect("a", "SELECT count(*) FROM line WHERE orders=1", "0")
 }
 
@@ -116,13 +116,13 @@ func TestWhatWasNotResolvedIsNotTakenBack(t *testing.T) {
 	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
 	c.level()
 	id := c.open("hub")[0].ID
-	_, err := c.hub.Undo(id, resolve.Taking{By: "admin"})
+	_, err := c.hub.Undo(id, resolve.UndoOptions{By: "admin"})
 	c.refused(err, "was never resolved")
 	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
-	c.undone("hub", id, resolve.Taking{})
-	_, err = c.hub.Undo(id, resolve.Taking{By: "admin"})
+	c.undone("hub", id, resolve.UndoOptions{})
+	_, err = c.hub.Undo(id, resolve.UndoOptions{By: "admin"})
 	c.refused(err, "taken back already")
-	_, err = c.hub.Undo("0123", resolve.Taking{By: "admin"})
+	_, err = c.hub.Undo("0123", resolve.UndoOptions{By: "admin"})
 	c.refused(err, "there is no conflict")
 }
 
@@ -135,7 +135,7 @@ func TestANewServerCanTakeBackAResolutionMadeBeforeItJoined(t *testing.T) {
 	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
 	c.join("late", causal.Incarnation{9})
-	c.undone("late", id, resolve.Taking{})
+	c.undone("late", id, resolve.UndoOptions{})
 	c.expect("a", "SELECT total FROM orders WHERE id=1", "12")
 }
 
@@ -189,7 +189,7 @@ func TestADecisionTakenBackAtOnceLeavesTheDataAsTheyWere(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			if _, err := c.store(site).Undo(x.ID, resolve.Taking{By: "boss"}); err != nil && strings.Contains(err.Error(), "which is why it was held") {
+			if _, err := c.store(site).Undo(x.ID, resolve.UndoOptions{By: "boss"}); err != nil && strings.Contains(err.Error(), "which is why it was held") {
 				continue // no write can bring values that fit no table
 			} else if err != nil {
 				t.Fatal(err)
@@ -229,7 +229,7 @@ func TestHoweverDecisionsAndTheirUndoingMeetAllFilesEndUpTheSame(t *testing.T) {
 				if x.Open || (n+choices[i])%3 == 0 {
 					continue
 				}
-				_, err := c.store(turn).Undo(x.ID, resolve.Taking{By: "boss", Force: choices[i] == 1})
+				_, err := c.store(turn).Undo(x.ID, resolve.UndoOptions{By: "boss", Force: choices[i] == 1})
 				t.Logf("at %s, %s %s taken back; error: %v", turn, x.Kind, x.ID[:8], err)
 			}
 		}
@@ -248,7 +248,7 @@ func TestAResolutionThatReplacedTooMuchToKeepCannotBeTakenBackAndTheJournalSaysS
 	id := c.open("hub")[0].ID
 	c.resolve("hub", id, resolve.Resolution{Keep: "a"})
 	c.level()
-	_, err := c.nodes["a"].Undo(id, resolve.Taking{By: "admin"})
+	_, err := c.nodes["a"].Undo(id, resolve.UndoOptions{By: "admin"})
 	c.refused(err, "more than a record can keep")
 	c.expect("hub", "SELECT count(*) FROM ravno_event WHERE kind='conflict_resolved' AND text LIKE '%cannot be taken back'", "1")
 	c.expect("hub", "SELECT length(undo)<1000 FROM ravno_conflict", "1")

@@ -7,7 +7,7 @@ import (
 )
 
 func newConflictUndoCommand() *cobra.Command {
-	var how store.Taking
+	var how store.UndoOptions
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "undo ID", Short: "Take a resolution back",

@@ -157,7 +157,7 @@ func runEnrol(args []string) error {
 	if _, err := hub.WriteLoad(load); err != nil {
 		return err
 	}
-	path, err := store.Resolve(args[1])
+	path, err := store.RealPath(args[1])
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func carryDown(hub, node *store.Store) error {
 }
 
 func openAt(path string) (*store.Store, error) {
-	resolved, err := store.Resolve(path)
+	resolved, err := store.RealPath(path)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func databasePath(c *cobra.Command) (string, error) {
 	if path == "" {
 		return "", wrongUsage(c.CommandPath()+": no database given", "--db PATH, or set "+databaseVariable)
 	}
-	return store.Resolve(path)
+	return store.RealPath(path)
 }
 
 // openStore opens the database of a command with the real clock.

@@ -33,23 +33,23 @@ type Setting struct {
 // Table is everything the store knows about one table it captures.
 type Table struct {
 	*schema.Table
-	Number   int64
-	Class    Class
-	Own      bool   // one of ravno's
-	Numbers  []int  // column numbers, parallel to Columns
-	Shadow   string // quoted name of the shadow table
-	Kept     string // quoted name of the kept journal (hub, class journal)
-	Gone     string // quoted name of the table that takes deleted rows until the next fold; empty: they are not kept
-	Parent   *parent
-	Counters []crdt.Column // that merge by summing differences, ascending
-	Fresh    bool          // the table was not known before
-	Added    []int         // columns not seen before, of a table that was; indexes into Columns
-	Alone    bool          // each row is a document of its own: no parent, no children
-	Up       []*ForeignKey // foreign keys of this table
-	Down     []*ForeignKey // foreign keys that refer to this table
-	Cyclic   bool          // a row may, over other rows, refer to itself
-	Depth    int           // how many foreign keys can be followed from it at most, one after the other, circles not counted
-	Circle   int64         // the lowest number among the tables with which it refers to each other; its own if there is none
+	Number       int64
+	Class        Class
+	Own          bool   // one of ravno's
+	Numbers      []int  // column numbers, parallel to Columns
+	Shadow       string // quoted name of the shadow table
+	Kept         string // quoted name of the kept journal (hub, class journal)
+	BeforeImages string // quoted name of the table that takes deleted rows until the next fold; empty: they are not kept
+	Parent       *parent
+	Counters     []crdt.Column // that merge by summing differences, ascending
+	Fresh        bool          // the table was not known before
+	Added        []int         // columns not seen before, of a table that was; indexes into Columns
+	Alone        bool          // each row is a document of its own: no parent, no children
+	Up           []*ForeignKey // foreign keys of this table
+	Down         []*ForeignKey // foreign keys that refer to this table
+	Cyclic       bool          // a row may, over other rows, refer to itself
+	Depth        int           // how many foreign keys can be followed from it at most, one after the other, circles not counted
+	Circle       int64         // the lowest number among the tables with which it refers to each other; its own if there is none
 	// renumbers: a row whose key another site has given to another row gets a fresh key.
 	Renumbers bool
 	Domain    []DomainColumn   // the columns that hold keys of this table, its own first
@@ -169,7 +169,7 @@ func New(f Facts) (*Catalog, error) {
 	cat.link()
 	for _, t := range cat.Tables {
 		if t.Class == Synced && !t.Own && (f.IsHub || len(t.Counters) > 0 || len(t.ReferredNames()) > 0) {
-			t.Gone = sqlite.Quote(fmt.Sprintf("ravno_gone_%d", t.Number))
+			t.BeforeImages = sqlite.Quote(fmt.Sprintf("ravno_gone_%d", t.Number))
 		}
 	}
 	return cat, nil
@@ -340,8 +340,8 @@ func (t *Table) spec() capture.Spec {
 	if t.Parent != nil {
 		spec.Parent = t.Parent.Names
 	}
-	if t.Gone != "" {
-		spec.Gone, spec.GoneColumns, spec.Referred = t.Gone, t.GoneColumns(), t.ReferredNames()
+	if t.BeforeImages != "" {
+		spec.Gone, spec.GoneColumns, spec.Referred = t.BeforeImages, t.BeforeImageColumns(), t.ReferredNames()
 	}
 	return spec
 }

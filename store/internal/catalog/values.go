@@ -37,8 +37,8 @@ type columnValue struct {
 	value  crdt.Value
 }
 
-// NewImage is an image with nothing in it yet, and with room for so many columns.
-func NewImage(columns int) *Values { return &Values{Cells: make([]columnValue, 0, columns)} }
+// NewValues is an image with nothing in it yet, and with room for so many columns.
+func NewValues(columns int) *Values { return &Values{Cells: make([]columnValue, 0, columns)} }
 
 // find is where a column is among the cells, or belongs.
 func (m *Values) find(column crdt.Column) (at int, known bool) {
@@ -139,9 +139,9 @@ func (m *Values) Encode() crdt.Value {
 	return crdt.BlobValue(string(b))
 }
 
-func DecodeImage(v crdt.Value) (*Values, error) {
+func DecodeValues(v crdt.Value) (*Values, error) {
 	b := []byte(v.Bytes())
-	m := NewImage(0)
+	m := NewValues(0)
 	for len(b) > 0 {
 		column, used := binary.Uvarint(b)
 		if used <= 0 {

@@ -138,7 +138,7 @@ func ReadRecord(tx *rows.Tx, id string) ([]crdt.Value, error) {
 }
 
 // AddRecord records a conflict that is not recorded yet. by: whose change it was found in.
-func AddRecord(tx *rows.Tx, x NewConflict, by causal.Site) error {
+func AddRecord(tx *rows.Tx, x New, by causal.Site) error {
 	encoded, err := json.Marshal(x.Detail)
 	if err != nil {
 		return err
@@ -214,4 +214,4 @@ func parseSites(s string) []causal.Site {
 	return sites
 }
 
-const ConflictColumns = `id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by, resolved_at, note, undo`
+const ColumnNames = `id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by, resolved_at, note, undo`

@@ -18,7 +18,7 @@ type DocumentRow struct {
 }
 
 func ReadDocument(tx *rows.Tx, id string) ([]DocumentRow, error) {
-	x, err := ReadConflict(tx, id)
+	x, err := Find(tx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func ReadDocument(tx *rows.Tx, id string) ([]DocumentRow, error) {
 	if err != nil || root == nil {
 		return nil, err
 	}
-	m, err := tx.TableImage(root, crdt.Key(raw))
+	m, err := tx.ReadTable(root, crdt.Key(raw))
 	if err != nil || m == nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func children(tx *rows.Tx, child *catalog.Table, parent *catalog.Values) (found 
 	}
 	err = tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", child.ColumnNames())+" FROM "+sqlite.Quote(child.Name)+" WHERE "+strings.Join(where, " AND ")+
 		" ORDER BY "+sqlite.QuoteAll("", child.KeyNames()), values, func(row []crdt.Value) error {
-		m := catalog.NewImage(len(row))
+		m := catalog.NewValues(len(row))
 		for i, v := range row {
 			m.Set(crdt.Column(child.Numbers[i]), v)
 		}
@@ -116,9 +116,9 @@ func Referring(tx *rows.Tx, l *catalog.ForeignKey, parent *catalog.Values) ([]cr
 
 // ValuesOf finds the values of a row, in its table or outside it.
 func ValuesOf(tx *rows.Tx, t *catalog.Table, key crdt.Key) (*catalog.Values, catalog.Whereabouts, error) {
-	m, err := tx.TableImage(t, key)
+	m, err := tx.ReadTable(t, key)
 	if err != nil || m != nil {
 		return m, catalog.InTable, err
 	}
-	return tx.ReadImage(t, key)
+	return tx.ReadKept(t, key)
 }

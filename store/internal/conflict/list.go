@@ -90,14 +90,14 @@ type ConflictColumn struct {
 	RowKey crdt.Key
 }
 
-func ListConflicts(tx *rows.Tx, all bool) ([]Conflict, error) {
+func List(tx *rows.Tx, all bool) ([]Conflict, error) {
 	if all {
 		return readConflicts(tx, "true")
 	}
 	return readConflicts(tx, "revision>resolved")
 }
 
-func ReadConflict(tx *rows.Tx, prefix string) (Conflict, error) {
+func Find(tx *rows.Tx, prefix string) (Conflict, error) {
 	from := catalog.Text(strings.ToLower(prefix))
 	found, err := readConflicts(tx, "id>=?1 AND id<?1||'~'", from) // identifiers are of digits below ~
 	if err != nil {
@@ -114,7 +114,7 @@ func ReadConflict(tx *rows.Tx, prefix string) (Conflict, error) {
 
 func readConflicts(tx *rows.Tx, where string, args ...crdt.Value) ([]Conflict, error) {
 	var list []Conflict
-	err := tx.SQL.Rows("SELECT "+ConflictColumns+" FROM ravno_conflict WHERE "+where+" ORDER BY found_at, id", args, func(row []crdt.Value) error {
+	err := tx.SQL.Rows("SELECT "+ColumnNames+" FROM ravno_conflict WHERE "+where+" ORDER BY found_at, id", args, func(row []crdt.Value) error {
 		x := Conflict{ID: row[0].Bytes(), Kind: crdt.ConflictKind(row[1].Bytes()), Table: row[2].Bytes(), DocumentTable: row[4].Bytes(),
 			FoundAt: catalog.Millis(row[7].Int()), Revision: row[9].Int(), Open: row[9].Int() > row[10].Int(), ResolvedBy: row[11].Bytes(),
 			ResolvedAt: catalog.Millis(row[12].Int()), Note: row[13].Bytes(), SiteNumbers: parseSites(row[6].Bytes())}

@@ -21,7 +21,7 @@ import (
 const ByItself = "ravno"
 
 // ReadmitHeld puts held rows into their tables where they fit, and records, at the hub, which are held now.
-func ReadmitHeld(tx *rows.Tx, h *held.HeldSet) error {
+func ReadmitHeld(tx *rows.Tx, h *held.Set) error {
 	changed, err := h.ReadmitAll()
 	if err != nil || !changed {
 		return err
@@ -33,7 +33,7 @@ func ReadmitHeld(tx *rows.Tx, h *held.HeldSet) error {
 // older claim to a unique value or because what two sites wrote does not fit together, is kept
 // whole, with what refers to it, in an open conflict; and closes the conflicts of kind unique of
 // rows that are back or gone.
-func recordHeld(tx *rows.Tx, h *held.HeldSet) error {
+func recordHeld(tx *rows.Tx, h *held.Set) error {
 	if !tx.State.IsHub() {
 		return nil
 	}
@@ -82,7 +82,7 @@ func recordHeld(tx *rows.Tx, h *held.HeldSet) error {
 
 // refreshUnique takes what was written of a held row, or came to belong to it, since it was
 // recorded into the record: it is nowhere else to be seen.
-func refreshUnique(tx *rows.Tx, id string, row held.HeldRow, h []held.HeldRow) error {
+func refreshUnique(tx *rows.Tx, id string, row held.Row, h []held.Row) error {
 	stored, err := tx.SQL.Text("SELECT detail FROM ravno_conflict WHERE id=?", catalog.Text(id))
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func refreshUnique(tx *rows.Tx, id string, row held.HeldRow, h []held.HeldRow) e
 		return err
 	}
 	site := Owner(row.Priority)
-	for _, r := range append([]held.HeldRow{row}, followers...) {
+	for _, r := range append([]held.Row{row}, followers...) {
 		det.Sides = merge(det.Sides, WholeSide(r.T, site, r.Key, r.Image), false)
 	}
 	encoded, err := json.Marshal(det)
@@ -108,7 +108,7 @@ func refreshUnique(tx *rows.Tx, id string, row held.HeldRow, h []held.HeldRow) e
 
 // recordUnfit keeps a row that a CHECK or NOT NULL holds, with what refers to it, in the open
 // conflict of its document, together with what neither side wrote.
-func recordUnfit(tx *rows.Tx, row held.HeldRow, h []held.HeldRow) error {
+func recordUnfit(tx *rows.Tx, row held.Row, h []held.Row) error {
 	document, err := tx.Root(row.T, row.Key, nil)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func recordUnfit(tx *rows.Tx, row held.HeldRow, h []held.HeldRow) error {
 	if err != nil {
 		return err
 	}
-	site, rows := Owner(row.Priority), append([]held.HeldRow{row}, followers...)
+	site, rows := Owner(row.Priority), append([]held.Row{row}, followers...)
 	var det Detail
 	if stored == nil {
 		for _, r := range rows {
@@ -129,8 +129,8 @@ func recordUnfit(tx *rows.Tx, row held.HeldRow, h []held.HeldRow) error {
 		}
 		ref := row.T.Reference(row.Key)
 		claim := crdt.Claim{Site: site, Stamp: row.Priority}
-		return WriteConflict(tx, NewConflict{Kind: crdt.EditEdit, Row: ref, Document: document, Sites: []causal.Site{site},
-			Detail: det, Id: ConflictID(crdt.EditEdit, ref, row.T, claim, claim)})
+		return Write(tx, New{Kind: crdt.EditEdit, Row: ref, Document: document, Sites: []causal.Site{site},
+			Detail: det, Id: IDOf(crdt.EditEdit, ref, row.T, claim, claim)})
 	}
 	if err := json.Unmarshal([]byte(stored[3].Bytes()), &det); err != nil {
 		return err
@@ -172,7 +172,7 @@ func closeByItself(tx *rows.Tx, id, note string) error {
 }
 
 // recordUnique records that a row is held because of others.
-func recordUnique(tx *rows.Tx, h *held.HeldSet, row held.HeldRow, blockers []crdt.Key, held []held.HeldRow) error {
+func recordUnique(tx *rows.Tx, h *held.Set, row held.Row, blockers []crdt.Key, held []held.Row) error {
 	document, err := tx.Root(row.T, row.Key, nil)
 	if err != nil {
 		return err
@@ -181,7 +181,7 @@ func recordUnique(tx *rows.Tx, h *held.HeldSet, row held.HeldRow, blockers []crd
 	det := Detail{Sides: []Side{WholeSide(row.T, site, row.Key, row.Image)}}
 	sites, claims := []causal.Site{site}, []crdt.Claim{{Site: site, Stamp: row.Priority}}
 	for _, key := range blockers {
-		m, err := tx.TableImage(row.T, key)
+		m, err := tx.ReadTable(row.T, key)
 		if err != nil {
 			return err
 		}
@@ -199,16 +199,16 @@ func recordUnique(tx *rows.Tx, h *held.HeldSet, row held.HeldRow, blockers []crd
 	for _, f := range followers {
 		det.Sides = append(det.Sides, WholeSide(f.T, site, f.Key, f.Image))
 	}
-	return WriteConflict(tx, NewConflict{Kind: crdt.Unique, Row: row.T.Reference(row.Key), Document: document, Sites: sites,
-		Detail: det, Id: ConflictID(crdt.Unique, row.T.Reference(row.Key), row.T, claims[0], claims[1])})
+	return Write(tx, New{Kind: crdt.Unique, Row: row.T.Reference(row.Key), Document: document, Sites: sites,
+		Detail: det, Id: IDOf(crdt.Unique, row.T.Reference(row.Key), row.T, claims[0], claims[1])})
 }
 
 // followers are the held rows that refer, over others perhaps, to a held row.
-func followers(tx *rows.Tx, row held.HeldRow, h []held.HeldRow) ([]held.HeldRow, error) {
-	group := []held.HeldRow{row}
+func followers(tx *rows.Tx, row held.Row, h []held.Row) ([]held.Row, error) {
+	group := []held.Row{row}
 	for i := 0; i < len(group); i++ {
 		for _, other := range h {
-			if slices.ContainsFunc(group, func(r held.HeldRow) bool { return r.T == other.T && r.Key == other.Key }) {
+			if slices.ContainsFunc(group, func(r held.Row) bool { return r.T == other.T && r.Key == other.Key }) {
 				continue
 			}
 			for _, l := range other.T.Up {
@@ -243,8 +243,8 @@ func WholeSide(t *catalog.Table, site causal.Site, key crdt.Key, m *catalog.Valu
 	return s
 }
 
-// NewConflict is a conflict about to be recorded.
-type NewConflict struct {
+// New is a conflict about to be recorded.
+type New struct {
 	Id            string
 	Kind          crdt.ConflictKind
 	Row, Document catalog.Reference
@@ -253,15 +253,15 @@ type NewConflict struct {
 	Closed        string // why it needs nobody; empty: it is open
 }
 
-// ConflictID is the identifier of a conflict that is not one of edits: those of one kind about
+// IDOf is the identifier of a conflict that is not one of edits: those of one kind about
 // one row and two versions are one.
-func ConflictID(kind crdt.ConflictKind, row catalog.Reference, t *catalog.Table, a, b crdt.Claim) string {
+func IDOf(kind crdt.ConflictKind, row catalog.Reference, t *catalog.Table, a, b crdt.Claim) string {
 	return crdt.ConflictID(crdt.Document{Table: string(kind) + " " + t.Name, Key: row.Key}, a, b)
 }
 
-// WriteConflict records a conflict. One that is there already is opened again with the new
+// Write records a conflict. One that is there already is opened again with the new
 // detail.
-func WriteConflict(tx *rows.Tx, x NewConflict) error {
+func Write(tx *rows.Tx, x New) error {
 	t, root := tx.Cat.ByNumber[x.Row.Tab], tx.Cat.ByNumber[x.Document.Tab]
 	if root == nil {
 		root, x.Document = t, x.Row
@@ -307,8 +307,8 @@ func CountKept(tx *rows.Tx) (held, partial int64, err error) {
 	return held, partial, err
 }
 
-// RestoreCounters puts what the counters say into values of a row that is put back.
-func RestoreCounters(tx *rows.Tx, t *catalog.Table, key crdt.Key, m *catalog.Values) error {
+// CountersInto puts what the counters say into values of a row that is put back.
+func CountersInto(tx *rows.Tx, t *catalog.Table, key crdt.Key, m *catalog.Values) error {
 	if len(t.Counters) == 0 {
 		return nil
 	}

@@ -106,16 +106,16 @@ func (c *carried) images(tx *rows.Tx) error {
 		if t == nil {
 			return nil
 		}
-		m, err := catalog.DecodeImage(values[3])
+		m, err := catalog.DecodeValues(values[3])
 		if err != nil {
 			return err
 		}
-		here := catalog.NewImage(0)
+		here := catalog.NewValues(0)
 		for column, v := range m.All() {
 			if to, ok := c.columns[values[0].Int()][column]; ok {
 				here.Set(to, v)
 			}
 		}
-		return tx.KeepImage(t, crdt.Key(values[1].Bytes()), catalog.Whereabouts(values[2].Bytes()), here)
+		return tx.Keep(t, crdt.Key(values[1].Bytes()), catalog.Whereabouts(values[2].Bytes()), here)
 	})
 }

@@ -91,7 +91,7 @@ func initNode(path string, o NodeOptions, clock func() time.Time, prepare func(*
 			}
 		}
 		for _, c := range o.Carried.Conflicts {
-			if err := tx.SQL.Exec("INSERT INTO ravno_conflict("+conflict.ConflictColumns+") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", c...); err != nil {
+			if err := tx.SQL.Exec("INSERT INTO ravno_conflict("+conflict.ColumnNames+") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", c...); err != nil {
 				return err
 			}
 		}

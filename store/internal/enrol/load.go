@@ -239,7 +239,7 @@ func readCarried(load string, o *NodeOptions) error {
 		s := settings[name]
 		o.Carried.Settings = append(o.Carried.Settings, s)
 	}
-	return c.Rows("SELECT "+conflict.ConflictColumns+" FROM ravno_conflict ORDER BY found_at, id", nil, func(row []crdt.Value) error {
+	return c.Rows("SELECT "+conflict.ColumnNames+" FROM ravno_conflict ORDER BY found_at, id", nil, func(row []crdt.Value) error {
 		o.Carried.Conflicts = append(o.Carried.Conflicts, append([]crdt.Value{}, row...))
 		return nil
 	})

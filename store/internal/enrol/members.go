@@ -131,23 +131,23 @@ func AckedByNode(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal
 		catalog.Integer(has.Position), catalog.Integer(floor), catalog.Boolean(transferred), catalog.Integer(tx.Now()), catalog.Integer(site)); err != nil {
 		return err
 	}
-	if err := history.GotEarly(tx, site, has); err != nil {
+	if err := history.GotAhead(tx, site, has); err != nil {
 		return err
 	}
-	none, err := history.NothingEarly(tx)
+	none, err := history.NoneShippedAhead(tx)
 	if err != nil {
 		return err
 	}
 	if !none {
 		seen, err := tx.SQL.Int("SELECT min(floor, acked) FROM ravno_peer WHERE site=?", catalog.Integer(site))
 		if err == nil {
-			err = history.ForgetEarly(tx, site, causal.Position(seen))
+			err = history.ForgetAhead(tx, site, causal.Position(seen))
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return history.TrimTouchesAfter(tx, site)
+	return history.ForgetSeenBy(tx, site)
 }
 
 // Greeted is Store.Greeted in a transaction.
@@ -162,7 +162,7 @@ func Greeted(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal.See
 	if err := tx.SQL.Exec("UPDATE ravno_peer SET acked=?, floor=? WHERE site=?", catalog.Integer(has.Position), catalog.Integer(floor), catalog.Integer(site)); err != nil {
 		return err
 	}
-	return history.GotEarly(tx, site, has)
+	return history.GotAhead(tx, site, has)
 }
 
 // Errors of enrolment, each with its own way out.
@@ -306,10 +306,10 @@ func RemoveSite(tx *rows.Tx, name string) error {
 		if err := tx.ChangeOwn("ravno_site", crdt.NewKey(catalog.Integer(site.Number)), map[string]crdt.Value{"removed": catalog.Integer(1)}); err != nil {
 			return err
 		}
-		if err := history.ForgetEarly(tx, site.Number, tx.State.Position); err != nil {
+		if err := history.ForgetAhead(tx, site.Number, tx.State.Position); err != nil {
 			return err
 		}
-		if err := history.TrimTouches(tx); err != nil {
+		if err := history.ForgetSeenByAll(tx); err != nil {
 			return err
 		}
 		return tx.Record(journal.Removed(site.Name))

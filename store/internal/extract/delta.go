@@ -26,7 +26,7 @@ func NewExtraction(tx *rows.Tx, node causal.Site, from causal.Position) (x *Extr
 	if node != 0 {
 		x.settled = tx.State.Settled
 	}
-	x.early, err = history.HasEarly(tx, node, from)
+	x.ahead, err = history.AheadOf(tx, node, from)
 	return x, err
 }
 
@@ -47,7 +47,7 @@ func (x *Extraction) Run(rows int, emit func(slice history.Span, section *crdt.S
 	if covered.Until > 0 {
 		return covered, nil
 	}
-	switch behind := len(x.early) > 0 || x.plan != nil || x.trimmed; {
+	switch behind := len(x.ahead) > 0 || x.plan != nil || x.trimmed; {
 	case x.tx.State.IsHub():
 	case behind: // there may be nothing left to send up to here, and yet the hub is to get here
 		span.Newest = x.tx.State.Clock.Last()
@@ -69,7 +69,7 @@ type Extraction struct {
 	node    causal.Site // the receiver; 0: the hub
 	from    causal.Position
 	has     causal.Position                       // what it has of the row in hand: more, if that was sent early
-	early   map[catalog.Reference]causal.Position // such rows
+	ahead   map[catalog.Reference]causal.Position // such rows
 	settled causal.Position                       // at the hub: births up to it are forgotten, or may be
 	seen    causal.Seen                           // at a node: what of the hub is applied here
 	emit    func(*crdt.Section) error
@@ -83,13 +83,13 @@ type Extraction struct {
 	// The slice that is being made, of a large delta.
 	plan        *plan
 	above, upTo causal.Position
-	SentEarly   func(rows []catalog.Reference, slice, until causal.Position) error
+	ShipAhead   func(rows []catalog.Reference, slice, until causal.Position) error
 }
 
 // look takes a row in hand.
 func (x *Extraction) look(t *catalog.Table, stored crdt.Value) {
-	if len(x.early) > 0 {
-		x.has = max(x.from, x.early[t.Reference(t.KeyOf(stored))])
+	if len(x.ahead) > 0 {
+		x.has = max(x.from, x.ahead[t.Reference(t.KeyOf(stored))])
 	}
 }
 
@@ -194,15 +194,15 @@ func (x *Extraction) table(t *catalog.Table) error {
 	if err != nil {
 		return err
 	}
-	for x.plan != nil && len(x.plan.strays[t]) > 0 && x.plan.strays[t][0].first <= x.upTo {
-		values, err := history.ReadChangedRow(x.tx, t, x.plan.strays[t][0].key)
+	for x.plan != nil && len(x.plan.ahead[t]) > 0 && x.plan.ahead[t][0].first <= x.upTo {
+		values, err := history.ReadChangedRow(x.tx, t, x.plan.ahead[t][0].key)
 		if err == nil {
 			err = x.row(t, values, true)
 		}
 		if err != nil {
 			return err
 		}
-		x.plan.strays[t] = x.plan.strays[t][1:]
+		x.plan.ahead[t] = x.plan.ahead[t][1:]
 	}
 	return x.flush()
 }
@@ -245,7 +245,7 @@ func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTabl
 		}
 		any = true
 	}
-	if x.news(row.Death) {
+	if x.isNew(row.Death) {
 		change.Death = row.Death.Stamp
 		note(row.Death)
 	}
@@ -256,7 +256,7 @@ func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTabl
 		return change, any && t.Class != catalog.Journal, nil
 	}
 	change.Whole = row.Revived > x.has || t.Class == catalog.Journal
-	if x.news(row.Birth) {
+	if x.isNew(row.Birth) {
 		change.Whole = true
 		note(row.Birth)
 	}
@@ -284,7 +284,7 @@ func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTabl
 		if !known || !t.Columns[i].Register {
 			continue
 		}
-		if x.news(version) {
+		if x.isNew(version) {
 			note(version)
 		} else if !change.Whole {
 			continue
@@ -298,7 +298,7 @@ func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTabl
 	if change.Whole && !complete { // then only what is news is ours to send
 		change.Whole = false
 		change.Registers = slices.DeleteFunc(change.Registers, func(r crdt.Register) bool {
-			return !x.news(row.Version(crdt.Column(t.Numbers[r.Column])))
+			return !x.isNew(row.Version(crdt.Column(t.Numbers[r.Column])))
 		})
 	}
 	if !any { // nothing of it is news but that it is whole: what its sender has seen is all that came
@@ -307,9 +307,9 @@ func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTabl
 	return change, any || row.Revived > x.has, nil
 }
 
-// news reports whether a version of the row in hand is one the receiver cannot have: above its position and,
+// isNew reports whether a version of the row in hand is one the receiver cannot have: above its position and,
 // at the hub, written by another site; at a node, written here.
-func (x *Extraction) news(v crdt.Version) bool {
+func (x *Extraction) isNew(v crdt.Version) bool {
 	if v.Position <= x.has || v.Stamp.IsZero() {
 		return false
 	}
@@ -341,7 +341,7 @@ func (x *Extraction) values(t *catalog.Table, key crdt.Key, inTable []crdt.Value
 		return &rowValues{table: inTable}, nil
 	}
 	if !t.RowidKey { // its key may be one that a join cannot find
-		m, err := x.tx.TableImage(t, key)
+		m, err := x.tx.ReadTable(t, key)
 		if err != nil {
 			return nil, err
 		}
@@ -349,16 +349,16 @@ func (x *Extraction) values(t *catalog.Table, key crdt.Key, inTable []crdt.Value
 			return &rowValues{kept: m}, nil
 		}
 	}
-	m, _, err := x.tx.ReadImage(t, key)
+	m, _, err := x.tx.ReadKept(t, key)
 	if err != nil || m == nil {
 		return nil, err
 	}
 	return &rowValues{kept: m}, nil
 }
 
-// displaced emits own work that a newer write has replaced here before the hub had it.
-func (x *Extraction) displaced() error {
-	return history.EachDisplaced(x.tx, max(x.from, x.early[history.DisplacedWork]), func(d history.Displaced) error {
+// overwritten emits own work that a newer write has replaced here before the hub had it.
+func (x *Extraction) overwritten() error {
+	return history.EachOverwritten(x.tx, max(x.from, x.ahead[history.OverwrittenWork]), func(d history.Overwritten) error {
 		t, change := d.T, d.Change
 		if root := x.tx.Cat.ByNumber[d.Document.Tab]; root != nil && d.Document != t.Reference(change.Key) {
 			change.Document = &crdt.Document{Table: root.Name, Key: d.Document.Key}

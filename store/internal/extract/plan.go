@@ -65,7 +65,7 @@ func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span,
 		if x.node == 0 {
 			span.Newest = cut.newest
 		}
-		if err := x.sendEarly(next); err != nil {
+		if err := x.shipAhead(next); err != nil {
 			return span, err
 		}
 		if err := x.slice(above, next); err != nil {
@@ -91,19 +91,19 @@ const (
 	planShare = 4
 )
 
-// sendEarly has it remembered which rows go early with a slice, before they can arrive.
-func (x *Extraction) sendEarly(slice causal.Position) error {
+// shipAhead has it remembered which rows go early with a slice, before they can arrive.
+func (x *Extraction) shipAhead(slice causal.Position) error {
 	var early []catalog.Reference
 	if x.node == 0 && slice == x.plan.slices[0].to {
-		newest, err := history.NewestDisplaced(x.tx)
+		newest, err := history.NewestOverwritten(x.tx)
 		if err != nil {
 			return err
 		}
 		if newest > slice {
-			early = append(early, history.DisplacedWork)
+			early = append(early, history.OverwrittenWork)
 		}
 	}
-	for t, strays := range x.plan.strays {
+	for t, strays := range x.plan.ahead {
 		for _, row := range strays {
 			if row.first > slice {
 				break
@@ -119,7 +119,7 @@ func (x *Extraction) sendEarly(slice causal.Position) error {
 	slices.SortFunc(early, func(a, b catalog.Reference) int {
 		return cmp.Or(cmp.Compare(a.Tab, b.Tab), strings.Compare(string(a.Key), string(b.Key)))
 	})
-	return x.SentEarly(early, slice, x.tx.State.Position)
+	return x.ShipAhead(early, slice, x.tx.State.Position)
 }
 
 // slice emits what belongs to the positions above one, up to another.
@@ -128,7 +128,7 @@ func (x *Extraction) slice(above, upTo causal.Position) error {
 	if x.node == 0 && above == x.from {
 		// First, because it is older than what the tables hold: the hub judges it against
 		// its rows as they were, in the documents they belonged to.
-		if err := x.displaced(); err != nil {
+		if err := x.overwritten(); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (x *Extraction) slice(above, upTo causal.Position) error {
 // have seen all of that. A row, or a document, goes whole with its oldest version.
 type plan struct {
 	slices []planned
-	strays map[*catalog.Table][]stray // by first
+	ahead  map[*catalog.Table][]shippedAhead // by first
 	// highest are the highest keys of what is sent, by table, where the receiver may give fresh ones.
 	highest map[string]int64
 
@@ -166,8 +166,8 @@ type planned struct {
 	newest hlc.Time
 }
 
-// stray is a row that is sent in an earlier slice than its newest version belongs to.
-type stray struct {
+// shippedAhead is a row that is sent in an earlier slice than its newest version belongs to.
+type shippedAhead struct {
 	first, position causal.Position
 	key             crdt.Value // as the shadow table stores it
 }
@@ -196,7 +196,7 @@ func (p *plan) firstOf(t *catalog.Table, key, document crdt.Value, oldest causal
 
 // makePlan goes through everything there is to send and plans the slices.
 func (x *Extraction) makePlan(to causal.Position, limit int) (*plan, error) {
-	p := &plan{seed: maphash.MakeSeed(), first: map[uint64]causal.Position{}, strays: map[*catalog.Table][]stray{}, highest: map[string]int64{}}
+	p := &plan{seed: maphash.MakeSeed(), first: map[uint64]causal.Position{}, ahead: map[*catalog.Table][]shippedAhead{}, highest: map[string]int64{}}
 	err := x.eachPending(func(t *catalog.Table) bool { return !t.Alone }, func(t *catalog.Table, row pendingRow) {
 		d := p.document(t, row.key, row.document)
 		if known, ok := p.first[d]; !ok || row.oldest < known {
@@ -216,7 +216,7 @@ func (x *Extraction) makePlan(to causal.Position, limit int) (*plan, error) {
 		c.rows++
 		at[first] = c
 		if first < row.position {
-			p.strays[t] = append(p.strays[t], stray{first: first, position: row.position, key: row.key})
+			p.ahead[t] = append(p.ahead[t], shippedAhead{first: first, position: row.position, key: row.key})
 		}
 		if x.node != 0 {
 			return
@@ -224,7 +224,7 @@ func (x *Extraction) makePlan(to causal.Position, limit int) (*plan, error) {
 		if t.Renumbers && row.key.Int() < catalog.MaxFreshKey {
 			p.highest[t.Name] = max(p.highest[t.Name], row.key.Int())
 		}
-		if x.news(row.birth) && row.birth.Stamp.Time > catalog.FirstSeed {
+		if x.isNew(row.birth) && row.birth.Stamp.Time > catalog.FirstSeed {
 			c := at[row.birth.Position]
 			if c.newest = max(c.newest, row.birth.Stamp.Time); c.oldest == 0 || row.birth.Stamp.Time < c.oldest {
 				c.oldest = row.birth.Stamp.Time
@@ -235,8 +235,8 @@ func (x *Extraction) makePlan(to causal.Position, limit int) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, strays := range p.strays {
-		slices.SortFunc(strays, func(a, b stray) int {
+	for _, strays := range p.ahead {
+		slices.SortFunc(strays, func(a, b shippedAhead) int {
 			return cmp.Or(cmp.Compare(a.first, b.first), catalog.CompareKeys(a.key, b.key))
 		})
 	}
@@ -336,18 +336,18 @@ func (x *Extraction) oldest(row crdt.Row) (oldest causal.Position, any bool) {
 		}
 	}
 	for _, v := range [...]crdt.Version{row.Birth, row.Death, row.Base} {
-		if x.news(v) {
+		if x.isNew(v) {
 			note(v.Position)
 		}
 	}
 	for _, c := range row.Columns {
-		if x.news(c.Version) {
+		if x.isNew(c.Version) {
 			note(c.Position)
 		}
 	}
 	for _, c := range row.Counters {
 		for _, part := range c.Parts {
-			if x.news(part.Version) {
+			if x.isNew(part.Version) {
 				note(part.Position)
 			}
 		}

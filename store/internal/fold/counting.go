@@ -9,11 +9,11 @@ import (
 // foldCounters counts what the application has made the counters of a row show. It returns
 // which columns of the table have to show something else than they do.
 func foldCounters(tx *rows.Tx, f *folding, row *crdt.Row, before crdt.Row) (*catalog.Values, error) {
-	m, err := tx.TableImage(f.T, f.Key)
+	m, err := tx.ReadTable(f.T, f.Key)
 	if err != nil || m == nil {
 		return nil, err
 	}
-	differ := catalog.NewImage(0)
+	differ := catalog.NewValues(0)
 	for _, column := range f.T.Counters {
 		at := f.lastAt
 		written := f.replaced

@@ -28,7 +28,7 @@ type folding struct {
 // Pass is one fold, of the whole log or of a part of it.
 type Pass struct {
 	Tx   *rows.Tx
-	Held *held.HeldSet
+	Held *held.Set
 	// parents are the foreign key values of rows that are gone from their tables, as the log has them.
 	Parents map[catalog.Reference][]crdt.Value
 	// repairs: it folds what the hub repaired, which is no side of its own in anybody's conflict.
@@ -45,15 +45,15 @@ type folded struct {
 // there is, so it never covers half a transaction of the application, and because each
 // apply folds first, inside its own transaction, whatever is still in the log afterwards
 // was written by someone who had seen what was applied.
-func Fold(tx *rows.Tx, h *held.HeldSet) (folded, error) { return foldWhole(tx, h, false) }
+func Fold(tx *rows.Tx, h *held.Set) (folded, error) { return foldWhole(tx, h, false) }
 
 // FoldRepairs is fold of what was repaired.
-func FoldRepairs(tx *rows.Tx, h *held.HeldSet) error {
+func FoldRepairs(tx *rows.Tx, h *held.Set) error {
 	_, err := foldWhole(tx, h, true)
 	return err
 }
 
-func foldWhole(tx *rows.Tx, h *held.HeldSet, repairs bool) (done folded, err error) {
+func foldWhole(tx *rows.Tx, h *held.Set, repairs bool) (done folded, err error) {
 	read, upTo, err := readWholeLog(tx)
 	if err != nil || upTo <= tx.State.Folded {
 		return done, err
@@ -121,7 +121,7 @@ func (p *Pass) FoldRows(order []*LoggedRow) (rows int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := tx.ForgetGone(); err != nil {
+	if err := tx.ForgetBeforeImages(); err != nil {
 		return 0, err
 	}
 	if rows > 0 {
@@ -167,7 +167,7 @@ func (p *Pass) foldRow(f *folding) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			if err := tx.UpdateImage(f.T, f.Key, differ.Columns(), differ); err != nil {
+			if err := tx.Update(f.T, f.Key, differ.Columns(), differ); err != nil {
 				return false, err
 			}
 		}
@@ -180,11 +180,11 @@ func (p *Pass) foldRow(f *folding) (bool, error) {
 	if here.Exists {
 		p.Held.NoteInserted(f.T, f.Key)
 		if f.born {
-			if err := p.madeOver(f, was); err != nil {
+			if err := p.reinserted(f, was); err != nil {
 				return false, err
 			}
 		}
-		if err := tx.DropImage(f.T, f.Key); err != nil {
+		if err := tx.Drop(f.T, f.Key); err != nil {
 			return false, err
 		}
 	}
@@ -197,15 +197,15 @@ func (p *Pass) foldRow(f *folding) (bool, error) {
 	}
 	if born := f.born && exists && f.T.Alone; tx.State.IsHub() && !f.T.Own && !born && !p.repairs {
 		if exists && f.onlyCounts() {
-			err = history.TouchCounted(tx, document, f.T, f.Key, tx.State.Site)
+			err = history.RecordCount(tx, document, f.T, f.Key, tx.State.Site)
 		} else {
-			err = p.touchBoth(document, f, !exists)
+			err = p.recordBoth(document, f, !exists)
 		}
 		if err != nil {
 			return false, err
 		}
 	} else if born && tx.State.IsHub() && !f.T.Own && !p.repairs {
-		if err := history.RenamedHere(tx, f.T, f.Key); err != nil { // made anew in the place of one that was called otherwise
+		if err := history.NoteFormerHere(tx, f.T, f.Key); err != nil { // made anew in the place of one that was called otherwise
 			return false, err
 		}
 	}
@@ -236,17 +236,17 @@ func (p *Pass) leaves(f *folding, former catalog.Reference, found bool, document
 	return history.Moves(tx, former, document)
 }
 
-// touchBoth touches the document a row belongs to and, if it was moved, the one it left.
-func (p *Pass) touchBoth(document catalog.Reference, f *folding, dead bool) error {
+// recordBoth touches the document a row belongs to and, if it was moved, the one it left.
+func (p *Pass) recordBoth(document catalog.Reference, f *folding, dead bool) error {
 	tx := p.Tx
-	before, err := tx.Gone(f.T, f.Key, false) // what others may refer to, if it changed
+	before, err := tx.BeforeImage(f.T, f.Key, false) // what others may refer to, if it changed
 	if err != nil {
 		return err
 	}
-	if err := history.Touch(tx, document, f.T, f.Key, tx.State.Site, dead, before); err != nil {
+	if err := history.RecordChange(tx, document, f.T, f.Key, tx.State.Site, dead, before); err != nil {
 		return err
 	}
-	if err := history.RenamedHere(tx, f.T, f.Key); err != nil {
+	if err := history.NoteFormerHere(tx, f.T, f.Key); err != nil {
 		return err
 	}
 	former := p.Parents[f.T.Reference(f.Key)]
@@ -261,7 +261,7 @@ func (p *Pass) touchBoth(document catalog.Reference, f *folding, dead bool) erro
 	if err != nil || left == document {
 		return err
 	}
-	return history.Touch(tx, left, f.T, f.Key, tx.State.Site, dead, nil)
+	return history.RecordChange(tx, left, f.T, f.Key, tx.State.Site, dead, nil)
 }
 
 func foldLive(tx *rows.Tx, f *folding, row *crdt.Row, found bool) bool {
@@ -302,11 +302,11 @@ func (p *Pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
 	if found && !row.Live() || !found && f.first == capture.Insert {
 		return false, nil // gone before, or it came and went between two folds: nobody ever saw it
 	}
-	remains, err := tx.Gone(f.T, f.Key, f.born)
+	remains, err := tx.BeforeImage(f.T, f.Key, f.born)
 	if err != nil {
 		return false, err
 	}
-	m, state, err := tx.ReadImage(f.T, f.Key) // of a row nobody has changed before, too
+	m, state, err := tx.ReadKept(f.T, f.Key) // of a row nobody has changed before, too
 	switch {
 	case err != nil:
 		return false, err
@@ -329,7 +329,7 @@ func (p *Pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
 	}
 	row.Death = version(tx, f, at)
 	if remains != nil {
-		return true, tx.KeepImage(f.T, f.Key, catalog.Tombstone, remains)
+		return true, tx.Keep(f.T, f.Key, catalog.Tombstone, remains)
 	}
 	// The values are gone, and so is what was known of their versions: should an edit made
 	// elsewhere outlive this deletion, every value of the row is news here.
@@ -356,7 +356,7 @@ func (f *folding) overwrote(tx *rows.Tx, row *crdt.Row, remains *catalog.Values)
 	}
 	for _, number := range f.T.Numbers {
 		version := row.Version(crdt.Column(number))
-		if !tx.State.IsHub() && f.T.IsRegister(crdt.Column(number)) && history.Unheard(tx, version, f.has) {
+		if !tx.State.IsHub() && f.T.IsRegister(crdt.Column(number)) && history.Unacknowledged(tx, version, f.has) {
 			note(crdt.Column(number), 0)
 		}
 	}
@@ -387,7 +387,7 @@ func seenBy(tx *rows.Tx, row crdt.Row, has causal.Position) causal.Seen {
 	}
 	seen := tx.State.Seen
 	note := func(v crdt.Version) {
-		if history.Unheard(tx, v, has) {
+		if history.Unacknowledged(tx, v, has) {
 			seen = min(seen, v.Seen)
 		}
 	}

@@ -17,11 +17,11 @@ func WantsWhole(tx *rows.Tx, above int64) (bool, error) {
 		if err != nil || whole {
 			return whole, err
 		}
-		if t.Gone == "" {
+		if t.BeforeImages == "" {
 			continue
 		}
 		none := false
-		none, err = tx.Empty(t.Gone)
+		none, err = tx.Empty(t.BeforeImages)
 		whole = !none
 	}
 	return whole, err

@@ -6,19 +6,19 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// HeldSet is what one transaction does to the rows that a constraint keeps out of their tables.
-type HeldSet struct {
+// Set is what one transaction does to the rows that a constraint keeps out of their tables.
+type Set struct {
 	tx       *rows.Tx
 	Any      bool                // some row is held
 	Try      bool                // a held row may fit by now
 	Changed  bool                // some row became held, or is held no more
-	excluded []HeldRow           // rows that became held
+	excluded []Row               // rows that became held
 	inserted []catalog.Reference // rows put into tables, or changed there, while others are held
 }
 
-// OpenHeld begins with the rows that are held as the transaction begins.
-func OpenHeld(tx *rows.Tx) (*HeldSet, error) {
-	h := &HeldSet{tx: tx}
+// Open begins with the rows that are held as the transaction begins.
+func Open(tx *rows.Tx) (*Set, error) {
+	h := &Set{tx: tx}
 	var err error
 	h.Any, err = tx.SomeHeld()
 	return h, err
@@ -27,7 +27,7 @@ func OpenHeld(tx *rows.Tx) (*HeldSet, error) {
 // Exclude takes a live row out of its table, because a constraint keeps its merged values out,
 // and tries it again when everything else of the transaction is in place: values that two
 // rows swap fit then.
-func (h *HeldSet) Exclude(t *catalog.Table, key crdt.Key, m *catalog.Values) error {
+func (h *Set) Exclude(t *catalog.Table, key crdt.Key, m *catalog.Values) error {
 	if err := h.tx.Remove(t, key); err != nil {
 		return err
 	}
@@ -36,15 +36,15 @@ func (h *HeldSet) Exclude(t *catalog.Table, key crdt.Key, m *catalog.Values) err
 }
 
 // Keep keeps a row as held.
-func (h *HeldSet) Keep(t *catalog.Table, key crdt.Key, m *catalog.Values) error {
+func (h *Set) Keep(t *catalog.Table, key crdt.Key, m *catalog.Values) error {
 	h.Changed, h.Any = true, true
-	h.excluded = append(h.excluded, HeldRow{T: t, Key: key, Image: m})
-	return h.tx.KeepImage(t, key, catalog.Held, m)
+	h.excluded = append(h.excluded, Row{T: t, Key: key, Image: m})
+	return h.tx.Keep(t, key, catalog.Held, m)
 }
 
 // NoteInserted notes that a row is in its table and has changed there: what it refers to may be
 // held, and then it is held too.
-func (h *HeldSet) NoteInserted(t *catalog.Table, key crdt.Key) {
+func (h *Set) NoteInserted(t *catalog.Table, key crdt.Key) {
 	if h.Any && len(t.Up) > 0 {
 		h.inserted = append(h.inserted, t.Reference(key))
 	}
@@ -52,7 +52,7 @@ func (h *HeldSet) NoteInserted(t *catalog.Table, key crdt.Key) {
 
 // dependsOnHeld reports whether a row refers to one that is itself held: it is part of what is held
 // with that row, and comes back with it.
-func (h *HeldSet) dependsOnHeld(row HeldRow, held []HeldRow) (bool, error) {
+func (h *Set) dependsOnHeld(row Row, held []Row) (bool, error) {
 	for _, l := range row.T.Up {
 		if i, err := h.heldParent(l, row, held); err != nil || i >= 0 {
 			return i >= 0, err
@@ -64,7 +64,7 @@ func (h *HeldSet) dependsOnHeld(row HeldRow, held []HeldRow) (bool, error) {
 // MustStayHeld reports whether a held row is not to be placed, even if it fits: because it waits, or
 // because what it refers to is gone. A row that is in its table is never taken out for that:
 // there are applications without foreign keys.
-func (h *HeldSet) MustStayHeld(row HeldRow, held []HeldRow) (bool, error) {
+func (h *Set) MustStayHeld(row Row, held []Row) (bool, error) {
 	if waits, err := h.dependsOnHeld(row, held); err != nil || waits {
 		return waits, err
 	}
@@ -78,7 +78,7 @@ func (h *HeldSet) MustStayHeld(row HeldRow, held []HeldRow) (bool, error) {
 
 // orphaned reports whether what a held row refers to is gone: nobody could see that it was
 // referred to. Such a row stays where it is, until that is back or somebody decides.
-func (h *HeldSet) orphaned(l *catalog.ForeignKey, row HeldRow) (bool, error) {
+func (h *Set) orphaned(l *catalog.ForeignKey, row Row) (bool, error) {
 	reference, ok := l.Reference(row.Image)
 	if !ok {
 		return false, nil
@@ -91,7 +91,7 @@ func (h *HeldSet) orphaned(l *catalog.ForeignKey, row HeldRow) (bool, error) {
 
 // heldParent finds the held row that a row's reference needs, by its index; -1 if there is
 // none: the reference is to itself, to a row in the table, or to nothing at all.
-func (h *HeldSet) heldParent(l *catalog.ForeignKey, row HeldRow, held []HeldRow) (int, error) {
+func (h *Set) heldParent(l *catalog.ForeignKey, row Row, held []Row) (int, error) {
 	reference, ok := l.Reference(row.Image)
 	if !ok {
 		return -1, nil
@@ -116,19 +116,19 @@ func (h *HeldSet) heldParent(l *catalog.ForeignKey, row HeldRow, held []HeldRow)
 }
 
 // IsHeld reports whether a row is (still) held.
-func (h *HeldSet) IsHeld(t *catalog.Table, key crdt.Key) (bool, error) {
-	_, state, err := h.tx.ReadImage(t, key)
+func (h *Set) IsHeld(t *catalog.Table, key crdt.Key) (bool, error) {
+	_, state, err := h.tx.ReadKept(t, key)
 	return state == catalog.Held, err
 }
 
-func (h *HeldSet) drop(row HeldRow) error {
+func (h *Set) drop(row Row) error {
 	h.Changed = true
-	return h.tx.DropImage(row.T, row.Key)
+	return h.tx.Drop(row.T, row.Key)
 }
 
-// holdFollowers takes out of their tables the rows that refer to rows which are held: those
+// excludeFollowers takes out of their tables the rows that refer to rows which are held: those
 // that have just been taken out, and those that have just arrived or been written.
-func (h *HeldSet) holdFollowers(held []HeldRow) (followed bool, err error) {
+func (h *Set) excludeFollowers(held []Row) (followed bool, err error) {
 	left, arrived := h.excluded, h.inserted
 	h.excluded, h.inserted = nil, nil
 	for _, row := range left {
@@ -138,7 +138,7 @@ func (h *HeldSet) holdFollowers(held []HeldRow) (followed bool, err error) {
 			continue
 		}
 		for _, l := range row.T.Down {
-			any, err := h.holdChildren(l, row)
+			any, err := h.excludeChildren(l, row)
 			if err != nil {
 				return false, err
 			}
@@ -147,14 +147,14 @@ func (h *HeldSet) holdFollowers(held []HeldRow) (followed bool, err error) {
 	}
 	for _, ref := range arrived {
 		t := h.tx.Cat.ByNumber[ref.Tab]
-		m, err := h.tx.TableImage(t, ref.Key)
+		m, err := h.tx.ReadTable(t, ref.Key)
 		if err != nil {
 			return false, err
 		}
 		if m == nil {
 			continue
 		}
-		row := HeldRow{T: t, Key: ref.Key, Image: m}
+		row := Row{T: t, Key: ref.Key, Image: m}
 		waits, err := h.dependsOnHeld(row, held)
 		if err != nil {
 			return false, err
@@ -169,9 +169,9 @@ func (h *HeldSet) holdFollowers(held []HeldRow) (followed bool, err error) {
 	return followed, nil
 }
 
-// holdChildren holds the rows that refer to a held row, unless another row in the table is
+// excludeChildren holds the rows that refer to a held row, unless another row in the table is
 // what they refer to.
-func (h *HeldSet) holdChildren(l *catalog.ForeignKey, row HeldRow) (any bool, err error) {
+func (h *Set) excludeChildren(l *catalog.ForeignKey, row Row) (any bool, err error) {
 	reference, ok := l.Referred(row.Image)
 	if !ok {
 		return false, nil
@@ -184,7 +184,7 @@ func (h *HeldSet) holdChildren(l *catalog.ForeignKey, row HeldRow) (any bool, er
 		return false, err
 	}
 	for _, key := range children {
-		m, err := h.tx.TableImage(l.Child, key)
+		m, err := h.tx.ReadTable(l.Child, key)
 		if err != nil {
 			return any, err
 		}

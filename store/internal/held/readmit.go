@@ -17,8 +17,8 @@ import (
 // by themselves; the bound is for the proof being wrong.
 const maxReadmitRounds = 10_000
 
-// HeldRow is a row that waits for its place.
-type HeldRow struct {
+// Row is a row that waits for its place.
+type Row struct {
 	T        *catalog.Table
 	Key      crdt.Key
 	Image    *catalog.Values
@@ -29,18 +29,18 @@ type HeldRow struct {
 // value, the one with the older priority stays and the other is held, and with it whatever
 // refers to it. Every site decides alike, because priorities are stamps.
 // It reports whether some row became held since it was last called, or is held no more.
-func (h *HeldSet) ReadmitAll() (changed bool, err error) {
+func (h *Set) ReadmitAll() (changed bool, err error) {
 	if !h.Try && !h.tx.Wrote() {
 		return false, nil
 	}
-	if err := h.readmitUntilSettled(); err != nil {
+	if err := h.readmitUntilStable(); err != nil {
 		return false, err
 	}
 	changed, h.Changed = h.Changed, false
 	return changed, nil
 }
 
-func (h *HeldSet) readmitUntilSettled() error {
+func (h *Set) readmitUntilStable() error {
 	for range maxReadmitRounds {
 		held, err := h.Rows()
 		if err != nil {
@@ -53,7 +53,7 @@ func (h *HeldSet) readmitUntilSettled() error {
 		if err != nil {
 			return err
 		}
-		followed, err := h.holdFollowers(held)
+		followed, err := h.excludeFollowers(held)
 		if err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (h *HeldSet) readmitUntilSettled() error {
 }
 
 // readmitFitting tries to place each row, and reports whether any was.
-func (h *HeldSet) readmitFitting(held []HeldRow) (placed bool, err error) {
+func (h *Set) readmitFitting(held []Row) (placed bool, err error) {
 	for _, row := range held {
 		stays, err := h.MustStayHeld(row, held)
 		if err != nil {
@@ -99,8 +99,8 @@ func (h *HeldSet) readmitFitting(held []HeldRow) (placed bool, err error) {
 }
 
 // readmitCycle places rows that refer to each other in a circle, all together or not at all.
-func (h *HeldSet) readmitCycle(first HeldRow, held []HeldRow) (placed bool, err error) {
-	group := []HeldRow{first}
+func (h *Set) readmitCycle(first Row, held []Row) (placed bool, err error) {
+	group := []Row{first}
 	for i := 0; i < len(group); i++ {
 		for _, l := range group[i].T.Up {
 			parent, err := h.heldParent(l, group[i], held)
@@ -112,7 +112,7 @@ func (h *HeldSet) readmitCycle(first HeldRow, held []HeldRow) (placed bool, err 
 					return false, err
 				}
 			}
-			if parent >= 0 && !slices.ContainsFunc(group, func(r HeldRow) bool { return r.T == held[parent].T && r.Key == held[parent].Key }) {
+			if parent >= 0 && !slices.ContainsFunc(group, func(r Row) bool { return r.T == held[parent].T && r.Key == held[parent].Key }) {
 				group = append(group, held[parent])
 			}
 		}
@@ -122,7 +122,7 @@ func (h *HeldSet) readmitCycle(first HeldRow, held []HeldRow) (placed bool, err 
 	}
 	err = h.tx.Attempt(func() (bool, error) {
 		for _, row := range group {
-			if err := h.tx.InsertImage(row.T, row.Image); err != nil {
+			if err := h.tx.Insert(row.T, row.Image); err != nil {
 				if rows.IsConstraint(err) {
 					return false, nil
 				}
@@ -139,11 +139,11 @@ func (h *HeldSet) readmitCycle(first HeldRow, held []HeldRow) (placed bool, err 
 }
 
 // Rows are the rows to place, oldest priority first.
-func (h *HeldSet) Rows() ([]HeldRow, error) {
-	var held []HeldRow
+func (h *Set) Rows() ([]Row, error) {
+	var held []Row
 	err := h.tx.EachKept(nil, func(row catalog.Reference, m *catalog.Values) error {
 		if t := h.tx.Cat.ByNumber[row.Tab]; t != nil {
-			held = append(held, HeldRow{T: t, Key: row.Key, Image: m})
+			held = append(held, Row{T: t, Key: row.Key, Image: m})
 		}
 		return nil
 	}, catalog.Held)
@@ -155,14 +155,14 @@ func (h *HeldSet) Rows() ([]HeldRow, error) {
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(held, func(a, b HeldRow) int {
+	slices.SortStableFunc(held, func(a, b Row) int {
 		return cmp.Or(a.Priority.Compare(b.Priority), strings.Compare(string(a.Key), string(b.Key)))
 	})
 	return held, nil
 }
 
 // Priority is when a row last wrote a column of a unique index.
-func (h *HeldSet) Priority(t *catalog.Table, key crdt.Key) (hlc.Stamp, error) {
+func (h *Set) Priority(t *catalog.Table, key crdt.Key) (hlc.Stamp, error) {
 	row, err := h.tx.ReadShadow(t, key)
 	if err != nil {
 		return hlc.Stamp{}, err
@@ -182,8 +182,8 @@ func (h *HeldSet) Priority(t *catalog.Table, key crdt.Key) (hlc.Stamp, error) {
 }
 
 // readmit tries to insert a held row, removing rows with newer priorities that are in its way.
-func (h *HeldSet) readmit(row HeldRow) (bool, error) {
-	err := h.tx.InsertImage(row.T, row.Image)
+func (h *Set) readmit(row Row) (bool, error) {
+	err := h.tx.Insert(row.T, row.Image)
 	if err == nil {
 		return true, h.drop(row)
 	}
@@ -207,7 +207,7 @@ func (h *HeldSet) readmit(row HeldRow) (bool, error) {
 		}
 	}
 	for _, key := range blockers {
-		m, err := h.tx.TableImage(row.T, key)
+		m, err := h.tx.ReadTable(row.T, key)
 		if err != nil {
 			return false, err
 		}
@@ -215,7 +215,7 @@ func (h *HeldSet) readmit(row HeldRow) (bool, error) {
 			return false, err
 		}
 	}
-	if err := h.tx.InsertImage(row.T, row.Image); err != nil {
+	if err := h.tx.Insert(row.T, row.Image); err != nil {
 		if rows.IsConstraint(err) {
 			return true, nil // something else gave way; the next round decides
 		}

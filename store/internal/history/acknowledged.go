@@ -39,7 +39,7 @@ func HubGot(tx *rows.Tx, has causal.Reached) (news bool, err error) {
 	if has.Position > tx.State.Position {
 		return false, nil
 	}
-	if err := GotEarly(tx, 0, has); err != nil || has.Position <= tx.State.HubHave {
+	if err := GotAhead(tx, 0, has); err != nil || has.Position <= tx.State.HubHave {
 		return false, err
 	}
 	tx.State.HubHave = has.Position
@@ -53,7 +53,7 @@ func ForgetAcknowledged(tx *rows.Tx, position causal.Position, everything bool) 
 	if everything {
 		tx.State.HasFloor = false
 	}
-	if err := ForgetEarly(tx, 0, position); err != nil {
+	if err := ForgetAhead(tx, 0, position); err != nil {
 		return err
 	}
 	for _, table := range []string{"ravno_displaced", "ravno_moved"} {

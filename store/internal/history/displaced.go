@@ -7,19 +7,19 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// Displaced is own work that a newer write has replaced here before the hub had it.
-type Displaced struct {
+// Overwritten is own work that a newer write has replaced here before the hub had it.
+type Overwritten struct {
 	T        *catalog.Table
 	Change   crdt.Change
 	Document catalog.Reference
 	id       crdt.Value
 }
 
-// EachDisplaced goes through such work above a position, by table and in the order in which it was kept.
-func EachDisplaced(tx *rows.Tx, above causal.Position, f func(Displaced) error) error {
+// EachOverwritten goes through such work above a position, by table and in the order in which it was kept.
+func EachOverwritten(tx *rows.Tx, above causal.Position, f func(Overwritten) error) error {
 	return tx.SQL.Rows("SELECT id, tab, change FROM ravno_displaced WHERE position>? ORDER BY tab, id", []crdt.Value{catalog.Integer(above)},
 		func(row []crdt.Value) error {
-			d := Displaced{T: tx.Cat.ByNumber[row[1].Int()], id: row[0]}
+			d := Overwritten{T: tx.Cat.ByNumber[row[1].Int()], id: row[0]}
 			if d.T == nil {
 				return nil
 			}
@@ -31,17 +31,17 @@ func EachDisplaced(tx *rows.Tx, above causal.Position, f func(Displaced) error) 
 		})
 }
 
-// UpdateDisplaced writes such work anew, whose keys have changed.
-func UpdateDisplaced(tx *rows.Tx, d Displaced) error {
-	encoded, err := packDisplaced(d.Change, d.Document)
+// UpdateOverwritten writes such work anew, whose keys have changed.
+func UpdateOverwritten(tx *rows.Tx, d Overwritten) error {
+	encoded, err := packOverwritten(d.Change, d.Document)
 	if err != nil {
 		return err
 	}
 	return tx.SQL.Exec("UPDATE ravno_displaced SET change=? WHERE id=?", encoded, d.id)
 }
 
-// NewestDisplaced is the newest position of such work.
-func NewestDisplaced(tx *rows.Tx) (causal.Position, error) {
+// NewestOverwritten is the newest position of such work.
+func NewestOverwritten(tx *rows.Tx) (causal.Position, error) {
 	newest, err := tx.SQL.Int("SELECT max(position) FROM ravno_displaced")
 	return causal.Position(newest), err
 }

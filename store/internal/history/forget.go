@@ -22,8 +22,8 @@ type Forgettable struct {
 	key, row crdt.Value
 }
 
-// MostSettled is a number that moves when anything settles.
-func MostSettled(s rows.State) uint64 { return uint64(s.Settled) + uint64(s.SettledOwn) }
+// MostStable is a number that moves when anything settles.
+func MostStable(s rows.State) uint64 { return uint64(s.Settled) + uint64(s.SettledOwn) }
 
 // FindForgettable finds shadow rows of which nothing has to be remembered. Of tables with
 // counters all is: the parts of a counter are a total since its base. So it is where rows are
@@ -49,7 +49,7 @@ func FindForgettable(tx *rows.Tx, needed map[catalog.Reference]bool) (found []Fo
 		if err == nil {
 			err = tx.SQL.Rows("SELECT key, row FROM "+t.Shadow+" WHERE "+where, []crdt.Value{catalog.Integer(last)}, func(values []crdt.Value) error {
 				row, err := shadow.Decode(values[1].Bytes())
-				if err != nil || !isSettled(tx.State, row) || len(needed) > 0 && needed[t.Reference(t.KeyOf(values[0]))] {
+				if err != nil || !isStable(tx.State, row) || len(needed) > 0 && needed[t.Reference(t.KeyOf(values[0]))] {
 					return err
 				}
 				if found = append(found, Forgettable{t, values[0], values[1]}); len(found) == ForgetLook {
@@ -72,7 +72,7 @@ func ForgetRow(tx *rows.Tx, t *catalog.Table, key crdt.Key) error {
 		err = tx.SQL.Exec("DELETE FROM "+t.Shadow+" WHERE key=?", stored)
 	}
 	if err == nil {
-		err = tx.DropImage(t, key)
+		err = tx.Drop(t, key)
 	}
 	return err
 }
@@ -82,7 +82,7 @@ func ForgetRow(tx *rows.Tx, t *catalog.Table, key crdt.Key) error {
 func Forget(tx *rows.Tx, some []Forgettable) error {
 	for _, f := range some {
 		key := f.t.KeyOf(f.key)
-		_, state, err := tx.ReadImage(f.t, key)
+		_, state, err := tx.ReadKept(f.t, key)
 		if err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func Forget(tx *rows.Tx, some []Forgettable) error {
 		}
 		changed, err := tx.SQL.Changes()
 		if err == nil && changed > 0 {
-			err = tx.DropImage(f.t, key)
+			err = tx.Drop(f.t, key)
 		}
 		if err != nil {
 			return err

@@ -7,11 +7,11 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// Renamed remembers at the hub what a row was called until now; by is who called it otherwise,
+// NoteFormer remembers at the hub what a row was called until now; by is who called it otherwise,
 // 0 if it was never called so in force. Of rows that are only referred to by their keys there
 // is nothing to remember.
-func Renamed(tx *rows.Tx, t *catalog.Table, key crdt.Key, was *catalog.Values, by causal.Site) error {
-	names := catalog.NewImage(0)
+func NoteFormer(tx *rows.Tx, t *catalog.Table, key crdt.Key, was *catalog.Values, by causal.Site) error {
+	names := catalog.NewValues(0)
 	for _, name := range t.ReferredNames() {
 		number := t.NumberOf(name)
 		if v, known := was.Get(number); known {
@@ -25,25 +25,25 @@ func Renamed(tx *rows.Tx, t *catalog.Table, key crdt.Key, was *catalog.Values, b
 		catalog.Integer(t.Number), catalog.Blob(key), catalog.Integer(by), catalog.Integer(tx.Position()), names.Encode())
 }
 
-// RenamedHere remembers what a row that was folded at the hub was called before.
-func RenamedHere(tx *rows.Tx, t *catalog.Table, key crdt.Key) error {
+// NoteFormerHere remembers what a row that was folded at the hub was called before.
+func NoteFormerHere(tx *rows.Tx, t *catalog.Table, key crdt.Key) error {
 	if !t.ReferredOtherwise() {
 		return nil
 	}
-	was, err := tx.Gone(t, key, true)
+	was, err := tx.BeforeImage(t, key, true)
 	if err != nil || was == nil {
 		return err
 	}
-	return Renamed(tx, t, key, was, tx.State.Site)
+	return NoteFormer(tx, t, key, was, tx.State.Site)
 }
 
-// Formerly finds the row that had the values of a reference until somebody, and not a given
+// FindFormer finds the row that had the values of a reference until somebody, and not a given
 // site, changed them after a position; empty if there is none. Of several it is the first to
 // give them up: the one whoever had seen no more knew by them.
-func Formerly(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value, not causal.Site, seen causal.Position) (key crdt.Key, err error) {
+func FindFormer(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value, not causal.Site, seen causal.Position) (key crdt.Key, err error) {
 	err = tx.SQL.Rows("SELECT key, names FROM ravno_former WHERE tab=? AND site<>? AND position>? ORDER BY position DESC, id DESC",
 		[]crdt.Value{catalog.Integer(l.Parent.Number), catalog.Integer(not), catalog.Integer(seen)}, func(row []crdt.Value) error {
-			names, err := catalog.DecodeImage(row[1])
+			names, err := catalog.DecodeValues(row[1])
 			if err != nil {
 				return err
 			}

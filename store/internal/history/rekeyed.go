@@ -80,7 +80,7 @@ func MoveShadow(tx *rows.Tx, t *catalog.Table, from, to crdt.Key) error {
 	if err != nil {
 		return err
 	}
-	none, err := NothingEarly(tx)
+	none, err := NoneShippedAhead(tx)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func TakeSteps(tx *rows.Tx) error {
 		err = tx.SQL.Exec("UPDATE ravno_peer SET settled=checkpoint")
 	}
 	if err == nil {
-		err = TrimTouches(tx) // at a hub without nodes nobody else does
+		err = ForgetSeenByAll(tx) // at a hub without nodes nobody else does
 	}
 	return err
 }
@@ -83,8 +83,8 @@ func Settle(st *rows.State, by Settlement) (changed, taken bool) {
 	return *st != before, true
 }
 
-// isSettled reports whether nothing in a row without counters has to be remembered.
-func isSettled(st *rows.State, row crdt.Row) bool {
+// isStable reports whether nothing in a row without counters has to be remembered.
+func isStable(st *rows.State, row crdt.Row) bool {
 	is := func(v crdt.Version) bool {
 		switch {
 		case v.Stamp.IsZero():

@@ -40,7 +40,7 @@ func Install(tx *rows.Tx, enrolling bool) (*catalog.Catalog, error) {
 				return nil, err
 			}
 		}
-		if t.Gone != "" {
+		if t.BeforeImages != "" {
 			if err := installGone(tx, t); err != nil {
 				return nil, err
 			}
@@ -137,7 +137,7 @@ func logBackfill(tx *rows.Tx, t *catalog.Table, column schema.Column) error {
 // new columns.
 func installGone(tx *rows.Tx, t *catalog.Table) error {
 	present := map[string]bool{}
-	err := tx.SQL.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.Gone, `"`))}, func(row []crdt.Value) error {
+	err := tx.SQL.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.BeforeImages, `"`))}, func(row []crdt.Value) error {
 		present[row[0].Bytes()] = true
 		return nil
 	})
@@ -145,11 +145,11 @@ func installGone(tx *rows.Tx, t *catalog.Table) error {
 		return err
 	}
 	if len(present) == 0 { // no types: values stay as they were
-		return tx.SQL.Exec("CREATE TABLE " + t.Gone + "(" + strings.Join(t.GoneColumns(), ", ") + ")")
+		return tx.SQL.Exec("CREATE TABLE " + t.BeforeImages + "(" + strings.Join(t.BeforeImageColumns(), ", ") + ")")
 	}
-	for _, name := range t.GoneColumns() {
+	for _, name := range t.BeforeImageColumns() {
 		if !present[name] {
-			if err := tx.SQL.Exec("ALTER TABLE " + t.Gone + " ADD COLUMN " + name); err != nil {
+			if err := tx.SQL.Exec("ALTER TABLE " + t.BeforeImages + " ADD COLUMN " + name); err != nil {
 				return err
 			}
 		}

@@ -89,7 +89,7 @@ func KeepJournal(tx *rows.Tx, t *catalog.Table, node causal.Site, change crdt.Ch
 	}
 	names := []string{"ravno_site", "ravno_received_at", "ravno_birth"}
 	values := []crdt.Value{catalog.Integer(node), catalog.Integer(tx.Now()), catalog.Integer(birth)}
-	m := catalog.NewImage(0)
+	m := catalog.NewValues(0)
 	for _, reg := range change.Registers {
 		m.Set(reg.Column, reg.Value)
 		tx.State.Clock.Observe(reg.Stamp.Time)

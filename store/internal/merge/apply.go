@@ -16,7 +16,7 @@ import (
 )
 
 // ApplyFromHub merges a delta of the hub. fold folds what the log has, and returns the rows that are held.
-func ApplyFromHub(tx *rows.Tx, delta Delta, fold func(*rows.Tx) (*held.HeldSet, error)) (applied Applied, err error) {
+func ApplyFromHub(tx *rows.Tx, delta Delta, fold func(*rows.Tx) (*held.Set, error)) (applied Applied, err error) {
 	if delta.From != tx.State.Seen {
 		return applied, &OutOfOrderError{From: delta.From, Have: causal.Reached{Position: tx.State.Seen, Until: tx.State.Until}}
 	}
@@ -29,7 +29,7 @@ func ApplyFromHub(tx *rows.Tx, delta Delta, fold func(*rows.Tx) (*held.HeldSet, 
 		return applied, err
 	}
 	tx.State.Seen, tx.State.Until = delta.To, delta.Until
-	none, err := history.NothingEarly(tx)
+	none, err := history.NoneShippedAhead(tx)
 	applied = in.applied
 	applied.Position, applied.Floor, applied.Unsent = tx.State.Position, history.SeenFloor(tx.State), tx.State.HasFloor || !none
 	return applied, err
@@ -37,7 +37,7 @@ func ApplyFromHub(tx *rows.Tx, delta Delta, fold func(*rows.Tx) (*held.HeldSet, 
 
 // ApplyFromNode merges a node's own changes, at the hub. fold folds what the log has, and returns the rows
 // that are held.
-func ApplyFromNode(tx *rows.Tx, node causal.Site, delta Delta, floor causal.Seen, fold func(*rows.Tx) (*held.HeldSet, error)) (applied Applied, err error) {
+func ApplyFromNode(tx *rows.Tx, node causal.Site, delta Delta, floor causal.Seen, fold func(*rows.Tx) (*held.Set, error)) (applied Applied, err error) {
 	have, heard, err := history.HasOf(tx, node)
 	if err != nil {
 		return applied, err
@@ -74,7 +74,7 @@ func ApplyFromNode(tx *rows.Tx, node causal.Site, delta Delta, floor causal.Seen
 // incoming is one delta on its way into the tables, in one transaction.
 type incoming struct {
 	tx       *rows.Tx
-	held     *held.HeldSet
+	held     *held.Set
 	delta    Delta
 	author   causal.Site // the node it comes from; 0: the hub
 	applied  Applied
@@ -83,15 +83,15 @@ type incoming struct {
 	hears    hlc.Time        // at the hub: the newest stamp in what the node has sent, this delta too
 	rekeying *rekey.Rekeying
 	effects  *repair.Effects
-	touches  *history.KnownTouches
+	changes  *history.KnownChanges
 	// decided are documents whose conflict two sites have resolved at once, with its identifier.
 	decided map[catalog.Reference]string
 }
 
-func newIncoming(tx *rows.Tx, held *held.HeldSet, author causal.Site, delta Delta) *incoming {
+func newIncoming(tx *rows.Tx, held *held.Set, author causal.Site, delta Delta) *incoming {
 	return &incoming{tx: tx, held: held, delta: delta, author: author, began: tx.State.Position,
 		rekeying: &rekey.Rekeying{Tx: tx, Author: author, Seen: delta.Seen, Began: tx.State.Position},
-		effects:  repair.NewEffects(tx, author, delta.Seen), touches: &history.KnownTouches{Tx: tx}}
+		effects:  repair.NewEffects(tx, author, delta.Seen), changes: &history.KnownChanges{Tx: tx}}
 }
 
 func (in *incoming) applyAll() error {
@@ -154,7 +154,7 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 	m := &in.merging
 	*m = merging{t: t, author: author, change: change, row: here.Row, was: here.Table, state: catalog.InTable}
 	if m.was == nil {
-		if m.was, m.state, err = tx.ReadImage(t, change.Key); err != nil {
+		if m.was, m.state, err = tx.ReadKept(t, change.Key); err != nil {
 			return err
 		}
 	}
@@ -187,7 +187,7 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 			return err
 		}
 	} else {
-		if err := in.displace(m); err != nil {
+		if err := in.keepOverwritten(m); err != nil {
 			return err
 		}
 		if m.offersWhole(tx.State.Site) {
@@ -237,7 +237,7 @@ func (in *incoming) judgeWork(m *merging, here rows.RowHere) (document catalog.R
 			return document, err
 		}
 	}
-	return document, in.recordMadeOver(m, document)
+	return document, in.recordReinserted(m, document)
 }
 
 // rewrite takes in, at the hub, that the author had made the row anew before it deleted it. It has all

@@ -27,7 +27,7 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 		}
 	}
 	deleted := m.change.Death.After(m.row.Death.Stamp)
-	if !m.out.Changed && len(m.out.Lost) == 0 && !crdt.LostWhole(m.row, m.change, m.out) || m.t.Own || m.unheard() {
+	if !m.out.Changed && len(m.out.Lost) == 0 && !crdt.LostWhole(m.row, m.change, m.out) || m.t.Own || m.unacknowledged() {
 		return document, nil
 	}
 	documents := []catalog.Reference{document}
@@ -44,7 +44,7 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 		}
 	}
 	for _, d := range documents {
-		found, err := in.touches.Of(d, m.author, m.change.Seen)
+		found, err := in.changes.Of(d, m.author, m.change.Seen)
 		if err != nil {
 			return document, err
 		}
@@ -70,9 +70,9 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 			}
 		}
 		if m.onlyCounts() {
-			err = history.TouchCounted(tx, d, m.t, m.change.Key, m.author)
+			err = history.RecordCount(tx, d, m.t, m.change.Key, m.author)
 		} else {
-			err = in.touchWith(d, m, deleted, found)
+			err = in.recordChange(d, m, deleted, found)
 		}
 		if err != nil {
 			return document, err
@@ -81,10 +81,10 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 	return document, nil
 }
 
-// unheard reports whether all that comes is the end of a row of which nobody but its author ever
+// unacknowledged reports whether all that comes is the end of a row of which nobody but its author ever
 // knew. It is a side of nothing: what is there under its number, or under that of the document it
 // was in, may be others' rows, which only have the same numbers.
-func (m *merging) unheard() bool { return !m.present && !m.out.Row.Live() }
+func (m *merging) unacknowledged() bool { return !m.present && !m.out.Row.Live() }
 
 // withDeath adds to the touches of a document the death of a row that keeps an older one of its key
 // out, where it has left none: what is kept out would be nowhere.
@@ -102,9 +102,9 @@ func (m *merging) deathUnseen() bool {
 	return m.present && !m.row.Live() && causal.Concurrent(m.author, death.Stamp.Site, m.seen, death.Position)
 }
 
-// touchWith records the change as a touch, with the values it replaces: they are the
+// recordChange records the change as a touch, with the values it replaces: they are the
 // common ancestor should a change of someone who had not seen it arrive later.
-func (in *incoming) touchWith(d catalog.Reference, m *merging, dead bool, known *history.Touches) (err error) {
+func (in *incoming) recordChange(d catalog.Reference, m *merging, dead bool, known *history.Changes) (err error) {
 	tx := in.tx
 	var before *catalog.Values
 	born := !m.present || m.out.Reborn
@@ -112,7 +112,7 @@ func (in *incoming) touchWith(d catalog.Reference, m *merging, dead bool, known 
 		return nil // its shadow says as much, and nobody who has not seen it can touch it
 	}
 	if born { // a new row: nothing was there before
-		return history.Touch(tx, d, m.t, m.change.Key, m.author, dead, before)
+		return history.RecordChange(tx, d, m.t, m.change.Key, m.author, dead, before)
 	}
 	if known.Own {
 		if before, err = history.ValuesBefore(tx, d, m.t, m.change.Key, m.author); err != nil {
@@ -121,7 +121,7 @@ func (in *incoming) touchWith(d catalog.Reference, m *merging, dead bool, known 
 	}
 	known.Own = true
 	if before == nil {
-		before = catalog.NewImage(len(m.out.Won))
+		before = catalog.NewValues(len(m.out.Won))
 	}
 	for _, i := range m.out.Won {
 		column := m.change.Registers[i].Column
@@ -131,7 +131,7 @@ func (in *incoming) touchWith(d catalog.Reference, m *merging, dead bool, known 
 			}
 		}
 	}
-	return history.Touch(tx, d, m.t, m.change.Key, m.author, dead, before)
+	return history.RecordChange(tx, d, m.t, m.change.Key, m.author, dead, before)
 }
 
 // recordConflict writes or extends the one open record of a document.
@@ -163,7 +163,7 @@ func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog
 	det.Take(more)
 	det.Note(more, tx.State.Clock.Last())
 	document := crdt.Document{Table: root.Name, Key: d.Key}
-	return true, conflict.AddRecord(tx, conflict.NewConflict{Id: crdt.ConflictID(document, m.claim(), claims), Kind: kind,
+	return true, conflict.AddRecord(tx, conflict.New{Id: crdt.ConflictID(document, m.side(), claims), Kind: kind,
 		Row: m.t.Reference(m.change.Key), Document: root.Reference(d.Key), Sites: sites, Detail: det}, m.author)
 }
 
@@ -223,8 +223,8 @@ func (m *merging) authorSide() conflict.Side {
 	return s
 }
 
-// claim is the change as one side of a conflict.
-func (m *merging) claim() crdt.Claim {
+// side is the change as one side of a conflict.
+func (m *merging) side() crdt.Claim {
 	newest := m.change.Death
 	for _, reg := range m.change.Registers {
 		if reg.Stamp.Site == m.author && reg.Stamp.After(newest) {
@@ -283,7 +283,7 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 		if claim := (crdt.Claim{Site: touch.Site, Stamp: stamp}); newest.Stamp == (hlc.Stamp{}) || claim.Stamp.After(newest.Stamp) {
 			newest = claim
 		}
-		b, err := beforeTouch(tx, d, t, touch)
+		b, err := beforeChange(tx, d, t, touch)
 		if err != nil {
 			return nil, nil, newest, err
 		}
@@ -313,8 +313,8 @@ func (m *merging) before() conflict.Side {
 	return b
 }
 
-// beforeTouch is what a touch of another row replaced.
-func beforeTouch(tx *rows.Tx, d catalog.Reference, t *catalog.Table, touch crdt.ChangeRecord) (conflict.Side, error) {
+// beforeChange is what a touch of another row replaced.
+func beforeChange(tx *rows.Tx, d catalog.Reference, t *catalog.Table, touch crdt.ChangeRecord) (conflict.Side, error) {
 	b := conflict.Side{Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Values: map[string]string{}}
 	values, err := history.ValuesBefore(tx, d, t, touch.Key, touch.Site)
 	for number, v := range values.All() {

@@ -32,20 +32,20 @@ func (in *incoming) materialise(m *merging) error {
 				return err
 			}
 		}
-		return tx.KeepImage(t, key, catalog.Incomplete, m2)
+		return tx.Keep(t, key, catalog.Incomplete, m2)
 	case m.state == catalog.Held: // tried again at the end
 		in.held.Try = true
 		return in.held.Keep(t, key, m2)
 	case m.state == catalog.InTable:
 		in.held.NoteInserted(t, key)
-		err = tx.UpdateImage(t, key, written, m2)
+		err = tx.Update(t, key, written, m2)
 	default:
-		if err = tx.InsertImage(t, m2); err == nil {
+		if err = tx.Insert(t, m2); err == nil {
 			in.held.NoteInserted(t, key)
 			if m.state == catalog.Incomplete { // whole again: whoever lacks it gets it whole
 				m.out.Row.Revived, m.out.Changed = tx.Position(), true
 			}
-			return tx.DropImage(t, key)
+			return tx.Drop(t, key)
 		}
 	}
 	if !rows.IsConstraint(err) {
@@ -56,7 +56,7 @@ func (in *incoming) materialise(m *merging) error {
 
 // values are the merged row's values and which columns they change.
 func (m *merging) values() (*catalog.Values, []crdt.Column) {
-	merged := catalog.NewImage(len(m.t.Numbers))
+	merged := catalog.NewValues(len(m.t.Numbers))
 	if !m.out.Reborn && m.was != nil {
 		merged.Cells = append(merged.Cells, m.was.Cells...)
 	}
@@ -98,12 +98,12 @@ func (in *incoming) materialiseDead(m *merging) error {
 	}
 	merged, _ := m.values()
 	if merged.Size() == 0 {
-		return tx.DropImage(m.t, m.change.Key)
+		return tx.Drop(m.t, m.change.Key)
 	}
 	if m.t.OnlyCounters(merged) { // which the shadow has: they are remains only if they are the row
 		if whole, err := m.t.Complete(m.change.Key, merged); err != nil || !whole {
-			return errors.Join(err, tx.DropImage(m.t, m.change.Key))
+			return errors.Join(err, tx.Drop(m.t, m.change.Key))
 		}
 	}
-	return tx.KeepImage(m.t, m.change.Key, catalog.Tombstone, merged)
+	return tx.Keep(m.t, m.change.Key, catalog.Tombstone, merged)
 }

@@ -35,7 +35,7 @@ func (in *incoming) note(m *merging, document catalog.Reference) error {
 		if never {
 			by = 0
 		}
-		if err := history.Renamed(in.tx, t, m.change.Key, was, by); err != nil {
+		if err := history.NoteFormer(in.tx, t, m.change.Key, was, by); err != nil {
 			return err
 		}
 	}
@@ -46,7 +46,7 @@ func (in *incoming) note(m *merging, document catalog.Reference) error {
 		n.Moved = append(n.Moved, repair.Merged{T: t, Key: m.change.Key, Was: was, Seen: seen})
 	}
 	for _, l := range t.Up {
-		known, err := n.UnknownWork(l.Parent, seen)
+		known, err := n.UnseenWork(l.Parent, seen)
 		if err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ func (in *incoming) applySection(section *crdt.Section) error {
 	case t.Own && t.Name == "ravno_setting":
 		return install.FollowSettings(tx)
 	case t.Own && t.Name == "ravno_rename" && author == 0:
-		return in.rekeying.FollowRenames(in.held)
+		return in.rekeying.FollowRekeyed(in.held)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func (x *Rekeying) FollowFresh() (wrote bool, err error) {
 	}
 	fresh := map[*catalog.Table]map[int64]collision{}
 	for _, c := range x.collisions {
-		if x.renames.fresh[c.t.Reference(crdt.NewKey(catalog.Integer(c.old)))] {
+		if x.keys.fresh[c.t.Reference(crdt.NewKey(catalog.Integer(c.old)))] {
 			continue // it is the fresh key of another row of its maker's, which may be meant as well
 		}
 		if fresh[c.t] == nil {
@@ -60,9 +60,9 @@ func (x *Rekeying) refersTo(d catalog.DomainColumn, key crdt.Key, c collision) (
 	if v := row.Version(number); v.Stamp.Site != x.Author || v.Stamp.Time < c.birth.Time || v.Position > x.Began {
 		return false, nil
 	}
-	fresh := catalog.NewImage(1)
+	fresh := catalog.NewValues(1)
 	fresh.Set(number, catalog.Integer(c.new))
-	if err := x.Tx.UpdateImage(d.T, key, []crdt.Column{number}, fresh); err != nil {
+	if err := x.Tx.Update(d.T, key, []crdt.Column{number}, fresh); err != nil {
 		return false, err
 	}
 	return true, x.Tx.Log(d.T, key, capture.Update, []string{d.T.Columns[d.Column].Name})

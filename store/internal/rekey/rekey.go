@@ -17,23 +17,23 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// renamedRow is a row as its maker knows it.
-type renamedRow struct {
+// madeRow is a row as its maker knows it.
+type madeRow struct {
 	tab   int64
 	old   int64
 	birth hlc.Time
 }
 
-// renames are fresh keys that rows of one site have got. The zero value has none.
-type renames struct {
-	rows   map[renamedRow]int64
+// keys are fresh keys that rows of one site have got. The zero value has none.
+type keys struct {
+	rows   map[madeRow]int64
 	latest map[int64]map[int64]int64  // by table number and old key: the newest row of that key
 	fresh  map[catalog.Reference]bool // the rows' fresh keys
 }
 
-func (r *renames) add(row renamedRow, new int64) {
+func (r *keys) add(row madeRow, new int64) {
 	if r.rows == nil {
-		r.rows, r.latest, r.fresh = map[renamedRow]int64{}, map[int64]map[int64]int64{}, map[catalog.Reference]bool{}
+		r.rows, r.latest, r.fresh = map[madeRow]int64{}, map[int64]map[int64]int64{}, map[catalog.Reference]bool{}
 	}
 	if r.latest[row.tab] == nil {
 		r.latest[row.tab] = map[int64]int64{}
@@ -44,7 +44,7 @@ func (r *renames) add(row renamedRow, new int64) {
 }
 
 // value is what a value of a column is now.
-func (r *renames) value(t *catalog.Table, column int, v crdt.Value) (crdt.Value, bool) {
+func (r *keys) value(t *catalog.Table, column int, v crdt.Value) (crdt.Value, bool) {
 	if v.Kind() != crdt.Integer {
 		return v, false
 	}
@@ -58,7 +58,7 @@ func (r *renames) value(t *catalog.Table, column int, v crdt.Value) (crdt.Value,
 
 // key is what a row's key is now. birth tells rows apart that had the same key one after the
 // other; zero where it is not known.
-func (r *renames) key(t *catalog.Table, key crdt.Key, birth hlc.Time) (crdt.Key, bool, error) {
+func (r *keys) key(t *catalog.Table, key crdt.Key, birth hlc.Time) (crdt.Key, bool, error) {
 	if len(r.rows) == 0 || len(t.Holds) == 0 {
 		return key, false, nil
 	}
@@ -70,7 +70,7 @@ func (r *renames) key(t *catalog.Table, key crdt.Key, birth hlc.Time) (crdt.Key,
 	for i, k := range t.Key {
 		v, moved := r.value(t, k, values[i])
 		if t.Renumbers && birth != 0 {
-			new, ok := r.rows[renamedRow{t.Number, values[i].Int(), birth}]
+			new, ok := r.rows[madeRow{t.Number, values[i].Int(), birth}]
 			v, moved = catalog.Integer(new), ok
 		}
 		if moved {
@@ -91,14 +91,14 @@ type Rekeying struct {
 	Began      causal.Position // the position of this site before the first change
 	Heard      hlc.Time        // at the hub: the newest stamp in what the node had sent before
 	Sliced     bool            // at the hub: an earlier slice of the node's work is here
-	renames    renames
+	keys       keys
 	collisions []collision
 	Superseded []superseded // rows with fresh keys that are gone at their maker
 }
 
 // Translate puts a change into the keys that are in force.
 func (x *Rekeying) Translate(t *catalog.Table, change *crdt.Change) (err error) {
-	r := &x.renames
+	r := &x.keys
 	if len(r.rows) == 0 || t.Own {
 		return nil
 	}
@@ -137,7 +137,7 @@ func (x *Rekeying) FindCollisions(each func(func(*crdt.Section) error) error, ke
 		return err
 	}
 	for _, r := range rekeyed {
-		x.renames.add(renamedRow{r.T.Number, r.Old, r.Birth}, r.New)
+		x.keys.add(madeRow{r.T.Number, r.Old, r.Birth}, r.New)
 	}
 	if !slices.ContainsFunc(tx.Cat.Tables, func(t *catalog.Table) bool { return t.Renumbers }) {
 		return nil // to read the whole delta for nothing would cost much
@@ -171,7 +171,7 @@ func (x *Rekeying) FindCollisions(each func(func(*crdt.Section) error) error, ke
 		return err
 	}
 	for _, c := range found {
-		if err := x.renumber(c, highest); err != nil {
+		if err := x.giveFreshKey(c, highest); err != nil {
 			return err
 		}
 	}
@@ -188,10 +188,10 @@ func (x *Rekeying) collision(t *catalog.Table, change crdt.Change, highest map[*
 	if old < catalog.MaxFreshKey {
 		highest[t] = max(highest[t], old)
 	}
-	if _, has := x.renames.rows[renamedRow{t.Number, old, change.Birth.Time}]; has || change.Birth.Site != author {
+	if _, has := x.keys.rows[madeRow{t.Number, old, change.Birth.Time}]; has || change.Birth.Site != author {
 		return c, false, nil
 	}
-	if _, renamed := x.renames.latest[t.Number][old]; renamed {
+	if _, renamed := x.keys.latest[t.Number][old]; renamed {
 		x.supersede(t, old, change.Birth.Time)
 	}
 	row, err := tx.ReadShadowNext(t, change.Key)
@@ -204,7 +204,7 @@ func (x *Rekeying) collision(t *catalog.Table, change crdt.Change, highest map[*
 	if err != nil {
 		return c, false, err
 	}
-	known := other.Stamp.Site == author && !x.renames.fresh[t.Reference(change.Key)] || other.Position <= seen
+	known := other.Stamp.Site == author && !x.keys.fresh[t.Reference(change.Key)] || other.Position <= seen
 	// A birth the hub has not heard of comes with the whole row. Without it, this is the work of
 	// one who did not know that the hub's row has taken the place of the one it is about; unless
 	// that is deleted again and newer, and would take the other one with it.
@@ -225,7 +225,7 @@ type superseded struct {
 // supersede notes that the author has made another row in the place of one that has got a
 // fresh key here: that one is gone there.
 func (x *Rekeying) supersede(t *catalog.Table, old int64, birth hlc.Time) {
-	for former, new := range x.renames.rows {
+	for former, new := range x.keys.rows {
 		gone := superseded{Row: t.Reference(crdt.NewKey(catalog.Integer(new))), Birth: former.birth}
 		if former.tab == t.Number && former.old == old && former.birth < birth && !slices.Contains(x.Superseded, gone) {
 			x.Superseded = append(x.Superseded, gone)
@@ -233,14 +233,14 @@ func (x *Rekeying) supersede(t *catalog.Table, old int64, birth hlc.Time) {
 	}
 }
 
-// renumber gives a row of a node a fresh key.
-func (x *Rekeying) renumber(c collision, highest map[*catalog.Table]int64) (err error) {
+// giveFreshKey gives a row of a node a fresh key.
+func (x *Rekeying) giveFreshKey(c collision, highest map[*catalog.Table]int64) (err error) {
 	tx := x.Tx
 	if c.new, err = freshKey(tx, c.t, highest[c.t]); err != nil {
 		return err
 	}
 	highest[c.t] = c.new
-	x.renames.add(renamedRow{c.t.Number, c.old, c.birth.Time}, c.new)
+	x.keys.add(madeRow{c.t.Number, c.old, c.birth.Time}, c.new)
 	x.collisions = append(x.collisions, c)
 	return history.NoteRekeyed(tx, x.Author, history.Rekeyed{T: c.t, Old: c.old, New: c.new, Birth: c.birth.Time})
 }
@@ -274,8 +274,8 @@ func (x *Rekeying) RecordCollisions() error {
 			return err
 		}
 		words := fmt.Sprintf("%s %d of %s is %d now", c.t.Name, c.old, tx.SiteName(author), c.new)
-		id := conflict.ConflictID(crdt.KeyCollision, c.t.Reference(old), c.t, crdt.Claim{Site: author, Stamp: c.birth}, crdt.Claim{Site: c.other})
-		if err := conflict.WriteConflict(tx, conflict.NewConflict{Id: id, Kind: crdt.KeyCollision, Row: c.t.Reference(new), Document: document,
+		id := conflict.IDOf(crdt.KeyCollision, c.t.Reference(old), c.t, crdt.Claim{Site: author, Stamp: c.birth}, crdt.Claim{Site: c.other})
+		if err := conflict.Write(tx, conflict.New{Id: id, Kind: crdt.KeyCollision, Row: c.t.Reference(new), Document: document,
 			Sites: []causal.Site{c.other, author}, Detail: det, Closed: words}); err != nil {
 			return err
 		}
@@ -286,7 +286,7 @@ func (x *Rekeying) RecordCollisions() error {
 	return nil
 }
 
-// sortRenames puts renames in an order in which each new key is free when its turn comes.
-func sortRenames(list []collision) {
+// sortByKey puts renames in an order in which each new key is free when its turn comes.
+func sortByKey(list []collision) {
 	slices.SortStableFunc(list, func(a, b collision) int { return cmp.Compare(b.new, a.new) })
 }

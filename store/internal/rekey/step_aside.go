@@ -14,7 +14,7 @@ import (
 // StepAside gives a fresh key to a row the application has just made under the key of a
 // row that is held: it could not know that the key is taken. It reports whether the log has
 // to be read again.
-func StepAside(tx *rows.Tx, h *held.HeldSet, made []catalog.Reference) (again bool, err error) {
+func StepAside(tx *rows.Tx, h *held.Set, made []catalog.Reference) (again bool, err error) {
 	if !h.Any {
 		return false, nil
 	}
@@ -23,7 +23,7 @@ func StepAside(tx *rows.Tx, h *held.HeldSet, made []catalog.Reference) (again bo
 		if !t.Renumbers {
 			continue
 		}
-		made, err := tx.TableImage(t, ref.Key)
+		made, err := tx.ReadTable(t, ref.Key)
 		if err != nil {
 			return again, err
 		}

@@ -75,7 +75,7 @@ func (n *Effects) Crossing() error {
 func (n *Effects) crossingParents(arrived Arrival) error {
 	tx := n.tx
 	t := tx.Cat.ByNumber[arrived.Tab]
-	m, err := tx.TableImage(t, arrived.Key)
+	m, err := tx.ReadTable(t, arrived.Key)
 	if err != nil || m == nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (n *Effects) crossingParents(arrived Arrival) error {
 		}
 		crossed := deleted && n.isUnsent(row)
 		if !crossed && !l.ByKey() {
-			crossed, err = n.unsentNames(l)
+			crossed, err = n.unsentReferences(l)
 		}
 		if crossed && err == nil {
 			err = &history.CrossingError{Table: l.Parent.Name}
@@ -95,9 +95,9 @@ func (n *Effects) crossingParents(arrived Arrival) error {
 	})
 }
 
-// unsentNames reports whether work that the sender did not have can have changed by what values
+// unsentReferences reports whether work that the sender did not have can have changed by what values
 // rows of a link's parent are referred to. What was written to other columns cannot.
-func (n *Effects) unsentNames(l *catalog.ForeignKey) (any bool, err error) {
+func (n *Effects) unsentReferences(l *catalog.ForeignKey) (any bool, err error) {
 	err = n.eachUnsent(l.Parent, func(row crdt.Row, _, _ crdt.Value) {
 		any = any || history.UnsentVersion(n.tx, row.Birth, n.Seen) || history.UnsentVersion(n.tx, row.Death, n.Seen) || slices.ContainsFunc(l.Refers, func(i int) bool {
 			return history.UnsentVersion(n.tx, row.Version(crdt.Column(l.Parent.Numbers[i])), n.Seen)

@@ -94,7 +94,7 @@ func deadBelow(tx *rows.Tx, d, document catalog.Reference) (map[catalog.Referenc
 		if t == nil {
 			continue
 		}
-		m, state, err := tx.ReadImage(t, ref.Key)
+		m, state, err := tx.ReadKept(t, ref.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +149,7 @@ func partsOf(tx *rows.Tx, t *catalog.Table, m *catalog.Values) (parts []catalog.
 		}
 		for _, key := range children {
 			parts = append(parts, l.Child.Reference(key))
-			values, err := tx.TableImage(l.Child, key)
+			values, err := tx.ReadTable(l.Child, key)
 			if err != nil {
 				return nil, err
 			}
@@ -167,7 +167,7 @@ func partsOf(tx *rows.Tx, t *catalog.Table, m *catalog.Values) (parts []catalog.
 // them.
 func referredFromOutside(tx *rows.Tx, ref catalog.Reference, parts []catalog.Reference) (bool, error) {
 	t := tx.Cat.ByNumber[ref.Tab]
-	m, err := tx.TableImage(t, ref.Key)
+	m, err := tx.ReadTable(t, ref.Key)
 	if err != nil {
 		return false, err
 	}

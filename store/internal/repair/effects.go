@@ -60,8 +60,8 @@ func (n *Effects) Concern() (bool, error) {
 	return !n.none, err
 }
 
-// UnknownWork reports whether a table has rows changed above a position of this site.
-func (n *Effects) UnknownWork(t *catalog.Table, above causal.Position) (bool, error) {
+// UnseenWork reports whether a table has rows changed above a position of this site.
+func (n *Effects) UnseenWork(t *catalog.Table, above causal.Position) (bool, error) {
 	asked := unseen{t, above}
 	if any, known := n.relevant[asked]; known {
 		return any, nil

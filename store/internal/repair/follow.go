@@ -44,7 +44,7 @@ func (x *Repairs) followMoved(m Merged) error {
 // without the author's knowledge.
 func (x *Repairs) followUnseen(ref Arrival) error {
 	t := x.Tx.Cat.ByNumber[ref.Tab]
-	m, err := x.Tx.TableImage(t, ref.Key)
+	m, err := x.Tx.ReadTable(t, ref.Key)
 	if err != nil || m == nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (x *Repairs) followUnseen(ref Arrival) error {
 		if l.ByKey() {
 			return nil
 		}
-		parent, err := history.Formerly(x.Tx, l, reference, x.Author, ref.Seen)
+		parent, err := history.FindFormer(x.Tx, l, reference, x.Author, ref.Seen)
 		if err != nil || parent == "" {
 			return err
 		}
@@ -79,7 +79,7 @@ func (x *Repairs) followOrKill(l *catalog.ForeignKey, child crdt.Key, reference 
 	if l.ByKey() {
 		return x.Kill(l.Child, child)
 	}
-	parent, err := history.Formerly(x.Tx, l, reference, 0, 0)
+	parent, err := history.FindFormer(x.Tx, l, reference, 0, 0)
 	if err != nil {
 		return err
 	}
@@ -106,12 +106,12 @@ func (x *Repairs) follow(l *catalog.ForeignKey, child, parent crdt.Key) error {
 	if err != nil {
 		return err
 	}
-	before, err := tx.TableImage(l.Child, child)
+	before, err := tx.ReadTable(l.Child, child)
 	if err != nil || before == nil {
 		return err
 	}
 	det := conflict.Detail{Sides: []conflict.Side{conflict.WholeSide(l.Child, conflict.Owner(row.Newest()), child, before)}}
-	values, columns, names, fits := catalog.NewImage(0), []crdt.Column(nil), []string(nil), true
+	values, columns, names, fits := catalog.NewValues(0), []crdt.Column(nil), []string(nil), true
 	for i, c := range l.Columns {
 		v := now.Value(crdt.Column(l.Parent.Numbers[l.Refers[i]]))
 		column := l.Child.Columns[c]
@@ -121,11 +121,11 @@ func (x *Repairs) follow(l *catalog.ForeignKey, child, parent crdt.Key) error {
 		columns, names = append(columns, number), append(names, column.Name)
 	}
 	x.Wrote = true
-	if err := history.Renamed(tx, l.Child, child, before, tx.State.Site); err != nil {
+	if err := history.NoteFormer(tx, l.Child, child, before, tx.State.Site); err != nil {
 		return err
 	}
 	if fits {
-		err = tx.UpdateImage(l.Child, child, columns, values)
+		err = tx.Update(l.Child, child, columns, values)
 		if err == nil {
 			err = tx.Log(l.Child, child, capture.Update, names)
 		}

@@ -20,7 +20,7 @@ type orphan struct {
 func (n *Effects) orphansOf(m Merged, unknown func(crdt.Row) bool) (orphans []orphan, err error) {
 	tx := n.tx
 	for _, l := range m.T.Down {
-		if any, err := n.UnknownWork(l.Child, m.Seen); err != nil || !any {
+		if any, err := n.UnseenWork(l.Child, m.Seen); err != nil || !any {
 			if err != nil {
 				return nil, err
 			}
@@ -62,7 +62,7 @@ type missing struct {
 // missingParents are the deleted rows that a row in its table refers to.
 func missingParents(tx *rows.Tx, ref catalog.Reference) (gone []missing, err error) {
 	t := tx.Cat.ByNumber[ref.Tab]
-	m, err := tx.TableImage(t, ref.Key)
+	m, err := tx.ReadTable(t, ref.Key)
 	if err != nil || m == nil {
 		return nil, err
 	}

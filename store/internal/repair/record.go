@@ -17,7 +17,7 @@ func (x *Repairs) recordKilled(document catalog.Reference, root crdt.Row, parts 
 	sites, newest := []causal.Site{deleter.Site}, crdt.Claim{}
 	for _, ref := range parts {
 		t := x.Tx.Cat.ByNumber[ref.Tab]
-		m, err := x.Tx.TableImage(t, ref.Key)
+		m, err := x.Tx.ReadTable(t, ref.Key)
 		if err != nil {
 			return err
 		}
@@ -38,8 +38,8 @@ func (x *Repairs) recordKilled(document catalog.Reference, root crdt.Row, parts 
 	t := x.Tx.Cat.ByNumber[document.Tab]
 	det.Sides = append(det.Sides, conflict.Side{Site: deleter.Site, Table: t.Name, Key: hex.EncodeToString([]byte(document.Key)), Deleted: true})
 	x.Recorded++
-	return conflict.WriteConflict(x.Tx, conflict.NewConflict{Kind: crdt.EditDelete, Row: document, Document: document, Sites: sites, Detail: det,
-		Id: conflict.ConflictID(crdt.EditDelete, document, t, deleter, newest)})
+	return conflict.Write(x.Tx, conflict.New{Kind: crdt.EditDelete, Row: document, Document: document, Sites: sites, Detail: det,
+		Id: conflict.IDOf(crdt.EditDelete, document, t, deleter, newest)})
 }
 
 // recordReference records that a row was deleted here and referred to there, and is back.
@@ -78,8 +78,8 @@ func (x *Repairs) recordForeignKey(t *catalog.Table, key crdt.Key, document cata
 	if known, err := extendOpen(x.Tx, document, crdt.ForeignKey, sites, det); err != nil || known {
 		return err
 	}
-	return conflict.WriteConflict(x.Tx, conflict.NewConflict{Kind: crdt.ForeignKey, Row: t.Reference(key), Document: document, Sites: sites, Detail: det,
-		Id: conflict.ConflictID(crdt.ForeignKey, t.Reference(key), t, a, b)})
+	return conflict.Write(x.Tx, conflict.New{Kind: crdt.ForeignKey, Row: t.Reference(key), Document: document, Sites: sites, Detail: det,
+		Id: conflict.IDOf(crdt.ForeignKey, t.Reference(key), t, a, b)})
 }
 
 // extendOpen takes more into the open record of a document; known is false if it has none.

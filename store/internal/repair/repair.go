@@ -16,7 +16,7 @@ import (
 // Repairs is what the hub repairs after one delta.
 type Repairs struct {
 	Tx       *rows.Tx
-	Held     *held.HeldSet
+	Held     *held.Set
 	Author   causal.Site                // of the delta
 	Effects  *Effects                   // of the delta
 	Back     map[catalog.Reference]bool // rows brought back
@@ -24,9 +24,9 @@ type Repairs struct {
 	Recorded int
 }
 
-// unknown reports whether somebody else has written a row, and the author of the delta did
+// concurrent reports whether somebody else has written a row, and the author of the delta did
 // not know.
-func (x *Repairs) unknown(row crdt.Row, seen causal.Position) bool {
+func (x *Repairs) concurrent(row crdt.Row, seen causal.Position) bool {
 	other := func(v crdt.Version) bool { return v.Stamp.Site != x.Author && v.Position > seen }
 	return other(row.Birth) || other(row.Base) || slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return other(c.Version) })
 }
@@ -36,7 +36,7 @@ func (x *Repairs) unknown(row crdt.Row, seen causal.Position) bool {
 func (x *Repairs) References() error {
 	n := x.Effects
 	for _, m := range n.Died {
-		orphans, err := n.orphansOf(m, func(row crdt.Row) bool { return x.unknown(row, m.Seen) })
+		orphans, err := n.orphansOf(m, func(row crdt.Row) bool { return x.concurrent(row, m.Seen) })
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (x *Repairs) References() error {
 
 // refer mends one reference to a deleted row.
 func (x *Repairs) refer(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *catalog.Table, key crdt.Key) error {
-	if _, state, err := x.Tx.ReadImage(t, key); err != nil {
+	if _, state, err := x.Tx.ReadKept(t, key); err != nil {
 		return err
 	} else if l.Document && state == catalog.Tombstone {
 		if ref := t.Reference(key); !slices.Contains(x.Effects.Clashed, ref) {
@@ -112,7 +112,7 @@ func (x *Repairs) bringBack(t *catalog.Table, key crdt.Key) (ok bool, err error)
 	if err != nil || !row.Found || row.Live() {
 		return row.Found && row.Live(), err
 	}
-	m, state, err := tx.ReadImage(t, key)
+	m, state, err := tx.ReadKept(t, key)
 	if err != nil || state != catalog.Tombstone {
 		return false, err
 	}
@@ -172,13 +172,13 @@ func (x *Repairs) bringBackRest(document catalog.Reference, death crdt.Version) 
 // than the deletion; or keeps it as held, if a constraint keeps it out.
 func (x *Repairs) putBack(t *catalog.Table, key crdt.Key, m *catalog.Values) error {
 	tx := x.Tx
-	if err := tx.DropImage(t, key); err != nil {
+	if err := tx.Drop(t, key); err != nil {
 		return err
 	}
-	if err := conflict.RestoreCounters(tx, t, key, m); err != nil {
+	if err := conflict.CountersInto(tx, t, key, m); err != nil {
 		return err
 	}
-	err := tx.InsertImage(t, m)
+	err := tx.Insert(t, m)
 	if rows.IsConstraint(err) {
 		err = x.Held.Keep(t, key, m)
 	}
@@ -204,7 +204,7 @@ func (x *Repairs) Kill(t *catalog.Table, key crdt.Key) error {
 		return err
 	}
 	if state == catalog.InTable {
-		if err := x.Tx.KeepImage(t, key, catalog.Tombstone, m); err != nil {
+		if err := x.Tx.Keep(t, key, catalog.Tombstone, m); err != nil {
 			return err
 		}
 	}

@@ -69,7 +69,7 @@ func (d *decision) check() error {
 		if !r.written() && !contested {
 			continue
 		}
-		there, err := d.tx.TableImage(r.t, r.key)
+		there, err := d.tx.ReadTable(r.t, r.key)
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ import (
 // cannot be done is known before anything is.
 type decision struct {
 	tx    *rows.Tx
-	held  *held.HeldSet
+	held  *held.Set
 	x     *conflict.Conflict
 	sides []sideRow // of the record
 	rows  map[catalog.Reference]*decided
@@ -69,7 +69,7 @@ func (d *decision) deleteSide(s sideRow) {
 }
 
 // newDecision begins a decision with the rows of the record.
-func newDecision(tx *rows.Tx, held *held.HeldSet, x *conflict.Conflict) (*decision, error) {
+func newDecision(tx *rows.Tx, held *held.Set, x *conflict.Conflict) (*decision, error) {
 	d := &decision{tx: tx, held: held, x: x, rows: map[catalog.Reference]*decided{}}
 	root := conflict.Side{Table: x.DocumentTable, Key: x.DocumentHex}
 	for _, s := range x.Detail.Sides {
@@ -171,7 +171,7 @@ func (r *decided) delete() { r.after, r.columns, r.restored = nil, nil, false }
 // restore plans a row that is not there. whole is false, and nothing planned, if the values
 // are not all the row has.
 func (r *decided) restore(values map[string]string) (whole bool, err error) {
-	m := catalog.NewImage(0)
+	m := catalog.NewValues(0)
 	if err := r.decode(values, m); err != nil {
 		return false, err
 	}
@@ -239,10 +239,10 @@ func (d *decision) take(r *decided) error {
 		return nil
 	}
 	if r.where == catalog.Incomplete {
-		return d.tx.DropImage(r.t, r.key)
+		return d.tx.Drop(r.t, r.key)
 	}
 	d.held.Try = true // what it occupied is free
-	return errors.Join(d.tx.Remove(r.t, r.key), d.tx.KeepImage(r.t, r.key, catalog.Tombstone, r.before))
+	return errors.Join(d.tx.Remove(r.t, r.key), d.tx.Keep(r.t, r.key, catalog.Tombstone, r.before))
 }
 
 // attempt undoes what f did if it failed.
@@ -306,7 +306,7 @@ func (d *decision) putRow(r *decided, there bool) error {
 		return errors.Join(err, errIncomplete)
 	}
 	if !r.wasLive() { // what was counted meanwhile was counted
-		if err := conflict.RestoreCounters(d.tx, r.t, r.key, r.after); err != nil {
+		if err := conflict.CountersInto(d.tx, r.t, r.key, r.after); err != nil {
 			return err
 		}
 	}
@@ -321,14 +321,14 @@ func (d *decision) putRow(r *decided, there bool) error {
 		if err := d.renamed(r); err != nil {
 			return err
 		}
-		if err := d.tx.UpdateImage(r.t, r.key, r.columns, r.after); err != nil {
+		if err := d.tx.Update(r.t, r.key, r.columns, r.after); err != nil {
 			return err
 		}
-	} else if err := errors.Join(d.tx.InsertImage(r.t, r.after), d.tx.DropImage(r.t, r.key)); err != nil {
+	} else if err := errors.Join(d.tx.Insert(r.t, r.after), d.tx.Drop(r.t, r.key)); err != nil {
 		return err
 	}
 	d.held.Changed = d.held.Changed || r.where == catalog.Held
-	stored, err := d.tx.TableImage(r.t, r.key) // as its columns' types make the values
+	stored, err := d.tx.ReadTable(r.t, r.key) // as its columns' types make the values
 	if err == nil && stored != nil {
 		r.after = stored
 	}
@@ -345,7 +345,7 @@ func (d *decision) log(r *decided) error {
 	if !r.written() {
 		return nil
 	}
-	names, err := d.news(r)
+	names, err := d.stampedColumns(r)
 	if err != nil {
 		return err
 	}
@@ -355,10 +355,10 @@ func (d *decision) log(r *decided) error {
 	return d.tx.Log(r.t, r.key, capture.Update, names)
 }
 
-// news are the columns of a written row that get newer stamps; nil if it is made anew. What a
+// stampedColumns are the columns of a written row that get newer stamps; nil if it is made anew. What a
 // row that comes back had counted it still has. Where a resolution is taken back, it also has
 // its former claims to unique values, if it has those values.
-func (d *decision) news(r *decided) ([]string, error) {
+func (d *decision) stampedColumns(r *decided) ([]string, error) {
 	if !r.wasLive() {
 		if row, err := d.tx.ReadShadow(r.t, r.key); err != nil || !row.Found {
 			return nil, err
@@ -423,7 +423,7 @@ func (d *decision) writes() ([]Write, error) {
 			}
 		}
 		if r.live() && r.where == catalog.Held {
-			now, err := d.tx.TableImage(r.t, r.key)
+			now, err := d.tx.ReadTable(r.t, r.key)
 			if err != nil {
 				return nil, err
 			}

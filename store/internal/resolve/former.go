@@ -12,5 +12,5 @@ func (d *decision) renamed(r *decided) error {
 	if !d.tx.State.IsHub() || !slices.ContainsFunc(r.t.Down, func(l *catalog.ForeignKey) bool { return !l.ByKey() && r.changed(l.Refers) }) {
 		return nil
 	}
-	return history.Renamed(d.tx, r.t, r.key, r.before, d.tx.State.Site)
+	return history.NoteFormer(d.tx, r.t, r.key, r.before, d.tx.State.Site)
 }

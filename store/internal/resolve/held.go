@@ -67,7 +67,7 @@ func (d *decision) makeRoom(r *decided) (h bool, err error) {
 	if err != nil || len(keys) == 0 {
 		return false, err
 	}
-	names, err := d.news(r)
+	names, err := d.stampedColumns(r)
 	if err != nil {
 		return false, err
 	}
@@ -95,7 +95,7 @@ func (d *decision) makeRoom(r *decided) (h bool, err error) {
 // kept them out then, so that they are held again: of two claims the older one stays.
 func (d *decision) claimAgain() error {
 	for _, r := range d.moved {
-		there, err := d.tx.TableImage(r.t, r.key)
+		there, err := d.tx.ReadTable(r.t, r.key)
 		if err != nil {
 			return err
 		}

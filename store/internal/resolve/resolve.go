@@ -43,8 +43,8 @@ type Write struct {
 var ErrDryRun = errors.New("dry run")
 
 // ResolveConflict carries out a decision. The log is folded.
-func ResolveConflict(tx *rows.Tx, held *held.HeldSet, id string, r Resolution) ([]Write, error) {
-	x, err := conflict.ReadConflict(tx, id)
+func ResolveConflict(tx *rows.Tx, held *held.Set, id string, r Resolution) ([]Write, error) {
+	x, err := conflict.Find(tx, id)
 	if err != nil {
 		return nil, err
 	}

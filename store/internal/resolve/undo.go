@@ -86,8 +86,8 @@ func (d *decision) keepUndo() (string, error) {
 		Text: d.x.ID + " replaced more than a record can keep: the resolution cannot be taken back"})
 }
 
-// Taking is how to take a resolution back.
-type Taking struct {
+// UndoOptions is how to take a resolution back.
+type UndoOptions struct {
 	By, Note string
 	// Force takes it back where its rows were changed again since, over those changes.
 	Force bool
@@ -96,8 +96,8 @@ type Taking struct {
 }
 
 // UndoResolution takes a resolution back. The log is folded.
-func UndoResolution(tx *rows.Tx, held *held.HeldSet, id string, how Taking) ([]Write, error) {
-	x, err := conflict.ReadConflict(tx, id)
+func UndoResolution(tx *rows.Tx, held *held.Set, id string, how UndoOptions) ([]Write, error) {
+	x, err := conflict.Find(tx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func closedWhy(x *conflict.Conflict) string {
 }
 
 // reopen makes the record open again; the resolution becomes part of its history.
-func reopen(tx *rows.Tx, x *conflict.Conflict, how Taking) error {
+func reopen(tx *rows.Tx, x *conflict.Conflict, how UndoOptions) error {
 	past := past(x)
 	last := &past[len(past)-1]
 	last.UndoneBy, last.UndoneAt, last.UndoneNote = how.By, tx.Now(), how.Note
@@ -216,7 +216,7 @@ func (d *decision) takeBack(force bool) error {
 
 // takeBackRow plans one row. same is false if it is not as the resolution left it.
 func (d *decision) takeBackRow(r *decided, was conflict.ReplacedRow) (same bool, err error) {
-	wrote := catalog.NewImage(0)
+	wrote := catalog.NewValues(0)
 	if err := r.decode(was.Wrote, wrote); err != nil {
 		return false, err
 	}
@@ -236,7 +236,7 @@ func (d *decision) takeBackRow(r *decided, was conflict.ReplacedRow) (same bool,
 		}
 		return same, err
 	}
-	before := catalog.NewImage(0)
+	before := catalog.NewValues(0)
 	if err := r.decode(was.Values, before); err != nil {
 		return false, err
 	}

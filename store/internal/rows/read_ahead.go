@@ -128,7 +128,7 @@ func (a *ahead) read(c *sqlite.Conn, key crdt.Value) error {
 
 // readAhead is what a transaction has read ahead, while it goes through rows in their order.
 type readAhead struct {
-	near  *nearby
+	near  *prefetched
 	least int // so many rows at least
 }
 
@@ -136,19 +136,19 @@ type readAhead struct {
 // sale and its lines each is soon found.
 const leastInOrder = 16
 
-// nearby is what lies beside the row of a table that was asked for last.
-type nearby struct {
+// prefetched is what lies beside the row of a table that was asked for last.
+type prefetched struct {
 	t                            *catalog.Table
 	shadows, rows, keys, touches ahead // keys are those of rows
 }
 
-// near is what is read ahead of a table; nil while nobody goes through its rows in their order.
-func (tx *Tx) near(t *catalog.Table) *nearby {
+// prefetch is what is read ahead of a table; nil while nobody goes through its rows in their order.
+func (tx *Tx) prefetch(t *catalog.Table) *prefetched {
 	if tx.ahead.near == nil || t.Own {
 		return nil
 	}
 	if tx.ahead.near.t != t {
-		*tx.ahead.near = nearby{t: t, rows: ahead{sql: t.Sql.AheadRows}, keys: ahead{sql: t.Sql.AheadKeys},
+		*tx.ahead.near = prefetched{t: t, rows: ahead{sql: t.Sql.AheadRows}, keys: ahead{sql: t.Sql.AheadKeys},
 			shadows: ahead{sql: t.Sql.AheadShadows, flush: func(from crdt.Value) error {
 				return tx.written.landShadows(tx.SQL, t, from)
 			}}}
@@ -165,14 +165,14 @@ func (tx *Tx) near(t *catalog.Table) *nearby {
 // their keys, and changes none but the one in hand.
 func (tx *Tx) InOrder(rows int, f func() error) error {
 	if rows >= tx.ahead.least {
-		tx.ahead.near = &nearby{}
+		tx.ahead.near = &prefetched{}
 		defer func() { tx.ahead.near = nil }()
 	}
 	return f()
 }
 
 // shadowAhead finds the shadow of a row, given its key there.
-func (tx *Tx) shadowAhead(near *nearby, stored crdt.Value) (values []crdt.Value, known bool, err error) {
+func (tx *Tx) shadowAhead(near *prefetched, stored crdt.Value) (values []crdt.Value, known bool, err error) {
 	if near == nil {
 		return nil, false, nil
 	}
@@ -189,7 +189,7 @@ func (tx *Tx) ReadShadowNext(t *catalog.Table, key crdt.Key) (found Shadow, err 
 	if err != nil {
 		return found, err
 	}
-	values, known, err := tx.shadowAhead(tx.near(t), stored)
+	values, known, err := tx.shadowAhead(tx.prefetch(t), stored)
 	switch {
 	case err != nil || known && values == nil:
 		return found, err
@@ -199,8 +199,8 @@ func (tx *Tx) ReadShadowNext(t *catalog.Table, key crdt.Key) (found Shadow, err 
 	return decodeShadow(t, values)
 }
 
-// Untouched reports whether it is known that nobody has touched a document that is one row.
-func (tx *Tx) Untouched(t *catalog.Table, document crdt.Value) (bool, error) {
+// NobodyChanged reports whether it is known that nobody has touched a document that is one row.
+func (tx *Tx) NobodyChanged(t *catalog.Table, document crdt.Value) (bool, error) {
 	if tx.ahead.near == nil || tx.ahead.near.t != t {
 		return false, nil
 	}

@@ -61,7 +61,7 @@ func (tx *Tx) ReadRow(t *catalog.Table, key crdt.Key, columns bool) (here RowHer
 		return here, err
 	}
 	if here.Exists = stored != nil; here.Exists && columns {
-		here.Table = catalog.NewImage(len(stored))
+		here.Table = catalog.NewValues(len(stored))
 		for i, v := range stored {
 			here.Table.Set(crdt.Column(t.Numbers[i]), v)
 		}
@@ -89,7 +89,7 @@ func (tx *Tx) readBoth(t *catalog.Table, key crdt.Key, whole bool) (remembered, 
 		both, row = t.Sql.ReadRow, t.Sql.Image
 	}
 	knownShadow, knownRow := false, false
-	if near := tx.near(t); near != nil {
+	if near := tx.prefetch(t); near != nil {
 		if remembered, knownShadow, err = tx.shadowAhead(near, stored); err != nil {
 			return nil, nil, err
 		}

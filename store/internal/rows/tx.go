@@ -15,12 +15,12 @@ type Tx struct {
 	Cat   *catalog.Catalog
 	Clock func() time.Time
 
-	positions positions // position.go
-	empty     empty     // empty.go
-	deleted   deleted   // before_image.go
-	written   written   // write_buffer.go
-	ahead     readAhead // read_ahead.go
-	updating  updating  // values.go
+	positions positions        // position.go
+	empty     empty            // empty.go
+	deleted   beforeImageCache // before_image.go
+	written   written          // write_buffer.go
+	ahead     readAhead        // read_ahead.go
+	updating  updating         // values.go
 
 	args   []crdt.Value // of the last statement, to be used again
 	packed []byte       // the last shadow, likewise

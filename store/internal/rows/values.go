@@ -9,8 +9,8 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// TableImage reads a row from its table; nil if it is not there.
-func (tx *Tx) TableImage(t *catalog.Table, key crdt.Key) (*catalog.Values, error) {
+// ReadTable reads a row from its table; nil if it is not there.
+func (tx *Tx) ReadTable(t *catalog.Table, key crdt.Key) (*catalog.Values, error) {
 	values, err := key.Values()
 	if err != nil {
 		return nil, err
@@ -19,15 +19,15 @@ func (tx *Tx) TableImage(t *catalog.Table, key crdt.Key) (*catalog.Values, error
 	if err != nil || row == nil {
 		return nil, err
 	}
-	m := catalog.NewImage(len(row))
+	m := catalog.NewValues(len(row))
 	for i, v := range row {
 		m.Set(crdt.Column(t.Numbers[i]), v)
 	}
 	return m, nil
 }
 
-// ReadImage reads what is kept of a row outside its table.
-func (tx *Tx) ReadImage(t *catalog.Table, key crdt.Key) (*catalog.Values, catalog.Whereabouts, error) {
+// ReadKept reads what is kept of a row outside its table.
+func (tx *Tx) ReadKept(t *catalog.Table, key crdt.Key) (*catalog.Values, catalog.Whereabouts, error) {
 	if tx.noneKept() {
 		return nil, catalog.Nowhere, nil
 	}
@@ -35,7 +35,7 @@ func (tx *Tx) ReadImage(t *catalog.Table, key crdt.Key) (*catalog.Values, catalo
 	if err != nil || row == nil {
 		return nil, catalog.Nowhere, err
 	}
-	m, err := catalog.DecodeImage(row[1])
+	m, err := catalog.DecodeValues(row[1])
 	return m, catalog.Whereabouts(row[0].Bytes()), err
 }
 
@@ -68,7 +68,7 @@ func (tx *Tx) EachKept(t *catalog.Table, f func(row catalog.Reference, values *c
 		sql, args = sql+" AND tab=?", append(args, catalog.Integer(t.Number))
 	}
 	return tx.SQL.Rows(sql+" ORDER BY tab, key", args, func(row []crdt.Value) error {
-		values, err := catalog.DecodeImage(row[2])
+		values, err := catalog.DecodeValues(row[2])
 		if err != nil {
 			return err
 		}
@@ -76,22 +76,22 @@ func (tx *Tx) EachKept(t *catalog.Table, f func(row catalog.Reference, values *c
 	})
 }
 
-func (tx *Tx) KeepImage(t *catalog.Table, key crdt.Key, state catalog.Whereabouts, m *catalog.Values) error {
+func (tx *Tx) Keep(t *catalog.Table, key crdt.Key, state catalog.Whereabouts, m *catalog.Values) error {
 	tx.filled("ravno_image", true)
 	return tx.SQL.Exec("INSERT OR REPLACE INTO ravno_image(tab, key, state, image) VALUES(?,?,?,?)",
 		catalog.Integer(t.Number), catalog.Blob(key), catalog.Text(string(state)), m.Encode())
 }
 
-func (tx *Tx) DropImage(t *catalog.Table, key crdt.Key) error {
+func (tx *Tx) Drop(t *catalog.Table, key crdt.Key) error {
 	if tx.noneKept() {
 		return nil
 	}
 	return tx.SQL.Exec("DELETE FROM ravno_image WHERE tab=? AND key=?", catalog.Integer(t.Number), catalog.Blob(key))
 }
 
-// InsertImage puts a row into its table. Columns that are not in the image get their
+// Insert puts a row into its table. Columns that are not in the image get their
 // defaults, as they do from SQLite when a column is added.
-func (tx *Tx) InsertImage(t *catalog.Table, m *catalog.Values) error {
+func (tx *Tx) Insert(t *catalog.Table, m *catalog.Values) error {
 	if m.Size() == len(t.Numbers) {
 		tx.args = t.Ordered(tx.args[:0], m)
 		return tx.Put(t, t.Sql.Insert, tx.args...)
@@ -114,8 +114,8 @@ type updating struct {
 	sql     string
 }
 
-// UpdateImage writes some columns of a row that is in its table.
-func (tx *Tx) UpdateImage(t *catalog.Table, key crdt.Key, columns []crdt.Column, m *catalog.Values) error {
+// Update writes some columns of a row that is in its table.
+func (tx *Tx) Update(t *catalog.Table, key crdt.Key, columns []crdt.Column, m *catalog.Values) error {
 	if len(columns) == 0 {
 		return nil
 	}

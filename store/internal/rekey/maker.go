@@ -15,10 +15,10 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// FollowRenames gives rows made here the fresh keys the hub has given them, and makes
+// FollowRekeyed gives rows made here the fresh keys the hub has given them, and makes
 // everything that refers to them follow, in the tables, in the shadows and in what is kept
 // aside. Stamps stay: the hub has translated the same writes.
-func (x *Rekeying) FollowRenames(h *held.HeldSet) error {
+func (x *Rekeying) FollowRekeyed(h *held.Set) error {
 	tx := x.Tx
 	rekeyed, err := history.RekeyedRows(tx, tx.State.Site, causal.Position(tx.State.Seen))
 	if err != nil {
@@ -30,10 +30,10 @@ func (x *Rekeying) FollowRenames(h *held.HeldSet) error {
 			list = append(list, collision{t: r.T, old: r.Old, new: r.New, birth: hlc.Stamp{Time: r.Birth, Site: tx.State.Site}})
 		}
 	}
-	sortRenames(list)
-	moved := renames{}
+	sortByKey(list)
+	moved := keys{}
 	for _, c := range list {
-		if err := x.rename(c, &moved); err != nil {
+		if err := x.rekey(c, &moved); err != nil {
 			return err
 		}
 	}
@@ -41,27 +41,27 @@ func (x *Rekeying) FollowRenames(h *held.HeldSet) error {
 		return nil
 	}
 	h.Try = true
-	if err := renameShadows(tx, &moved); err != nil {
+	if err := rekeyShadows(tx, &moved); err != nil {
 		return err
 	}
-	if err := renameImages(tx, &moved); err != nil {
+	if err := rekeyKept(tx, &moved); err != nil {
 		return err
 	}
-	if err := renameDocuments(tx, &moved); err != nil {
+	if err := rekeyDocuments(tx, &moved); err != nil {
 		return err
 	}
-	return renameDisplaced(tx, &moved)
+	return rekeyOverwritten(tx, &moved)
 }
 
-// rename gives one row a fresh key.
-func (x *Rekeying) rename(c collision, moved *renames) error {
+// rekey gives one row a fresh key.
+func (x *Rekeying) rekey(c collision, moved *keys) error {
 	tx := x.Tx
 	old, new := crdt.NewKey(catalog.Integer(c.old)), crdt.NewKey(catalog.Integer(c.new))
 	row, err := tx.ReadShadow(c.t, old)
 	if err != nil {
 		return err
 	}
-	taken, err := tx.TableImage(c.t, new)
+	taken, err := tx.ReadTable(c.t, new)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (x *Rekeying) rename(c collision, moved *renames) error {
 		}
 		return tx.Log(c.t, new, capture.Delete, nil)
 	}
-	moved.add(renamedRow{c.t.Number, c.old, c.birth.Time}, c.new)
+	moved.add(madeRow{c.t.Number, c.old, c.birth.Time}, c.new)
 	for _, d := range c.t.Domain {
 		if err := history.Rekey(tx, d, c.old, c.new); err != nil {
 			return fmt.Errorf("table %s: %w", d.T.Name, err)
@@ -94,8 +94,8 @@ func (x *Rekeying) rename(c collision, moved *renames) error {
 	return history.MoveShadow(tx, c.t, old, new)
 }
 
-// renameShadows moves the shadows of rows, deleted ones too, whose keys hold renamed keys.
-func renameShadows(tx *rows.Tx, moved *renames) error {
+// rekeyShadows moves the shadows of rows, deleted ones too, whose keys hold renamed keys.
+func rekeyShadows(tx *rows.Tx, moved *keys) error {
 	for _, t := range tx.Cat.Tables {
 		if t.Renumbers || !slices.ContainsFunc(t.Key, func(k int) bool { return len(t.Holds[k]) > 0 }) {
 			continue
@@ -128,8 +128,8 @@ func renameShadows(tx *rows.Tx, moved *renames) error {
 	return nil
 }
 
-// renameImages gives fresh keys to what is kept of rows outside their tables.
-func renameImages(tx *rows.Tx, moved *renames) error {
+// rekeyKept gives fresh keys to what is kept of rows outside their tables.
+func rekeyKept(tx *rows.Tx, moved *keys) error {
 	type kept struct {
 		t     *catalog.Table
 		key   crdt.Key
@@ -174,10 +174,10 @@ func renameImages(tx *rows.Tx, moved *renames) error {
 		if !changed {
 			continue
 		}
-		if err := tx.DropImage(k.t, k.key); err != nil {
+		if err := tx.Drop(k.t, k.key); err != nil {
 			return err
 		}
-		if err := tx.KeepImage(k.t, key, k.state, k.image); err != nil {
+		if err := tx.Keep(k.t, key, k.state, k.image); err != nil {
 			return err
 		}
 	}
@@ -185,7 +185,7 @@ func renameImages(tx *rows.Tx, moved *renames) error {
 }
 
 // birthOf is the birth of a row whose shadow has moved to its fresh key already, if it has.
-func birthOf(tx *rows.Tx, t *catalog.Table, key crdt.Key, moved *renames) (hlc.Time, error) {
+func birthOf(tx *rows.Tx, t *catalog.Table, key crdt.Key, moved *keys) (hlc.Time, error) {
 	if !t.Renumbers {
 		return 0, nil
 	}
@@ -204,8 +204,8 @@ func birthOf(tx *rows.Tx, t *catalog.Table, key crdt.Key, moved *renames) (hlc.T
 	return 1, nil
 }
 
-// renameDocuments makes the shadows of rows follow the root of their document.
-func renameDocuments(tx *rows.Tx, moved *renames) error {
+// rekeyDocuments makes the shadows of rows follow the root of their document.
+func rekeyDocuments(tx *rows.Tx, moved *keys) error {
 	for _, t := range tx.Cat.Tables {
 		if t.Parent == nil {
 			continue
@@ -239,10 +239,10 @@ func renameDocuments(tx *rows.Tx, moved *renames) error {
 	return nil
 }
 
-// renameDisplaced gives fresh keys to own work that was displaced and is still to be sent.
-func renameDisplaced(tx *rows.Tx, moved *renames) error {
-	var all []history.Displaced
-	err := history.EachDisplaced(tx, 0, func(d history.Displaced) error {
+// rekeyOverwritten gives fresh keys to own work that was displaced and is still to be sent.
+func rekeyOverwritten(tx *rows.Tx, moved *keys) error {
+	var all []history.Overwritten
+	err := history.EachOverwritten(tx, 0, func(d history.Overwritten) error {
 		all = append(all, d)
 		return nil
 	})
@@ -264,7 +264,7 @@ func renameDisplaced(tx *rows.Tx, moved *renames) error {
 				return err
 			}
 		}
-		if err := history.UpdateDisplaced(tx, d); err != nil {
+		if err := history.UpdateOverwritten(tx, d); err != nil {
 			return err
 		}
 	}

@@ -9,20 +9,20 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// Touch records at the hub that a site changed a row of a document, and the values before,
+// RecordChange records at the hub that a site changed a row of a document, and the values before,
 // where they are known.
-func Touch(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site, dead bool, before *catalog.Values) error {
+func RecordChange(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site, dead bool, before *catalog.Values) error {
 	return tx.WriteChangeRecord(document, t, key, int64(site), dead, before.Encode())
 }
 
-// TouchCounted records at the hub that a site counted in a row. It stands beside what the
+// RecordCount records at the hub that a site counted in a row. It stands beside what the
 // site has written of the row otherwise, under the site's number below zero.
-func TouchCounted(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site) error {
+func RecordCount(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site) error {
 	return tx.WriteChangeRecord(document, t, key, -int64(site), false, crdt.BlobValue(""))
 }
 
-// Touches are the recorded changes of a document, for a change of one site to it.
-type Touches struct {
+// Changes are the recorded changes of a document, for a change of one site to it.
+type Changes struct {
 	author causal.Site
 	after  causal.Seen
 	Others []crdt.ChangeRecord // by others than the site, after a position; they stay the same while its changes are applied
@@ -32,45 +32,45 @@ type Touches struct {
 // maxKnownDocuments bounds how many documents' touches one transaction keeps in memory.
 const maxKnownDocuments = 4096
 
-// KnownTouches reads the recorded changes of documents, of each document once.
-type KnownTouches struct {
+// KnownChanges reads the recorded changes of documents, of each document once.
+type KnownChanges struct {
 	Tx    *rows.Tx
-	known map[catalog.Reference]*Touches
+	known map[catalog.Reference]*Changes
 }
 
 // Of are the recorded changes of a document after a position by others than a site. A
 // document with many rows is asked about once, not once a row.
-func (k *KnownTouches) Of(document catalog.Reference, author causal.Site, after causal.Seen) (*Touches, error) {
+func (k *KnownChanges) Of(document catalog.Reference, author causal.Site, after causal.Seen) (*Changes, error) {
 	tx := k.Tx
 	t := tx.Cat.ByNumber[document.Tab]
 	if t != nil && t.Alone { // there is no other row in it
-		if none, err := tx.Untouched(t, document.Encode()); err != nil || none {
-			return &Touches{author: author, after: after}, err
+		if none, err := tx.NobodyChanged(t, document.Encode()); err != nil || none {
+			return &Changes{author: author, after: after}, err
 		}
-		return readTouches(tx, document, author, after)
+		return readChanges(tx, document, author, after)
 	}
 	if known, ok := k.known[document]; ok && known.author == author && known.after == after {
 		return known, nil
 	}
-	found, err := readTouches(tx, document, author, after)
+	found, err := readChanges(tx, document, author, after)
 	if err != nil {
 		return nil, err
 	}
 	if k.known == nil || len(k.known) >= maxKnownDocuments {
-		k.known = map[catalog.Reference]*Touches{}
+		k.known = map[catalog.Reference]*Changes{}
 	}
 	k.known[document] = found
 	return found, nil
 }
 
-func readTouches(tx *rows.Tx, document catalog.Reference, author causal.Site, after causal.Seen) (*Touches, error) {
+func readChanges(tx *rows.Tx, document catalog.Reference, author causal.Site, after causal.Seen) (*Changes, error) {
 	d, err := tx.Recorded(document)
 	if err != nil {
 		return nil, err
 	}
-	found := &Touches{author: author, after: after}
+	found := &Changes{author: author, after: after}
 	unseen := "position>?3"
-	none, err := NothingEarly(tx)
+	none, err := NoneShippedAhead(tx)
 	if err != nil {
 		return nil, err
 	}
@@ -104,12 +104,12 @@ func ValuesBefore(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key
 	if err != nil || row == nil {
 		return nil, err
 	}
-	return catalog.DecodeImage(row[0])
+	return catalog.DecodeValues(row[0])
 }
 
-// TrimTouchesAfter is trimTouches when one node has just said how far it is. In a chain of a thousand
+// ForgetSeenBy is trimTouches when one node has just said how far it is. In a chain of a thousand
 // hardly any of them is the last, and who is next is likely to be behind: so it is asked first.
-func TrimTouchesAfter(tx *rows.Tx, site causal.Site) error {
+func ForgetSeenBy(tx *rows.Tx, site causal.Site) error {
 	const behind = "EXISTS(SELECT 1 FROM ravno_peer p CROSS JOIN ravno_site s ON s.site=p.site WHERE min(p.floor, p.acked)<oldest AND NOT s.removed AND p.site"
 	left, err := tx.SQL.Int("SELECT oldest IS NULL OR "+behind+">?1) OR "+behind+`<=?1) FROM (SELECT min(position) AS oldest FROM (
 		SELECT min(position) AS position FROM ravno_touch UNION ALL SELECT min(position) FROM ravno_former UNION ALL SELECT min(position) FROM ravno_moved))`,
@@ -117,12 +117,12 @@ func TrimTouchesAfter(tx *rows.Tx, site causal.Site) error {
 	if err != nil || left != 0 {
 		return err // there is nothing to forget, or somebody else has yet to see it
 	}
-	return TrimTouches(tx)
+	return ForgetSeenByAll(tx)
 }
 
-// TrimTouches forgets changes that every enrolled node has seen, in work it may still send
+// ForgetSeenByAll forgets changes that every enrolled node has seen, in work it may still send
 // too. They can no longer be concurrent with anything.
-func TrimTouches(tx *rows.Tx) error {
+func ForgetSeenByAll(tx *rows.Tx) error {
 	seen, err := knownToAll(tx.SQL, tx.State.Position)
 	for _, table := range []string{"ravno_touch", "ravno_former", "ravno_moved"} {
 		if err == nil {

@@ -23,9 +23,9 @@ func (t *Table) ReferredOtherwise() bool {
 // hears; only where the log cannot tell what a row was is it kept there too: what its counters
 // last said, and the unique values by which others refer to it.
 
-// GoneColumns are the columns of the table that takes deleted rows: by number, so that
+// BeforeImageColumns are the columns of the table that takes deleted rows: by number, so that
 // they stay when a column goes and comes back.
-func (t *Table) GoneColumns() []string {
+func (t *Table) BeforeImageColumns() []string {
 	names := make([]string, len(t.Numbers))
 	for i, number := range t.Numbers {
 		names[i] = fmt.Sprintf("c%d", number)

@@ -12,9 +12,9 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// KeepDisplaced keeps those of a row's columns that are own work which the hub does not have,
+// KeepOverwritten keeps those of a row's columns that are own work which the hub does not have,
 // and, if everything is replaced of a row it has not heard of, the row.
-func KeepDisplaced(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, was *catalog.Values, columns []int, everything bool) error {
+func KeepOverwritten(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, was *catalog.Values, columns []int, everything bool) error {
 	lost := crdt.Change{Key: key, Birth: row.Birth.Stamp}
 	has, err := HubHas(tx, t.Reference(key))
 	if err != nil {
@@ -25,7 +25,7 @@ func KeepDisplaced(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, wa
 		column := crdt.Column(number)
 		version := row.Version(column)
 		v, known := was.Get(column)
-		unheard := Unheard(tx, version, has)
+		unheard := Unacknowledged(tx, version, has)
 		if !known || !unheard && !everything || !t.IsRegister(column) {
 			continue
 		}
@@ -41,12 +41,12 @@ func KeepDisplaced(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, wa
 		lost.Registers = append(lost.Registers, crdt.Register{Column: column, Stamp: version.Stamp, Value: v})
 	}
 	if everything {
-		if b := row.Birth; t.Registers() == 0 && Unheard(tx, b, has) && row.Live() {
+		if b := row.Birth; t.Registers() == 0 && Unacknowledged(tx, b, has) && row.Live() {
 			own, lost.Seen = true, b.Seen // a row that is all key is nothing but its birth
 		}
 		// Whole says that the hub has not had the row yet. What is an edit of a row it knows must
 		// not look like the birth of one it has to find a place for.
-		lost.Whole = (Unheard(tx, row.Birth, has) || row.Revived > has) && len(lost.Registers) == t.Registers()
+		lost.Whole = (Unacknowledged(tx, row.Birth, has) || row.Revived > has) && len(lost.Registers) == t.Registers()
 		if !lost.Whole { // of any other row only what is ours is ours to send
 			lost.Registers = slices.DeleteFunc(lost.Registers, func(r crdt.Register) bool { return r.Stamp.Site != tx.State.Site })
 		}
@@ -58,7 +58,7 @@ func KeepDisplaced(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, wa
 	if err != nil {
 		return err
 	}
-	encoded, err := packDisplaced(lost, document)
+	encoded, err := packOverwritten(lost, document)
 	if err != nil {
 		return err
 	}
@@ -66,13 +66,13 @@ func KeepDisplaced(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, wa
 		catalog.Integer(tx.Position()), catalog.Integer(t.Number), encoded)
 }
 
-// Unheard reports whether a version is this site's own work that the hub does not have yet,
+// Unacknowledged reports whether a version is this site's own work that the hub does not have yet,
 // given up to where it has the row (hubHas).
-func Unheard(tx *rows.Tx, v crdt.Version, has causal.Position) bool {
+func Unacknowledged(tx *rows.Tx, v crdt.Version, has causal.Position) bool {
 	return v.Stamp.Site == tx.State.Site && v.Position > has
 }
 
-func packDisplaced(change crdt.Change, document catalog.Reference) (crdt.Value, error) {
+func packOverwritten(change crdt.Change, document catalog.Reference) (crdt.Value, error) {
 	encoded, err := json.Marshal(packChange(change, document))
 	return crdt.BlobValue(string(encoded)), err
 }

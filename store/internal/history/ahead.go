@@ -12,10 +12,10 @@ import (
 // remembers which rows went early: they are not sent again if the link is cut in between, and
 // at the hub who changes one of them has seen it as it was.
 
-// DisplacedWork stands for what extraction.displaced emits: all of it goes with the first slice.
-var DisplacedWork = catalog.Reference{}
+// OverwrittenWork stands for what extraction.displaced emits: all of it goes with the first slice.
+var OverwrittenWork = catalog.Reference{}
 
-func SentEarly(tx *rows.Tx, to causal.Site, rows []catalog.Reference, slice, until causal.Position) error {
+func ShipAhead(tx *rows.Tx, to causal.Site, rows []catalog.Reference, slice, until causal.Position) error {
 	if tx.State.IsHub() {
 		if err := RefuseRemoved(tx, to); err != nil {
 			return err // nobody would forget them
@@ -30,15 +30,15 @@ func SentEarly(tx *rows.Tx, to causal.Site, rows []catalog.Reference, slice, unt
 	return nil
 }
 
-// NothingEarly reports whether no row was sent early when it was first asked in this transaction. None is
+// NoneShippedAhead reports whether no row was sent early when it was first asked in this transaction. None is
 // by the transactions that ask.
-func NothingEarly(tx *rows.Tx) (bool, error) { return tx.Empty("ravno_early") }
+func NoneShippedAhead(tx *rows.Tx) (bool, error) { return tx.Empty("ravno_early") }
 
-// GotEarly takes in how far a site has come. What was to go with slices up to there is there if
+// GotAhead takes in how far a site has come. What was to go with slices up to there is there if
 // it has got them of that very delta: a row can go early with a slice of one delta, and be
 // another's by then with the slice of another that ends at the same position.
-func GotEarly(tx *rows.Tx, site causal.Site, has causal.Reached) error {
-	if none, err := NothingEarly(tx); err != nil || none {
+func GotAhead(tx *rows.Tx, site causal.Site, has causal.Reached) error {
+	if none, err := NoneShippedAhead(tx); err != nil || none {
 		return err
 	}
 	if err := tx.SQL.Exec("UPDATE ravno_early SET there=1 WHERE site=? AND until=? AND slice<=? AND NOT there",
@@ -58,9 +58,9 @@ func SomeNotSent(tx *rows.Tx, site causal.Site) (bool, error) {
 	return some != 0, err
 }
 
-// HasEarly are the rows of which the receiver of an extraction has more than it says to have
+// AheadOf are the rows of which the receiver of an extraction has more than it says to have
 // seen, and up to where.
-func HasEarly(tx *rows.Tx, receiver causal.Site, from causal.Position) (map[catalog.Reference]causal.Position, error) {
+func AheadOf(tx *rows.Tx, receiver causal.Site, from causal.Position) (map[catalog.Reference]causal.Position, error) {
 	var has map[catalog.Reference]causal.Position
 	err := tx.SQL.Rows("SELECT tab, key, max(until) FROM ravno_early WHERE site=?1 AND there AND slice<=?2 AND until>?2 GROUP BY tab, key",
 		[]crdt.Value{catalog.Integer(receiver), catalog.Integer(from)}, func(row []crdt.Value) error {
@@ -76,7 +76,7 @@ func HasEarly(tx *rows.Tx, receiver causal.Site, from causal.Position) (map[cata
 // HasSeen is up to which of this site's positions another one has a row, given what it has seen
 // of everything.
 func HasSeen(tx *rows.Tx, site causal.Site, row catalog.Reference, seen causal.Position) (causal.Position, error) {
-	if none, err := NothingEarly(tx); err != nil || none {
+	if none, err := NoneShippedAhead(tx); err != nil || none {
 		return seen, err
 	}
 	until, err := tx.SQL.Int("SELECT max(until) FROM ravno_early WHERE site=? AND tab=? AND key=? AND slice<=? AND there",
@@ -89,10 +89,10 @@ func HubHas(tx *rows.Tx, row catalog.Reference) (causal.Position, error) {
 	return HasSeen(tx, 0, row, tx.State.HubHave)
 }
 
-// ForgetEarly forgets what a site has got of early rows, once it has seen everything that was
+// ForgetAhead forgets what a site has got of early rows, once it has seen everything that was
 // sent with them, in work it may still send, too.
-func ForgetEarly(tx *rows.Tx, site causal.Site, seen causal.Position) error {
-	if none, err := NothingEarly(tx); err != nil || none {
+func ForgetAhead(tx *rows.Tx, site causal.Site, seen causal.Position) error {
+	if none, err := NoneShippedAhead(tx); err != nil || none {
 		return err
 	}
 	return tx.SQL.Exec("DELETE FROM ravno_early WHERE site=? AND until<=?", catalog.Integer(site), catalog.Integer(seen))

@@ -8,15 +8,15 @@ import (
 	"ravno/store/internal/history"
 )
 
-// madeOver sees to a row that is held when the application makes another under the same key:
+// reinserted sees to a row that is held when the application makes another under the same key:
 // it cannot see the held one. The hub records it. A node keeps what was written to it here and
 // the hub does not have yet.
-func (p *Pass) madeOver(f *folding, was crdt.Row) error {
+func (p *Pass) reinserted(f *folding, was crdt.Row) error {
 	tx := p.Tx
 	if f.T.Own {
 		return nil
 	}
-	m, state, err := tx.ReadImage(f.T, f.Key)
+	m, state, err := tx.ReadKept(f.T, f.Key)
 	if err != nil || state != catalog.Held {
 		return err
 	}
@@ -26,12 +26,12 @@ func (p *Pass) madeOver(f *folding, was crdt.Row) error {
 		if err != nil {
 			return err
 		}
-		made, err := tx.TableImage(f.T, f.Key)
+		made, err := tx.ReadTable(f.T, f.Key)
 		if err != nil {
 			return err
 		}
 		self := tx.State.Site
-		return conflict.KeepMadeOver(tx, f.T, f.Key, was, m, document, crdt.Claim{Site: self, Stamp: hlc.Stamp{Site: self, Time: f.bornAt}}, conflict.WholeSide(f.T, self, f.Key, made))
+		return conflict.KeepReinserted(tx, f.T, f.Key, was, m, document, crdt.Claim{Site: self, Stamp: hlc.Stamp{Site: self, Time: f.bornAt}}, conflict.WholeSide(f.T, self, f.Key, made))
 	}
-	return history.KeepDisplaced(tx, f.T, f.Key, was, m, f.T.Numbers, true)
+	return history.KeepOverwritten(tx, f.T, f.Key, was, m, f.T.Numbers, true)
 }
