@@ -49,7 +49,8 @@ func Clash(author causal.Site, seen causal.Seen, records []ChangeRecord) []Chang
 // edit and any other counting, and only clashes with a deletion. ok is false if there is
 // nothing to decide: no record is concurrent, the change has nothing new, both sides only
 // deleted, or one of them only counted and neither deleted.
-func Classify(row Row, present bool, change Change, out Outcome, concurrent []ChangeRecord, table string) (kind ConflictKind, ok bool) {
+func Classify(row Row, present bool, change Change, out Outcome, concurrent []ChangeRecord, table string) (
+	kind ConflictKind, ok bool) {
 	deleted := change.Death.After(row.Death.Stamp)
 	edited := len(out.Won)+len(out.Lost) > 0 || LostWhole(row, change, out)
 	counted := len(out.Counted) > 0

@@ -53,7 +53,8 @@ func TestCounterShowsBaseAndDifferences(t *testing.T) {
 		{"one less", counterOf(integer(least), integer(-1)), real64(-(1 << 63))},
 		{"there and back", counterOf(integer(least), integer(most), integer(1)), integer(0)},
 		{"reals add in the order of sites", counterOf(integer(0), real64(1e16), real64(1), real64(-1e16)), real64(0)},
-		{"reals add in the order of sites, another order", counterOf(integer(0), real64(1e16), real64(-1e16), real64(1)), real64(1)},
+		{"reals add in the order of sites, another order", counterOf(integer(0), real64(1e16), real64(-1e16), real64(1)),
+			real64(1)},
 		{"an infinity, counted in", counterOf(real64(infinite), integer(-1)), real64(math.MaxFloat64)},
 		{"infinities that would cancel out", counterOf(real64(infinite), real64(-infinite)), real64(0)},
 		{"more than reals hold", counterOf(real64(math.MaxFloat64), real64(math.MaxFloat64)), real64(math.MaxFloat64)},
@@ -88,8 +89,10 @@ func TestCountTakesDifferenceToCounter(t *testing.T) {
 		{"another text", counterOf(crdt.TextValue("a")), crdt.TextValue("b"), integer(0), integer(0)},
 		{"a number in place of a text", counterOf(crdt.TextValue("a")), integer(5), integer(5), integer(5)},
 		{"a difference beyond integers", counterOf(integer(-2)), integer(math.MaxInt64), real64(1 << 63), real64(1 << 63)},
-		{"a difference below integers", counterOf(integer(2)), integer(math.MinInt64), real64(-(1 << 63)), real64(-(1 << 63))},
-		{"the least integer can be taken to", counterOf(integer(0)), integer(math.MinInt64), integer(math.MinInt64), integer(math.MinInt64)},
+		{"a difference below integers", counterOf(integer(2)), integer(math.MinInt64), real64(-(1 << 63)),
+			real64(-(1 << 63))},
+		{"the least integer can be taken to", counterOf(integer(0)), integer(math.MinInt64), integer(math.MinInt64),
+			integer(math.MinInt64)},
 		{"a difference that is rounded", counterOf(integer(0), real64(1e16)), real64(3), real64(3 - 1e16), real64(4)},
 		{"an infinity", counterOf(integer(0)), real64(math.Inf(-1)), real64(-math.MaxFloat64), real64(-math.MaxFloat64)},
 		{"back from an infinity", counterOf(real64(math.Inf(1))), integer(5), real64(-math.MaxFloat64), real64(0)},
@@ -149,7 +152,8 @@ func TestCountEndsWithTableValue(t *testing.T) {
 	values := rapid.OneOf(rapid.Just(crdt.Value{}), rapid.Just(crdt.TextValue("a")),
 		rapid.Map(rapid.Int64(), crdt.IntegerValue), rapid.Map(rapid.Int64Range(-9, 9), crdt.IntegerValue),
 		rapid.Map(rapid.Float64(), crdt.RealValue),
-		rapid.SampledFrom([]crdt.Value{real64(math.Inf(1)), real64(math.Inf(-1)), real64(math.MaxFloat64), integer(math.MinInt64)}))
+		rapid.SampledFrom([]crdt.Value{real64(math.Inf(1)), real64(math.Inf(-1)), real64(math.MaxFloat64),
+			integer(math.MinInt64)}))
 	rapid.Check(t, func(t *rapid.T) {
 		var row crdt.Row
 		row.SetBase(0, values.Draw(t, "base"))
@@ -190,7 +194,8 @@ type chain struct {
 func (c *chain) say(at int) crdt.Change {
 	version := c.sites[at].Version(0)
 	counter, _ := c.sites[at].Counter(0)
-	change := crdt.Change{Whole: true, Registers: []crdt.Register{{Stamp: version.Stamp, Value: counter.Base, Counter: true}}}
+	change := crdt.Change{Whole: true, Registers: []crdt.Register{
+		{Stamp: version.Stamp, Value: counter.Base, Counter: true}}}
 	for _, p := range counter.Parts {
 		change.Parts = append(change.Parts, crdt.ChangePart{Stamp: p.Stamp, Total: p.Total})
 	}
@@ -258,7 +263,8 @@ func TestBaseNotKnownIsFilledIn(t *testing.T) {
 	part := crdt.ChangePart{Column: 1, Stamp: stampAt(20, 4), Total: integer(-3)}
 	partAlone := crdt.Change{Birth: birth.Stamp, Parts: []crdt.ChangePart{part}}
 	base := func(stamp hlc.Stamp, counter bool) crdt.Change {
-		return crdt.Change{Birth: birth.Stamp, Registers: []crdt.Register{{Column: 1, Stamp: stamp, Value: integer(10), Counter: counter}}}
+		return crdt.Change{Birth: birth.Stamp, Registers: []crdt.Register{
+			{Column: 1, Stamp: stamp, Value: integer(10), Counter: counter}}}
 	}
 	early := crdt.Merge(crdt.Row{}, false, partAlone, 5).Row
 	cases := []struct {
@@ -272,7 +278,8 @@ func TestBaseNotKnownIsFilledIn(t *testing.T) {
 		{"a newer one", base(stampAt(30, 4), true), integer(7), true},
 		{"an older one", base(stampAt(5, 4), true), integer(-3), false},
 		{"a column that is no counter here", base(birth.Stamp, false), integer(-3), false},
-		{"a base that is NULL", crdt.Change{Birth: birth.Stamp, Registers: []crdt.Register{{Column: 1, Stamp: birth.Stamp, Counter: true}}}, integer(-3), false},
+		{"a base that is NULL", crdt.Change{Birth: birth.Stamp,
+			Registers: []crdt.Register{{Column: 1, Stamp: birth.Stamp, Counter: true}}}, integer(-3), false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -294,13 +301,15 @@ func TestCountersBelongToOneBirth(t *testing.T) {
 	old.Count(1, integer(7), crdt.Version{Stamp: stampAt(20, 3)})
 	anew := crdt.Change{Birth: stampAt(30, 4), Whole: true,
 		Registers: []crdt.Register{{Column: 1, Stamp: stampAt(30, 4), Value: integer(50), Counter: true}},
-		Parts: []crdt.ChangePart{{Column: 1, Stamp: stampAt(31, 4), Total: integer(-1)}, {Column: 1, Stamp: stampAt(32, 5), Total: integer(-2)},
+		Parts: []crdt.ChangePart{{Column: 1, Stamp: stampAt(31, 4), Total: integer(-1)},
+			{Column: 1, Stamp: stampAt(32, 5), Total: integer(-2)},
 			{Column: 2, Stamp: stampAt(32, 5), Total: integer(9)}}}
 	out := crdt.Merge(old, true, anew, 6)
 	if c, _ := out.Row.Counter(1); c.Sum() != integer(47) || !slices.Equal(out.Counted, []crdt.Column{1, 2}) {
 		t.Errorf("shows %v, counted %v", c.Sum(), out.Counted)
 	}
-	late := crdt.Change{Birth: stampAt(10, 3), Parts: []crdt.ChangePart{{Column: 1, Stamp: stampAt(40, 5), Total: integer(-4)}}}
+	late := crdt.Change{Birth: stampAt(10, 3), Parts: []crdt.ChangePart{
+		{Column: 1, Stamp: stampAt(40, 5), Total: integer(-4)}}}
 	if again := crdt.Merge(out.Row, true, late, 7); again.Changed || again.Counted != nil || !again.Outlived {
 		t.Errorf("counting in the former row: %+v", again)
 	}

@@ -80,7 +80,8 @@ func (p place) row() crdt.Row {
 func (p place) parts() (parts []crdt.ChangePart) {
 	for at, time := range p.counted {
 		if time != 0 {
-			parts = append(parts, crdt.ChangePart{Column: smallCounter, Stamp: smallStamp(time, at), Total: crdt.IntegerValue(int64(p.totals[at]))})
+			parts = append(parts, crdt.ChangePart{Column: smallCounter, Stamp: smallStamp(time, at),
+				Total: crdt.IntegerValue(int64(p.totals[at]))})
 		}
 	}
 	return parts
@@ -150,7 +151,8 @@ func (p place) change(rules smallRules) crdt.Change {
 	for column, stamp := range p.stamps {
 		if p.known[column] {
 			change.Registers = append(change.Registers,
-				crdt.Register{Column: crdt.Column(column), Stamp: stamp, Value: p.values[column], Counter: rules.counting && column == smallCounter})
+				crdt.Register{Column: crdt.Column(column), Stamp: stamp, Value: p.values[column], Counter: rules.counting &&
+					column == smallCounter})
 		}
 	}
 	return change
@@ -191,23 +193,26 @@ func (p *place) receive(from place, rules smallRules) bool {
 func smallStepsOf(counting bool) []step {
 	var steps []step
 	local := func(at int, what string, possible func(place) bool, do func(*place, hlc.Stamp, smallRules)) {
-		steps = append(steps, step{name: fmt.Sprintf("%s at %d", what, at), do: func(w *world, rules smallRules, millis int64) bool {
-			p := &w[at]
-			if !possible(*p) {
-				return false
-			}
-			stamp := smallStamp(p.clock.Tick(millis+rules.skew[at]), at)
-			do(p, stamp, rules)
-			return true
-		}})
+		steps = append(
+			steps, step{name: fmt.Sprintf("%s at %d", what, at), do: func(w *world, rules smallRules, millis int64) bool {
+				p := &w[at]
+				if !possible(*p) {
+					return false
+				}
+				stamp := smallStamp(p.clock.Tick(millis+rules.skew[at]), at)
+				do(p, stamp, rules)
+				return true
+			}})
 	}
 	sync := func(from, to int) {
-		steps = append(steps, step{name: fmt.Sprintf("%d to %d", from, to), do: func(w *world, rules smallRules, _ int64) bool {
-			return w[to].receive(w[from], rules)
-		}})
+		steps = append(
+			steps, step{name: fmt.Sprintf("%d to %d", from, to), do: func(w *world, rules smallRules, _ int64) bool {
+				return w[to].receive(w[from], rules)
+			}})
 	}
 	for at := range smallSites {
-		local(at, "insert", func(p place) bool { return !p.live() }, func(p *place, s hlc.Stamp, _ smallRules) { p.insert(s) })
+		local(at, "insert", func(p place) bool { return !p.live() },
+			func(p *place, s hlc.Stamp, _ smallRules) { p.insert(s) })
 		local(at, "update a", place.live, func(p *place, s hlc.Stamp, _ smallRules) { p.write(0, s) })
 		if counting {
 			local(at, "count b", place.live, func(p *place, s hlc.Stamp, _ smallRules) { p.count(s) })
@@ -313,7 +318,8 @@ func TestShortHistoriesLevel(t *testing.T) {
 		{name: "a counter", steps: 6, counting: true},
 		{name: "a counter, settled", steps: 5, counting: true, settled: true},
 		{name: "a counter, settled, bare deaths", steps: 5, counting: true, settled: true, bare: true},
-		{name: "a counter, hub behind, bare deaths", steps: 6, counting: true, bare: true, skew: [smallSites]int64{0, 100, 200}},
+		{name: "a counter, hub behind, bare deaths", steps: 6, counting: true, bare: true,
+			skew: [smallSites]int64{0, 100, 200}},
 	}
 	for _, rules := range all {
 		if testing.Short() {

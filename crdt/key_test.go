@@ -20,7 +20,8 @@ func anyValue() *rapid.Generator[crdt.Value] {
 		crdt.IntegerValue(0), crdt.IntegerValue(-1), crdt.IntegerValue(math.MinInt64), crdt.IntegerValue(math.MaxInt64),
 		crdt.RealValue(0), crdt.RealValue(math.Copysign(0, -1)), crdt.RealValue(math.Inf(1)), crdt.RealValue(math.Inf(-1)),
 		crdt.RealValue(math.SmallestNonzeroFloat64), crdt.RealValue(1 << 53),
-		crdt.TextValue(""), crdt.TextValue("\x00"), crdt.TextValue("a\x00b"), crdt.TextValue("\xff\xfe"), crdt.TextValue("\xed\xa0\x80"),
+		crdt.TextValue(""), crdt.TextValue("\x00"), crdt.TextValue("a\x00b"), crdt.TextValue("\xff\xfe"),
+		crdt.TextValue("\xed\xa0\x80"),
 		crdt.BlobValue(""), crdt.BlobValue("\x00"), crdt.BlobValue("\xff\xfe"),
 	})
 	bytes := rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 300), func(b []byte) string { return string(b) })
@@ -111,7 +112,8 @@ func TestKeyOfLargestSizeIsAccepted(t *testing.T) {
 
 // The bytes of a key are in databases and frames, so they never change.
 func TestKeyBytesNeverChange(t *testing.T) {
-	key := crdt.NewKey(crdt.Value{}, crdt.IntegerValue(-2), crdt.RealValue(1.5), crdt.TextValue("é"), crdt.BlobValue("\x00\x01"))
+	key := crdt.NewKey(crdt.Value{}, crdt.IntegerValue(-2), crdt.RealValue(1.5), crdt.TextValue("é"),
+		crdt.BlobValue("\x00\x01"))
 	want := "\x00" +
 		"\x01\xff\xff\xff\xff\xff\xff\xff\xfe" +
 		"\x02\x3f\xf8\x00\x00\x00\x00\x00\x00" +
@@ -129,7 +131,8 @@ func TestKeyBytesNeverChange(t *testing.T) {
 func FuzzKey(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte(crdt.NewKey(crdt.IntegerValue(1))))
-	f.Add([]byte(crdt.NewKey(crdt.Value{}, crdt.RealValue(math.Copysign(0, -1)), crdt.TextValue("a\x00b"), crdt.BlobValue("\xff"))))
+	f.Add([]byte(crdt.NewKey(crdt.Value{}, crdt.RealValue(math.Copysign(0, -1)), crdt.TextValue("a\x00b"),
+		crdt.BlobValue("\xff"))))
 	f.Add([]byte(crdt.NewKey(crdt.TextValue(strings.Repeat("x", 200)))))
 	f.Add([]byte("\x03\x80\x00"))
 	f.Add([]byte("\x02\x7f\xf8\x00\x00\x00\x00\x00\x01"))

@@ -107,7 +107,8 @@ func TestOutcomeTellsWhatMergeDid(t *testing.T) {
 		if !present || order > 0 {
 			was = [4]hlc.Stamp{}
 		}
-		if counted := was != now; slices.Equal(out.Counted, []crdt.Column{modelCounter}) != counted || !counted && out.Counted != nil {
+		if counted := was != now; slices.Equal(out.Counted, []crdt.Column{modelCounter}) != counted || !counted &&
+			out.Counted != nil {
 			t.Fatalf("counted %v, but the parts were %v and are %v", out.Counted, was, now)
 		}
 		for i, reg := range change.Registers {
@@ -192,7 +193,8 @@ func TestMergeLeavesItsArgumentsAlone(t *testing.T) {
 			}
 		}
 		if len(rowBefore.Columns) != len(h.row.Columns) ||
-			!slices.Equal(rowBefore.Columns, h.row.Columns) || !sameCounters(rowBefore, h.row) || !reflect.DeepEqual(changeBefore, change) {
+			!slices.Equal(rowBefore.Columns, h.row.Columns) || !sameCounters(rowBefore, h.row) ||
+			!reflect.DeepEqual(changeBefore, change) {
 			t.Fatalf("row %+v, was %+v\nchange %+v, was %+v", h.row, rowBefore, change, changeBefore)
 		}
 	})

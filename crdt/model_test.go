@@ -241,7 +241,8 @@ func ownRows() *rapid.Generator[held] {
 		}
 		h.row.SetBase(modelCounter, h.values[modelCounter])
 		for _, part := range counting(birth).Draw(t, "counted") {
-			h.row.Counters[0].Parts = append(h.row.Counters[0].Parts, crdt.Part{Version: crdt.Version{Stamp: part.Stamp}, Total: part.Total})
+			h.row.Counters[0].Parts = append(h.row.Counters[0].Parts,
+				crdt.Part{Version: crdt.Version{Stamp: part.Stamp}, Total: part.Total})
 		}
 		return h
 	})

@@ -47,7 +47,8 @@ func TestRowReadsLikeListOfVersions(t *testing.T) {
 		if row.Newest() != newest {
 			t.Fatalf("newest %v, want %v", row.Newest(), newest)
 		}
-		ascending := slices.IsSortedFunc(row.Columns, func(a, b crdt.ColumnVersion) int { return int(a.Column) - int(b.Column) })
+		ascending := slices.IsSortedFunc(row.Columns,
+			func(a, b crdt.ColumnVersion) int { return int(a.Column) - int(b.Column) })
 		repeats := slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return c.Version == base })
 		if !ascending || repeats {
 			t.Fatalf("columns %+v of base %+v", row.Columns, base)
@@ -78,7 +79,8 @@ func TestLiveByNewerOfDeletionAndEdit(t *testing.T) {
 		{"edited at its time by a lower site", edited(dead, at(20, 2)), false},
 		{"edited in the very transaction", edited(dead, at(20, 3)), true},
 		{"replaced after the deletion", crdt.Row{Birth: at(10, 3), Base: at(21, 3), Death: at(20, 3)}, true},
-		{"deleted at the time of its birth by a higher site", crdt.Row{Birth: at(10, 3), Base: at(10, 3), Death: at(10, 4)}, false},
+		{"deleted at the time of its birth by a higher site", crdt.Row{Birth: at(10, 3), Base: at(10, 3), Death: at(10, 4)},
+			false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

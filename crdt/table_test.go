@@ -125,7 +125,8 @@ var mergeTable = []incoming{
 		[4]string{aOnly, aWon, aWon, "dead; won a"}},
 	{"edit, at the same time, of a lower site (a 20)", edit(registerA(stampAt(20, 2))),
 		[4]string{aOnly, aWon, "live: a ours, b ours; lost a, nothing changed", "dead; lost a, nothing changed"}},
-	{"edit of two columns, each side newer in one (a 25, b 25)", edit(registerA(stampAt(25, 4)), registerB(stampAt(25, 4))),
+	{"edit of two columns, each side newer in one (a 25, b 25)",
+		edit(registerA(stampAt(25, 4)), registerB(stampAt(25, 4))),
 		[4]string{both, both, "live: a theirs, b ours; won a, lost b", "dead; won a, lost b"}},
 	{"edit, newer than everything (a 50)", edit(registerA(stampAt(50, 4))),
 		[4]string{aOnly, aWon, aWon, "live: a theirs, b ours; revived, won a"}},
@@ -151,7 +152,8 @@ var mergeTable = []incoming{
 		[4]string{bCounted, ownCounted, ownCounted, "live: a ours, b ours; revived, counted b"}},
 
 	{"deletion, newer than everything (50)", deletion(stampAt(50, 4)), [4]string{"dead", died, died, "dead"}},
-	{"deletion, older than an edit (25)", deletion(stampAt(25, 4)), [4]string{"dead", died, "live: a ours, b ours", still}},
+	{"deletion, older than an edit (25)", deletion(stampAt(25, 4)),
+		[4]string{"dead", died, "live: a ours, b ours", still}},
 	{"deletion, the same again (40)", deletion(stampAt(40, 3)), [4]string{"dead", died, died, still}},
 	{"deletion, at the time of the last edit, of a higher site (30)", deletion(stampAt(30, 4)),
 		[4]string{"dead", died, died, still}},
@@ -172,8 +174,10 @@ var mergeTable = []incoming{
 		other(crdt.Change{Birth: stampAt(5, 4), Registers: []crdt.Register{registerA(stampAt(60, 4))}}),
 		[4]string{aOnly, "live: a theirs, b unknown; reborn, won a",
 			"live: a ours, b ours; outlived, lost a, nothing changed", "dead; outlived, lost a, nothing changed"}},
-	{"deletion of a row of an older birth (born 5, deleted 60)", other(crdt.Change{Birth: stampAt(5, 4), Death: stampAt(60, 4)}),
-		[4]string{"dead", "dead; reborn, died", "live: a ours, b ours; outlived, nothing changed", "dead; outlived, nothing changed"}},
+	{"deletion of a row of an older birth (born 5, deleted 60)",
+		other(crdt.Change{Birth: stampAt(5, 4), Death: stampAt(60, 4)}),
+		[4]string{"dead", "dead; reborn, died", "live: a ours, b ours; outlived, nothing changed",
+			"dead; outlived, nothing changed"}},
 }
 
 // outcome says in words what merging the change did: whether the row is there and whose

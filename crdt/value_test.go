@@ -48,7 +48,8 @@ func TestValueKeepsItsClassAndBytes(t *testing.T) {
 
 func TestValueEqualByClassAndBytes(t *testing.T) {
 	different := []crdt.Value{
-		{}, crdt.IntegerValue(0), crdt.RealValue(0), crdt.RealValue(math.Copysign(0, -1)), crdt.TextValue(""), crdt.BlobValue(""),
+		{}, crdt.IntegerValue(0), crdt.RealValue(0), crdt.RealValue(math.Copysign(0, -1)), crdt.TextValue(""),
+		crdt.BlobValue(""),
 		crdt.IntegerValue(1), crdt.RealValue(1), crdt.TextValue("1"), crdt.BlobValue("1"), crdt.TextValue("1.0"),
 		crdt.TextValue("a"), crdt.TextValue("A"), crdt.TextValue("a "), crdt.TextValue("a\x00"),
 	}

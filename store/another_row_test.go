@@ -13,7 +13,8 @@ import (
 // the other.
 
 const receiptsAndLines = `CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER);
-	CREATE TABLE receipt_line(id INTEGER PRIMARY KEY, receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, what TEXT);
+	CREATE TABLE receipt_line(id INTEGER PRIMARY KEY, receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE,
+	what TEXT);
 	INSERT INTO receipt VALUES(1,10),(2,20); INSERT INTO receipt_line VALUES(1,1,'tea'),(2,2,'soup')`
 
 func TestALineThatNobodyElseEverSawIsNoSideOfAConflict(t *testing.T) {
@@ -67,7 +68,8 @@ func TestADecisionDeletesNoRowThatGotTheNumberSince(t *testing.T) {
 
 func TestADecisionGivesNoValuesToARowThatGotTheNumberSince(t *testing.T) {
 	c, id := reused(t, "hub")
-	for _, r := range []resolve.Resolution{{Keep: "hub", By: "admin"}, {Take: map[string]string{"total": "hub"}, By: "admin"}} {
+	for _, r := range []resolve.Resolution{{Keep: "hub", By: "admin"},
+		{Take: map[string]string{"total": "hub"}, By: "admin"}} {
 		_, err := c.hub.Resolve(id, r)
 		c.refused(err, "its key is another row's now")
 	}
@@ -115,7 +117,8 @@ func TestALineDoesNotComeBackIntoAnotherReceiptOfTheSameNumber(t *testing.T) {
 // Keys that say what they are about are not given again: a row made anew under one is the same thing.
 func TestALineThatIsSavedAnewUnderItsOwnNumberInTheReceiptIsStillTheOneInTheRecord(t *testing.T) {
 	c := newChain(t, `CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER);
-		CREATE TABLE line(receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, no INTEGER NOT NULL, what TEXT, PRIMARY KEY(receipt, no));
+		CREATE TABLE line(receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, no INTEGER NOT NULL, what TEXT,
+		PRIMARY KEY(receipt, no));
 		INSERT INTO receipt VALUES(2,20); INSERT INTO line VALUES(2,1,'soup'),(2,2,'bun')`, nil, "a", "b")
 	c.at("a", "UPDATE line SET what='soup of a' WHERE no=1")
 	c.at("b", "UPDATE line SET what='soup of b' WHERE no=1")
@@ -162,14 +165,18 @@ func TestARowThatTheHubHasMadeAnewIsTheOneInTheRecord(t *testing.T) {
 		gone, needs string
 		query, want string
 	}{
-		"all key": {`CREATE TABLE box(id INTEGER PRIMARY KEY); CREATE TABLE thing(id INTEGER PRIMARY KEY, box INTEGER NOT NULL REFERENCES box(id) ON DELETE CASCADE, what TEXT);
+		"all key": {`CREATE TABLE box(id INTEGER PRIMARY KEY); CREATE TABLE thing(id INTEGER PRIMARY KEY, box INTEGER NOT NULL
+			REFERENCES box(id) ON DELETE CASCADE, what TEXT);
 			INSERT INTO box VALUES(1),(2); INSERT INTO thing VALUES(1,1,'cup'),(2,2,'pot')`, nil,
 			"DELETE FROM box WHERE id=2", "INSERT INTO thing VALUES(3,2,'pan')", "SELECT count(*) FROM thing WHERE box=2", "0"},
-		"all key, a code": {`CREATE TABLE tag(name TEXT PRIMARY KEY); CREATE TABLE item(id INTEGER PRIMARY KEY, tag TEXT REFERENCES tag(name));
+		"all key, a code": {`CREATE TABLE tag(name TEXT PRIMARY KEY); CREATE TABLE item(id INTEGER PRIMARY KEY,
+			tag TEXT REFERENCES tag(name));
 			INSERT INTO tag VALUES('y'),('z'); INSERT INTO item VALUES(1,'y')`, nil,
 			"DELETE FROM tag WHERE name='z'", "UPDATE item SET tag='z'", "SELECT count(*) FROM tag WHERE name='z'", "0"},
-		"key and counter": {`CREATE TABLE stock(item INTEGER PRIMARY KEY, qty INTEGER); CREATE TABLE sale(id INTEGER PRIMARY KEY, item INTEGER REFERENCES stock(item));
-			INSERT INTO stock VALUES(1,10),(2,3)`, []catalog.Setting{{Table: "stock", Class: catalog.Synced, Counters: []string{"qty"}}},
+		"key and counter": {`CREATE TABLE stock(item INTEGER PRIMARY KEY, qty INTEGER);
+			CREATE TABLE sale(id INTEGER PRIMARY KEY, item INTEGER REFERENCES stock(item));
+			INSERT INTO stock VALUES(1,10),(2,3)`, []catalog.Setting{
+			{Table: "stock", Class: catalog.Synced, Counters: []string{"qty"}}},
 			"DELETE FROM stock WHERE item=2", "INSERT INTO sale VALUES(1,2)", "SELECT count(*) FROM stock WHERE item=2", "0"},
 	} {
 		c := newChain(t, x.schema, x.settings, "a", "b")
@@ -186,7 +193,8 @@ func TestARowThatTheHubHasMadeAnewIsTheOneInTheRecord(t *testing.T) {
 }
 
 const receiptsWithQuantities = `CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER);
-	CREATE TABLE receipt_line(id INTEGER PRIMARY KEY, receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, what TEXT, qty INTEGER);
+	CREATE TABLE receipt_line(id INTEGER PRIMARY KEY, receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE,
+	what TEXT, qty INTEGER);
 	INSERT INTO receipt VALUES(1,10),(2,20); INSERT INTO receipt_line VALUES(1,1,'tea',1),(5,2,'bun',1),(6,2,'soup',1)`
 
 func TestWhatASiteHadBeforeIsNotGivenToARowThatGotTheNumberSince(t *testing.T) {
@@ -237,15 +245,22 @@ func TestALineThatWentWithItsReceiptAndWhoseNumberWasGivenAgainStays(t *testing.
 func TestARowThatCameAndWentElsewhereKeepsNoneOutInSilence(t *testing.T) {
 	for name, x := range map[string]struct{ schema, bread, mistyped, deleted, query string }{
 		"a line by its number in the receipt": {`CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER);
-			CREATE TABLE line(receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, no INTEGER NOT NULL, what TEXT, PRIMARY KEY(receipt, no));
-			INSERT INTO receipt VALUES(2,20)`, "INSERT INTO line VALUES(2,2,'bread')", "INSERT INTO line VALUES(2,2,'mistyped')", "DELETE FROM line", "SELECT what FROM line"},
-		"a code with rows that belong to it": {`CREATE TABLE p(id TEXT PRIMARY KEY, what TEXT); CREATE TABLE q(id INTEGER PRIMARY KEY, p TEXT REFERENCES p(id) ON DELETE CASCADE)`,
+			CREATE TABLE line(receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, no INTEGER NOT NULL, what TEXT,
+			PRIMARY KEY(receipt, no));
+			INSERT INTO receipt VALUES(2,20)`, "INSERT INTO line VALUES(2,2,'bread')", "INSERT INTO line VALUES(2,2,'mistyped')",
+			"DELETE FROM line", "SELECT what FROM line"},
+		"a code with rows that belong to it": {`CREATE TABLE p(id TEXT PRIMARY KEY, what TEXT);
+			CREATE TABLE q(id INTEGER PRIMARY KEY, p TEXT REFERENCES p(id) ON DELETE CASCADE)`,
 			"INSERT INTO p VALUES('x','bread')", "INSERT INTO p VALUES('x','mistyped')", "DELETE FROM p", "SELECT what FROM p"},
-		"all key": {`CREATE TABLE p(id TEXT PRIMARY KEY); CREATE TABLE q(id INTEGER PRIMARY KEY, p TEXT REFERENCES p(id) ON DELETE CASCADE)`,
+		"all key": {`CREATE TABLE p(id TEXT PRIMARY KEY); CREATE TABLE q(id INTEGER PRIMARY KEY, p TEXT REFERENCES p(id)
+			ON DELETE CASCADE)`,
 			"INSERT INTO p VALUES('bread')", "INSERT INTO p VALUES('bread')", "DELETE FROM p", "SELECT id FROM p"},
-		"a note of a receipt": {`CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER); CREATE TABLE note(receipt INTEGER PRIMARY KEY REFERENCES receipt(id) ON DELETE CASCADE, what TEXT);
-			INSERT INTO receipt VALUES(1,10)`, "INSERT INTO note VALUES(1,'bread')", "INSERT INTO note VALUES(1,'mistyped')", "DELETE FROM note", "SELECT what FROM note"},
-		"a line by a number of its own": {receiptsAndLines, "INSERT INTO receipt_line VALUES(24,2,'bread')", "INSERT INTO receipt_line VALUES(24,2,'mistyped')",
+		"a note of a receipt": {`CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER);
+			CREATE TABLE note(receipt INTEGER PRIMARY KEY REFERENCES receipt(id) ON DELETE CASCADE, what TEXT);
+			INSERT INTO receipt VALUES(1,10)`, "INSERT INTO note VALUES(1,'bread')", "INSERT INTO note VALUES(1,'mistyped')",
+			"DELETE FROM note", "SELECT what FROM note"},
+		"a line by a number of its own": {receiptsAndLines, "INSERT INTO receipt_line VALUES(24,2,'bread')",
+			"INSERT INTO receipt_line VALUES(24,2,'mistyped')",
 			"DELETE FROM receipt_line WHERE id=24", "SELECT what FROM receipt_line WHERE id>2"},
 	} {
 		for _, first := range []string{"a", "b"} {
@@ -284,7 +299,8 @@ func TestANumberGivenAgainBeforeItsFirstRowIsGoneAtTheHubKeepsItsRow(t *testing.
 }
 
 func TestARowMadeAnewAndDeletedUnheardThatOutlivesItIsTheSameEverywhere(t *testing.T) {
-	c := newChain(t, `CREATE TABLE item(k TEXT PRIMARY KEY, name TEXT, lo INT DEFAULT 3, hi INT DEFAULT 9, stock INT DEFAULT 100); INSERT INTO item(k, name) VALUES('x','tea')`,
+	c := newChain(t, `CREATE TABLE item(k TEXT PRIMARY KEY, name TEXT, lo INT DEFAULT 3, hi INT DEFAULT 9,
+		stock INT DEFAULT 100); INSERT INTO item(k, name) VALUES('x','tea')`,
 		[]catalog.Setting{{Table: "item", Class: catalog.Synced, Counters: []string{"stock"}}}, "a", "b")
 	c.at("a", "UPDATE item SET hi=3")
 	c.up("a")

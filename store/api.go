@@ -83,7 +83,8 @@ func InitHub(path string, o HubOptions, clock Clock) (*Report, error) {
 }
 
 // InstallLoad makes a file a node's with a first load of the hub.
-func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock Clock) (report *Report, backup string, err error) {
+func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock Clock) (
+	report *Report, backup string, err error) {
 	return enrol.InstallLoad(load, path, o, local, clock)
 }
 

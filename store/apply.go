@@ -35,7 +35,8 @@ func (s *Store) touchFile() {
 
 // ApplyFromNode merges a node's own changes into the hub's tables, in one transaction, and
 // returns once it is durable: then, and not before, the node may be told.
-func (s *Store) ApplyFromNode(node causal.Site, delta merge.Delta, floor causal.Seen) (applied merge.Applied, err error) {
+func (s *Store) ApplyFromNode(node causal.Site, delta merge.Delta, floor causal.Seen) (
+	applied merge.Applied, err error) {
 	s.warm(delta)
 	err = s.writeFolded(func(tx *rows.Tx) (err error) {
 		applied, err = merge.ApplyFromNode(tx, node, delta, floor, s.foldFirst)

@@ -62,7 +62,8 @@ func (s *Store) Resolve(id string, r resolve.Resolution) (writes []resolve.Write
 }
 
 // decide runs a decision in one transaction. Of a dry run nothing stays.
-func (s *Store) decide(f func(tx *rows.Tx, held *held.Set) ([]resolve.Write, error)) (writes []resolve.Write, err error) {
+func (s *Store) decide(f func(tx *rows.Tx, held *held.Set) ([]resolve.Write, error)) (
+	writes []resolve.Write, err error) {
 	err = s.write(func(tx *rows.Tx) error {
 		held, err := s.foldFirst(tx)
 		if err != nil {

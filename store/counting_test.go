@@ -13,7 +13,8 @@ var stockCounters = []catalog.Setting{{Table: "product", Class: catalog.Synced, 
 
 func TestWhatTwoShopsSellOfflineBothCounts(t *testing.T) {
 	c := newChain(t, stock, stockCounters, "a", "b")
-	c.at("a", "UPDATE product SET stock=stock-3 WHERE id=1; UPDATE product SET stock=stock-1, weight=weight-0.1 WHERE id=1")
+	c.at("a",
+		"UPDATE product SET stock=stock-3 WHERE id=1; UPDATE product SET stock=stock-1, weight=weight-0.1 WHERE id=1")
 	c.at("b", "UPDATE product SET stock=stock-5, weight=weight-0.7 WHERE id=1")
 	c.at("hub", "UPDATE product SET stock=stock+20 WHERE id=1")
 	c.level()

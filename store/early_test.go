@@ -12,7 +12,8 @@ import (
 )
 
 // documents is a schema in which a document has lines.
-const documents = `CREATE TABLE d(id INTEGER PRIMARY KEY, a); CREATE TABLE l(id INTEGER PRIMARY KEY, d REFERENCES d ON DELETE CASCADE, x);
+const documents = `CREATE TABLE d(id INTEGER PRIMARY KEY, a); CREATE TABLE l(id INTEGER PRIMARY KEY, d REFERENCES d ON
+	DELETE CASCADE, x);
 	INSERT INTO d VALUES(1,'x'),(2,'x'),(3,'x'); INSERT INTO l VALUES(1,1,'x'),(2,2,'x')`
 
 // firstSliceOf is the first slice of what one site has for another.
@@ -79,7 +80,8 @@ func (c *chain) noneEarly(sites ...string) {
 func TestWhoHasADocumentEarlyAndEditsItIsInNoConflict(t *testing.T) {
 	c := newChain(t, documents, nil, "a")
 	c.level()
-	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2", "UPDATE l SET x='h' WHERE id=1")
+	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2",
+		"UPDATE l SET x='h' WHERE id=1")
 	c.firstDown("a")
 	c.expect("hub", "SELECT count(*) FROM ravno_early", "1")
 	c.expect("a", "SELECT x FROM l WHERE id=1", "h")
@@ -95,7 +97,8 @@ func TestWhoHasADocumentEarlyAndEditsItIsInNoConflict(t *testing.T) {
 func TestWhoHasOneDocumentEarlyHasNotSeenTheOthers(t *testing.T) {
 	c := newChain(t, documents, nil, "a")
 	c.level()
-	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2", "UPDATE l SET x='h' WHERE id=1")
+	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2",
+		"UPDATE l SET x='h' WHERE id=1")
 	c.firstDown("a")
 	c.at("a", "UPDATE d SET a='a' WHERE id=2")
 	c.level()
@@ -108,7 +111,8 @@ func TestWhoHasOneDocumentEarlyHasNotSeenTheOthers(t *testing.T) {
 func TestARowThatCameEarlyAndWasDeletedStaysDeletedWhenItsNumberIsUsedAgain(t *testing.T) {
 	c := newChain(t, documents, nil, "a")
 	c.level()
-	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2", "INSERT INTO l VALUES(3,1,'by the hub')")
+	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2",
+		"INSERT INTO l VALUES(3,1,'by the hub')")
 	c.firstDown("a")
 	c.expect("a", "SELECT x FROM l WHERE id=3", "by the hub")
 	c.at("a", "DELETE FROM l WHERE id=3; INSERT INTO l VALUES(3,2,'by a')")
@@ -144,7 +148,8 @@ func TestWhatWasSentEarlyIsNotSentAgainAndNoConflict(t *testing.T) {
 func TestARowSentEarlyAndDeletedElsewhereDoesNotComeBackUnderAFreshKey(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
-	c.writtenApart("a", "UPDATE d SET a='a' WHERE id=1", "UPDATE d SET a='a' WHERE id=2", "INSERT INTO l VALUES(3,1,'by a')")
+	c.writtenApart("a", "UPDATE d SET a='a' WHERE id=1", "UPDATE d SET a='a' WHERE id=2",
+		"INSERT INTO l VALUES(3,1,'by a')")
 	c.firstUp("a")
 	c.down("b")
 	c.expect("b", "SELECT x FROM l WHERE id=3", "by a")
@@ -163,7 +168,8 @@ func TestARowSentEarlyAndDeletedElsewhereDoesNotComeBackUnderAFreshKey(t *testin
 func TestARowThatMovedIntoADocumentSentEarlyIsStillSent(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
-	c.writtenApart("a", "UPDATE d SET a='a' WHERE id=1", "UPDATE d SET a='a' WHERE id=2", "UPDATE l SET x='a' WHERE id=2", "UPDATE l SET x='a' WHERE id=1")
+	c.writtenApart("a", "UPDATE d SET a='a' WHERE id=1", "UPDATE d SET a='a' WHERE id=2", "UPDATE l SET x='a' WHERE id=2",
+		"UPDATE l SET x='a' WHERE id=1")
 	c.firstUp("a")
 	c.at("a", "UPDATE l SET d=1 WHERE id=2")
 	c.level()
@@ -202,7 +208,8 @@ func TestAFreshKeyIsNoneThatALaterSliceHas(t *testing.T) {
 	c.at("hub", "INSERT INTO l VALUES(3,2,'by the hub')")
 	_, err := c.hub.Fold()
 	c.must(err)
-	c.writtenApart("a", "INSERT INTO l VALUES(3,1,'a, third')", "INSERT INTO l VALUES(4,2,'a, fourth')", "INSERT INTO l VALUES(5,3,'a, fifth')")
+	c.writtenApart("a", "INSERT INTO l VALUES(3,1,'a, third')", "INSERT INTO l VALUES(4,2,'a, fourth')",
+		"INSERT INTO l VALUES(5,3,'a, fifth')")
 	c.firstUp("a")
 	c.expect("hub", "SELECT * FROM l WHERE id>2", "3|2|by the hub\n6|1|a, third")
 	c.level()

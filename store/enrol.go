@@ -98,7 +98,8 @@ func (s *Store) mayLeave(self enrol.Self) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		return fmt.Errorf("%s: %d changes made here have not reached the hub. Try: ravno run until ravno wait returns, or --force to leave without them", s.path, n)
+		return fmt.Errorf("%s: %d changes made here have not reached the hub. Try: ravno run until ravno wait returns, or "+
+			"--force to leave without them", s.path, n)
 	}
 	peers, err := s.Peers()
 	if err != nil {
@@ -111,7 +112,8 @@ func (s *Store) mayLeave(self enrol.Self) error {
 		}
 	}
 	if enrolled > 0 {
-		return fmt.Errorf("%s: %d nodes are enrolled at this hub. Try: ravno node remove NAME for each, or --force", s.path, enrolled)
+		return fmt.Errorf("%s: %d nodes are enrolled at this hub. Try: ravno node remove NAME for each, or --force", s.path,
+			enrolled)
 	}
 	return nil
 }

@@ -13,17 +13,39 @@ func TestALogFoldedInSlicesSaysWhatItSaysWhole(t *testing.T) {
 		INSERT INTO p VALUES(1,'x','x'),(2,'x','x'); INSERT INTO s VALUES(1,100,'x'),(2,100,'x')`
 	counted := []catalog.Setting{{Table: "s", Class: catalog.Synced, Counters: []string{"n"}}}
 	for name, x := range map[string]struct{ before, sql, elsewhere, then string }{
-		"updated and deleted, referred to elsewhere":       {"", "UPDATE p SET a='y' WHERE id=1; DELETE FROM p WHERE id=1", "INSERT INTO c VALUES(1,1)", ""},
-		"updated and deleted after another":                {"", "UPDATE p SET a='y' WHERE id=1; UPDATE p SET a='y' WHERE id=2; DELETE FROM p WHERE id=1", "UPDATE p SET b='z' WHERE id=1", ""},
-		"updated and deleted, edited elsewhere":            {"", "UPDATE p SET a='y' WHERE id=1; DELETE FROM p WHERE id=1", "UPDATE p SET b='z' WHERE id=1", ""},
-		"deleted, made anew and deleted":                   {"", "DELETE FROM p WHERE id=1; INSERT INTO p VALUES(1,'new','new'); DELETE FROM p WHERE id=1", "UPDATE p SET b='z' WHERE id=1", ""},
-		"replaced and deleted":                             {"", "REPLACE INTO p VALUES(1,'new','new'); UPDATE p SET a='y' WHERE id=2; DELETE FROM p WHERE id=1", "UPDATE p SET b='z' WHERE id=1", ""},
-		"came and went":                                    {"", "INSERT INTO p VALUES(5,'here','here'); DELETE FROM p WHERE id=5", "INSERT INTO p VALUES(5,'there','there')", ""},
-		"counted in and deleted":                           {"", "UPDATE s SET n=n-10 WHERE id=1; UPDATE s SET n=n-1 WHERE id=2; DELETE FROM s WHERE id=1", "UPDATE s SET a='z', n=n-5 WHERE id=1", ""},
-		"updated, edited elsewhere and deleted":            {"", "UPDATE p SET a='y' WHERE id=1; UPDATE p SET a='y' WHERE id=2", "UPDATE p SET b='z' WHERE id=1", "DELETE FROM p WHERE id=1"},
-		"made over one that is held":                       {"INSERT INTO u VALUES(1,'u')", "INSERT INTO u VALUES(7,'z'); INSERT INTO u VALUES(2,'w')", "INSERT INTO u VALUES(2,'u')", ""},
-		"made over one that is held, and changed":          {"INSERT INTO u VALUES(1,'u')", "INSERT INTO u VALUES(2,'w'); INSERT INTO u VALUES(7,'z'); UPDATE u SET u='w2' WHERE id=2", "INSERT INTO u VALUES(2,'u')", ""},
-		"given another value that makes room for the held": {"INSERT INTO u VALUES(1,'u')", "UPDATE u SET u='free' WHERE id=1; INSERT INTO u VALUES(7,'z'); INSERT INTO u VALUES(2,'w')", "INSERT INTO u VALUES(2,'u')", ""},
+		"updated and deleted, referred to elsewhere": {
+			"", "UPDATE p SET a='y' WHERE id=1; DELETE FROM p WHERE id=1", "INSERT INTO c VALUES(1,1)", ""},
+		"updated and deleted after another": {
+			"", "UPDATE p SET a='y' WHERE id=1; UPDATE p SET a='y' WHERE id=2; DELETE FROM p WHERE id=1",
+			"UPDATE p SET b='z' WHERE id=1", ""},
+		"updated and deleted, edited elsewhere": {
+			"", "UPDATE p SET a='y' WHERE id=1; DELETE FROM p WHERE id=1", "UPDATE p SET b='z' WHERE id=1", ""},
+		"deleted, made anew and deleted": {
+			"", "DELETE FROM p WHERE id=1; INSERT INTO p VALUES(1,'new','new'); DELETE FROM p WHERE id=1",
+			"UPDATE p SET b='z' WHERE id=1", ""},
+		"replaced and deleted": {
+			"", "REPLACE INTO p VALUES(1,'new','new'); UPDATE p SET a='y' WHERE id=2; DELETE FROM p WHERE id=1",
+			"UPDATE p SET b='z' WHERE id=1", ""},
+		"came and went": {
+			"", "INSERT INTO p VALUES(5,'here','here'); DELETE FROM p WHERE id=5", "INSERT INTO p VALUES(5,'there','there')",
+			""},
+		"counted in and deleted": {
+			"", "UPDATE s SET n=n-10 WHERE id=1; UPDATE s SET n=n-1 WHERE id=2; DELETE FROM s WHERE id=1",
+			"UPDATE s SET a='z', n=n-5 WHERE id=1", ""},
+		"updated, edited elsewhere and deleted": {
+			"", "UPDATE p SET a='y' WHERE id=1; UPDATE p SET a='y' WHERE id=2", "UPDATE p SET b='z' WHERE id=1",
+			"DELETE FROM p WHERE id=1"},
+		"made over one that is held": {
+			"INSERT INTO u VALUES(1,'u')", "INSERT INTO u VALUES(7,'z'); INSERT INTO u VALUES(2,'w')",
+			"INSERT INTO u VALUES(2,'u')", ""},
+		"made over one that is held, and changed": {
+			"INSERT INTO u VALUES(1,'u')",
+			"INSERT INTO u VALUES(2,'w'); INSERT INTO u VALUES(7,'z'); UPDATE u SET u='w2' WHERE id=2",
+			"INSERT INTO u VALUES(2,'u')", ""},
+		"given another value that makes room for the held": {
+			"INSERT INTO u VALUES(1,'u')",
+			"UPDATE u SET u='free' WHERE id=1; INSERT INTO u VALUES(7,'z'); INSERT INTO u VALUES(2,'w')",
+			"INSERT INTO u VALUES(2,'u')", ""},
 	} {
 		for _, at := range []string{"hub", "a"} {
 			t.Run(name+" at "+at, func(t *testing.T) {
@@ -50,7 +72,8 @@ func TestALogFoldedInSlicesSaysWhatItSaysWhole(t *testing.T) {
 					_, err := c.store(at).Fold()
 					c.must(err)
 					c.level()
-					is := fmt.Sprint(c.rows("hub", "SELECT * FROM p"), c.rows("hub", "SELECT * FROM c"), c.rows("hub", "SELECT * FROM s"), c.rows("hub", "SELECT * FROM u"),
+					is := fmt.Sprint(c.rows("hub", "SELECT * FROM p"), c.rows("hub", "SELECT * FROM c"),
+						c.rows("hub", "SELECT * FROM s"), c.rows("hub", "SELECT * FROM u"),
 						c.rows("hub", "SELECT tab, hex(key) FROM ravno_image WHERE state='held'"), c.kinds("hub"))
 					if rows == 0 {
 						whole = is

@@ -61,15 +61,21 @@ const itemSchema = `CREATE TABLE item(k TEXT PRIMARY KEY, v, n INT);
 // arrives and folds the whole log, the daemon dies. In the end everybody has what was written.
 func TestAnythingMayComeBetweenTheSlicesOfALongLog(t *testing.T) {
 	for name, between := range map[string]func(c *chain, site string){
-		"nothing":          func(*chain, string) {},
-		"rows are changed": func(c *chain, site string) { c.at(site, "UPDATE item SET v='changed' WHERE k IN ('k01','k10')") },
+		"nothing": func(*chain, string) {},
+		"rows are changed": func(c *chain, site string) {
+			c.at(site, "UPDATE item SET v='changed' WHERE k IN ('k01','k10')")
+		},
 		"rows are deleted": func(c *chain, site string) { c.at(site, "DELETE FROM item WHERE k IN ('k01','k10')") },
 		"rows are deleted and made new": func(c *chain, site string) {
 			c.at(site, "DELETE FROM item WHERE k>'k08'; INSERT INTO item VALUES('k09','new',2)")
 		},
-		"rows are replaced": func(c *chain, site string) { c.at(site, "REPLACE INTO item VALUES('k01','new',2),('k10','new',2)") },
-		"a key is changed":  func(c *chain, site string) { c.at(site, "UPDATE item SET k='z' WHERE k='k10'") },
-		"there is more":     func(c *chain, site string) { c.at(site, "INSERT INTO item VALUES('k05a','more',1),('a','more',1)") },
+		"rows are replaced": func(c *chain, site string) {
+			c.at(site, "REPLACE INTO item VALUES('k01','new',2),('k10','new',2)")
+		},
+		"a key is changed": func(c *chain, site string) { c.at(site, "UPDATE item SET k='z' WHERE k='k10'") },
+		"there is more": func(c *chain, site string) {
+			c.at(site, "INSERT INTO item VALUES('k05a','more',1),('a','more',1)")
+		},
 		"a document gets and loses rows": func(c *chain, site string) {
 			c.at(site, "INSERT INTO line VALUES(1,'k01'),(2,'k10'); UPDATE line SET item='k11' WHERE id=1")
 		},
@@ -166,7 +172,8 @@ func TestNothingIsSentOfAStretchThatIsNotFoldedToItsEnd(t *testing.T) {
 // slice of it is.
 func TestARowDeletedBetweenTheSlicesOfALongLogComesBackWhole(t *testing.T) {
 	c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p);
-		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<12) INSERT INTO p SELECT i, 'x', 'x' FROM n`, nil, "a", "b")
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<12) INSERT INTO p SELECT i, 'x', 'x' FROM n`,
+		nil, "a", "b")
 	c.hub.SetSliceRows(stretchSlice)
 	_, err := c.hub.Fold()
 	c.must(err)
@@ -227,7 +234,8 @@ func TestALongLogStaysInSlicesWhenSomethingElseFails(t *testing.T) {
 func TestWhatFollowsAHeldRowIsFoldedBeforeItIsHeld(t *testing.T) {
 	ends := map[string]bool{}
 	for _, rows := range []int{0, stretchSlice} {
-		c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, v); CREATE TABLE q(id INTEGER PRIMARY KEY, p INTEGER REFERENCES p(id), v)`, nil, "a", "b")
+		c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, v); CREATE TABLE q(id INTEGER PRIMARY KEY,
+			p INTEGER REFERENCES p(id), v)`, nil, "a", "b")
 		c.at("a", "INSERT INTO p VALUES(1,'x','of a')")
 		c.at("b", "INSERT INTO p VALUES(2,'x','of b')")
 		c.level() // 2 is held
@@ -245,7 +253,8 @@ func TestWhatFollowsAHeldRowIsFoldedBeforeItIsHeld(t *testing.T) {
 		c.level()
 		end := ""
 		for _, at := range []string{"hub", "a", "b"} {
-			end += c.rows(at, "SELECT id, code FROM p") + c.rows(at, "SELECT * FROM q") + c.rows(at, "SELECT tab, hex(key), state FROM ravno_image")
+			end += c.rows(at, "SELECT id, code FROM p") + c.rows(at, "SELECT * FROM q") +
+				c.rows(at, "SELECT tab, hex(key), state FROM ravno_image")
 		}
 		ends[end] = true
 	}
@@ -256,14 +265,16 @@ func TestWhatFollowsAHeldRowIsFoldedBeforeItIsHeld(t *testing.T) {
 
 // In a backlog nobody sees a row without what it refers to.
 func TestWhatIsReferredToComesNoLaterThanWhatRefersToIt(t *testing.T) {
-	c := newChain(t, `CREATE TABLE a(id INTEGER PRIMARY KEY, p INTEGER REFERENCES z(id)); CREATE TABLE m(id INTEGER PRIMARY KEY, a INTEGER REFERENCES a(id), z REFERENCES z(id));
+	c := newChain(t, `CREATE TABLE a(id INTEGER PRIMARY KEY, p INTEGER REFERENCES z(id));
+		CREATE TABLE m(id INTEGER PRIMARY KEY, a INTEGER REFERENCES a(id), z REFERENCES z(id));
 		CREATE TABLE z(id INTEGER PRIMARY KEY, up INTEGER REFERENCES z(id))`, nil, "n")
 	n := c.nodes["n"]
 	n.SetSliceRows(6)
 	_, err := n.Fold() // reads the tables
 	c.must(err)
 	for i := 1; i <= 20; i++ {
-		c.at("n", fmt.Sprintf("INSERT INTO z VALUES(%[2]d, CASE WHEN %[1]d>1 THEN %[2]d+1 END); INSERT INTO a VALUES(%[1]d,%[2]d); INSERT INTO m VALUES(%[1]d,%[1]d,%[2]d)", i, 21-i))
+		c.at("n", fmt.Sprintf("INSERT INTO z VALUES(%[2]d, CASE WHEN %[1]d>1 THEN %[2]d+1 END); INSERT INTO a "+
+			"VALUES(%[1]d,%[2]d); INSERT INTO m VALUES(%[1]d,%[1]d,%[2]d)", i, 21-i))
 	}
 	long, err := n.readStretchOf(wholeLog)
 	c.must(err)

@@ -11,7 +11,8 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-const dishes = `CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL); INSERT INTO p VALUES(1,'soup',4.5),(2,'tea',1),(3,'cake',3)`
+const dishes = `CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL);
+	INSERT INTO p VALUES(1,'soup',4.5),(2,'tea',1),(3,'cake',3)`
 
 // offered makes b have an unsent offer of row 1 as a whole: a's deletion, older than b's edit,
 // came to the hub after it.
@@ -150,7 +151,8 @@ func TestUndoAfterTheHubHasForgotten(t *testing.T) {
 		name string
 		who  int
 		at   string
-	}{{"everybody", everybody, "b"}, {"the hub", 1, "b"}, {"the nodes", 6, "b"}, {"the nodes, undone at the hub", 6, "hub"}} {
+	}{{"everybody", everybody, "b"}, {"the hub", 1, "b"}, {"the nodes", 6, "b"},
+		{"the nodes, undone at the hub", 6, "hub"}} {
 		for _, born := range []bool{false, true} {
 			t.Run(who.name, func(t *testing.T) {
 				c := withSoup(t, born)
@@ -205,7 +207,8 @@ func TestARestoredNodeIsRefused(t *testing.T) {
 		"a death":   func(c *chain) { c.at("hub", "DELETE FROM l"); c.level() },
 		"forgotten": func(c *chain) { c.at("hub", "DELETE FROM l"); c.level(); c.forget(1); c.forget(1) },
 		"a slice": func(c *chain) {
-			c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2", "UPDATE l SET x='h' WHERE id=1")
+			c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2",
+				"UPDATE l SET x='h' WHERE id=1")
 			c.firstDown("a")
 		},
 	} {
@@ -239,7 +242,8 @@ func TestARowThatWentEarlyAndGotAFreshKeyIsNotSentAgain(t *testing.T) {
 	c.at("hub", "INSERT INTO l VALUES(3,2,'by the hub')")
 	_, err := c.hub.Fold()
 	c.must(err)
-	c.writtenApart("a", "UPDATE d SET a='a' WHERE id=1", "UPDATE d SET a='a' WHERE id=2", "INSERT INTO l VALUES(3,1,'by a')")
+	c.writtenApart("a", "UPDATE d SET a='a' WHERE id=1", "UPDATE d SET a='a' WHERE id=2",
+		"INSERT INTO l VALUES(3,1,'by a')")
 	c.firstUp("a")
 	c.expect("hub", "SELECT * FROM l WHERE id>2", "3|2|by the hub\n4|1|by a")
 	c.down("a")
@@ -260,7 +264,8 @@ func TestARowThatWentEarlyAndGotAFreshKeyIsNotSentAgain(t *testing.T) {
 
 // A journal that is trimmed, and nothing else.
 func TestANodeThatTrimmedItsJournalDoesNotKeepEverythingFromSettling(t *testing.T) {
-	c := newChain(t, dishes+"; CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
+	c := newChain(t, dishes+"; CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)",
+		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
 	c.at("a", "INSERT INTO ev VALUES(1,'opened a')")
 	c.level()
 	c.at("a", "DELETE FROM ev")
@@ -280,7 +285,8 @@ func TestANodeThatTrimmedItsJournalDoesNotKeepEverythingFromSettling(t *testing.
 // The parent of a held row is deleted and forgotten; the row finds its place.
 func TestAHeldRowWhoseParentWasDeletedStaysHeldUntilThatIsBack(t *testing.T) {
 	for _, who := range []int{0, 1, everybody} {
-		c := newChain(t, `CREATE TABLE d(id INTEGER PRIMARY KEY, a); CREATE TABLE l(id INTEGER PRIMARY KEY, d REFERENCES d, code UNIQUE);
+		c := newChain(t, `CREATE TABLE d(id INTEGER PRIMARY KEY, a); CREATE TABLE l(id INTEGER PRIMARY KEY, d REFERENCES d,
+			code UNIQUE);
 			INSERT INTO d VALUES(1,'x'),(2,'x')`, nil, "a", "b")
 		c.level()
 		c.at("a", "INSERT INTO l VALUES(1,1,'k')")
@@ -396,7 +402,8 @@ func TestALateNodeForgetsNothingThatIsNotSettled(t *testing.T) {
 
 // A journal whose rows are forgotten: updates and reused keys.
 func TestAJournalThatIsForgotten(t *testing.T) {
-	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
+	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)",
+		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
 	c.at("a", "INSERT INTO ev VALUES(1,'first')")
 	c.level()
 	c.forget(everybody)

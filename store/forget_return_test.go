@@ -15,7 +15,9 @@ import (
 // The last batch of a node is being applied while it is removed, and what it had not seen is
 // settled and forgotten first.
 func TestABatchThatWasOnItsWayWhenItsNodeWasRemovedIsRefused(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL); INSERT INTO p VALUES(1,'soup',4.5),(2,'tea',1)", nil, "a", "b")
+	c := newChain(
+		t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL); INSERT INTO p VALUES(1,'soup',4.5),(2,'tea',1)",
+		nil, "a", "b")
 	c.level()
 	c.at("b", "UPDATE p SET price=7; UPDATE p SET name='b' WHERE id=2")
 	_, err := c.store("b").Fold()
@@ -46,7 +48,9 @@ func TestABatchThatWasOnItsWayWhenItsNodeWasRemovedIsRefused(t *testing.T) {
 // Which of two rows has claimed a value longer, where a partial index lets both in only now.
 func TestWhoHasClaimedAValueLongerUnderAPartialIndexIsNotForgotten(t *testing.T) {
 	for _, who := range []int{0, 1, 2, 4, 7} {
-		c := newChain(t, "CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT, active INT); CREATE UNIQUE INDEX uc ON u(code) WHERE active", nil, "a", "b")
+		c := newChain(
+			t, "CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT, active INT); CREATE UNIQUE INDEX uc ON u(code) WHERE active", nil,
+			"a", "b")
 		c.level()
 		c.at("a", "INSERT INTO u VALUES('p2','x',0)")
 		c.at("a", "INSERT INTO u VALUES('p1','x',0)")
@@ -124,7 +128,9 @@ func TestAForgottenDocumentComesBackWithItsLines(t *testing.T) {
 			keep := map[bool]string{true: "b", false: "a"}[first]
 			c.resolve("hub", open[0].ID, resolve.Resolution{Keep: keep, By: "admin"})
 			c.level()
-			if got := c.rows("hub", "SELECT d.id, d.a, group_concat(l.id||l.x) FROM d JOIN l ON l.d=d.id WHERE d.id=1"); got != "1|"+keep+"|1x,5another line" {
+			if got := c.rows(
+				"hub", "SELECT d.id, d.a, group_concat(l.id||l.x) FROM d JOIN l ON l.d=d.id WHERE d.id=1"); got != "1|"+keep+
+				"|1x,5another line" {
 				t.Errorf("%t %b forgot: %q", first, who, got)
 			}
 		}
@@ -265,7 +271,9 @@ func TestWorkThatHasNotSeenWhatIsSettledIsRefused(t *testing.T) {
 		c.must(err)
 		c.must(c.hub.Settle())
 		c.must(c.hub.write(func(tx *rows.Tx) error {
-			return tx.SQL.Exec("UPDATE ravno_peer SET acked=?, floor=?", catalog.Integer(tx.Position()), catalog.Integer(tx.Position())) // which is not so
+			// which is not so
+			return tx.SQL.Exec("UPDATE ravno_peer SET acked=?, floor=?", catalog.Integer(tx.Position()),
+				catalog.Integer(tx.Position()))
 		}))
 	}
 	_, err := c.store("a").Fold()

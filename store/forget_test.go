@@ -44,7 +44,8 @@ func (c *chain) shadowOf(site, table string) string {
 func TestWhatEverybodyHasIsForgotten(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
-	c.at("a", "INSERT INTO d VALUES(10,'a'); INSERT INTO l VALUES(10,10,'a'),(11,10,'a'); UPDATE d SET a='a' WHERE id=1; DELETE FROM l WHERE id=2")
+	c.at("a", "INSERT INTO d VALUES(10,'a'); INSERT INTO l VALUES(10,10,'a'),(11,10,'a'); UPDATE d SET a='a' WHERE "+
+		"id=1; DELETE FROM l WHERE id=2")
 	c.level()
 	c.forget(everybody)
 	for _, site := range []string{"hub", "a", "b"} {
@@ -195,7 +196,8 @@ func TestRowsAreRememberedWhereOneIsHeld(t *testing.T) {
 }
 
 func TestAnEventThatIsCorrectedAfterItIsForgottenIsNoSecondEvent(t *testing.T) {
-	c := newChain(t, "CREATE TABLE e(id INTEGER PRIMARY KEY, what)", []catalog.Setting{{Table: "e", Class: catalog.Journal}}, "a")
+	c := newChain(t, "CREATE TABLE e(id INTEGER PRIMARY KEY, what)",
+		[]catalog.Setting{{Table: "e", Class: catalog.Journal}}, "a")
 	c.written("a", "INSERT INTO e VALUES(1,'first'),(2,'second')")
 	c.forget(everybody)
 	if n := c.remembers("a", "e"); n != "0" {
@@ -251,7 +253,8 @@ func TestARowWithAFreshKeyIsForgottenAndEditedByItsMaker(t *testing.T) {
 func TestWhoIsInTheMiddleOfADeltaForgetsNothing(t *testing.T) {
 	c := newChain(t, documents, nil, "a")
 	c.level()
-	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2", "UPDATE l SET x='h' WHERE id=1")
+	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2",
+		"UPDATE l SET x='h' WHERE id=1")
 	c.firstDown("a")
 	node := c.nodes["a"]
 	self, err := node.Self()
@@ -272,29 +275,31 @@ func TestARowThatOutlivesItsDeletionIsWholeWhoeverHasForgottenIt(t *testing.T) {
 	for who := range 8 {
 		for _, editsLast := range []bool{true, false} {
 			for _, order := range []string{"up, down", "down, up"} {
-				t.Run(fmt.Sprintf("%03b have forgotten it, the edit is the later: %t, %s", who, editsLast, order), func(t *testing.T) {
-					t.Parallel()
-					c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); INSERT INTO p VALUES(3,'a','b')", nil, "a", "b")
-					c.level()
-					c.written("a", "UPDATE p SET id=4")
-					c.forget(who)
-					write := map[bool]func(){true: func() { c.at("hub", "UPDATE p SET b='hub'") }, false: func() { c.at("b", "DELETE FROM p") }}
-					write[!editsLast]()
-					c.now = c.now.Add(1e9)
-					write[editsLast]()
-					if order == "up, down" {
-						c.up("b")
-						c.down("b")
-					} else {
-						c.down("b")
-						c.up("b")
-					}
-					c.forget(who)
-					c.level()
-					if want := map[bool]string{true: "4|a|hub", false: ""}[editsLast]; c.rows("b", "SELECT * FROM p") != want {
-						t.Errorf("%s", c.rows("b", "SELECT * FROM p"))
-					}
-				})
+				t.Run(fmt.Sprintf("%03b have forgotten it, the edit is the later: %t, %s", who, editsLast, order),
+					func(t *testing.T) {
+						t.Parallel()
+						c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); INSERT INTO p VALUES(3,'a','b')", nil, "a", "b")
+						c.level()
+						c.written("a", "UPDATE p SET id=4")
+						c.forget(who)
+						write := map[bool]func(){true: func() { c.at("hub", "UPDATE p SET b='hub'") },
+							false: func() { c.at("b", "DELETE FROM p") }}
+						write[!editsLast]()
+						c.now = c.now.Add(1e9)
+						write[editsLast]()
+						if order == "up, down" {
+							c.up("b")
+							c.down("b")
+						} else {
+							c.down("b")
+							c.up("b")
+						}
+						c.forget(who)
+						c.level()
+						if want := map[bool]string{true: "4|a|hub", false: ""}[editsLast]; c.rows("b", "SELECT * FROM p") != want {
+							t.Errorf("%s", c.rows("b", "SELECT * FROM p"))
+						}
+					})
 			}
 		}
 	}

@@ -64,7 +64,8 @@ func newChain(t *testing.T, schema string, settings []catalog.Setting, nodes ...
 		c.must(conn.Exec(schema))
 		conn.Close()
 	}
-	_, err := enrol.InitHub(path, enrol.HubOptions{Name: "hub", Incarnation: causal.Incarnation{1}, Settings: settings}, c.clock)
+	_, err := enrol.InitHub(path, enrol.HubOptions{Name: "hub", Incarnation: causal.Incarnation{1}, Settings: settings},
+		c.clock)
 	c.must(err)
 	c.hub, err = Open(path, c.clock)
 	c.must(err)
@@ -91,7 +92,8 @@ func (c *chain) join(name string, incarnation causal.Incarnation) {
 	load, path := filepath.Join(c.dir, name+".load"), filepath.Join(c.dir, name+".db")
 	_, err = c.hub.WriteLoad(load)
 	c.must(err)
-	_, _, err = enrol.InstallLoad(load, path, enrol.NodeOptions{Site: site, Incarnation: incarnation}, enrol.RefuseLocal, c.clock)
+	_, _, err = enrol.InstallLoad(load, path, enrol.NodeOptions{Site: site, Incarnation: incarnation}, enrol.RefuseLocal,
+		c.clock)
 	c.must(err)
 	node, err := Open(path, c.clock)
 	c.must(err)
@@ -262,10 +264,11 @@ func (c *chain) dump(site string) string {
 			if t.Class != catalog.Synced || t.Name == "ravno_rename" { // which only concerns who made the row
 				continue
 			}
-			err := tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.ColumnNames())+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
-				lines = append(lines, fmt.Sprintf("%s %q", t.Name, string(crdt.NewKey(row...))))
-				return nil
-			})
+			err := tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.ColumnNames())+" FROM "+sqlite.Quote(t.Name), nil,
+				func(row []crdt.Value) error {
+					lines = append(lines, fmt.Sprintf("%s %q", t.Name, string(crdt.NewKey(row...))))
+					return nil
+				})
 			if err != nil {
 				return err
 			}
@@ -313,8 +316,10 @@ const chinook = "../testdata/chinook.sqlite"
 func TestWritesAtEveryServerReachEveryOther(t *testing.T) {
 	c := newChain(t, chinook, nil, "varna", "burgas")
 	c.level()
-	c.at("varna", "INSERT INTO Artist VALUES(276,'Щурците'); UPDATE Track SET UnitPrice=1.29 WHERE TrackId=1; DELETE FROM PlaylistTrack WHERE PlaylistId=1 AND TrackId<100")
-	c.at("burgas", "UPDATE Track SET Composer=NULL WHERE TrackId=1; INSERT INTO Genre VALUES(99,'Opera Buffa'); UPDATE Genre SET GenreId=100 WHERE GenreId=99")
+	c.at("varna", "INSERT INTO Artist VALUES(276,'Щурците'); UPDATE Track SET UnitPrice=1.29 WHERE TrackId=1; DELETE "+
+		"FROM PlaylistTrack WHERE PlaylistId=1 AND TrackId<100")
+	c.at("burgas", "UPDATE Track SET Composer=NULL WHERE TrackId=1; INSERT INTO Genre VALUES(99,'Opera Buffa'); UPDATE "+
+		"Genre SET GenreId=100 WHERE GenreId=99")
 	c.at("hub", "INSERT INTO Genre VALUES(26,'Chalga'); REPLACE INTO MediaType VALUES(1,'MP3')")
 	c.level()
 	c.expect("hub", "SELECT UnitPrice, Composer FROM Track WHERE TrackId=1", "1.29|NULL")
@@ -326,7 +331,9 @@ func TestWritesAtEveryServerReachEveryOther(t *testing.T) {
 }
 
 func TestDifferentColumnsAreBothKeptAndOfOneColumnTheLaterWrite(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL, stock INT); INSERT INTO p VALUES(1,'soup',4.5,10)", nil, "a", "b")
+	c := newChain(
+		t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL, stock INT); INSERT INTO p VALUES(1,'soup',4.5,10)",
+		nil, "a", "b")
 	c.at("b", "UPDATE p SET price=5.0, name='bean soup' WHERE id=1")
 	c.at("a", "UPDATE p SET stock=9, name='lentil soup' WHERE id=1")
 	c.level()
@@ -336,7 +343,8 @@ func TestDifferentColumnsAreBothKeptAndOfOneColumnTheLaterWrite(t *testing.T) {
 		t.Fatalf("conflicts %+v", open)
 	}
 	for _, col := range open[0].Columns {
-		if col.Name == "name" && (col.Base == nil || col.Base.Bytes() != "soup" || col.Values["a"].Bytes() != "lentil soup" || col.Values["b"].Bytes() != "bean soup" || col.InForce.Bytes() != "lentil soup") {
+		if col.Name == "name" && (col.Base == nil || col.Base.Bytes() != "soup" || col.Values["a"].Bytes() != "lentil soup" ||
+			col.Values["b"].Bytes() != "bean soup" || col.InForce.Bytes() != "lentil soup") {
 			t.Errorf("name: base %v values %v in force %v", col.Base, col.Values, col.InForce)
 		}
 	}
@@ -359,10 +367,12 @@ func TestEditsWithASyncBetweenThemAreNeverAConflictHoweverWrongTheClocks(t *test
 
 const invoices = `CREATE TABLE invoice(id INTEGER PRIMARY KEY, customer TEXT, total REAL);
 	CREATE TABLE line(id INTEGER PRIMARY KEY, invoice INTEGER NOT NULL REFERENCES invoice(id), item TEXT, qty INTEGER);
-	INSERT INTO invoice VALUES(1,'Ana',10),(2,'Boris',20); INSERT INTO line VALUES(1,1,'tea',1),(2,1,'cake',2),(3,2,'soup',1)`
+	INSERT INTO invoice VALUES(1,'Ana',10),(2,'Boris',20);
+	INSERT INTO line VALUES(1,1,'tea',1),(2,1,'cake',2),(3,2,'soup',1)`
 
 func TestAHeadAndALineOfOneInvoiceAreOneConflict(t *testing.T) {
-	c := newChain(t, invoices, []catalog.Setting{{Table: "line", Class: catalog.Synced, Document: "invoice"}}, "a", "b", "z")
+	c := newChain(t, invoices, []catalog.Setting{{Table: "line", Class: catalog.Synced, Document: "invoice"}}, "a", "b",
+		"z")
 	c.at("a", "UPDATE invoice SET customer='Anna' WHERE id=1")
 	c.at("b", "UPDATE line SET qty=3 WHERE id=2; DELETE FROM line WHERE id=1")
 	c.at("a", "UPDATE invoice SET total=11 WHERE id=1")
@@ -376,7 +386,8 @@ func TestAHeadAndALineOfOneInvoiceAreOneConflict(t *testing.T) {
 		}
 		id = open[0].ID
 	}
-	if _, err := c.nodes["z"].Resolve(id[:8], resolve.Resolution{Keep: "b", By: "admin", Note: "asked the guest"}); err != nil {
+	if _, err := c.nodes["z"].Resolve(id[:8], resolve.Resolution{
+		Keep: "b", By: "admin", Note: "asked the guest"}); err != nil {
 		t.Fatal(err)
 	}
 	c.level()
@@ -402,7 +413,8 @@ func TestADeltaNeverCarriesHalfOfATransactionThatIsNotFoldedYet(t *testing.T) {
 }
 
 func TestADeletedRowWhoseEditWasNewerComesBackWhole(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL); INSERT INTO p VALUES(1,'soup',4.5),(2,'tea',1),(3,'cake',3)", nil, "a", "b")
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL); INSERT INTO p "+
+		"VALUES(1,'soup',4.5),(2,'tea',1),(3,'cake',3)", nil, "a", "b")
 	c.at("hub", "DELETE FROM p WHERE id=1")
 	c.at("a", "DELETE FROM p WHERE id=2")
 	c.at("b", "UPDATE p SET price=9 WHERE id<3")
@@ -458,17 +470,21 @@ func TestAnUnsentWriteThatLosesIsStillKeptInTheConflict(t *testing.T) {
 	c.expect("a", "SELECT name FROM p", "newer, of b")
 	c.level()
 	open := c.open("b")
-	if len(open) != 1 || len(open[0].Columns) != 1 || open[0].Columns[0].Values["a"] == nil || open[0].Columns[0].Values["a"].Bytes() != "older, of a" {
+	if len(open) != 1 || len(open[0].Columns) != 1 || open[0].Columns[0].Values["a"] == nil ||
+		open[0].Columns[0].Values["a"].Bytes() != "older, of a" {
 		t.Fatalf("%+v", open)
 	}
 }
 
 func TestReplaceUpsertAndDeleteOfEverythingLevel(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, n INT); INSERT INTO p VALUES(1,'a',1),(2,'b',2),(3,'c',3)", nil, "a", "b")
+	c := newChain(
+		t, "CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, n INT); INSERT INTO p "+
+			"VALUES(1,'a',1),(2,'b',2),(3,'c',3)", nil, "a", "b")
 	c.at("a", "REPLACE INTO p VALUES(1,'b',10)") // takes row 2 with it
 	c.level()
 	c.expect("b", "SELECT * FROM p", "1|b|10\n3|c|3")
-	c.at("b", "INSERT INTO p VALUES(3,'c',0) ON CONFLICT(id) DO UPDATE SET n=n+100; INSERT OR IGNORE INTO p VALUES(1,'z',0)")
+	c.at("b",
+		"INSERT INTO p VALUES(3,'c',0) ON CONFLICT(id) DO UPDATE SET n=n+100; INSERT OR IGNORE INTO p VALUES(1,'z',0)")
 	c.at("hub", "UPDATE p SET id=id+10")
 	c.level()
 	c.at("a", "DELETE FROM p")
@@ -496,13 +512,15 @@ func TestTwoRowsThatClaimOneValueTheOlderStaysAndTheOtherWaits(t *testing.T) {
 }
 
 func TestJournalsGoToTheHubAloneAndNeverMeet(t *testing.T) {
-	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT); INSERT INTO ev VALUES(1,'of the hub')", []catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
+	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT); INSERT INTO ev VALUES(1,'of the hub')",
+		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
 	c.at("a", "INSERT INTO ev VALUES(1,'opened a'); INSERT INTO ev VALUES(2,'closed a')")
 	c.at("b", "INSERT INTO ev VALUES(1,'opened b')")
 	c.level()
 	c.expect("a", "SELECT * FROM ev", "1|opened a\n2|closed a")
 	c.expect("hub", "SELECT * FROM ev", "1|of the hub")
-	c.expect("hub", "SELECT ravno_site, id, what FROM ravno_journal_ev ORDER BY ravno_site, id", "a|1|opened a\na|2|closed a\nb|1|opened b\nhub|1|of the hub")
+	c.expect("hub", "SELECT ravno_site, id, what FROM ravno_journal_ev ORDER BY ravno_site, id",
+		"a|1|opened a\na|2|closed a\nb|1|opened b\nhub|1|of the hub")
 	c.at("a", "DELETE FROM ev")
 	c.level()
 	rows, err := c.hub.JournalRows(install.JournalFilter{Table: "ev", Site: "a"})
@@ -513,8 +531,10 @@ func TestJournalsGoToTheHubAloneAndNeverMeet(t *testing.T) {
 
 func TestNorthwindLevels(t *testing.T) {
 	c := newChain(t, "../testdata/northwind.sqlite", nil, "a")
-	c.at("a", `UPDATE "Order Details" SET Quantity=Quantity+1 WHERE OrderID=(SELECT min(OrderID) FROM "Order Details"); UPDATE Categories SET Picture=x'00ff' WHERE CategoryID=1`)
-	c.at("hub", "INSERT INTO Customers(CustomerID, CompanyName) VALUES('RAVNO','Равно ООД'); DELETE FROM Territories WHERE TerritoryID IN (SELECT TerritoryID FROM Territories EXCEPT SELECT TerritoryID FROM EmployeeTerritories)")
+	c.at("a", `UPDATE "Order Details" SET Quantity=Quantity+1 WHERE OrderID=(SELECT min(OrderID) FROM "Order Details");
+		UPDATE Categories SET Picture=x'00ff' WHERE CategoryID=1`)
+	c.at("hub", "INSERT INTO Customers(CustomerID, CompanyName) VALUES('RAVNO','Равно ООД'); DELETE FROM Territories "+
+		"WHERE TerritoryID IN (SELECT TerritoryID FROM Territories EXCEPT SELECT TerritoryID FROM EmployeeTerritories)")
 	c.level()
 	if n := len(c.open("hub")); n != 0 {
 		t.Errorf("%d conflicts", n)
@@ -539,7 +559,9 @@ func TestLeavingLeavesTheApplicationsDataAndNothingElse(t *testing.T) {
 }
 
 func TestARowBornBeforeAFirstLoadIsTheSameRowAfterIt(t *testing.T) {
-	c := newChain(t, "CREATE TABLE pad(x INTEGER PRIMARY KEY); CREATE TABLE o(id INTEGER PRIMARY KEY, guests INTEGER, total TEXT)", nil, "a")
+	c := newChain(
+		t, "CREATE TABLE pad(x INTEGER PRIMARY KEY); CREATE TABLE o(id INTEGER PRIMARY KEY, guests INTEGER, total TEXT)", nil,
+		"a")
 	c.at("hub", "INSERT INTO o VALUES(1, 2, '12.50'),(2, 3, 'gone')")
 	c.at("hub", "UPDATE o SET guests=3 WHERE id=1; DELETE FROM o WHERE id=2")
 	c.level()

@@ -37,11 +37,13 @@ func moves() *rapid.Generator[[]move] {
 			rapid.SampledFrom([]string{"n", "n", "m", "m", "delete", "replace"}).Draw(t, "what")}
 	}), 1, 3)
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) move {
-		switch do := rapid.SampledFrom([]string{"up", "down", "edit", "edit", "edit", "up", "down", "edit", "edit", "edit", "quiet"}).Draw(t, "do"); do {
+		switch do := rapid.SampledFrom([]string{"up", "down", "edit", "edit", "edit", "up", "down", "edit", "edit", "edit",
+			"quiet"}).Draw(t, "do"); do {
 		case "quiet":
 			return move{do: do, who: rapid.IntRange(0, 7).Draw(t, "who forgets")}
 		case "edit":
-			return move{do: do, site: rapid.SampledFrom([]string{"hub", "a", "b"}).Draw(t, "site"), edits: edits.Draw(t, "edits")}
+			return move{do: do, site: rapid.SampledFrom([]string{"hub", "a", "b"}).Draw(t, "site"),
+				edits: edits.Draw(t, "edits")}
 		default:
 			return move{do: do, site: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "node")}
 		}
@@ -125,7 +127,8 @@ func (c *chain) kept(site string) map[int64]bool {
 
 func TestEveryValueIsInForceOrWasSeenByWhoOverwroteItOrIsInAConflict(t *testing.T) {
 	t.Parallel()
-	tpl := newTemplate(t, "CREATE TABLE p(id TEXT PRIMARY KEY, n INT, m INT); INSERT INTO p VALUES('1',1,2),('2',3,4)", nil, "a", "b")
+	tpl := newTemplate(t, "CREATE TABLE p(id TEXT PRIMARY KEY, n INT, m INT); INSERT INTO p VALUES('1',1,2),('2',3,4)",
+		nil, "a", "b")
 	rapid.Check(t, func(t *rapid.T) {
 		schedule := moves().Draw(t, "schedule")
 		c, l := tpl.start(t), &lineage{overtaken: map[int64]bool{}}

@@ -78,7 +78,8 @@ func (s *Store) AddToken(name string, hash [32]byte, expires time.Time) error {
 // Enrol redeems a join token at the hub: it gives the node its number, once. The
 // certificate is issued inside, before the commit, so that a token is never used up for
 // nothing, nor a number given twice.
-func (s *Store) Enrol(hash [32]byte, incarnation causal.Incarnation, issue func(site causal.Site, name string) (serial string, err error)) (site causal.Site, name string, err error) {
+func (s *Store) Enrol(hash [32]byte, incarnation causal.Incarnation,
+	issue func(site causal.Site, name string) (serial string, err error)) (site causal.Site, name string, err error) {
 	err = s.write(func(tx *rows.Tx) error {
 		known, err := enrol.FindToken(tx, hash)
 		if err != nil {

@@ -14,7 +14,8 @@ const shop = `CREATE TABLE guest(id TEXT PRIMARY KEY, code TEXT UNIQUE, name TEX
 	CREATE TABLE extra(id TEXT PRIMARY KEY, line TEXT NOT NULL REFERENCES line(id) ON DELETE CASCADE, what TEXT);
 	CREATE TABLE payment(id TEXT PRIMARY KEY, sale TEXT REFERENCES sale(id) ON DELETE RESTRICT, cents INT);
 	INSERT INTO guest VALUES('g1','c1','Ann'),('g2','c2','Bob');
-	INSERT INTO sale VALUES('s1',NULL,NULL,2); INSERT INTO line VALUES('l1','s1','soup',1),('l2','s1','tea',1); INSERT INTO extra VALUES('e1','l1','bread')`
+	INSERT INTO sale VALUES('s1',NULL,NULL,2); INSERT INTO line VALUES('l1','s1','soup',1),('l2','s1','tea',1);
+	INSERT INTO extra VALUES('e1','l1','bread')`
 
 // kinds are the kinds of the open conflicts at a site, in order.
 func (c *chain) kinds(site string) string {
@@ -36,7 +37,8 @@ func (c *chain) expectAll(query, want string) {
 func TestAParentDeletedHereAndReferredToThereComesBack(t *testing.T) {
 	for _, deleter := range []string{"hub", "a"} {
 		for _, first := range []string{"a", "b"} {
-			for _, refer := range []string{"INSERT INTO sale VALUES('s2','g1',NULL,0)", "INSERT INTO sale VALUES('s2',NULL,'c1',0)", "UPDATE sale SET guest='g1'"} {
+			for _, refer := range []string{"INSERT INTO sale VALUES('s2','g1',NULL,0)",
+				"INSERT INTO sale VALUES('s2',NULL,'c1',0)", "UPDATE sale SET guest='g1'"} {
 				t.Run(deleter+" "+first+" "+refer, func(t *testing.T) {
 					t.Parallel()
 					c := newChain(t, shop, nil, "a", "b")
@@ -57,8 +59,10 @@ func TestAParentDeletedHereAndReferredToThereComesBack(t *testing.T) {
 func TestOfADocumentDeletedHereAndEditedThereTheNewerIsInForceAsAWhole(t *testing.T) {
 	for _, deleter := range []string{"hub", "a"} {
 		for _, first := range []string{"a", "b"} {
-			for _, edit := range []string{"INSERT INTO line VALUES('l3','s1','cake',1)", "UPDATE line SET n=2 WHERE id='l1'", "UPDATE sale SET lines=3",
-				"INSERT INTO extra VALUES('e2','l2','jam')", "UPDATE extra SET what='butter'", "INSERT INTO line VALUES('l3','s1','cake',1); INSERT INTO extra VALUES('e3','l3','rum')"} {
+			for _, edit := range []string{"INSERT INTO line VALUES('l3','s1','cake',1)", "UPDATE line SET n=2 WHERE id='l1'",
+				"UPDATE sale SET lines=3",
+				"INSERT INTO extra VALUES('e2','l2','jam')", "UPDATE extra SET what='butter'",
+				"INSERT INTO line VALUES('l3','s1','cake',1); INSERT INTO extra VALUES('e3','l3','rum')"} {
 				for _, later := range []string{"delete", "edit"} {
 					t.Run(deleter+" "+first+" "+edit+" "+later, func(t *testing.T) {
 						t.Parallel()
@@ -73,9 +77,11 @@ func TestOfADocumentDeletedHereAndEditedThereTheNewerIsInForceAsAWhole(t *testin
 						c.up(first)
 						c.level()
 						if later == "edit" {
-							c.expectAll("SELECT count(*), (SELECT count(*)>=2 FROM line), (SELECT count(*)>=1 FROM extra) FROM sale", "1|1|1")
+							c.expectAll("SELECT count(*), (SELECT count(*)>=2 FROM line), (SELECT count(*)>=1 FROM extra) FROM sale",
+								"1|1|1")
 						} else {
-							c.expectAll("SELECT (SELECT count(*) FROM sale) + (SELECT count(*) FROM line) + (SELECT count(*) FROM extra)", "0")
+							c.expectAll("SELECT (SELECT count(*) FROM sale) + (SELECT count(*) FROM line) + (SELECT count(*) FROM extra)",
+								"0")
 						}
 						if got := c.kinds("hub"); got != "edit_delete " {
 							t.Errorf("%q", got)
@@ -115,10 +121,13 @@ func TestAHeldRowIsHeldWithItsDocumentAndComesBackWithIt(t *testing.T) {
 		CREATE TABLE line(id TEXT PRIMARY KEY, sale TEXT NOT NULL REFERENCES sale(id) ON DELETE CASCADE, dish TEXT);
 		CREATE TABLE payment(id TEXT PRIMARY KEY, sale TEXT REFERENCES sale(id))`
 	c := newChain(t, schema, nil, "a", "b")
-	c.at("a", "INSERT INTO sale VALUES('sa',7); INSERT INTO line VALUES('la','sa','soup'); INSERT INTO payment VALUES('pa','sa')")
-	c.at("b", "INSERT INTO sale VALUES('sb',7); INSERT INTO line VALUES('lb','sb','tea'); INSERT INTO payment VALUES('pb','sb')")
+	c.at("a",
+		"INSERT INTO sale VALUES('sa',7); INSERT INTO line VALUES('la','sa','soup'); INSERT INTO payment VALUES('pa','sa')")
+	c.at("b",
+		"INSERT INTO sale VALUES('sb',7); INSERT INTO line VALUES('lb','sb','tea'); INSERT INTO payment VALUES('pb','sb')")
 	c.level()
-	c.expectAll("SELECT (SELECT group_concat(id) FROM sale), (SELECT group_concat(id) FROM line), (SELECT group_concat(id) FROM payment)", "sa|la|pa")
+	c.expectAll("SELECT (SELECT group_concat(id) FROM sale), (SELECT group_concat(id) FROM line), (SELECT "+
+		"group_concat(id) FROM payment)", "sa|la|pa")
 	open := c.open("b")
 	if len(open) != 1 || open[0].Kind != crdt.Unique || len(open[0].Detail.Sides) != 4 {
 		t.Fatalf("%+v", open)
@@ -127,7 +136,8 @@ func TestAHeldRowIsHeldWithItsDocumentAndComesBackWithIt(t *testing.T) {
 	c.level()
 	c.at("a", "UPDATE sale SET number=8")
 	c.level()
-	c.expectAll("SELECT (SELECT group_concat(id) FROM sale), (SELECT group_concat(id) FROM line), (SELECT group_concat(id) FROM payment)", "sa,sb|la,lb,lb2|pa,pb")
+	c.expectAll("SELECT (SELECT group_concat(id) FROM sale), (SELECT group_concat(id) FROM line), (SELECT "+
+		"group_concat(id) FROM payment)", "sa,sb|la,lb,lb2|pa,pb")
 	if open := c.open("b"); len(open) != 0 {
 		t.Errorf("%+v", open)
 	}
@@ -142,20 +152,25 @@ func TestAnOrderMadeUnderTheKeyOfAHeldOneStepsAside(t *testing.T) {
 	c.level()
 	c.expectAll("SELECT id, by FROM guest", "1|a")
 	for _, site := range []string{"b", "hub", "a"} { // each takes the next number, which is the held row's
-		c.at(site, "INSERT INTO guest(code,by) VALUES('"+site+"','new "+site+"'); INSERT INTO note SELECT 'm"+site+"', id, 'new "+site+"' FROM guest WHERE code='"+site+"'")
+		c.at(site, "INSERT INTO guest(code,by) VALUES('"+site+"','new "+site+"'); INSERT INTO note SELECT 'm"+site+
+			"', id, 'new "+site+"' FROM guest WHERE code='"+site+"'")
 	}
 	c.level()
-	c.expectAll("SELECT g.by, n.what FROM guest g JOIN note n ON n.guest=g.id ORDER BY 1", "a|a\nnew a|new a\nnew b|new b\nnew hub|new hub")
+	c.expectAll("SELECT g.by, n.what FROM guest g JOIN note n ON n.guest=g.id ORDER BY 1",
+		"a|a\nnew a|new a\nnew b|new b\nnew hub|new hub")
 	c.at("hub", "UPDATE guest SET code='y' WHERE by='a'")
 	c.level()
-	c.expectAll("SELECT g.by, n.what FROM guest g JOIN note n ON n.guest=g.id ORDER BY 1", "a|a\nb|b\nnew a|new a\nnew b|new b\nnew hub|new hub")
+	c.expectAll("SELECT g.by, n.what FROM guest g JOIN note n ON n.guest=g.id ORDER BY 1",
+		"a|a\nb|b\nnew a|new a\nnew b|new b\nnew hub|new hub")
 }
 
 func TestHeldRowsThatReferToEachOtherComeBackTogether(t *testing.T) {
-	c := newChain(t, `CREATE TABLE p(id TEXT PRIMARY KEY, code TEXT UNIQUE, q TEXT REFERENCES q(id) DEFERRABLE INITIALLY DEFERRED);
+	c := newChain(t, `CREATE TABLE p(id TEXT PRIMARY KEY, code TEXT UNIQUE, q TEXT REFERENCES q(id) DEFERRABLE INITIALLY
+		DEFERRED);
 		CREATE TABLE q(id TEXT PRIMARY KEY, p TEXT REFERENCES p(id) DEFERRABLE INITIALLY DEFERRED)`, nil, "a", "b")
 	for _, site := range []string{"a", "b"} {
-		c.at(site, "BEGIN; INSERT INTO p VALUES('p"+site+"','x','q"+site+"'); INSERT INTO q VALUES('q"+site+"','p"+site+"'); COMMIT")
+		c.at(site, "BEGIN; INSERT INTO p VALUES('p"+site+"','x','q"+site+"'); INSERT INTO q VALUES('q"+site+"','p"+site+
+			"'); COMMIT")
 	}
 	c.level()
 	c.expectAll("SELECT (SELECT group_concat(id) FROM p), (SELECT group_concat(id) FROM q)", "pa|qa")
@@ -200,12 +215,14 @@ func TestARowThatIsAllKeyIsKeptWhereADeletionKeepsItOut(t *testing.T) {
 }
 
 const priced = `CREATE TABLE product(id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, name TEXT);
-	CREATE TABLE price(id TEXT PRIMARY KEY, product TEXT REFERENCES product(code) ON UPDATE CASCADE ON DELETE SET NULL, note TEXT);
+	CREATE TABLE price(id TEXT PRIMARY KEY, product TEXT REFERENCES product(code) ON UPDATE CASCADE ON DELETE SET NULL,
+	note TEXT);
 	INSERT INTO product VALUES('1','tea','tea'),('2','salt','salt'); INSERT INTO price VALUES('old','salt','old')`
 
 func TestAReferenceFollowsARowThatIsWrittenAgainAfterItGotAnotherName(t *testing.T) {
 	for _, writer := range []string{"hub", "b"} {
-		for _, then := range []string{"UPDATE product SET name='fine oil' WHERE id='2'", "UPDATE product SET code='fat' WHERE id='2'",
+		for _, then := range []string{"UPDATE product SET name='fine oil' WHERE id='2'",
+			"UPDATE product SET code='fat' WHERE id='2'",
 			"UPDATE product SET code='fat' WHERE id='2'; UPDATE product SET code='oil' WHERE id='2'"} {
 			c := newChain(t, priced, nil, "a", "b")
 			c.at(writer, "UPDATE product SET code='oil' WHERE code='salt'")
@@ -216,7 +233,9 @@ func TestAReferenceFollowsARowThatIsWrittenAgainAfterItGotAnotherName(t *testing
 			c.at("a", "INSERT INTO price VALUES('new','salt','new')")
 			c.settle()
 			c.level()
-			c.expectAll("SELECT count(*), count(DISTINCT product) FROM price JOIN product ON product.code=price.product AND product.id='2'", "2|1")
+			c.expectAll(
+				"SELECT count(*), count(DISTINCT product) FROM price JOIN product ON product.code=price.product AND product.id='2'",
+				"2|1")
 		}
 	}
 }
@@ -232,7 +251,8 @@ func TestAReferenceFollowsARowThatOneSideRenamesAndAnotherDeletes(t *testing.T) 
 		}
 		c.settle()
 		c.level()
-		c.expectAll("SELECT count(*) FROM price JOIN product ON product.code=price.product WHERE price.id='new' AND product.id='2'", "1")
+		c.expectAll(
+			"SELECT count(*) FROM price JOIN product ON product.code=price.product WHERE price.id='new' AND product.id='2'", "1")
 	}
 }
 
@@ -257,7 +277,8 @@ func TestANewNameOfARowThatIsDeletedMeanwhileIsFollowedToo(t *testing.T) {
 	c.up("a") // it was never called oil at the hub, and it is gone
 	c.settle()
 	c.level()
-	c.expectAll("SELECT count(*) FROM price JOIN product ON product.code=price.product WHERE price.id='new' AND product.id='1'", "1")
+	c.expectAll(
+		"SELECT count(*) FROM price JOIN product ON product.code=price.product WHERE price.id='new' AND product.id='1'", "1")
 }
 
 func TestAReferenceFollowsARowThatADecisionGivesItsFormerName(t *testing.T) {

@@ -14,9 +14,12 @@ func TestWhateverIsWrittenWhereverEveryIndexIsThatOfItsTable(t *testing.T) {
 			CREATE TABLE many(one INTEGER PRIMARY KEY, docs INTEGER, sum INTEGER);
 			CREATE TRIGGER doc_bu BEFORE UPDATE ON doc BEGIN DELETE FROM found WHERE docid=OLD.rowid; END;
 			CREATE TRIGGER doc_bd BEFORE DELETE ON doc BEGIN DELETE FROM found WHERE docid=OLD.rowid; END;
-			CREATE TRIGGER doc_au AFTER UPDATE ON doc BEGIN INSERT INTO found(docid, title, body) VALUES(NEW.rowid, NEW.title, NEW.body); END;
-			CREATE TRIGGER doc_ai AFTER INSERT ON doc BEGIN INSERT INTO found(docid, title, body) VALUES(NEW.rowid, NEW.title, NEW.body); END;
-			CREATE TRIGGER many_i AFTER INSERT ON doc BEGIN INSERT OR IGNORE INTO many VALUES(1, 0, 0); UPDATE many SET docs=docs+1, sum=sum+NEW.n; END;
+			CREATE TRIGGER doc_au AFTER UPDATE ON doc BEGIN INSERT INTO found(docid, title, body) VALUES(NEW.rowid, NEW.title,
+			NEW.body); END;
+			CREATE TRIGGER doc_ai AFTER INSERT ON doc BEGIN INSERT INTO found(docid, title, body) VALUES(NEW.rowid, NEW.title,
+			NEW.body); END;
+			CREATE TRIGGER many_i AFTER INSERT ON doc BEGIN INSERT OR IGNORE INTO many VALUES(1, 0, 0);
+			UPDATE many SET docs=docs+1, sum=sum+NEW.n; END;
 			CREATE TRIGGER many_u AFTER UPDATE OF n ON doc BEGIN UPDATE many SET sum=sum+NEW.n-OLD.n; END;
 			CREATE TRIGGER many_d AFTER DELETE ON doc BEGIN UPDATE many SET docs=docs-1, sum=sum-OLD.n; END`,
 		statements: []string{
@@ -25,7 +28,8 @@ func TestWhateverIsWrittenWhereverEveryIndexIsThatOfItsTable(t *testing.T) {
 			"UPDATE doc SET id={id} WHERE id={id2}", "DELETE FROM doc WHERE id={id}",
 			"UPDATE doc SET title='swap' WHERE id={id}; UPDATE doc SET title={title} WHERE id={id2}",
 		},
-		values: map[string][]string{"id": numbers(1, 4), "n": numbers(0, 9), "title": {"'soup'", "'tea'", "'cake'"}, "body": {"'beans'", "'mint and beans'", "'walnuts'"}},
+		values: map[string][]string{"id": numbers(1, 4), "n": numbers(0, 9), "title": {"'soup'", "'tea'", "'cake'"},
+			"body": {"'beans'", "'mint and beans'", "'walnuts'"}},
 	}
 	tpl := newTemplate(t, a.schema, []catalog.Setting{{Table: "many", Class: catalog.Local}}, "a", "b")
 	rapid.Check(t, func(t *rapid.T) {
@@ -37,7 +41,8 @@ func TestWhateverIsWrittenWhereverEveryIndexIsThatOfItsTable(t *testing.T) {
 		c.agree(t)
 		c.sound("found")
 		for _, site := range append(c.names(), "hub") {
-			c.expect(site, "SELECT coalesce(sum(docs), 0), coalesce(sum(sum), 0) FROM many", c.rows(site, "SELECT count(*), coalesce(sum(n), 0) FROM doc"))
+			c.expect(site, "SELECT coalesce(sum(docs), 0), coalesce(sum(sum), 0) FROM many",
+				c.rows(site, "SELECT count(*), coalesce(sum(n), 0) FROM doc"))
 		}
 	})
 }

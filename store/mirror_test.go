@@ -22,8 +22,10 @@ const searchable = `CREATE TABLE doc(id INTEGER PRIMARY KEY, title TEXT, body TE
 	CREATE VIRTUAL TABLE found USING fts4(content="doc", title, body);
 	CREATE TRIGGER doc_bu BEFORE UPDATE ON doc BEGIN DELETE FROM found WHERE docid=OLD.rowid; END;
 	CREATE TRIGGER doc_bd BEFORE DELETE ON doc BEGIN DELETE FROM found WHERE docid=OLD.rowid; END;
-	CREATE TRIGGER doc_au AFTER UPDATE ON doc BEGIN INSERT INTO found(docid, title, body) VALUES(NEW.rowid, NEW.title, NEW.body); END;
-	CREATE TRIGGER doc_ai AFTER INSERT ON doc BEGIN INSERT INTO found(docid, title, body) VALUES(NEW.rowid, NEW.title, NEW.body); END;
+	CREATE TRIGGER doc_au AFTER UPDATE ON doc BEGIN INSERT INTO found(docid, title, body) VALUES(NEW.rowid, NEW.title,
+	NEW.body); END;
+	CREATE TRIGGER doc_ai AFTER INSERT ON doc BEGIN INSERT INTO found(docid, title, body) VALUES(NEW.rowid, NEW.title,
+	NEW.body); END;
 	INSERT INTO doc VALUES(1,'soup','beans and carrots'),(2,'cake','walnuts')`
 
 // sound checks a full-text index against its table at every server.
@@ -55,13 +57,16 @@ func (c *chain) noticed(site string, words ...string) bool {
 
 func TestASearchIndexFindsWhatWasWrittenElsewhere(t *testing.T) {
 	c := newChain(t, searchable, nil, "a", "b")
-	c.at("a", "INSERT INTO doc VALUES(3,'tea','mint'); UPDATE doc SET body='lentils and carrots' WHERE id=1; DELETE FROM doc WHERE id=2")
+	c.at("a", "INSERT INTO doc VALUES(3,'tea','mint'); UPDATE doc SET body='lentils and carrots' WHERE id=1; DELETE "+
+		"FROM doc WHERE id=2")
 	c.level()
 	for _, site := range []string{"hub", "b"} {
-		c.expect(site, "SELECT docid FROM found WHERE found MATCH 'mint OR lentils OR beans OR walnuts' ORDER BY docid", "1\n3")
+		c.expect(site, "SELECT docid FROM found WHERE found MATCH 'mint OR lentils OR beans OR walnuts' ORDER BY docid",
+			"1\n3")
 	}
 	c.sound("found")
-	c.at("b", "UPDATE doc SET id=30 WHERE id=3; INSERT INTO doc VALUES(1,'salad','beans') ON CONFLICT(id) DO UPDATE SET title=excluded.title")
+	c.at("b", "UPDATE doc SET id=30 WHERE id=3; INSERT INTO doc VALUES(1,'salad','beans') ON CONFLICT(id) DO UPDATE SET "+
+		"title=excluded.title")
 	c.at("a", "UPDATE doc SET title='stew' WHERE id=1")
 	c.level()
 	c.sound("found")
@@ -73,7 +78,8 @@ func TestASearchIndexFindsWhatWasWrittenElsewhere(t *testing.T) {
 
 func TestRowsThatAreHeldAndPlacedStayInTheIndexAsInTheTable(t *testing.T) {
 	c := newChain(t, strings.Replace(searchable, "title TEXT", "title TEXT UNIQUE", 1), nil, "a", "b")
-	c.at("a", "INSERT INTO doc VALUES(3,'tea','mint'); UPDATE doc SET title='t' WHERE id=1; UPDATE doc SET title='soup' WHERE id=2; UPDATE doc SET title='cake' WHERE id=1")
+	c.at("a", "INSERT INTO doc VALUES(3,'tea','mint'); UPDATE doc SET title='t' WHERE id=1; UPDATE doc SET title='soup' "+
+		"WHERE id=2; UPDATE doc SET title='cake' WHERE id=1")
 	c.at("b", "INSERT INTO doc VALUES(4,'tea','sage')")
 	c.level()
 	c.sound("found")
@@ -88,12 +94,16 @@ func TestACounterOfThisServerAndATreeOfPlacesAreKeptFresh(t *testing.T) {
 	c := newChain(t, `CREATE TABLE "sho""p s"(id INTEGER PRIMARY KEY, x REAL, y REAL, kind TEXT);
 		CREATE TABLE [per kind](kind TEXT PRIMARY KEY, n INT); CREATE TABLE last(kind TEXT);
 		CREATE VIRTUAL TABLE place USING rtree(id, x0, x1, y0, y1);
-		CREATE TRIGGER "main"."a""1" AFTER INSERT ON "SHO""P s" BEGIN INSERT INTO place VALUES(NEW.id, NEW.x, NEW.x, NEW.y, NEW.y);
+		CREATE TRIGGER "main"."a""1" AFTER INSERT ON "SHO""P s" BEGIN INSERT INTO place VALUES(NEW.id, NEW.x, NEW.x, NEW.y,
+		NEW.y);
 			INSERT OR IGNORE INTO [per kind] VALUES(NEW.kind, 0); UPDATE `+"`per kind`"+` SET n=n+1 WHERE kind=NEW.kind; END;
 		CREATE TRIGGER [a 2] AFTER UPDATE OF x, "y" ON [sho"p s] WHEN NEW.x IS NOT OLD.x OR NEW.y IS NOT OLD.y BEGIN
-			UPDATE place SET x0=(WITH at(a) AS (SELECT NEW.x) SELECT a FROM at), x1=NEW.x, y0=NEW.y, y1=NEW.y WHERE id=NEW.id; END;
-		CREATE TRIGGER a3 AFTER DELETE ON [sho"p s] BEGIN DELETE FROM place WHERE id=OLD.id; UPDATE [per kind] SET n=n-1 WHERE kind=OLD.kind; END;
-		CREATE TRIGGER a5 AFTER UPDATE OF kind ON [sho"p s] WHEN NEW.kind='pub' OR NEW.kind='inn' BEGIN INSERT INTO last VALUES('new '||NEW.kind); END;
+			UPDATE place SET x0=(WITH at(a) AS (SELECT NEW.x) SELECT a FROM at), x1=NEW.x, y0=NEW.y, y1=NEW.y WHERE id=NEW.id;
+			END;
+		CREATE TRIGGER a3 AFTER DELETE ON
+		[sho"p s] BEGIN DELETE FROM place WHERE id=OLD.id; UPDATE [per kind] SET n=n-1 WHERE kind=OLD.kind; END;
+		CREATE TRIGGER a5 AFTER UPDATE OF kind ON
+		[sho"p s] WHEN NEW.kind='pub' OR NEW.kind='inn' BEGIN INSERT INTO last VALUES('new '||NEW.kind); END;
 		CREATE TRIGGER a4 AFTER UPDATE ON [per kind] BEGIN DELETE FROM last; INSERT INTO last VALUES(NEW.kind); END`,
 		[]catalog.Setting{{Table: "per kind", Class: catalog.Local}, {Table: "last", Class: catalog.Local}}, "a", "b")
 	c.at("a", `INSERT INTO "sho""p s" VALUES(1,1,1,'bar'),(2,2,2,'bar'),(3,3,3,'cafe')`)
@@ -111,11 +121,16 @@ func TestACounterOfThisServerAndATreeOfPlacesAreKeptFresh(t *testing.T) {
 }
 
 func TestTriggersThatWriteWhatSyncsFireAtTheirOriginAndNowhereElse(t *testing.T) {
-	c := newChain(t, `CREATE TABLE audit(n INTEGER PRIMARY KEY, what TEXT); CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, last_update TEXT);
-		CREATE TABLE mixed(id INTEGER PRIMARY KEY, x TEXT); CREATE VIRTUAL TABLE words USING fts4(x); CREATE TABLE ev(n INTEGER PRIMARY KEY, what TEXT);
-		CREATE TRIGGER b1 AFTER INSERT ON item BEGIN INSERT INTO audit(what) VALUES(NEW.name); INSERT INTO ev(what) VALUES(NEW.name); END;
-		CREATE TRIGGER b2 AFTER UPDATE ON item BEGIN UPDATE item SET last_update=coalesce(last_update,'')||'!' WHERE id=NEW.id; END;
-		CREATE TRIGGER b3 AFTER INSERT ON mixed BEGIN INSERT INTO audit(what) VALUES('mixed'); INSERT INTO words(docid, x) VALUES(NEW.id, NEW.x); END;
+	c := newChain(t, `CREATE TABLE audit(n INTEGER PRIMARY KEY, what TEXT); CREATE TABLE item(id INTEGER PRIMARY KEY,
+		name TEXT, last_update TEXT);
+		CREATE TABLE mixed(id INTEGER PRIMARY KEY, x TEXT); CREATE VIRTUAL TABLE words USING fts4(x);
+		CREATE TABLE ev(n INTEGER PRIMARY KEY, what TEXT);
+		CREATE TRIGGER b1 AFTER INSERT ON item BEGIN INSERT INTO audit(what) VALUES(NEW.name);
+		INSERT INTO ev(what) VALUES(NEW.name); END;
+		CREATE TRIGGER b2 AFTER UPDATE ON item BEGIN UPDATE item SET last_update=coalesce(last_update,'')||'!' WHERE
+		id=NEW.id; END;
+		CREATE TRIGGER b3 AFTER INSERT ON mixed BEGIN INSERT INTO audit(what) VALUES('mixed');
+		INSERT INTO words(docid, x) VALUES(NEW.id, NEW.x); END;
 		CREATE TRIGGER b4 BEFORE INSERT ON item WHEN NEW.name='' BEGIN SELECT RAISE(IGNORE); END`,
 		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
 	c.at("a", "INSERT INTO item VALUES(1,'spoon',NULL)")
@@ -129,14 +144,16 @@ func TestTriggersThatWriteWhatSyncsFireAtTheirOriginAndNowhereElse(t *testing.T)
 	}
 	c.expect("b", "SELECT count(*) FROM ev", "0")
 	c.expect("hub", "SELECT count(*) FROM words WHERE words MATCH 'rare'", "0")
-	if !c.noticed("hub", "audit, words", "(trigger b3)", "writes to audit too") || c.noticed("hub", "b1") || c.noticed("hub", "b2") || c.noticed("hub", "b4") {
+	if !c.noticed("hub", "audit, words", "(trigger b3)", "writes to audit too") || c.noticed("hub", "b1") ||
+		c.noticed("hub", "b2") || c.noticed("hub", "b4") {
 		notices, _ := c.hub.Notices()
 		t.Errorf("notices %q", notices)
 	}
 }
 
 func TestATriggerThatTheApplicationDropsOrReplacesIsMirroredAsItIsNow(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); CREATE TABLE seen(n INT); CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(NEW.n); END",
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); CREATE TABLE seen(n INT); CREATE TRIGGER p_ai "+
+		"AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(NEW.n); END",
 		[]catalog.Setting{{Table: "seen", Class: catalog.Local}}, "a")
 	c.at("hub", "INSERT INTO p VALUES(1,1)")
 	c.level()
@@ -147,7 +164,8 @@ func TestATriggerThatTheApplicationDropsOrReplacesIsMirroredAsItIsNow(t *testing
 	c.at("hub", "INSERT INTO p VALUES(3,3)")
 	c.level()
 	c.expect("a", "SELECT n FROM seen", "1\n20")
-	c.at("a", "CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(NEW.n); END; CREATE TRIGGER p_au AFTER UPDATE ON p BEGIN DELETE FROM seen; END; DROP TABLE seen")
+	c.at("a", "CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(NEW.n); END; CREATE TRIGGER p_au "+
+		"AFTER UPDATE ON p BEGIN DELETE FROM seen; END; DROP TABLE seen")
 	c.at("hub", "INSERT INTO p VALUES(4,4)")
 	c.level() // a trigger with nowhere to write stops nothing
 	if !c.noticed("a", "seen", "p_ai", "no such table") || c.noticed("hub") {
@@ -163,9 +181,12 @@ func TestATriggerThatTheApplicationDropsOrReplacesIsMirroredAsItIsNow(t *testing
 }
 
 func TestATriggerThatReadsAnotherTableIsMirroredButNotTrusted(t *testing.T) {
-	c := newChain(t, `CREATE TABLE line(id INTEGER PRIMARY KEY, product INT); CREATE TABLE product(id INTEGER PRIMARY KEY, name TEXT); CREATE VIRTUAL TABLE sold USING fts4(name);
-		CREATE TRIGGER line_ai AFTER INSERT ON line BEGIN INSERT INTO sold(docid, name) SELECT NEW.id, p.name FROM product p WHERE p.id=NEW.product; END;
-		CREATE TRIGGER line_ad AFTER DELETE ON line BEGIN DELETE FROM sold WHERE docid=OLD.id AND NOT EXISTS(SELECT 1 FROM line WHERE id=OLD.id); END`, nil, "a")
+	c := newChain(t, `CREATE TABLE line(id INTEGER PRIMARY KEY, product INT); CREATE TABLE product(id INTEGER PRIMARY KEY,
+		name TEXT); CREATE VIRTUAL TABLE sold USING fts4(name);
+		CREATE TRIGGER line_ai AFTER INSERT ON line BEGIN INSERT INTO sold(docid, name) SELECT NEW.id, p.name FROM product p
+		WHERE p.id=NEW.product; END;
+		CREATE TRIGGER line_ad AFTER DELETE ON line BEGIN DELETE FROM sold WHERE docid=OLD.id AND NOT EXISTS(SELECT 1 FROM
+		line WHERE id=OLD.id); END`, nil, "a")
 	c.at("a", "INSERT INTO product VALUES(1,'tea')")
 	c.level()
 	c.at("a", "INSERT INTO line VALUES(1,1)")
@@ -178,7 +199,8 @@ func TestATriggerThatReadsAnotherTableIsMirroredButNotTrusted(t *testing.T) {
 }
 
 func TestATriggerOnlyTheApplicationCanRunIsReportedBeforeAndAfterTheFirstWrite(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT); CREATE TABLE seen(n)", []catalog.Setting{{Table: "seen", Class: catalog.Local}}, "a")
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT); CREATE TABLE seen(n)",
+		[]catalog.Setting{{Table: "seen", Class: catalog.Local}}, "a")
 	c.at("hub", "CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(soundslike(NEW.n)); END")
 	for range 2 {
 		if !c.noticed("hub", "seen", "soundslike") {
@@ -197,9 +219,11 @@ func TestATriggerOnlyTheApplicationCanRunIsReportedBeforeAndAfterTheFirstWrite(t
 }
 
 func TestAnIndexThatRefusesARowHoldsUpNeitherTheRowNorTheChain(t *testing.T) {
-	c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, n INT); CREATE TABLE few(n INT UNIQUE CHECK(n<100));
+	c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, n INT);
+		CREATE TABLE few(n INT UNIQUE CHECK(n<100));
 		CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO few VALUES(NEW.n); END;
-		CREATE TRIGGER p_ad AFTER DELETE ON p BEGIN DELETE FROM few WHERE n=OLD.n; END`, []catalog.Setting{{Table: "few", Class: catalog.Local}}, "a", "b")
+		CREATE TRIGGER p_ad AFTER DELETE ON p BEGIN DELETE FROM few WHERE n=OLD.n; END`,
+		[]catalog.Setting{{Table: "few", Class: catalog.Local}}, "a", "b")
 	c.at("hub", "INSERT INTO few VALUES(7)")
 	c.at("a", "INSERT INTO p VALUES(1,'x',6)")
 	c.at("b", "INSERT INTO p VALUES(2,'x',5)") // held: of its own, not of the index
@@ -240,12 +264,15 @@ func TestAnIndexThatRefusesARowHoldsUpNeitherTheRowNorTheChain(t *testing.T) {
 }
 
 func TestTriggersThatCouldRefuseRowsOrEndTheTransactionAreNotMirrored(t *testing.T) {
-	c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); CREATE TABLE l(n INT UNIQUE); CREATE TABLE r(n UNIQUE ON CONFLICT ROLLBACK); CREATE VIEW v AS SELECT n FROM l;
+	c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); CREATE TABLE l(n INT UNIQUE);
+		CREATE TABLE r(n UNIQUE ON CONFLICT ROLLBACK); CREATE VIEW v AS SELECT n FROM l;
 		CREATE TRIGGER v_ii INSTEAD OF INSERT ON v BEGIN INSERT INTO l VALUES(NEW.n); END;
-		CREATE TRIGGER p1 AFTER INSERT ON p BEGIN SELECT RAISE(IGNORE) WHERE EXISTS(SELECT 1 FROM l); INSERT OR IGNORE INTO l VALUES(NEW.n); END;
+		CREATE TRIGGER p1 AFTER INSERT ON p BEGIN SELECT RAISE(IGNORE) WHERE EXISTS(SELECT 1 FROM l);
+		INSERT OR IGNORE INTO l VALUES(NEW.n); END;
 		CREATE TRIGGER p2 AFTER INSERT ON p BEGIN INSERT OR ROLLBACK INTO l VALUES(-NEW.n); END;
 		CREATE TRIGGER p3 AFTER INSERT ON p BEGIN INSERT INTO r VALUES(NEW.n%1); END;
-		CREATE TRIGGER p4 AFTER INSERT ON p BEGIN INSERT INTO v VALUES(NEW.n*1000); END`, []catalog.Setting{{Table: "l", Class: catalog.Local}, {Table: "r", Class: catalog.Local}}, "a")
+		CREATE TRIGGER p4 AFTER INSERT ON p BEGIN INSERT INTO v VALUES(NEW.n*1000); END`,
+		[]catalog.Setting{{Table: "l", Class: catalog.Local}, {Table: "r", Class: catalog.Local}}, "a")
 	c.at("a", "INSERT INTO p VALUES(1,1)")
 	c.at("hub", "INSERT INTO l VALUES(-1); INSERT INTO r VALUES(0)")
 	c.level()
@@ -258,12 +285,14 @@ func TestTriggersThatCouldRefuseRowsOrEndTheTransactionAreNotMirrored(t *testing
 }
 
 func TestMirrorsAreNobodysBusinessButTheWritersAndNoChangeOfTheSchema(t *testing.T) {
-	c := newChain(t, searchable+"; CREATE TABLE l(n); CREATE TRIGGER l_ai AFTER INSERT ON l BEGIN DELETE FROM l; END", []catalog.Setting{{Table: "l", Class: catalog.Local}}, "a")
+	c := newChain(t, searchable+"; CREATE TABLE l(n); CREATE TRIGGER l_ai AFTER INSERT ON l BEGIN DELETE FROM l; END",
+		[]catalog.Setting{{Table: "l", Class: catalog.Local}}, "a")
 	c.level()
 	before := c.rows("hub", "PRAGMA schema_version")
 	mirrors := func() (names string) {
 		c.must(c.hub.write(func(tx *rows.Tx) (err error) {
-			names, err = tx.SQL.Text("SELECT group_concat(tbl_name||' '||name, ', ') FROM temp.sqlite_master WHERE type='trigger'")
+			names, err = tx.SQL.Text(
+				"SELECT group_concat(tbl_name||' '||name, ', ') FROM temp.sqlite_master WHERE type='trigger'")
 			return err
 		}))
 		return names
@@ -307,13 +336,15 @@ func TestAFileThatJoinsWithAnIndexOfItsOwnFindsTheHubsRows(t *testing.T) {
 		path, load := filepath.Join(c.dir, "own.db"), filepath.Join(c.dir, "own.load")
 		conn, err := sqlite.Open(path, sqlite.Create)
 		c.must(err)
-		c.must(conn.Exec("PRAGMA journal_mode=WAL; " + searchable + "; UPDATE doc SET body='turnips'; INSERT INTO doc VALUES(7,'own','basil')"))
+		c.must(conn.Exec("PRAGMA journal_mode=WAL; " + searchable +
+			"; UPDATE doc SET body='turnips'; INSERT INTO doc VALUES(7,'own','basil')"))
 		conn.Close()
 		_, err = c.hub.WriteLoad(load)
 		c.must(err)
 		hash := [32]byte{77}
 		c.must(c.hub.AddToken("own", hash, c.now.Add(1e12)))
-		site, _, err := c.hub.Enrol(hash, [16]byte{77}, func(_ causal.Site, _ string) (string, error) { return "serial", nil })
+		site, _, err := c.hub.Enrol(hash, [16]byte{77},
+			func(_ causal.Site, _ string) (string, error) { return "serial", nil })
 		c.must(err)
 		_, _, err = enrol.InstallLoad(load, path, enrol.NodeOptions{Site: site, Incarnation: [16]byte{77}}, policy, c.clock)
 		c.must(err)
@@ -335,7 +366,8 @@ func TestAnIndexWhoseModuleRavnoLacksIsANoticeAndNothingElse(t *testing.T) {
 	c := newChain(t, "CREATE TABLE doc(id INTEGER PRIMARY KEY, body TEXT)", nil)
 	// The file as an application with the module leaves it.
 	c.must(c.try2(c.hub.Path(), `PRAGMA writable_schema=ON;
-		INSERT INTO sqlite_master VALUES('table','found','found',0,'CREATE VIRTUAL TABLE found USING best_match(body, content=''doc'')');
+		INSERT INTO sqlite_master
+		VALUES('table','found','found',0,'CREATE VIRTUAL TABLE found USING best_match(body, content=''doc'')');
 		PRAGMA writable_schema=RESET;
 		CREATE TRIGGER doc_ai AFTER INSERT ON doc BEGIN INSERT INTO found(rowid, body) VALUES(NEW.id, NEW.body); END`))
 	c.join("a", [16]byte{2})
@@ -372,10 +404,12 @@ func TestAFileTellsBeforeItIsEnrolledWhichOfItsIndexesWouldGrowStale(t *testing.
 	before, err := os.ReadFile(path)
 	c.must(err)
 	stale, err := install.StaleIndexes(path, []catalog.Setting{{Table: "l", Class: catalog.Local}})
-	if err != nil || len(stale) != 1 || stale[0].Table != "l" || !strings.Contains(stale[0].Reason, "no such function: app") || stale[0].Try == "" {
+	if err != nil || len(stale) != 1 || stale[0].Table != "l" ||
+		!strings.Contains(stale[0].Reason, "no such function: app") || stale[0].Try == "" {
 		t.Errorf("%+v %v", stale, err)
 	}
-	if stale, err = install.StaleIndexes(path, []catalog.Setting{{Table: "l", Class: catalog.Local}, {Table: "DOC", Class: catalog.Local}}); err != nil || len(stale) != 0 {
+	if stale, err = install.StaleIndexes(path, []catalog.Setting{
+		{Table: "l", Class: catalog.Local}, {Table: "DOC", Class: catalog.Local}}); err != nil || len(stale) != 0 {
 		t.Errorf("%+v %v", stale, err)
 	}
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {

@@ -26,10 +26,12 @@ func (s *Store) Notices() (notices []string, err error) {
 			return err
 		}
 		if held > 0 {
-			notices = append(notices, fmt.Sprintf("held rows: %d. A unique value of theirs is taken by an older row, or a constraint does not allow them; they come back by themselves", held))
+			notices = append(notices, fmt.Sprintf("held rows: %d. A unique value of theirs is taken by an older row, or a "+
+				"constraint does not allow them; they come back by themselves", held))
 		}
 		if partial > 0 {
-			notices = append(notices, fmt.Sprintf("rows that wait for values that were deleted here and edited elsewhere: %d", partial))
+			notices = append(notices, fmt.Sprintf("rows that wait for values that were deleted here and edited elsewhere: %d",
+				partial))
 		}
 		return err
 	})
@@ -38,7 +40,9 @@ func (s *Store) Notices() (notices []string, err error) {
 	}
 	stale, err := s.unmirrored()
 	for _, r := range stale {
-		notices = append(notices, fmt.Sprintf("index or table %s is not kept fresh here by what comes from elsewhere: %s. Try: %s", r.Table, r.Reason, r.Try))
+		notices = append(
+			notices, fmt.Sprintf("index or table %s is not kept fresh here by what comes from elsewhere: %s. Try: %s", r.Table,
+				r.Reason, r.Try))
 	}
 	return notices, err
 }

@@ -21,7 +21,8 @@ func RealPath(path string) (string, error) {
 	}
 	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
 	if err != nil {
-		return "", &sqlite.FileError{Path: path, Problem: "its directory does not exist", Try: "mkdir -p " + filepath.Dir(abs)}
+		return "", &sqlite.FileError{Path: path, Problem: "its directory does not exist", Try: "mkdir -p " +
+			filepath.Dir(abs)}
 	}
 	return filepath.Join(dir, filepath.Base(abs)), nil
 }

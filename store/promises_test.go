@@ -47,9 +47,11 @@ func TestTheHubSendsANodeNothingOfItsOwn(t *testing.T) {
 
 func TestTheApplicationsTriggersDoNotRunWhereTheirEffectsArrive(t *testing.T) {
 	// What the trigger writes arrives before the row that fires it, and after it.
-	c := newChain(t, `CREATE TABLE before(id INTEGER PRIMARY KEY, qty INT); CREATE TABLE sale(id INTEGER PRIMARY KEY, qty INT); CREATE TABLE total(id INTEGER PRIMARY KEY, qty INT);
+	c := newChain(t, `CREATE TABLE before(id INTEGER PRIMARY KEY, qty INT); CREATE TABLE sale(id INTEGER PRIMARY KEY,
+		qty INT); CREATE TABLE total(id INTEGER PRIMARY KEY, qty INT);
 		INSERT INTO before VALUES(1, 100); INSERT INTO total VALUES(1, 0);
-		CREATE TRIGGER sold AFTER INSERT ON sale BEGIN UPDATE before SET qty = qty - NEW.qty; UPDATE total SET qty = qty + NEW.qty; END`, nil, "a", "b")
+		CREATE TRIGGER sold AFTER INSERT ON sale BEGIN UPDATE before SET qty = qty - NEW.qty;
+		UPDATE total SET qty = qty + NEW.qty; END`, nil, "a", "b")
 	c.at("a", "INSERT INTO sale VALUES(1, 7)")
 	c.up("a")
 	if waiting, _, _, err := c.hub.logWaits(); err != nil || waiting > 0 {
@@ -85,13 +87,15 @@ func TestADeltaThatBeginsElsewhereIsNotApplied(t *testing.T) {
 	c.must(err)
 	for _, from := range []causal.Position{self.HubHave - 1, self.HubHave + 1} {
 		var out *merge.OutOfOrderError
-		if _, err := c.hub.ApplyFromNode(self.Site, deltaOf(history.Span{From: from, To: from + 10}, nil), 0); !errors.As(err, &out) || out.Have.Position != self.HubHave {
+		if _, err := c.hub.ApplyFromNode(self.Site, deltaOf(history.Span{From: from, To: from + 10}, nil), 0); !errors.As(
+			err, &out) || out.Have.Position != self.HubHave {
 			t.Errorf("the hub has %d and takes %d: %v", self.HubHave, from, err)
 		}
 	}
 	for _, from := range []causal.Position{self.Seen - 1, self.Seen + 1} {
 		var out *merge.OutOfOrderError
-		if _, err := c.nodes["a"].ApplyFromHub(deltaOf(history.Span{From: from, To: from + 10}, nil)); !errors.As(err, &out) || out.Have.Position != self.Seen {
+		if _, err := c.nodes["a"].ApplyFromHub(deltaOf(history.Span{From: from, To: from + 10}, nil)); !errors.As(
+			err, &out) || out.Have.Position != self.Seen {
 			t.Errorf("the node has %d and takes %d: %v", self.Seen, from, err)
 		}
 	}
@@ -100,7 +104,8 @@ func TestADeltaThatBeginsElsewhereIsNotApplied(t *testing.T) {
 func TestATokenIsGoodForOneServerOnly(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil)
 	enrolWith := func(hash byte, who byte) error {
-		_, _, err := c.hub.Enrol([32]byte{hash}, causal.Incarnation{who}, func(causal.Site, string) (string, error) { return "serial", nil })
+		_, _, err := c.hub.Enrol([32]byte{hash}, causal.Incarnation{who},
+			func(causal.Site, string) (string, error) { return "serial", nil })
 		return err
 	}
 	c.must(c.hub.AddToken("varna", [32]byte{1}, c.now.Add(time.Hour)))
@@ -239,7 +244,8 @@ func TestALineTheHubDeletedBelongsToItsDocument(t *testing.T) {
 }
 
 func TestAJournalRowDeletedAtItsNodeStaysWholeAtTheHub(t *testing.T) {
-	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a")
+	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)",
+		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a")
 	c.at("a", "INSERT INTO ev VALUES(1,'opened')")
 	c.level()
 	c.at("a", "DELETE FROM ev")
@@ -250,7 +256,8 @@ func TestAJournalRowDeletedAtItsNodeStaysWholeAtTheHub(t *testing.T) {
 }
 
 func TestAFreshKeyIsNoneOfItsMakersOwn(t *testing.T) {
-	c := newChain(t, "CREATE TABLE orders(id INTEGER PRIMARY KEY, guest TEXT); CREATE TABLE payment(id TEXT PRIMARY KEY, ord INT REFERENCES orders(id))", nil, "a", "b")
+	c := newChain(t, "CREATE TABLE orders(id INTEGER PRIMARY KEY, guest TEXT); CREATE TABLE payment(id TEXT PRIMARY "+
+		"KEY, ord INT REFERENCES orders(id))", nil, "a", "b")
 	c.at("a", "INSERT INTO orders VALUES(1,'a')")
 	c.at("b", "INSERT INTO orders VALUES(1,'b1'),(2,'b2'),(3,'b3'); INSERT INTO payment SELECT 'p'||id, id FROM orders")
 	c.up("a")
@@ -263,7 +270,8 @@ func TestAFreshKeyIsNoneOfItsMakersOwn(t *testing.T) {
 
 func TestALineForAHeldSaleWaitsWithIt(t *testing.T) {
 	c := newChain(t, `CREATE TABLE sale(id TEXT PRIMARY KEY, number INT UNIQUE);
-		CREATE TABLE line(id TEXT PRIMARY KEY, sale TEXT NOT NULL REFERENCES sale(id) ON DELETE CASCADE, dish TEXT)`, nil, "a", "b")
+		CREATE TABLE line(id TEXT PRIMARY KEY, sale TEXT NOT NULL REFERENCES sale(id) ON DELETE CASCADE, dish TEXT)`, nil,
+		"a", "b")
 	c.at("a", "INSERT INTO sale VALUES('sa',7)")
 	c.at("b", "INSERT INTO sale VALUES('sb',7)")
 	c.up("a")
@@ -303,7 +311,8 @@ func TestANodeCannotCountUnderAnothersIdentity(t *testing.T) {
 	c.must(err)
 	var refused *merge.IdentityError
 	err = c.forge("p", []string{"id"}, []string{"n"}, crdt.Change{Key: crdt.NewKey(crdt.IntegerValue(1)),
-		Parts: []crdt.ChangePart{{Stamp: hlc.Stamp{Time: hlc.At(c.now.UnixMilli()), Site: other.Site}, Total: crdt.IntegerValue(1000)}}})
+		Parts: []crdt.ChangePart{
+			{Stamp: hlc.Stamp{Time: hlc.At(c.now.UnixMilli()), Site: other.Site}, Total: crdt.IntegerValue(1000)}}})
 	if !errors.As(err, &refused) || refused.Claimed != other.Site {
 		t.Errorf("taken: %v", err)
 	}
@@ -327,7 +336,8 @@ func TestACountInARowDeletedElsewhereIsNotLost(t *testing.T) {
 func TestAReferenceByAUniqueValueFollowsTheRowItRefersTo(t *testing.T) {
 	for _, first := range []string{"a", "b"} {
 		t.Run(first+" first", func(t *testing.T) {
-			c := newChain(t, `CREATE TABLE guest(id TEXT PRIMARY KEY, code TEXT UNIQUE); CREATE TABLE sale(id TEXT PRIMARY KEY, guest TEXT REFERENCES guest(code));
+			c := newChain(t, `CREATE TABLE guest(id TEXT PRIMARY KEY, code TEXT UNIQUE); CREATE TABLE sale(id TEXT PRIMARY KEY,
+				guest TEXT REFERENCES guest(code));
 				INSERT INTO guest VALUES('g','c')`, nil, "a", "b")
 			c.at("a", "UPDATE guest SET code='d'")
 			c.at("b", "INSERT INTO sale VALUES('s','c')")

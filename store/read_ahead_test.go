@@ -10,7 +10,8 @@ import (
 func TestOnlyKeysThatAreComparedByTheirBytesAreReadAhead(t *testing.T) {
 	for declared, ahead := range map[string]bool{
 		"id INTEGER PRIMARY KEY": true, "id TEXT PRIMARY KEY NOT NULL": true, "id VARCHAR(20) PRIMARY KEY NOT NULL": true,
-		"id TEXT PRIMARY KEY COLLATE NOCASE NOT NULL": false, "id BLOB PRIMARY KEY NOT NULL": false, "id REAL PRIMARY KEY NOT NULL": false,
+		"id TEXT PRIMARY KEY COLLATE NOCASE NOT NULL": false, "id BLOB PRIMARY KEY NOT NULL": false,
+		"id REAL PRIMARY KEY NOT NULL":                        false,
 		"a TEXT NOT NULL, b TEXT NOT NULL, PRIMARY KEY(a, b)": false,
 	} {
 		c := newChain(t, "CREATE TABLE p("+declared+")", nil)

@@ -57,7 +57,8 @@ func TestReferencesFollowFreshKeysOverSlices(t *testing.T) {
 			"INSERT INTO a VALUES(%[1]d,NULL,'of a')", "INSERT INTO z SELECT id, 'of a' FROM a; UPDATE a SET p=id"},
 		"a few of them": {
 			"CREATE TABLE a(id INTEGER PRIMARY KEY, p INTEGER REFERENCES z(id), v); CREATE TABLE z(id INTEGER PRIMARY KEY, v)",
-			"INSERT INTO a VALUES(%[1]d,NULL,'of a')", "INSERT INTO z SELECT id, 'of a' FROM a WHERE id<4; UPDATE a SET p=id WHERE id<4"},
+			"INSERT INTO a VALUES(%[1]d,NULL,'of a')",
+			"INSERT INTO z SELECT id, 'of a' FROM a WHERE id<4; UPDATE a SET p=id WHERE id<4"},
 		"rows of one table, the later ones first": {
 			"CREATE TABLE z(id INTEGER PRIMARY KEY, p INTEGER REFERENCES z(id), v)",
 			"INSERT INTO z VALUES(%[2]d, CASE WHEN %[1]d>1 THEN %[2]d+1 END, 'of a')", ""},
@@ -107,7 +108,8 @@ func TestReferencesFollowFreshKeysOverSlices(t *testing.T) {
 
 // The hub's own rows that refer to its own are nobody else's, though the number is the same.
 func TestReferencesOfOthersDoNotFollowFreshKeys(t *testing.T) {
-	c := newChain(t, `CREATE TABLE a(id INTEGER PRIMARY KEY, p INTEGER REFERENCES z(id), v); CREATE TABLE z(id INTEGER PRIMARY KEY, v);
+	c := newChain(t, `CREATE TABLE a(id INTEGER PRIMARY KEY, p INTEGER REFERENCES z(id), v);
+		CREATE TABLE z(id INTEGER PRIMARY KEY, v);
 		CREATE TABLE note(id INTEGER PRIMARY KEY, v)`, nil, "a", "b")
 	c.at("hub", "INSERT INTO z VALUES(1,'of hub'); INSERT INTO a VALUES(100,1,'of hub')")
 	c.at("b", "INSERT INTO note VALUES(1,'x')")

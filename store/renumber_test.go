@@ -9,7 +9,8 @@ import (
 
 const orders = `CREATE TABLE orders(id INTEGER PRIMARY KEY AUTOINCREMENT, guest TEXT);
 	CREATE TABLE line(id INTEGER PRIMARY KEY, ord INT NOT NULL REFERENCES orders(id) ON DELETE CASCADE, dish TEXT, n INT);
-	CREATE TABLE seat(ord INT REFERENCES orders(id) ON DELETE CASCADE, nr INT, who TEXT, PRIMARY KEY(ord, nr)) WITHOUT ROWID;
+	CREATE TABLE seat(ord INT REFERENCES orders(id) ON DELETE CASCADE, nr INT, who TEXT, PRIMARY KEY(ord, nr))
+	WITHOUT ROWID;
 	CREATE TABLE wish(id TEXT PRIMARY KEY, ord INT, nr INT, wish TEXT, FOREIGN KEY(ord, nr) REFERENCES seat(ord, nr));
 	CREATE TABLE payment(id TEXT PRIMARY KEY, ord INT REFERENCES orders(id), cents INT)`
 
@@ -17,7 +18,8 @@ func TestTwoOrdersOfOneNumberBothLiveAndEverythingFollowsTheSecond(t *testing.T)
 	c := newChain(t, orders, nil, "a", "b")
 	for _, site := range []string{"a", "b"} {
 		c.at(site, `INSERT INTO orders(guest) VALUES('`+site+`'); INSERT INTO line(ord,dish,n) VALUES(1,'soup `+site+`',1);
-			INSERT INTO seat VALUES(1,1,'`+site+`'); INSERT INTO wish VALUES('w`+site+`',1,1,'`+site+`'); INSERT INTO payment VALUES('p`+site+`',1,100)`)
+			INSERT INTO seat VALUES(1,1,'`+site+`'); INSERT INTO wish VALUES('w`+site+`',1,1,'`+site+
+			`'); INSERT INTO payment VALUES('p`+site+`',1,100)`)
 	}
 	c.level()
 	for _, site := range []string{"hub", "a", "b"} {
@@ -51,7 +53,8 @@ func TestWritesStillUnderWayFollowTheFreshKey(t *testing.T) {
 	c.at("b", "INSERT INTO payment VALUES('sent',1,1)")
 	c.up("b") // the hub translates
 	c.expect("hub", "SELECT ord FROM payment", "2")
-	c.at("b", "INSERT INTO payment VALUES('kept',1,2); UPDATE orders SET guest='b!' WHERE id=1; INSERT INTO seat VALUES(1,1,'x'); DELETE FROM seat")
+	c.at("b", "INSERT INTO payment VALUES('kept',1,2); UPDATE orders SET guest='b!' WHERE id=1; INSERT INTO seat "+
+		"VALUES(1,1,'x'); DELETE FROM seat")
 	c.down("b") // b hears of it, with work that is not sent
 	c.expect("b", "SELECT id, guest FROM orders ORDER BY id", "1|a\n2|b!")
 	c.expect("b", "SELECT ord FROM payment", "2\n2")
@@ -81,7 +84,8 @@ func TestARowDeletedAndMadeAgainBeforeItsFreshKeyIsKnown(t *testing.T) {
 	c.up("a")
 	c.at("b", "INSERT INTO orders(guest) VALUES('b'); INSERT INTO payment VALUES('p1',1,1)")
 	c.up("b")
-	c.at("b", "DELETE FROM payment; DELETE FROM orders; INSERT INTO orders VALUES(1,'b2'); INSERT INTO payment VALUES('p2',1,2)")
+	c.at("b",
+		"DELETE FROM payment; DELETE FROM orders; INSERT INTO orders VALUES(1,'b2'); INSERT INTO payment VALUES('p2',1,2)")
 	c.level()
 	c.expect("a", "SELECT guest FROM orders ORDER BY id", "a\nb2")
 	c.expect("a", "SELECT o.guest FROM payment p JOIN orders o ON o.id=p.ord", "b2")
@@ -93,8 +97,10 @@ func TestManyOrdersOfManyServersOffline(t *testing.T) {
 		for _, site := range []string{"a", "b", "c", "hub"} {
 			c.at(site, `WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i+1 FROM n WHERE i<20)
 				INSERT INTO orders(guest) SELECT '`+site+`' FROM n;
-				INSERT INTO line(ord,dish) SELECT id, '`+site+`' FROM orders o WHERE guest='`+site+`' AND NOT EXISTS(SELECT 1 FROM line WHERE ord=o.id);
-				INSERT INTO seat SELECT id, 1, '`+site+`' FROM orders o WHERE guest='`+site+`' AND NOT EXISTS(SELECT 1 FROM seat WHERE ord=o.id)`)
+				INSERT INTO line(ord,dish) SELECT id, '`+site+`' FROM orders o WHERE guest='`+site+
+				`' AND NOT EXISTS(SELECT 1 FROM line WHERE ord=o.id);
+				INSERT INTO seat SELECT id, 1, '`+site+`' FROM orders o WHERE guest='`+site+
+				`' AND NOT EXISTS(SELECT 1 FROM seat WHERE ord=o.id)`)
 			if round == 1 && site != "hub" {
 				c.up(site)
 			}
@@ -109,7 +115,8 @@ func TestManyOrdersOfManyServersOffline(t *testing.T) {
 func TestTheRowsOfOneMigrationRunAtEveryServerAreNotRenumbered(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id TEXT PRIMARY KEY)", nil, "a", "b")
 	for _, site := range []string{"a", "hub", "b"} {
-		c.migrate(site, "CREATE TABLE rate(id INTEGER PRIMARY KEY, name TEXT, percent INT); INSERT INTO rate(name,percent) VALUES('low',9),('high',20)")
+		c.migrate(site, "CREATE TABLE rate(id INTEGER PRIMARY KEY, name TEXT, percent INT); INSERT INTO rate(name,percent) "+
+			"VALUES('low',9),('high',20)")
 	}
 	c.level()
 	c.at("b", "UPDATE rate SET percent=21 WHERE name='high'")

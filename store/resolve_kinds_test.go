@@ -13,7 +13,8 @@ import (
 func claimed(t *testing.T) (c *chain, id string) {
 	c = newChain(t, customers, nil, "a", "b")
 	c.at("a", "INSERT INTO customer VALUES(8,'dup','of a')")
-	c.at("b", "INSERT INTO customer VALUES(9,'dup','of b'); INSERT INTO orders VALUES(19,9,1); INSERT INTO line VALUES('of b',19,1)")
+	c.at("b", "INSERT INTO customer VALUES(9,'dup','of b'); INSERT INTO orders VALUES(19,9,1); INSERT INTO line "+
+		"VALUES('of b',19,1)")
 	c.level()
 	c.expect("hub", "SELECT id FROM customer WHERE code='dup'", "8")
 	open := c.open("a")
@@ -30,13 +31,16 @@ func TestOfTwoRowsThatClaimOneValueTheKeptOneIsInItsTable(t *testing.T) {
 	}{
 		{"the held one is kept", "9|dup|of b|1", resolve.Resolution{Keep: "b"}},
 		{"the one in force is kept", "8|dup|of a|NULL", resolve.Resolution{Keep: "a"}},
-		{"the held one gets another value", "8|dup|of a|NULL\n9|other|of b|1", resolve.Resolution{Set: map[string]crdt.Value{"code": catalog.Text("other")}}},
-		{"the one in force gets another value", "8|other|of a|NULL\n9|dup|of b|1", resolve.Resolution{Set: map[string]crdt.Value{"customer[8].code": catalog.Text("other")}}},
+		{"the held one gets another value", "8|dup|of a|NULL\n9|other|of b|1",
+			resolve.Resolution{Set: map[string]crdt.Value{"code": catalog.Text("other")}}},
+		{"the one in force gets another value", "8|other|of a|NULL\n9|dup|of b|1",
+			resolve.Resolution{Set: map[string]crdt.Value{"customer[8].code": catalog.Text("other")}}},
 	} {
 		for _, site := range []string{"hub", "b"} {
 			t.Run(play.name+", taken back at "+site, func(t *testing.T) {
 				c, id := claimed(t)
-				const all = "SELECT customer.*, qty FROM customer LEFT JOIN orders ON customer=customer.id LEFT JOIN line ON orders=orders.id WHERE customer.id>2 ORDER BY customer.id"
+				const all = "SELECT customer.*, qty FROM customer LEFT JOIN orders ON customer=customer.id LEFT JOIN line ON " +
+					"orders=orders.id WHERE customer.id>2 ORDER BY customer.id"
 				dry := play.r
 				dry.DryRun = true
 				planned := c.resolve("a", id, dry)
@@ -71,9 +75,11 @@ func TestTwoRowsOfOneSiteAreNotKeptBySite(t *testing.T) {
 	c.at("a", "INSERT INTO customer VALUES(8,'x','of a'); INSERT INTO customer VALUES(9,'y','of a')")
 	c.level()
 	whole := func(id int64) conflict.Side {
-		return conflict.Side{Site: 2, Table: "customer", Key: hexKey(number(id)), Whole: true, Values: encoded(map[string]crdt.Value{"code": catalog.Text("x"), "name": catalog.Text("of a")})}
+		return conflict.Side{Site: 2, Table: "customer", Key: hexKey(number(id)), Whole: true,
+			Values: encoded(map[string]crdt.Value{"code": catalog.Text("x"), "name": catalog.Text("of a")})}
 	}
-	c.record("aaaa", crdt.Unique, "customer", crdt.NewKey(number(9)), "2", "", conflict.Detail{Sides: []conflict.Side{whole(8), whole(9)}})
+	c.record("aaaa", crdt.Unique, "customer", crdt.NewKey(number(9)), "2", "",
+		conflict.Detail{Sides: []conflict.Side{whole(8), whole(9)}})
 	_, err := c.hub.Resolve("aaaa", resolve.Resolution{Keep: "a", By: "admin"})
 	c.refused(err, "both rows are of a")
 	_, err = c.hub.Resolve("aaaa", resolve.Resolution{Set: map[string]crdt.Value{"code": catalog.Text("x")}, By: "admin"})
@@ -99,7 +105,8 @@ func referred(t *testing.T) (c *chain, id string) {
 }
 
 func TestOfARowDeletedHereAndReferredToThereTheKeptSideIsInForce(t *testing.T) {
-	const counts = "SELECT (SELECT count(*) FROM customer WHERE id=7), (SELECT count(*) FROM orders WHERE id=12), (SELECT count(*) FROM line WHERE id='z')"
+	const counts = "SELECT (SELECT count(*) FROM customer WHERE id=7), (SELECT count(*) FROM orders WHERE id=12), " +
+		"(SELECT count(*) FROM line WHERE id='z')"
 	c, id := referred(t)
 	if writes := c.resolve("b", id, resolve.Resolution{Keep: "b"}); len(writes) != 0 {
 		t.Errorf("%+v", writes)
@@ -128,11 +135,14 @@ func TestOfARowDeletedHereAndReferredToThereTheKeptSideIsInForce(t *testing.T) {
 func TestAKeyThatRavnoGaveAnewIsSaidInTheRecord(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.record("cccc", crdt.KeyCollision, "orders", crdt.NewKey(number(2)), "2,3", conflict.ByItself, map[string]any{
-		"sides":      []conflict.Side{{Site: 3, Table: "orders", Key: hexKey(number(2)), Whole: true, Values: map[string]string{}}},
+		"sides": []conflict.Side{
+			{Site: 3, Table: "orders", Key: hexKey(number(2)), Whole: true, Values: map[string]string{}}},
 		"renumbered": map[string]any{"site": 3, "table": "orders", "old": hexKey(number(2)), "new": hexKey(number(205))}})
 	c.level()
 	x := c.conflict("a", "cccc")
-	if x.Open || x.Renumbered == nil || x.Renumbered.Site != "b" || catalog.RowName(x.Renumbered.Table, x.Renumbered.New) != "orders[205]" || catalog.RowName("orders", x.Renumbered.Old) != "orders[2]" {
+	if x.Open || x.Renumbered == nil || x.Renumbered.Site != "b" ||
+		catalog.RowName(x.Renumbered.Table, x.Renumbered.New) != "orders[205]" ||
+		catalog.RowName("orders", x.Renumbered.Old) != "orders[2]" {
 		t.Errorf("%+v", x.Renumbered)
 	}
 	_, err := c.hub.Undo("cccc", resolve.UndoOptions{By: "admin"})
@@ -192,7 +202,8 @@ func TestARowThatWhatTwoSitesWroteKeepsOutOfItsTableIsWholeInTheirConflict(t *te
 	}
 	_, err := c.store("b").Resolve(x.ID, resolve.Resolution{Keep: "a", By: "admin"})
 	c.refused(err, "CHECK constraint failed") // of what the hub wrote it has nothing to say
-	c.resolve("b", x.ID, resolve.Resolution{Take: map[string]string{"lo": "a"}, Set: map[string]crdt.Value{"hi": number(10)}, By: "admin"})
+	c.resolve("b", x.ID, resolve.Resolution{Take: map[string]string{"lo": "a"},
+		Set: map[string]crdt.Value{"hi": number(10)}, By: "admin"})
 	c.settle()
 	c.level()
 	c.expectAll("SELECT name, lo, hi, what FROM p JOIN l ON l.p=p.id", "soup|8|10|below")

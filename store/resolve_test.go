@@ -15,7 +15,8 @@ import (
 )
 
 // record puts a conflict record into the hub's table, as the judge of another kind would.
-func (c *chain) record(id string, kind crdt.ConflictKind, table string, key crdt.Key, sites, resolvedBy string, det any) {
+func (c *chain) record(id string, kind crdt.ConflictKind, table string, key crdt.Key, sites, resolvedBy string,
+	det any) {
 	c.t.Helper()
 	encoded, err := json.Marshal(det)
 	c.must(err)
@@ -24,8 +25,10 @@ func (c *chain) record(id string, kind crdt.ConflictKind, table string, key crdt
 		resolved = 1
 	}
 	c.must(c.hub.write(func(tx *rows.Tx) error {
-		if err := tx.SQL.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by)
-			VALUES(?,?,?,?,?,?,?,?,?,1,?,?)`, catalog.Text(id), catalog.Text(string(kind)), catalog.Text(table), catalog.Blob(key), catalog.Text(table), catalog.Blob(key), catalog.Text(sites), catalog.Integer(tx.Now()),
+		if err := tx.SQL.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at,
+			detail, revision, resolved, resolved_by)
+			VALUES(?,?,?,?,?,?,?,?,?,1,?,?)`, catalog.Text(id), catalog.Text(string(kind)), catalog.Text(table),
+			catalog.Blob(key), catalog.Text(table), catalog.Blob(key), catalog.Text(sites), catalog.Integer(tx.Now()),
 			catalog.Text(string(encoded)), catalog.Integer(resolved), catalog.Text(resolvedBy)); err != nil {
 			return err
 		}
@@ -69,7 +72,8 @@ func (c *chain) resolve(site, id string, r resolve.Resolution) []resolve.Write {
 // refused checks that an error says what, and what to try, in one line.
 func (c *chain) refused(err error, words string) {
 	c.t.Helper()
-	if err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "Try: ") || strings.Contains(err.Error(), "\n") {
+	if err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), "Try: ") ||
+		strings.Contains(err.Error(), "\n") {
 		c.t.Errorf("%v; want one line with %q and Try:", err, words)
 	}
 }
@@ -77,7 +81,8 @@ func (c *chain) refused(err error, words string) {
 const customers = `CREATE TABLE customer(id INTEGER PRIMARY KEY, code TEXT UNIQUE, name TEXT NOT NULL);
 	CREATE TABLE orders(id INTEGER PRIMARY KEY, customer INTEGER REFERENCES customer(id), total INTEGER CHECK(total>=0));
 	CREATE TABLE line(id TEXT PRIMARY KEY, orders INTEGER NOT NULL REFERENCES orders(id) ON DELETE CASCADE, qty INTEGER);
-	INSERT INTO customer VALUES(1,'ana','Ana'),(2,'bor','Boris'); INSERT INTO orders VALUES(1,1,10),(2,2,20); INSERT INTO line VALUES('x',1,1),('y',1,2)`
+	INSERT INTO customer VALUES(1,'ana','Ana'),(2,'bor','Boris'); INSERT INTO orders VALUES(1,1,10),(2,2,20);
+	INSERT INTO line VALUES('x',1,1),('y',1,2)`
 
 func TestADeletedRowComesBackWithAllItsDocumentHad(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
@@ -88,7 +93,8 @@ func TestADeletedRowComesBackWithAllItsDocumentHad(t *testing.T) {
 	if len(open) != 1 {
 		t.Fatalf("%+v", open)
 	}
-	if n := len(must(c.hub.DocumentRows(open[0].ID))); n != 0 && c.rows("hub", "SELECT count(*) FROM orders WHERE id=1") == "0" {
+	if n := len(must(c.hub.DocumentRows(open[0].ID))); n != 0 &&
+		c.rows("hub", "SELECT count(*) FROM orders WHERE id=1") == "0" {
 		t.Errorf("%d rows of a document that is not there", n)
 	}
 	writes := c.resolve("b", open[0].ID, resolve.Resolution{Keep: "b"})
@@ -138,7 +144,8 @@ func TestADryRunSaysWhatWouldBeWrittenAndWritesNothing(t *testing.T) {
 	before := c.dump("a")
 	id := c.open("hub")[0].ID
 	writes := c.resolve("a", id, resolve.Resolution{Keep: "a", DryRun: true})
-	if len(writes) != 1 || writes[0].Column != "total" || *writes[0].Before != number(12) || writes[0].Value != number(11) {
+	if len(writes) != 1 || writes[0].Column != "total" || *writes[0].Before != number(12) ||
+		writes[0].Value != number(11) {
 		t.Errorf("%+v", writes)
 	}
 	if c.dump("a") != before {
@@ -187,7 +194,9 @@ func TestWhatAResolutionCannotDoIsRefusedAndLeavesNothingHalfDone(t *testing.T) 
 }
 
 func TestARowThatOthersReferToIsNotDeletedByAResolution(t *testing.T) {
-	c := newChain(t, strings.Replace(customers, "INSERT INTO customer", "INSERT INTO customer VALUES(7,'guest','Guest'); INSERT INTO customer", 1), nil, "a", "b")
+	c := newChain(
+		t, strings.Replace(customers, "INSERT INTO customer",
+			"INSERT INTO customer VALUES(7,'guest','Guest'); INSERT INTO customer", 1), nil, "a", "b")
 	c.at("b", "UPDATE customer SET name='Guest of b' WHERE id=7")
 	c.at("a", "DELETE FROM customer WHERE id=7")
 	c.at("b", "UPDATE customer SET name='Guest of b again' WHERE id=7")
@@ -205,7 +214,8 @@ func TestARowThatOthersReferToIsNotDeletedByAResolution(t *testing.T) {
 }
 
 func TestRowsThatSwapAUniqueValueAreResolvedTogether(t *testing.T) {
-	c := newChain(t, `CREATE TABLE d(id INTEGER PRIMARY KEY, n INT); CREATE TABLE l(id TEXT PRIMARY KEY, d INT REFERENCES d(id) ON DELETE CASCADE, place INT UNIQUE);
+	c := newChain(t, `CREATE TABLE d(id INTEGER PRIMARY KEY, n INT); CREATE TABLE l(id TEXT PRIMARY KEY, d INT REFERENCES
+		d(id) ON DELETE CASCADE, place INT UNIQUE);
 		INSERT INTO d VALUES(1,1); INSERT INTO l VALUES('x',1,1),('y',1,2)`, nil, "a", "b")
 	swap := "UPDATE l SET place=-1 WHERE id='x'; UPDATE l SET place=1 WHERE id='y'; UPDATE l SET place=2 WHERE id='x'"
 	c.at("a", swap)
@@ -245,7 +255,9 @@ func TestTheConflictOfATableThatIsGoneCanBeClosedAtTheHub(t *testing.T) {
 }
 
 func TestADecisionDoesNotMakeOneRowAnother(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(k TEXT COLLATE NOCASE PRIMARY KEY, n INT) WITHOUT ROWID; INSERT INTO p VALUES('abc',1)", nil, "a", "b")
+	c := newChain(
+		t, "CREATE TABLE p(k TEXT COLLATE NOCASE PRIMARY KEY, n INT) WITHOUT ROWID; INSERT INTO p VALUES('abc',1)", nil, "a",
+		"b")
 	c.at("a", "UPDATE p SET k='ABC'")
 	c.at("b", "UPDATE p SET k='Abc'")
 	c.level()
@@ -262,7 +274,8 @@ func TestADecisionDoesNotMakeOneRowAnother(t *testing.T) {
 }
 
 func TestARowThatRefersToADeletedOneLosesTheReferenceWhereTheSchemaSaysSo(t *testing.T) {
-	c := newChain(t, strings.Replace(customers, "REFERENCES customer(id)", "REFERENCES customer(id) ON DELETE SET NULL", 1), nil, "a", "b")
+	c := newChain(t, strings.Replace(customers, "REFERENCES customer(id)", "REFERENCES customer(id) ON DELETE SET NULL",
+		1), nil, "a", "b")
 	c.at("a", "DELETE FROM customer WHERE id=1")
 	c.at("b", "UPDATE customer SET name='Anna' WHERE id=1")
 	c.level()
@@ -284,7 +297,8 @@ func TestARowThatRefersToADeletedOneLosesTheReferenceWhereTheSchemaSaysSo(t *tes
 }
 
 func TestADecisionLeavesWhatBothSidesCountedAlone(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, stock INTEGER NOT NULL); INSERT INTO p VALUES(1,'soup',10),(2,'tea',10)",
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, stock INTEGER NOT NULL); INSERT INTO p "+
+		"VALUES(1,'soup',10),(2,'tea',10)",
 		[]catalog.Setting{{Table: "p", Class: catalog.Synced, Counters: []string{"stock"}}}, "a", "b")
 	c.at("a", "UPDATE p SET name='bean soup', stock=stock-1 WHERE id=1")
 	c.at("b", "UPDATE p SET name='lentil soup', stock=stock-2 WHERE id=1; DELETE FROM p WHERE id=2")

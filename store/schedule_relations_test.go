@@ -7,9 +7,11 @@ func relations() []application {
 			does: "orders whose numbers every server gives, with lines, seats and payments",
 			schema: `CREATE TABLE o(id INTEGER PRIMARY KEY AUTOINCREMENT, n INT);
 				CREATE TABLE l(id INTEGER PRIMARY KEY, o INT NOT NULL REFERENCES o(id) ON DELETE CASCADE, n INT);
-				CREATE TABLE s(o INT REFERENCES o(id) ON DELETE CASCADE ON UPDATE CASCADE, nr INT, n INT, PRIMARY KEY(o,nr)) WITHOUT ROWID;
+				CREATE TABLE s(o INT REFERENCES o(id) ON DELETE CASCADE ON UPDATE CASCADE, nr INT, n INT, PRIMARY KEY(o,nr))
+				WITHOUT ROWID;
 				CREATE TABLE y(id TEXT PRIMARY KEY, o INT REFERENCES o(id), up INT REFERENCES o(id) ON DELETE SET NULL, n INT);
-				INSERT INTO o VALUES(1,1); INSERT INTO l VALUES(1,1,1); INSERT INTO s VALUES(1,1,1); INSERT INTO y VALUES('y',1,1,1)`,
+				INSERT INTO o VALUES(1,1); INSERT INTO l VALUES(1,1,1); INSERT INTO s VALUES(1,1,1);
+				INSERT INTO y VALUES('y',1,1,1)`,
 			statements: []string{
 				"INSERT INTO o(n) VALUES({n}); INSERT INTO l(o,n) SELECT max(id), {n} FROM o",
 				"INSERT INTO o(n) VALUES({n}); INSERT INTO s SELECT max(id), {id}, {n} FROM o",
@@ -32,7 +34,8 @@ func relations() []application {
 		{
 			does: "references by name to names that are unique and change",
 			schema: `CREATE TABLE g(id TEXT PRIMARY KEY, code TEXT UNIQUE COLLATE NOCASE, n INT);
-				CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT REFERENCES g(code), own TEXT REFERENCES g(id) ON DELETE CASCADE, n INT);
+				CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT REFERENCES g(code), own TEXT REFERENCES g(id) ON DELETE CASCADE,
+				n INT);
 				INSERT INTO g VALUES('1','a',1),('2','b',2); INSERT INTO u VALUES('1','a','2',1)`,
 			statements: []string{
 				"UPDATE g SET code={code} WHERE id='{id}'",

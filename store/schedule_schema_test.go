@@ -4,13 +4,15 @@ package store
 func applications() []application {
 	return append(relations(), []application{
 		{
-			does:   "rows that trade values of a unique column",
-			schema: "CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, n INT, m TEXT); INSERT INTO p VALUES(1,'a',1,'x'),(2,'b',2,'x'),(3,'c',3,'x')",
+			does: "rows that trade values of a unique column",
+			schema: "CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, n INT, m TEXT); INSERT INTO p " +
+				"VALUES(1,'a',1,'x'),(2,'b',2,'x'),(3,'c',3,'x')",
 			statements: []string{
 				"UPDATE p SET n={n} WHERE id={id}",
 				"UPDATE p SET m='m{n}' WHERE id={id}",
 				"UPDATE p SET code={code} WHERE id={id}",
-				"UPDATE p SET code=NULL WHERE id={id}; UPDATE p SET code={code1} WHERE id={id2}; UPDATE p SET code={code2} WHERE id={id}",
+				"UPDATE p SET code=NULL WHERE id={id}; UPDATE p SET code={code1} WHERE id={id2}; UPDATE p SET code={code2} WHERE " +
+					"id={id}",
 				"INSERT INTO p VALUES({id},{code},{n},'y')",
 				"DELETE FROM p WHERE id={id}",
 				"DELETE FROM p WHERE id={id}; INSERT INTO p VALUES({id},{code},{n},'w')",
@@ -21,7 +23,8 @@ func applications() []application {
 		},
 		{
 			does: "two unique values of a row, one of them only sometimes",
-			schema: `CREATE TABLE p(id TEXT PRIMARY KEY, a TEXT NOT NULL UNIQUE, b TEXT NOT NULL, n INT); CREATE UNIQUE INDEX pb ON p(b) WHERE n>50;
+			schema: `CREATE TABLE p(id TEXT PRIMARY KEY, a TEXT NOT NULL UNIQUE, b TEXT NOT NULL, n INT);
+				CREATE UNIQUE INDEX pb ON p(b) WHERE n>50;
 				INSERT INTO p VALUES('1','a','a',1),('2','b','b',2)`,
 			statements: []string{
 				"UPDATE p SET n={n} WHERE id='{id}'",
@@ -36,7 +39,8 @@ func applications() []application {
 		},
 		{
 			does: "unique values that are generated, or an expression",
-			schema: `CREATE TABLE q(a TEXT PRIMARY KEY, g AS (a||'x'), n INT, h INT GENERATED ALWAYS AS (n*2) STORED UNIQUE); INSERT INTO q(a,n) VALUES('1',1);
+			schema: `CREATE TABLE q(a TEXT PRIMARY KEY, g AS (a||'x'), n INT, h INT GENERATED ALWAYS AS (n*2) STORED UNIQUE);
+				INSERT INTO q(a,n) VALUES('1',1);
 				CREATE TABLE e(id INTEGER PRIMARY KEY, word TEXT); CREATE UNIQUE INDEX ew ON e(trim(word) COLLATE NOCASE)`,
 			statements: []string{
 				"UPDATE q SET n={n} WHERE a='{a}'",
@@ -48,7 +52,8 @@ func applications() []application {
 				"REPLACE INTO e VALUES({id},{word})",
 				"DELETE FROM e WHERE id={id}",
 			},
-			values: map[string][]string{"a": numbers(0, 2), "n": numbers(0, 3), "id": numbers(1, 3), "word": {"'so'", "'SO'", "' so'", "'no'", "NULL"}},
+			values: map[string][]string{"a": numbers(0, 2), "n": numbers(0, 3), "id": numbers(1, 3),
+				"word": {"'so'", "'SO'", "' so'", "'no'", "NULL"}},
 		},
 		{
 			does: "keys that differ in case alone, and every kind of value",
@@ -62,7 +67,8 @@ func applications() []application {
 				"DELETE FROM p WHERE k={k} AND j={j}",
 				"REPLACE INTO p VALUES({k},{j},{n},{x})",
 			},
-			values: map[string][]string{"k": {"'abc'", "'ABC'", "'Abc'", "'def'", "'DEF'"}, "j": numbers(1, 2), "n": numbers(0, 8),
+			values: map[string][]string{"k": {"'abc'", "'ABC'", "'Abc'", "'def'", "'DEF'"}, "j": numbers(1, 2),
+				"n": numbers(0, 8),
 				"x": {"1", "1.0", "0.0", "-0.0", "x''", "''", "NULL", "char(0)||'a'", "'é'"}},
 		},
 		{
@@ -77,8 +83,9 @@ func applications() []application {
 			values: map[string][]string{"a": numbers(1, 2), "b": {"'a'", "'b'"}},
 		},
 		{
-			does:   "columns that fit each other at every site, and not together",
-			schema: "CREATE TABLE p(id INTEGER PRIMARY KEY, lo INT, hi INT, n INT, CHECK(lo<=hi)); INSERT INTO p VALUES(1,5,10,1),(2,3,4,1)",
+			does: "columns that fit each other at every site, and not together",
+			schema: "CREATE TABLE p(id INTEGER PRIMARY KEY, lo INT, hi INT, n INT, CHECK(lo<=hi)); INSERT INTO p " +
+				"VALUES(1,5,10,1),(2,3,4,1)",
 			statements: []string{
 				"UPDATE p SET lo={n} WHERE id={id}",
 				"UPDATE p SET hi={n} WHERE id={id}",

@@ -98,12 +98,13 @@ func (a *application) transaction() *rapid.Generator[string] {
 		var statements []string
 		for range rapid.SampledFrom([]int{1, 1, 1, 2, 3}).Draw(t, "statements") {
 			filled := map[string]string{}
-			statements = append(statements, place.ReplaceAllStringFunc(rapid.SampledFrom(a.statements).Draw(t, "statement"), func(at string) string {
-				if _, known := filled[at]; !known {
-					filled[at] = rapid.SampledFrom(a.values[place.FindStringSubmatch(at)[1]]).Draw(t, at)
-				}
-				return filled[at]
-			}))
+			statements = append(statements, place.ReplaceAllStringFunc(
+				rapid.SampledFrom(a.statements).Draw(t, "statement"), func(at string) string {
+					if _, known := filled[at]; !known {
+						filled[at] = rapid.SampledFrom(a.values[place.FindStringSubmatch(at)[1]]).Draw(t, at)
+					}
+					return filled[at]
+				}))
 		}
 		return strings.Join(statements, "; ")
 	})
@@ -121,7 +122,8 @@ type step struct {
 func (a *application) steps(nodes ...string) *rapid.Generator[[]step] {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 		s := step{do: rapid.SampledFrom([]string{"up", "up", "up", "down", "down", "down", "resolve", "forget", "quiet",
-			"write", "write", "write", "write", "write", "write", "write", "write", "write", "write", "write", "write"}).Draw(t, "do")}
+			"write", "write", "write", "write", "write", "write", "write", "write", "write", "write", "write", "write"}).Draw(
+			t, "do")}
 		if s.do == "up" || s.do == "down" {
 			s.site = rapid.SampledFrom(nodes).Draw(t, "node")
 			return s

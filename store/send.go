@@ -19,7 +19,8 @@ import (
 // everyone else's. It is state, not history: a row changed a thousand times travels once. The
 // slices have about as many rows as asked for; 0 if the receiver has not said yet. Of very much, the span is
 // only a beginning, and Until says where the rest ends.
-func (s *Store) Outgoing(node causal.Site, from causal.Position, count int, emit func(slice history.Span, section *crdt.Section) error) (span history.Span, changes int, err error) {
+func (s *Store) Outgoing(node causal.Site, from causal.Position, count int,
+	emit func(slice history.Span, section *crdt.Section) error) (span history.Span, changes int, err error) {
 	err = s.readFolded(func(tx *rows.Tx) error {
 		if err := s.durably(nil); err != nil { // what this snapshot has, whoever has committed it
 			return err

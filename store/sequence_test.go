@@ -8,11 +8,13 @@ import (
 )
 
 func TestEachServerGoesOnCountingWhereItsOwnIdsEnd(t *testing.T) {
-	c := newChain(t, `CREATE TABLE sale(id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT, code TEXT UNIQUE); CREATE TABLE note(id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT);
+	c := newChain(t, `CREATE TABLE sale(id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT, code TEXT UNIQUE);
+		CREATE TABLE note(id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT);
 		INSERT INTO sale(what) VALUES('before')`, []catalog.Setting{{Table: "note", Class: catalog.Local}}, "a", "b")
 	c.at("b", "INSERT INTO sale(what) VALUES('b')")
 	c.at("b", "INSERT INTO note(x) VALUES('mine')")
-	c.at("a", "INSERT INTO sale VALUES(5000,'of the range of a',NULL); INSERT INTO sale VALUES(9223372036854775807,'the last id there is',NULL)")
+	c.at("a", "INSERT INTO sale VALUES(5000,'of the range of a',NULL); INSERT INTO sale VALUES(9223372036854775807,'the "+
+		"last id there is',NULL)")
 	c.level()
 	c.expect("b", "SELECT name, seq FROM sqlite_sequence ORDER BY name", "note|1\nsale|2")
 	c.expect("a", "SELECT name, seq FROM sqlite_sequence", "sale|9223372036854775807")

@@ -14,7 +14,8 @@ import (
 )
 
 // slicesOf are the slices of everything a site has for another, with the rows of each.
-func (c *chain) slicesOf(from *Store, node causal.Site, above causal.Position, rows int) (spans []history.Span, keys [][]string) {
+func (c *chain) slicesOf(from *Store, node causal.Site, above causal.Position, rows int) (
+	spans []history.Span, keys [][]string) {
 	c.t.Helper()
 	read := 0
 	whole, changes, err := from.Outgoing(node, above, rows, func(slice history.Span, section *crdt.Section) error {
@@ -92,7 +93,8 @@ func TestWhatIsNoMoreThanASliceIsNotCut(t *testing.T) {
 		_, err := c.nodes["varna"].Fold()
 		c.must(err)
 	}
-	if spans, _ := c.slicesOf(c.nodes["varna"], 0, 1, 5); len(spans) != 1 || spans[0].Newest != 0 || spans[0].Highest != nil {
+	if spans, _ := c.slicesOf(c.nodes["varna"], 0, 1, 5); len(spans) != 1 || spans[0].Newest != 0 ||
+		spans[0].Highest != nil {
 		t.Errorf("%+v", spans)
 	}
 	spans, _ := c.slicesOf(c.nodes["varna"], 0, 1, 3)
@@ -148,8 +150,10 @@ func TestSlicesLevelOneAfterTheOther(t *testing.T) {
 			s.SetSliceRows(rows)
 		}
 		for i := range 6 {
-			c.at("varna", fmt.Sprintf("INSERT INTO ord VALUES('v%d',2); INSERT INTO line VALUES('v%[1]da','v%[1]d',1),('v%[1]db','v%[1]d',1); UPDATE ord SET total=3 WHERE id='v0'", i))
-			c.at("hub", fmt.Sprintf("INSERT INTO ord VALUES('h%d',1); INSERT INTO line VALUES('h%[1]da','h%[1]d',1); INSERT INTO note(words) VALUES('h%[1]d')", i))
+			c.at("varna", fmt.Sprintf("INSERT INTO ord VALUES('v%d',2); INSERT INTO line "+
+				"VALUES('v%[1]da','v%[1]d',1),('v%[1]db','v%[1]d',1); UPDATE ord SET total=3 WHERE id='v0'", i))
+			c.at("hub", fmt.Sprintf("INSERT INTO ord VALUES('h%d',1); INSERT INTO line VALUES('h%[1]da','h%[1]d',1); INSERT "+
+				"INTO note(words) VALUES('h%[1]d')", i))
 		}
 		c.at("varna", "INSERT INTO note(words) VALUES('v1'),('v2'); DELETE FROM ord WHERE id='v3'")
 		c.level()
@@ -195,7 +199,8 @@ func TestTheApplicationGetsItsTurn(t *testing.T) {
 		}
 		for asks := start; asks.Before(free[len(free)/2]); asks = asks.Add(100 * time.Microsecond) {
 			got := slices.IndexFunc(tries, func(try time.Duration) bool {
-				i, _ := slices.BinarySearchFunc(free, asks.Add(try), func(a, b time.Time) int { return a.Compare(b.Add(time.Nanosecond)) })
+				i, _ := slices.BinarySearchFunc(free, asks.Add(try),
+					func(a, b time.Time) int { return a.Compare(b.Add(time.Nanosecond)) })
 				return i%2 == 1
 			})
 			if got < 0 || tries[got] > c.within {
@@ -209,14 +214,16 @@ func TestTheApplicationGetsItsTurn(t *testing.T) {
 // The hub's application updates a parent and deletes it, the fold is cut between; a node refers to it.
 func TestAParentDeletedOverSlicesOfAFoldComesBackForItsChild(t *testing.T) {
 	for name, sql := range map[string]string{
-		"one":   "UPDATE p SET a='y' WHERE id=1; DELETE FROM p WHERE id=1",
-		"two":   "UPDATE p SET a='y' WHERE id=1; UPDATE p SET a='y' WHERE id=2; DELETE FROM p WHERE id=1",
-		"anew":  "DELETE FROM p WHERE id=1; INSERT INTO p VALUES(1,'new','new'); DELETE FROM p WHERE id=1",
-		"moved": "INSERT INTO p VALUES(9,'n','n'); UPDATE p SET a='y' WHERE id=1; UPDATE p SET b='n2' WHERE id=9; DELETE FROM p WHERE id=1",
+		"one":  "UPDATE p SET a='y' WHERE id=1; DELETE FROM p WHERE id=1",
+		"two":  "UPDATE p SET a='y' WHERE id=1; UPDATE p SET a='y' WHERE id=2; DELETE FROM p WHERE id=1",
+		"anew": "DELETE FROM p WHERE id=1; INSERT INTO p VALUES(1,'new','new'); DELETE FROM p WHERE id=1",
+		"moved": "INSERT INTO p VALUES(9,'n','n'); UPDATE p SET a='y' WHERE id=1; UPDATE p SET b='n2' WHERE id=9; DELETE " +
+			"FROM p WHERE id=1",
 	} {
 		for _, n := range []int{0, 1, 2, 3} {
 			t.Run(fmt.Sprint(name, " in slices of ", n), func(t *testing.T) {
-				c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p); INSERT INTO p VALUES(1,'x','x'),(2,'x','x')", nil, "a", "b")
+				c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); CREATE TABLE c(id INTEGER PRIMARY KEY, p "+
+					"REFERENCES p); INSERT INTO p VALUES(1,'x','x'),(2,'x','x')", nil, "a", "b")
 				if n > 0 {
 					c.hub.SetSliceRows(n)
 				}

@@ -7,7 +7,8 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-const unboundSchema = `CREATE TABLE d(id INTEGER PRIMARY KEY, a); CREATE TABLE l(id INTEGER PRIMARY KEY, d REFERENCES d, x);
+const unboundSchema = `CREATE TABLE d(id INTEGER PRIMARY KEY, a); CREATE TABLE l(id INTEGER PRIMARY KEY, d REFERENCES d,
+	x);
 	CREATE TABLE u(id TEXT PRIMARY KEY, code UNIQUE)`
 
 // unbound writes as an application that works without foreign keys.

@@ -34,11 +34,16 @@ func TestAResolutionTakenBackLeavesEverythingAsItWasBefore(t *testing.T) {
 		name, a, b string
 		r          resolve.Resolution
 	}{
-		{"columns", "UPDATE orders SET total=11, customer=2 WHERE id=1", "UPDATE orders SET total=12 WHERE id=1; UPDATE line SET qty=9 WHERE id='x'", resolve.Resolution{Keep: "a"}},
-		{"a value of one's own", "UPDATE orders SET total=11 WHERE id=1", "UPDATE orders SET total=12 WHERE id=1", resolve.Resolution{Set: map[string]crdt.Value{"total": number(50)}}},
-		{"a document that was deleted", "DELETE FROM orders WHERE id=1", "UPDATE orders SET total=11 WHERE id=1; INSERT INTO line VALUES('w',1,7)", resolve.Resolution{Keep: "a"}},
-		{"a document that came back", "UPDATE line SET qty=9 WHERE id='x'", "DELETE FROM orders WHERE id=1", resolve.Resolution{Keep: "a"}},
-		{"two rows of one key", "INSERT INTO line VALUES('k',1,1)", "INSERT INTO line VALUES('k',2,2)", resolve.Resolution{Keep: "a"}},
+		{"columns", "UPDATE orders SET total=11, customer=2 WHERE id=1",
+			"UPDATE orders SET total=12 WHERE id=1; UPDATE line SET qty=9 WHERE id='x'", resolve.Resolution{Keep: "a"}},
+		{"a value of one's own", "UPDATE orders SET total=11 WHERE id=1", "UPDATE orders SET total=12 WHERE id=1",
+			resolve.Resolution{Set: map[string]crdt.Value{"total": number(50)}}},
+		{"a document that was deleted", "DELETE FROM orders WHERE id=1",
+			"UPDATE orders SET total=11 WHERE id=1; INSERT INTO line VALUES('w',1,7)", resolve.Resolution{Keep: "a"}},
+		{"a document that came back", "UPDATE line SET qty=9 WHERE id='x'", "DELETE FROM orders WHERE id=1",
+			resolve.Resolution{Keep: "a"}},
+		{"two rows of one key", "INSERT INTO line VALUES('k',1,1)", "INSERT INTO line VALUES('k',2,2)",
+			resolve.Resolution{Keep: "a"}},
 	} {
 		t.Run(play.name, func(t *testing.T) {
 			c := newChain(t, customers, nil, "a", "b")
@@ -141,8 +146,10 @@ func TestANewServerCanTakeBackAResolutionMadeBeforeItJoined(t *testing.T) {
 
 // data is what an application sees at a site, and which of its rows are held.
 func (c *chain) data(site string) string {
-	lines := slices.DeleteFunc(strings.Split(c.dump(site), "\n"), func(line string) bool { return strings.HasPrefix(line, "ravno_") })
-	return strings.Join(lines, "\n") + "\nheld: " + c.rows(site, "SELECT tab, hex(key) FROM ravno_image WHERE state='held' ORDER BY 1, 2")
+	lines := slices.DeleteFunc(strings.Split(c.dump(site), "\n"),
+		func(line string) bool { return strings.HasPrefix(line, "ravno_") })
+	return strings.Join(lines, "\n") + "\nheld: " +
+		c.rows(site, "SELECT tab, hex(key) FROM ravno_image WHERE state='held' ORDER BY 1, 2")
 }
 
 // everyTemplate is a chain at rest for each application.
@@ -189,7 +196,8 @@ func TestADecisionTakenBackAtOnceLeavesTheDataAsTheyWere(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			if _, err := c.store(site).Undo(x.ID, resolve.UndoOptions{By: "boss"}); err != nil && strings.Contains(err.Error(), "which is why it was held") {
+			if _, err := c.store(site).Undo(x.ID, resolve.UndoOptions{By: "boss"}); err != nil &&
+				strings.Contains(err.Error(), "which is why it was held") {
 				continue // no write can bring values that fit no table
 			} else if err != nil {
 				t.Fatal(err)
@@ -241,7 +249,9 @@ func TestAResolutionThatReplacedTooMuchToKeepCannotBeTakenBackAndTheJournalSaysS
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT, photo BLOB); INSERT INTO p VALUES(1,1,zeroblob(5000000))", nil, "a", "b")
+	c := newChain(
+		t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT, photo BLOB); INSERT INTO p VALUES(1,1,zeroblob(5000000))", nil, "a",
+		"b")
 	c.at("a", "DELETE FROM p")
 	c.at("b", "UPDATE p SET n=2")
 	c.level()
@@ -250,6 +260,7 @@ func TestAResolutionThatReplacedTooMuchToKeepCannotBeTakenBackAndTheJournalSaysS
 	c.level()
 	_, err := c.nodes["a"].Undo(id, resolve.UndoOptions{By: "admin"})
 	c.refused(err, "more than a record can keep")
-	c.expect("hub", "SELECT count(*) FROM ravno_event WHERE kind='conflict_resolved' AND text LIKE '%cannot be taken back'", "1")
+	c.expect(
+		"hub", "SELECT count(*) FROM ravno_event WHERE kind='conflict_resolved' AND text LIKE '%cannot be taken back'", "1")
 	c.expect("hub", "SELECT length(undo)<1000 FROM ravno_conflict", "1")
 }

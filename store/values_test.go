@@ -17,9 +17,12 @@ import (
 func TestEveryValueArrivesAsItWas(t *testing.T) {
 	values := []string{
 		"NULL", "0", "1", "1.0", "'1'", "x'31'", "0.0", "(0.0*-1)", "9e999", "-9e999", "4.9e-324", "0.1",
-		"9007199254740993", "9007199254740992.0", "9223372036854775807", "(-9223372036854775807-1)", "-9223372036854775808.0", "9223372036854775808.0",
-		"''", "x''", "'a'||char(0)||'b'", "char(0)", "CAST(x'ff' AS TEXT)", "CAST(x'c3' AS TEXT)", "CAST(x'eda080' AS TEXT)", "CAST(x'6100ff' AS TEXT)",
-		"'Щ'", "char(0x1F600)", "'e'||char(0x301)", "char(0xE9)", "char(0xFEFF)", "'a b '", "x'00'", "zeroblob(70000)", "replace(hex(zeroblob(40000)),'00','я')",
+		"9007199254740993", "9007199254740992.0", "9223372036854775807", "(-9223372036854775807-1)", "-9223372036854775808.0",
+		"9223372036854775808.0",
+		"''", "x''", "'a'||char(0)||'b'", "char(0)", "CAST(x'ff' AS TEXT)", "CAST(x'c3' AS TEXT)", "CAST(x'eda080' AS TEXT)",
+		"CAST(x'6100ff' AS TEXT)",
+		"'Щ'", "char(0x1F600)", "'e'||char(0x301)", "char(0xE9)", "char(0xFEFF)", "'a b '", "x'00'", "zeroblob(70000)",
+		"replace(hex(zeroblob(40000)),'00','я')",
 	}
 	c := newChain(t, "CREATE TABLE v(id INTEGER PRIMARY KEY, v, i INT, r REAL, n NUMERIC, s TEXT, b BLOB)", nil, "a", "b")
 	each := func(site, sql string) {
@@ -35,7 +38,8 @@ func TestEveryValueArrivesAsItWas(t *testing.T) {
 	each("b", "UPDATE v SET v=$, i=$, r=$, n=$, s=$, b=$ WHERE id=ID")
 	c.level()
 	classes := func(site string, from, to int) string {
-		return c.rows(site, fmt.Sprintf("SELECT typeof(v), hex(CAST(v AS BLOB)), v, typeof(i), i, typeof(r), r, typeof(n), n, typeof(s), s, typeof(b) FROM v WHERE id BETWEEN %d AND %d ORDER BY id", from, to))
+		return c.rows(site, fmt.Sprintf("SELECT typeof(v), hex(CAST(v AS BLOB)), v, typeof(i), i, typeof(r), r, typeof(n), "+
+			"n, typeof(s), s, typeof(b) FROM v WHERE id BETWEEN %d AND %d ORDER BY id", from, to))
 	}
 	inserted, updated := strings.Split(classes("a", 1001, 2000), "\n"), strings.Split(classes("b", 1, 1000), "\n")
 	for i := range updated {
@@ -43,7 +47,8 @@ func TestEveryValueArrivesAsItWas(t *testing.T) {
 			t.Errorf("%s: inserted %.200q, updated %.200q", values[i], inserted[i], updated[i])
 		}
 	}
-	c.at("hub", "DELETE FROM v WHERE id<1000; INSERT INTO v SELECT id-1000, v, i, r, n, s, b FROM v; DELETE FROM v WHERE id>1000")
+	c.at("hub",
+		"DELETE FROM v WHERE id<1000; INSERT INTO v SELECT id-1000, v, i, r, n, s, b FROM v; DELETE FROM v WHERE id>1000")
 	c.level()
 	if again := classes("b", 1, 1000); again != strings.Join(updated, "\n") {
 		t.Error("a row deleted and inserted again is another one")
@@ -53,11 +58,16 @@ func TestEveryValueArrivesAsItWas(t *testing.T) {
 // One value of another storage class, spelling or sign is a change like any other.
 func TestAChangeOfNothingButClassSpellingOrSignArrives(t *testing.T) {
 	changes := []struct{ column, from, to string }{
-		{"v", "1", "1.0"}, {"v", "1.0", "1"}, {"v", "1", "'1'"}, {"v", "'1'", "x'31'"}, {"v", "0.0", "(0.0*-1)"}, {"v", "(0.0*-1)", "0.0"}, {"v", "0", "0.0"},
-		{"v", "''", "NULL"}, {"v", "''", "x''"}, {"v", "9007199254740993", "9007199254740992.0"}, {"v", "'a'", "'a'||char(0)"},
-		{"s", "'abc'", "'ABC'"}, {"s", "'a'", "'a '"}, {"p", "'a'", "'a '"}, {"p", "'a  '", "'a'"}, {"n", "1", "'x'"}, {"n", "-9223372036854775808.0", "(-9223372036854775807-1)"},
+		{"v", "1", "1.0"}, {"v", "1.0", "1"}, {"v", "1", "'1'"}, {"v", "'1'", "x'31'"}, {"v", "0.0", "(0.0*-1)"},
+		{"v", "(0.0*-1)", "0.0"}, {"v", "0", "0.0"},
+		{"v", "''", "NULL"}, {"v", "''", "x''"}, {"v", "9007199254740993", "9007199254740992.0"},
+		{"v", "'a'", "'a'||char(0)"},
+		{"s", "'abc'", "'ABC'"}, {"s", "'a'", "'a '"}, {"p", "'a'", "'a '"}, {"p", "'a  '", "'a'"}, {"n", "1", "'x'"},
+		{"n", "-9223372036854775808.0", "(-9223372036854775807-1)"},
 	}
-	c := newChain(t, "CREATE TABLE v(id INTEGER PRIMARY KEY, v, s TEXT COLLATE NOCASE UNIQUE, p TEXT COLLATE RTRIM UNIQUE, n NUMERIC)", nil, "a", "b")
+	c := newChain(
+		t, "CREATE TABLE v(id INTEGER PRIMARY KEY, v, s TEXT COLLATE NOCASE UNIQUE, p TEXT COLLATE RTRIM UNIQUE, n NUMERIC)",
+		nil, "a", "b")
 	for i, change := range changes {
 		c.at("hub", fmt.Sprintf("INSERT INTO v(id, %s) VALUES(%d, %s)", change.column, i, change.from))
 		c.level()
@@ -112,27 +122,40 @@ func TestTablesOfEveryShapeLevel(t *testing.T) {
 		columns = append(columns, fmt.Sprintf("c%d", i))
 	}
 	for _, shape := range []struct{ name, schema, a, b, query, want string }{
-		{"two hundred columns", "CREATE TABLE w(id INTEGER PRIMARY KEY, " + strings.Join(columns, ", ") + "); INSERT INTO w(id) VALUES(1)",
+		{"two hundred columns", "CREATE TABLE w(id INTEGER PRIMARY KEY, " + strings.Join(columns, ", ") +
+			"); INSERT INTO w(id) VALUES(1)",
 			"UPDATE w SET " + strings.Join(columns[:150], "=1, ") + "=1", "INSERT INTO w(id, c199) VALUES(2, 'last')",
 			"SELECT id, c0, c61, c62, c149, c150, c199 FROM w", "1|1|1|1|1|NULL|NULL\n2|NULL|NULL|NULL|NULL|NULL|last"},
 		{"all key", "CREATE TABLE k(a, b TEXT, PRIMARY KEY(a, b)) WITHOUT ROWID; INSERT INTO k VALUES(1, 'x')",
-			"INSERT INTO k VALUES('1', 'x'), (1.5, 'y')", "DELETE FROM k; INSERT INTO k VALUES(x'01', '')", "SELECT typeof(a), a, b FROM k", "real|1.5|y\ntext|1|x\nblob|x'01'|"},
+			"INSERT INTO k VALUES('1', 'x'), (1.5, 'y')", "DELETE FROM k; INSERT INTO k VALUES(x'01', '')",
+			"SELECT typeof(a), a, b FROM k", "real|1.5|y\ntext|1|x\nblob|x'01'|"},
 		{"names", `CREATE TABLE "a ""b'] [.%"("k ]" TEXT PRIMARY KEY, "two
 lines" INT, [q"uote] TEXT DEFAULT 'x''y', "select" INT, "naïve", "номер" INT)`,
-			`INSERT INTO "a ""b'] [.%" VALUES('one', 1, 'q', 2, 3, 4)`, `INSERT INTO "a ""b'] [.%"("k ]") VALUES('two'); UPDATE "a ""b'] [.%" SET "номер"=5, "select"=6`,
+			`INSERT INTO "a ""b'] [.%" VALUES('one', 1, 'q', 2, 3, 4)`,
+			`INSERT INTO "a ""b'] [.%"("k ]") VALUES('two'); UPDATE "a ""b'] [.%" SET "номер"=5, "select"=6`,
 			`SELECT * FROM "a ""b'] [.%" ORDER BY 1`, "one|1|q|2|3|4\ntwo|NULL|x'y|6|NULL|5"},
 		{"Cyrillic", `CREATE TABLE "Поръчка"("номер" INTEGER PRIMARY KEY, "Клиент" TEXT UNIQUE, "сума" REAL)`,
-			`INSERT INTO "Поръчка" VALUES(1, 'Ана', 2.5)`, `INSERT INTO "Поръчка" VALUES(2, 'Борис', 3)`, `SELECT * FROM "Поръчка"`, "1|Ана|2.5\n2|Борис|3"},
-		{"columns named as the rowid", "CREATE TABLE r(rowid TEXT PRIMARY KEY, oid INT UNIQUE, _rowid_ BLOB); INSERT INTO r VALUES('x', 7, 1)",
-			"UPDATE r SET oid=8 WHERE rowid='x'", "INSERT INTO r VALUES('y', 9, x'00')", "SELECT rowid, oid, _rowid_ FROM r ORDER BY 1", "x|8|1\ny|9|x'00'"},
-		{"columns named as ravno's", "CREATE TABLE r(site INTEGER PRIMARY KEY, t, m, ms, k1, p1, stamp, NEW INT, OLD INT, key); INSERT INTO r(site) VALUES(1)",
-			"UPDATE r SET t=1, m=2, ms=3, k1=4, p1=5, stamp=6, NEW=7, OLD=8, key=9", "INSERT INTO r(site, key) VALUES(2, 1)", "SELECT * FROM r", "1|1|2|3|4|5|6|7|8|9\n2|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|1"},
-		{"generated columns", "CREATE TABLE g(id INTEGER PRIMARY KEY, a INT, b AS (a * 2) UNIQUE, c AS (a || 'x') STORED); INSERT INTO g(id, a) VALUES(1, 1)",
+			`INSERT INTO "Поръчка" VALUES(1, 'Ана', 2.5)`, `INSERT INTO "Поръчка" VALUES(2, 'Борис', 3)`,
+			`SELECT * FROM "Поръчка"`, "1|Ана|2.5\n2|Борис|3"},
+		{"columns named as the rowid",
+			"CREATE TABLE r(rowid TEXT PRIMARY KEY, oid INT UNIQUE, _rowid_ BLOB); INSERT INTO r VALUES('x', 7, 1)",
+			"UPDATE r SET oid=8 WHERE rowid='x'", "INSERT INTO r VALUES('y', 9, x'00')",
+			"SELECT rowid, oid, _rowid_ FROM r ORDER BY 1", "x|8|1\ny|9|x'00'"},
+		{"columns named as ravno's", "CREATE TABLE r(site INTEGER PRIMARY KEY, t, m, ms, k1, p1, stamp, NEW INT, OLD INT, " +
+			"key); INSERT INTO r(site) VALUES(1)",
+			"UPDATE r SET t=1, m=2, ms=3, k1=4, p1=5, stamp=6, NEW=7, OLD=8, key=9", "INSERT INTO r(site, key) VALUES(2, 1)",
+			"SELECT * FROM r", "1|1|2|3|4|5|6|7|8|9\n2|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|1"},
+		{"generated columns", "CREATE TABLE g(id INTEGER PRIMARY KEY, a INT, b AS (a * 2) UNIQUE, c AS (a || 'x') STORED); " +
+			"INSERT INTO g(id, a) VALUES(1, 1)",
 			"UPDATE g SET a=5", "INSERT INTO g(id, a) VALUES(2, 6)", "SELECT * FROM g", "1|5|10|5x\n2|6|12|6x"},
-		{"strict", "CREATE TABLE s(id INT PRIMARY KEY, a ANY, r REAL, b BLOB) STRICT, WITHOUT ROWID; INSERT INTO s VALUES(1, 1, 1, x'')",
-			"UPDATE s SET a=1.0", "INSERT INTO s VALUES(2, '1', 2.5, NULL)", "SELECT id, typeof(a), a, typeof(r), b FROM s", "1|real|1|real|x''\n2|text|1|real|NULL"},
-		{"checks of what must not be checked twice", "CREATE TABLE h(id INTEGER PRIMARY KEY AUTOINCREMENT, n INT NOT NULL DEFAULT 7 CHECK(n > 0), at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP); INSERT INTO h VALUES(1, 1, 'then')",
-			"INSERT INTO h(id, at) VALUES(10, 'a')", "INSERT INTO h(id, n, at) VALUES(20, 2, 'b')", "SELECT * FROM h", "1|1|then\n10|7|a\n20|2|b"},
+		{"strict", "CREATE TABLE s(id INT PRIMARY KEY, a ANY, r REAL, b BLOB) STRICT, WITHOUT ROWID; INSERT INTO s " +
+			"VALUES(1, 1, 1, x'')",
+			"UPDATE s SET a=1.0", "INSERT INTO s VALUES(2, '1', 2.5, NULL)", "SELECT id, typeof(a), a, typeof(r), b FROM s",
+			"1|real|1|real|x''\n2|text|1|real|NULL"},
+		{"checks of what must not be checked twice", "CREATE TABLE h(id INTEGER PRIMARY KEY AUTOINCREMENT, n INT NOT NULL " +
+			"DEFAULT 7 CHECK(n > 0), at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP); INSERT INTO h VALUES(1, 1, 'then')",
+			"INSERT INTO h(id, at) VALUES(10, 'a')", "INSERT INTO h(id, n, at) VALUES(20, 2, 'b')", "SELECT * FROM h",
+			"1|1|then\n10|7|a\n20|2|b"},
 	} {
 		t.Run(shape.name, func(t *testing.T) {
 			c := newChain(t, shape.schema, nil, "a", "b")
@@ -175,7 +198,8 @@ func TestABlobOfTwentyMegabytesArrives(t *testing.T) {
 	c.expect("b", "SELECT id, typeof(b), length(b) FROM b", "1|blob|20000000\n2|blob|20000000")
 }
 
-const written = "CREATE TABLE w(k TEXT COLLATE NOCASE PRIMARY KEY, v, s TEXT UNIQUE); INSERT INTO w VALUES('Ана', 'я', 'é'), ('b', 1, NULL)"
+const written = "CREATE TABLE w(k TEXT COLLATE NOCASE PRIMARY KEY, v, s TEXT UNIQUE); INSERT INTO w VALUES('Ана', " +
+	"'я', 'é'), ('b', 1, NULL)"
 
 func TestFilesInUTF16Level(t *testing.T) {
 	for _, encoding := range []string{"UTF-16le", "UTF-16be"} {
@@ -200,7 +224,8 @@ func TestAHubAndItsNodesInDifferentEncodingsLevel(t *testing.T) {
 
 func levelInEveryEncoding(c *chain) {
 	c.t.Helper()
-	c.at("a", "INSERT INTO w VALUES('щ', char(0x1F600), 'e'||char(0x301)), ('c', 'a'||char(0)||'b', ''), ('d', x'd83d', char(0xFEFF)||'x')")
+	c.at("a", "INSERT INTO w VALUES('щ', char(0x1F600), 'e'||char(0x301)), ('c', 'a'||char(0)||'b', ''), ('d', x'd83d', "+
+		"char(0xFEFF)||'x')")
 	c.at("b", "UPDATE w SET v='ю' WHERE k='B'; UPDATE w SET k='B' WHERE k='b'")
 	c.level()
 	c.at("hub", "UPDATE w SET s=s||'!'; DELETE FROM w WHERE k='C'")
@@ -233,23 +258,27 @@ func (c *chain) reencode(name, encoding string) {
 	c.must(err)
 	c.must(fresh.Exec("PRAGMA encoding='" + encoding + "'; PRAGMA journal_mode=WAL"))
 	var tables, others []string
-	c.must(old.Rows("SELECT name, sql, type FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid", nil, func(row []crdt.Value) error {
-		if row[2].Bytes() != "table" {
-			others = append(others, row[1].Bytes())
-			return nil
-		}
-		tables = append(tables, row[0].Bytes())
-		return fresh.Exec(row[1].Bytes())
-	}))
+	c.must(old.Rows(
+		"SELECT name, sql, type FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid", nil,
+		func(row []crdt.Value) error {
+			if row[2].Bytes() != "table" {
+				others = append(others, row[1].Bytes())
+				return nil
+			}
+			tables = append(tables, row[0].Bytes())
+			return fresh.Exec(row[1].Bytes())
+		}))
 	for _, table := range tables {
 		var columns []string
-		c.must(old.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{crdt.TextValue(table)}, func(row []crdt.Value) error {
-			columns = append(columns, row[0].Bytes())
-			return nil
-		}))
-		c.must(old.Rows("SELECT "+sqlite.QuoteAll("+", columns)+" FROM "+sqlite.Quote(table), nil, func(row []crdt.Value) error {
-			return fresh.Exec("INSERT INTO "+sqlite.Quote(table)+" VALUES(?"+strings.Repeat(",?", len(columns)-1)+")", row...)
-		}))
+		c.must(old.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{crdt.TextValue(table)},
+			func(row []crdt.Value) error {
+				columns = append(columns, row[0].Bytes())
+				return nil
+			}))
+		c.must(old.Rows("SELECT "+sqlite.QuoteAll("+", columns)+" FROM "+sqlite.Quote(table), nil,
+			func(row []crdt.Value) error {
+				return fresh.Exec("INSERT INTO "+sqlite.Quote(table)+" VALUES(?"+strings.Repeat(",?", len(columns)-1)+")", row...)
+			}))
 	}
 	for _, sql := range others {
 		c.must(fresh.Exec(sql))
@@ -270,8 +299,10 @@ func (c *chain) reencode(name, encoding string) {
 // A row is found by its key as the shadow has it, whatever the key's length and storage class.
 func TestTextKeysOfEveryLengthAndKindTravel(t *testing.T) {
 	for _, collation := range []string{"BINARY", "NOCASE", "RTRIM"} {
-		c := newChain(t, "CREATE TABLE p(k TEXT PRIMARY KEY COLLATE "+collation+" NOT NULL, n INT) WITHOUT ROWID", nil, "a", "b")
-		for i, key := range []string{"''", "'x'", "'Ünï'", "x'0303'", "x'0378'", "'5'", "5.5", "char(0)", "'a'||char(0)||'b'"} {
+		c := newChain(t, "CREATE TABLE p(k TEXT PRIMARY KEY COLLATE "+collation+" NOT NULL, n INT) WITHOUT ROWID", nil, "a",
+			"b")
+		for i, key := range []string{"''", "'x'", "'Ünï'", "x'0303'", "x'0378'", "'5'", "5.5", "char(0)",
+			"'a'||char(0)||'b'"} {
 			c.at("a", fmt.Sprintf("INSERT INTO p VALUES(%s, %d)", key, i))
 		}
 		for _, length := range []int{126, 127, 128, 129, 130, 16383, 16384} {

@@ -41,7 +41,8 @@ func (c *chain) forge(table string, key []string, columns []string, ch crdt.Chan
 	self, err := c.nodes["a"].Self()
 	c.must(err)
 	section := &crdt.Section{Table: table, KeyColumns: key, Columns: columns, Changes: []crdt.Change{ch}}
-	_, err = c.hub.ApplyFromNode(self.Site, deltaOf(history.Span{From: self.HubHave, To: self.Position + 1}, []*crdt.Section{section}), 0)
+	_, err = c.hub.ApplyFromNode(self.Site, deltaOf(
+		history.Span{From: self.HubHave, To: self.Position + 1}, []*crdt.Section{section}), 0)
 	return err
 }
 
@@ -82,7 +83,8 @@ func TestDeletingOwnUnsentWorkHasNotSeenWhatThatWorkKeptOut(t *testing.T) {
 }
 
 func TestAUniqueGeneratedColumnIsPlacedAlikeEverywhere(t *testing.T) {
-	c := newChain(t, "CREATE TABLE q(id INTEGER PRIMARY KEY, n INT, h INT GENERATED ALWAYS AS (n*2) STORED UNIQUE); INSERT INTO q(id,n) VALUES(1,1)", nil, "a", "b")
+	c := newChain(t, "CREATE TABLE q(id INTEGER PRIMARY KEY, n INT, h INT GENERATED ALWAYS AS (n*2) STORED UNIQUE); "+
+		"INSERT INTO q(id,n) VALUES(1,1)", nil, "a", "b")
 	c.at("a", "INSERT INTO q(id,n) VALUES(2,5)")
 	c.at("b", "INSERT INTO q(id,n) VALUES(3,5)")
 	c.up("b")
@@ -90,7 +92,8 @@ func TestAUniqueGeneratedColumnIsPlacedAlikeEverywhere(t *testing.T) {
 	c.level()
 }
 func TestAPartialUniqueIndexIsPlacedAlikeEverywhere(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b TEXT, n INT); CREATE UNIQUE INDEX pb ON p(b) WHERE n>50; INSERT INTO p VALUES(9,'zz','F',60)", nil, "a", "b")
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, a TEXT UNIQUE, b TEXT, n INT); CREATE UNIQUE INDEX pb ON "+
+		"p(b) WHERE n>50; INSERT INTO p VALUES(9,'zz','F',60)", nil, "a", "b")
 	c.at("a", "INSERT INTO p VALUES(1,'q','F',1)") // older claim on a; outside the partial index
 	c.at("b", "INSERT INTO p VALUES(2,'q','G',1)")
 	c.up("b")
@@ -98,7 +101,8 @@ func TestAPartialUniqueIndexIsPlacedAlikeEverywhere(t *testing.T) {
 	c.level()
 }
 func TestAUniqueExpressionIsPlacedByItsCollation(t *testing.T) {
-	c := newChain(t, "CREATE TABLE q(id INTEGER PRIMARY KEY, n TEXT); CREATE UNIQUE INDEX qi ON q(trim(n) COLLATE NOCASE)", nil, "a", "b")
+	c := newChain(t, "CREATE TABLE q(id INTEGER PRIMARY KEY, n TEXT); CREATE UNIQUE INDEX qi ON q(trim(n) COLLATE NOCASE)",
+		nil, "a", "b")
 	c.at("a", "INSERT INTO q(id,n) VALUES(2,'abc')")
 	c.at("b", "INSERT INTO q(id,n) VALUES(3,'ABC')")
 	c.up("b")
@@ -121,7 +125,8 @@ func TestASettingHoldsAtTheNodesWhenItArrives(t *testing.T) {
 }
 
 func TestAJournalThatUsesRowidsAgainLosesNothingAtTheHub(t *testing.T) {
-	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)", []catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a")
+	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)",
+		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a")
 	c.at("a", "INSERT INTO ev(what) VALUES('one')")
 	c.settle()
 	c.at("a", "DELETE FROM ev")
@@ -145,7 +150,9 @@ func TestARowWithoutAKeyStaysBehindAlone(t *testing.T) {
 	c.level()
 }
 func TestARowWithoutAKeyStopsNoOtherTable(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(k TEXT PRIMARY KEY, n INT); CREATE TABLE o(k INTEGER PRIMARY KEY); INSERT INTO p VALUES('a',1)", nil, "a", "b")
+	c := newChain(
+		t, "CREATE TABLE p(k TEXT PRIMARY KEY, n INT); CREATE TABLE o(k INTEGER PRIMARY KEY); INSERT INTO p VALUES('a',1)",
+		nil, "a", "b")
 	c.at("a", "INSERT INTO p VALUES(NULL, 5)")
 	c.settle()
 	c.reopen("a")
@@ -159,7 +166,8 @@ func TestARowWithoutAKeyStopsNoOtherTable(t *testing.T) {
 }
 
 func TestTheConflictOfAHeldRowCanBeResolved(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, lo INT, hi INT, CHECK(lo<=hi)); INSERT INTO p VALUES(1,5,10)", nil, "a", "b")
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, lo INT, hi INT, CHECK(lo<=hi)); INSERT INTO p VALUES(1,5,10)",
+		nil, "a", "b")
 	c.at("a", "UPDATE p SET lo=9")
 	c.at("b", "UPDATE p SET hi=6")
 	c.settle()
@@ -196,7 +204,8 @@ func TestAColumnAddedAndFilledInOneTransactionLevels(t *testing.T) {
 }
 
 func TestAFirstLoadHoldsNothingThatStaysAtTheHub(t *testing.T) {
-	c := newChain(t, "CREATE TABLE ev(id TEXT PRIMARY KEY, what TEXT); CREATE TABLE s(id TEXT PRIMARY KEY, v TEXT); CREATE TABLE late(id TEXT PRIMARY KEY, v TEXT)",
+	c := newChain(t, "CREATE TABLE ev(id TEXT PRIMARY KEY, what TEXT); CREATE TABLE s(id TEXT PRIMARY KEY, v TEXT); "+
+		"CREATE TABLE late(id TEXT PRIMARY KEY, v TEXT)",
 		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}, {Table: "s", Class: catalog.Local}}, "a")
 	c.at("hub", "INSERT INTO ev VALUES('SECRETEVENTKEY','x')")
 	c.at("hub", "INSERT INTO s VALUES('k','LOCALSECRET')")
@@ -226,8 +235,9 @@ func TestANodeCannotRevokeAnother(t *testing.T) {
 		}
 		return nil
 	})
-	err := c.forge("ravno_site", []string{"site"}, []string{"site", "name", "role", "removed"}, crdt.Change{Key: key, Birth: birth,
-		Registers: []crdt.Register{{Column: 3, Stamp: hlc.Stamp{Time: 1 << 62, Site: 2}, Value: crdt.IntegerValue(1)}}})
+	err := c.forge("ravno_site", []string{"site"}, []string{"site", "name", "role", "removed"},
+		crdt.Change{Key: key, Birth: birth,
+			Registers: []crdt.Register{{Column: 3, Stamp: hlc.Stamp{Time: 1 << 62, Site: 2}, Value: crdt.IntegerValue(1)}}})
 	peers, _ := c.hub.Peers()
 	for _, p := range peers {
 		if p.Removed {
@@ -236,15 +246,18 @@ func TestANodeCannotRevokeAnother(t *testing.T) {
 	}
 }
 func TestANodeCannotChangeTheHubsSettings(t *testing.T) {
-	c := newChain(t, "CREATE TABLE secret(id INTEGER PRIMARY KEY, v TEXT)", []catalog.Setting{{Table: "secret", Class: catalog.Local}}, "a")
-	err := c.forge("ravno_setting", []string{"tab"}, []string{"tab", "class", "document", "counters"}, crdt.Change{Key: crdt.NewKey(crdt.TextValue("secret")),
-		Registers: []crdt.Register{{Column: 1, Stamp: hlc.Stamp{Time: 1 << 62, Site: 2}, Value: crdt.TextValue("synced")}}})
+	c := newChain(t, "CREATE TABLE secret(id INTEGER PRIMARY KEY, v TEXT)",
+		[]catalog.Setting{{Table: "secret", Class: catalog.Local}}, "a")
+	err := c.forge("ravno_setting", []string{"tab"}, []string{"tab", "class", "document", "counters"},
+		crdt.Change{Key: crdt.NewKey(crdt.TextValue("secret")),
+			Registers: []crdt.Register{{Column: 1, Stamp: hlc.Stamp{Time: 1 << 62, Site: 2}, Value: crdt.TextValue("synced")}}})
 	t.Log(err)
 	c.expect("hub", "SELECT class FROM ravno_setting", "local")
 }
 func TestANodeCannotForgeABirthOfAnother(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, m TEXT); INSERT INTO p VALUES(1,'x')", nil, "a", "b")
-	err := c.forge("p", []string{"id"}, []string{"id", "m"}, crdt.Change{Key: crdt.NewKey(crdt.IntegerValue(1)), Whole: true, Birth: hlc.Stamp{Time: 1 << 60, Site: 3}})
+	err := c.forge("p", []string{"id"}, []string{"id", "m"},
+		crdt.Change{Key: crdt.NewKey(crdt.IntegerValue(1)), Whole: true, Birth: hlc.Stamp{Time: 1 << 60, Site: 3}})
 	t.Log(err)
 	c.at("b", "UPDATE p SET m='honest'")
 	c.up("b")
@@ -264,16 +277,19 @@ func TestKeepingASideDoesNotTakeBackLaterWork(t *testing.T) {
 }
 
 func TestAJoinTakesAnotherSpellingForOtherValues(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT COLLATE NOCASE, x); INSERT INTO p VALUES(1,'abc',1)", nil)
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT COLLATE NOCASE, x); INSERT INTO p VALUES(1,'abc',1)",
+		nil)
 	path := filepath.Join(c.dir, "n.db")
 	conn, err := sqlite.Open(path, sqlite.Create)
 	c.must(err)
-	c.must(conn.Exec("CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT COLLATE NOCASE, x); INSERT INTO p VALUES(1,'ABC',1.0)"))
+	c.must(conn.Exec(
+		"CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT COLLATE NOCASE, x); INSERT INTO p VALUES(1,'ABC',1.0)"))
 	conn.Close()
 	load := filepath.Join(c.dir, "n.load")
 	_, err = c.hub.WriteLoad(load)
 	c.must(err)
-	_, backup, err := enrol.InstallLoad(load, path, enrol.NodeOptions{Site: 2, Incarnation: causal.Incarnation{7}}, enrol.RefuseLocal, c.clock)
+	_, backup, err := enrol.InstallLoad(load, path, enrol.NodeOptions{Site: 2, Incarnation: causal.Incarnation{7}},
+		enrol.RefuseLocal, c.clock)
 	if err == nil && backup == "" {
 		t.Error("'ABC' and 1.0 were replaced by 'abc' and 1, unasked and without a backup")
 	}
@@ -319,7 +335,8 @@ func TestRowsOfATableMadeAndFilledInOneTransactionLevel(t *testing.T) {
 func TestTheSameMigrationRunAtEveryServerIsNoConflict(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil, "a", "b")
 	for _, site := range []string{"hub", "a", "b"} {
-		c.at(site, "BEGIN; CREATE TABLE s(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO s VALUES(1,'seed'); ALTER TABLE p ADD COLUMN x DEFAULT 5; COMMIT")
+		c.at(site, "BEGIN; CREATE TABLE s(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO s VALUES(1,'seed'); ALTER TABLE p "+
+			"ADD COLUMN x DEFAULT 5; COMMIT")
 	}
 	c.settle()
 	c.level()
@@ -329,7 +346,8 @@ func TestTheSameMigrationRunAtEveryServerIsNoConflict(t *testing.T) {
 }
 
 func TestKeepingTheSideThatDeletedADocumentDeletesWhatOthersAddedToIt(t *testing.T) {
-	c := newChain(t, "CREATE TABLE d(id INTEGER PRIMARY KEY, n INT); CREATE TABLE l(id TEXT PRIMARY KEY, d INT REFERENCES d(id) ON DELETE CASCADE, n INT); INSERT INTO d VALUES(1,1); INSERT INTO l VALUES('x',1,1)", nil, "a", "b")
+	c := newChain(t, "CREATE TABLE d(id INTEGER PRIMARY KEY, n INT); CREATE TABLE l(id TEXT PRIMARY KEY, d INT "+
+		"REFERENCES d(id) ON DELETE CASCADE, n INT); INSERT INTO d VALUES(1,1); INSERT INTO l VALUES('x',1,1)", nil, "a", "b")
 	c.at("a", "DELETE FROM d WHERE id=1")
 	c.at("b", "UPDATE d SET n=2; UPDATE l SET n=2; INSERT INTO l VALUES('y',1,3)")
 	c.settle()
@@ -382,7 +400,8 @@ func (c *chain) migrate(site, sql string) {
 }
 
 func TestARowWithValuesStillToComeIsNotResolvedWithDefaults(t *testing.T) {
-	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price INT); INSERT INTO p VALUES(1,'soup',4)", nil, "a")
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price INT); INSERT INTO p VALUES(1,'soup',4)", nil,
+		"a")
 	c.at("hub", "DELETE FROM p")
 	_, err := c.hub.Fold()
 	c.must(err)
@@ -393,7 +412,8 @@ func TestARowWithValuesStillToComeIsNotResolvedWithDefaults(t *testing.T) {
 	if len(open) != 1 {
 		t.Fatalf("%+v", open)
 	}
-	if _, err := c.hub.Resolve(open[0].ID, resolve.Resolution{Set: map[string]crdt.Value{"price": crdt.IntegerValue(9)}, By: "admin"}); err == nil {
+	if _, err := c.hub.Resolve(open[0].ID, resolve.Resolution{
+		Set: map[string]crdt.Value{"price": crdt.IntegerValue(9)}, By: "admin"}); err == nil {
 		t.Errorf("resolved to %q although the name is not known yet", c.rows("hub", "SELECT * FROM p"))
 	}
 	c.settle()
@@ -411,7 +431,8 @@ func TestAFileOutsideWALModeJoinsAndDropsItsRows(t *testing.T) {
 		conn.Close()
 		_, err = c.hub.WriteLoad(load)
 		c.must(err)
-		_, backup, err := enrol.InstallLoad(load, path, enrol.NodeOptions{Site: 9, Incarnation: causal.Incarnation{9}}, policy, c.clock)
+		_, backup, err := enrol.InstallLoad(load, path, enrol.NodeOptions{Site: 9, Incarnation: causal.Incarnation{9}},
+			policy, c.clock)
 		if err != nil || backup == "" {
 			t.Errorf("policy %d: backup %q, %v", policy, backup, err)
 		}
@@ -440,7 +461,8 @@ func TestAnEditThatCrossesADeletionAndAnotherRowOfThatKeyIsNoBirth(t *testing.T)
 	c.level()
 	c.expectAll("SELECT a, b FROM item", "new|new")
 	x := c.open("hub")[0]
-	if v := x.Columns[0].Values["a"]; len(c.open("hub")) != 1 || x.Kind == crdt.KeyCollision || v == nil || v.Bytes() != "edited" {
+	if v := x.Columns[0].Values["a"]; len(c.open("hub")) != 1 || x.Kind == crdt.KeyCollision || v == nil ||
+		v.Bytes() != "edited" {
 		t.Errorf("%s %v", x.Kind, x.Columns)
 	}
 }
@@ -484,7 +506,8 @@ func TestCountersAloneAreNotTheRemainsOfARowThatOthersReferTo(t *testing.T) {
 		CREATE TABLE line(id TEXT PRIMARY KEY, ord INT NOT NULL REFERENCES ord(id) ON DELETE CASCADE)`
 	for _, written := range []string{"SELECT 1", "UPDATE ord SET total=total+5 WHERE id=1"} {
 		for _, first := range []string{"a", "b"} {
-			c := deletedUnsent(t, schema, catalog.Setting{Table: "ord", Class: catalog.Synced, Counters: []string{"total"}}, "INSERT INTO ord VALUES(1,'again',20)", written, "ord")
+			c := deletedUnsent(t, schema, catalog.Setting{Table: "ord", Class: catalog.Synced, Counters: []string{"total"}},
+				"INSERT INTO ord VALUES(1,'again',20)", written, "ord")
 			c.at("a", "INSERT INTO line VALUES('x',1)")
 			c.up(first)
 			c.level()
@@ -497,7 +520,8 @@ func TestCountersAloneAreNotTheRemainsOfARowThatOthersReferTo(t *testing.T) {
 }
 
 func TestARowMadeUnderTheKeyOfAHeldOneDoesNotLoseWhatWasWrittenToThat(t *testing.T) {
-	c := newChain(t, "CREATE TABLE item(k TEXT PRIMARY KEY, a TEXT, code TEXT UNIQUE); INSERT INTO item VALUES('one','x',NULL),('two','x',NULL)", nil, "a", "b")
+	c := newChain(t, "CREATE TABLE item(k TEXT PRIMARY KEY, a TEXT, code TEXT UNIQUE); INSERT INTO item "+
+		"VALUES('one','x',NULL),('two','x',NULL)", nil, "a", "b")
 	c.at("a", "UPDATE item SET code='red' WHERE k='one'")
 	c.at("hub", "UPDATE item SET code='red' WHERE k='two'")
 	c.at("a", "UPDATE item SET a='first' WHERE k='two'")

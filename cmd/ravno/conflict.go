@@ -29,7 +29,8 @@ type conflictFilter struct{ table, kind string }
 func (f *conflictFilter) flags(c *cobra.Command) {
 	c.Flags().StringVar(&f.table, "table", "", "only conflicts with a row of this `table`")
 	c.Flags().StringVar(&f.kind, "kind", "", "only conflicts of this `kind`: "+strings.Join(kindNames(), ", "))
-	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only without the flag
+	// fails only without the flag
+	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (f *conflictFilter) check() error {

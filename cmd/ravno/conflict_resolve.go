@@ -77,7 +77,8 @@ COLUMN may be written TABLE.COLUMN or TABLE[KEY].COLUMN where the bare name is n
 // arguments wants one conflict, or --all and none.
 func (f *resolveFlags) arguments(c *cobra.Command, args []string) error {
 	if f.all && len(args) > 0 {
-		return wrongUsage(fmt.Sprintf("--all decides every conflict, so there is nothing for %q", args[0]), "either --all, or one identifier")
+		return wrongUsage(fmt.Sprintf("--all decides every conflict, so there is nothing for %q", args[0]),
+			"either --all, or one identifier")
 	}
 	if f.all {
 		return nil
@@ -121,7 +122,8 @@ func (f *resolveFlags) resolveAll(c *cobra.Command, s *store.Store, decision sto
 		case err != nil:
 			failed++
 			printError(c.ErrOrStderr(), err, "ravno conflict show "+shortID(x.ID))
-			results = append(results, object{{"id", x.ID}, {"dry_run", f.dryRun}, {"writes", []object{}}, {"error", err.Error()}})
+			results = append(results, object{{"id", x.ID}, {"dry_run", f.dryRun}, {"writes", []object{}},
+				{"error", err.Error()}})
 		case f.asJSON:
 			results = append(results, append(jsonResolution(x.ID, f.dryRun, writes), field{"error", nil}))
 		default:
@@ -146,29 +148,34 @@ func (f *resolveFlags) resolveAll(c *cobra.Command, s *store.Store, decision sto
 		note(c.ErrOrStderr(), "no conflict is open")
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %s could not be resolved. Try: ravno conflict show for each, then decide it by itself", failed, counted(int64(len(conflicts)), "conflict"))
+		return fmt.Errorf("%d of %s could not be resolved. Try: ravno conflict show for each, then decide it by itself",
+			failed, counted(int64(len(conflicts)), "conflict"))
 	}
 	return nil
 }
 
 // resolution checks the flags.
 func (f *resolveFlags) resolution() (store.Resolution, error) {
-	r := store.Resolution{Keep: f.keep, Take: map[string]string{}, Set: map[string]crdt.Value{}, Note: f.note, DryRun: f.dryRun}
+	r := store.Resolution{Keep: f.keep, Take: map[string]string{}, Set: map[string]crdt.Value{}, Note: f.note,
+		DryRun: f.dryRun}
 	columns := len(f.take) + len(f.set)
 	if f.keep == "" && columns == 0 {
-		return r, wrongUsage("ravno conflict resolve: no decision given", "--keep SERVER, --take COLUMN=SERVER or --set COLUMN=VALUE")
+		return r, wrongUsage("ravno conflict resolve: no decision given",
+			"--keep SERVER, --take COLUMN=SERVER or --set COLUMN=VALUE")
 	}
 	if err := f.filter.check(); err != nil {
 		return r, err
 	}
 	if !f.all && f.filter != (conflictFilter{}) {
-		return r, wrongUsage("--table and --kind select among all conflicts", "them with --all, or one identifier without them")
+		return r, wrongUsage("--table and --kind select among all conflicts",
+			"them with --all, or one identifier without them")
 	}
 	if f.all && f.keep == "" {
 		return r, wrongUsage("--all decides for one side, and --take and --set are for one conflict", "--all --keep SERVER")
 	}
 	if f.keep != "" && columns > 0 {
-		return r, wrongUsage("--keep decides everything, so there is nothing for --take and --set", "either --keep, or --take and --set")
+		return r, wrongUsage("--keep decides everything, so there is nothing for --take and --set",
+			"either --keep, or --take and --set")
 	}
 	chosen := map[string]bool{}
 	once := func(column string) error {
@@ -230,7 +237,8 @@ func holdsText(x store.Conflict, name string) bool {
 		}
 	}
 	for _, c := range x.Columns {
-		if !strings.EqualFold(name, c.Name) && !strings.EqualFold(name, c.Table+"."+c.Name) && !strings.EqualFold(name, c.Spelling()) {
+		if !strings.EqualFold(name, c.Name) && !strings.EqualFold(name, c.Table+"."+c.Name) &&
+			!strings.EqualFold(name, c.Spelling()) {
 			continue
 		}
 		count(c.Base)

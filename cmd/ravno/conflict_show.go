@@ -83,7 +83,8 @@ func headConflict(w io.Writer, x store.Conflict, id string) {
 	if !x.Open {
 		state = "resolved"
 	}
-	fmt.Fprintf(w, "%s  %s  %s %s: %s\n", id, state, visible(x.DocumentTable), visible(namedText(x.DocumentKey)), kindWords(x.Kind))
+	fmt.Fprintf(w, "%s  %s  %s %s: %s\n", id, state, visible(x.DocumentTable), visible(namedText(x.DocumentKey)),
+		kindWords(x.Kind))
 	fmt.Fprintf(w, "  %s, found %s\n", visible(strings.Join(x.Sites, " and ")), minute(x.FoundAt))
 	if !x.Open {
 		fmt.Fprintln(w, "  "+visible(resolvedWords(x.ResolvedBy, minute(x.ResolvedAt), x.Note)))
@@ -195,9 +196,12 @@ func jsonConflict(x store.Conflict) object {
 	}
 	o := object{{"id", x.ID}, {"kind", string(x.Kind)}, {"table", x.Table}, {"key", jsonNamed(x.Key)},
 		{"document", object{{"table", x.DocumentTable}, {"key", jsonNamed(x.DocumentKey)}}}, {"sites", sites},
-		{"found_at", jsonTime(x.FoundAt)}, {"state", state}, {"columns", columns}, {"resolved", resolved}, {"happened", happened(x)}}
+		{"found_at", jsonTime(x.FoundAt)}, {"state", state}, {"columns", columns}, {"resolved", resolved},
+		{"happened", happened(x)}}
 	if r := x.Renumbered; r != nil {
-		o = append(o, field{"renumbered", object{{"site", r.Site}, {"table", r.Table}, {"old", jsonNamed(r.Old)}, {"new", jsonNamed(r.New)}}})
+		o = append(
+			o, field{"renumbered", object{{"site", r.Site}, {"table", r.Table}, {"old", jsonNamed(r.Old)},
+				{"new", jsonNamed(r.New)}}})
 	}
 	if len(x.History) == 0 {
 		return o

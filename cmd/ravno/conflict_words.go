@@ -30,7 +30,8 @@ func kindWords(kind crdt.ConflictKind) string {
 
 // kindNames are the kinds as scripts know them.
 func kindNames() []string {
-	return []string{string(crdt.EditEdit), string(crdt.EditDelete), string(crdt.KeyCollision), string(crdt.Unique), string(crdt.ForeignKey)}
+	return []string{string(crdt.EditEdit), string(crdt.EditDelete), string(crdt.KeyCollision), string(crdt.Unique),
+		string(crdt.ForeignKey)}
 }
 
 // happened is one sentence on the actions of the sides.
@@ -38,7 +39,8 @@ func happened(x store.Conflict) string {
 	switch {
 	case x.Renumbered != nil:
 		r := x.Renumbered
-		return r.Table + " " + keyText(r.Old) + " of " + r.Site + " is " + keyText(r.New) + " now: another server had made a row of that key too"
+		return r.Table + " " + keyText(r.Old) + " of " + r.Site + " is " + keyText(r.New) +
+			" now: another server had made a row of that key too"
 	case x.Kind == crdt.KeyCollision:
 		return strings.Join(x.Sites, " and ") + " each made a row " + store.RowName(x.Table, x.Key)
 	case x.Kind == crdt.Unique:

@@ -186,7 +186,9 @@ func (c *control) verify(ctx context.Context, table string) (verifyAnswer, error
 	}
 	var result verifyAnswer
 	if err := json.Unmarshal(body, &result); err != nil {
-		return verifyAnswer{}, fmt.Errorf("%s: the daemon's answer to verify: %w. Try: the same version of ravno for daemon and command", c.path, err)
+		return verifyAnswer{},
+			fmt.Errorf("%s: the daemon's answer to verify: %w. Try: the same version of ravno for daemon and command", c.path,
+				err)
 	}
 	return result, nil
 }

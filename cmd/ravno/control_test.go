@@ -41,14 +41,16 @@ func serveControl(t *testing.T, path string, handler http.Handler) {
 func testedDaemon() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		_ = status.Encode(w, status.Snapshot{Site: "central", Daemon: true, Servers: []status.Server{{Name: "central", State: status.Green}}})
+		_ = status.Encode(
+			w, status.Snapshot{Site: "central", Daemon: true, Servers: []status.Server{{Name: "central", State: status.Green}}})
 	})
 	mux.HandleFunc("POST /poke", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("POST /wait", func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not level after "+r.URL.Query().Get("timeout")+". Try: ravno status", http.StatusGatewayTimeout)
 	})
 	mux.HandleFunc("GET /verify", func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte(`{"level":false,"tables":[{"table":"` + r.URL.Query().Get("table") + `","rows":3,"digest":"ab","level":false,"differing":1,"keys":["id=2"]}],"servers":[]}`))
+		_, _ = w.Write([]byte(`{"level":false,"tables":[{"table":"` + r.URL.Query().Get("table") +
+			`","rows":3,"digest":"ab","level":false,"differing":1,"keys":["id=2"]}],"servers":[]}`))
 	})
 	return mux
 }
@@ -84,7 +86,8 @@ func askEverything(t *testing.T, path string) {
 	if err := daemon.poke(ctx); err != nil {
 		t.Errorf("poke: %v", err)
 	}
-	if err := daemon.wait(ctx, time.Minute); err == nil || !strings.Contains(err.Error(), "shop.db: not level after 1m0s. Try: ravno status") {
+	if err := daemon.wait(ctx, time.Minute); err == nil ||
+		!strings.Contains(err.Error(), "shop.db: not level after 1m0s. Try: ravno status") {
 		t.Errorf("wait that runs out: %v", err)
 	}
 	result, err := daemon.verify(ctx, "order lines&more")
@@ -96,7 +99,8 @@ func askEverything(t *testing.T, path string) {
 func TestCommandWithoutDaemonSaysHowToStart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shop.db")
 	daemon := newControl(path)
-	if _, err := daemon.status(context.Background()); !errors.Is(err, errNoDaemon) || !strings.Contains(err.Error(), "Try: ravno run --db "+path) {
+	if _, err := daemon.status(context.Background()); !errors.Is(err, errNoDaemon) ||
+		!strings.Contains(err.Error(), "Try: ravno run --db "+path) {
 		t.Errorf("status: %v", err)
 	}
 	if err := daemon.poke(context.Background()); err != nil {

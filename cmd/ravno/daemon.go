@@ -123,7 +123,8 @@ func (d *daemon) controls() http.Handler {
 func (d *daemon) status() (status.Snapshot, error) {
 	snapshot, err := d.server.Status()
 	entries := d.store.Entries()
-	snapshot.Writes = &status.Writes{AtOnce: entries.AtOnce, Waited: entries.Waited, Forced: entries.Forced, Overran: entries.Overran, Ungated: entries.Ungated}
+	snapshot.Writes = &status.Writes{AtOnce: entries.AtOnce, Waited: entries.Waited, Forced: entries.Forced,
+		Overran: entries.Overran, Ungated: entries.Ungated}
 	return snapshot, err
 }
 
@@ -212,7 +213,8 @@ func (d *daemon) summarise(results map[string][]exchange.TableResult, table stri
 	}
 	at := map[string]int{}
 	for i, own := range digests {
-		answer.Tables = append(answer.Tables, verifyTable{Table: own.Table, Rows: own.Rows, Digest: hex.EncodeToString(own.Sum[:]), Level: true, Keys: []string{}})
+		answer.Tables = append(answer.Tables, verifyTable{
+			Table: own.Table, Rows: own.Rows, Digest: hex.EncodeToString(own.Sum[:]), Level: true, Keys: []string{}})
 		at[own.Table] = i
 	}
 	for _, name := range slices.Sorted(maps.Keys(results)) {

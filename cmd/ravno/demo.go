@@ -41,9 +41,10 @@ database files value by value and accounts for every order, line and portion.
 
 Without --once the three servers stay up, with their status pages, until Ctrl-C.
 The demo makes its own databases and takes no --db.`,
-		Example:     "  ravno demo\n  ravno demo --once\n  ravno demo --dir /tmp/chain --http 127.0.0.1:8433",
-		Args:        arguments(),
-		Annotations: exits("0 every step held, and the three files are identical with nothing missing, 1 a step failed, 2 wrong usage"),
+		Example: "  ravno demo\n  ravno demo --once\n  ravno demo --dir /tmp/chain --http 127.0.0.1:8433",
+		Args:    arguments(),
+		Annotations: exits(
+			"0 every step held, and the three files are identical with nothing missing, 1 a step failed, 2 wrong usage"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if c.Flags().Changed("db") {
 				return usageError("ravno demo makes databases of its own; --db is not for it")
@@ -53,7 +54,8 @@ The demo makes its own databases and takes no --db.`,
 			return runDemo(ctx, c.OutOrStdout(), c.ErrOrStderr(), dir, page, once)
 		},
 	}
-	c.Flags().StringVar(&dir, "dir", "", "directory for the files and logs; it must not hold a demo already (default: a fresh temporary one)")
+	c.Flags().StringVar(
+		&dir, "dir", "", "directory for the files and logs; it must not hold a demo already (default: a fresh temporary one)")
 	c.Flags().BoolVar(&once, "once", false, "end after the story, and clean up if every step held")
 	c.Flags().StringVar(&page, "http", "127.0.0.1:0", "address of the hub's status page")
 	return c
@@ -72,7 +74,8 @@ func runDemo(ctx context.Context, out, problems io.Writer, dir, page string, onc
 	if err != nil {
 		return err
 	}
-	s := &demoStory{out: out, dir: home, program: program, page: page, tills: map[string]*demoApp{}, links: map[string]*demoLink{}}
+	s := &demoStory{out: out, dir: home, program: program, page: page, tills: map[string]*demoApp{},
+		links: map[string]*demoLink{}}
 	fmt.Fprintf(out, "ravno demo: a hub and two restaurants, all in %s\n", home)
 	err = s.tell(ctx)
 	if err == nil && !once {
@@ -113,7 +116,8 @@ func demoDirectory(dir string) (home string, temporary bool, err error) {
 	}
 	for _, name := range append([]string{demoHub}, demoRestaurants...) {
 		if _, err := os.Lstat(filepath.Join(home, name)); !errors.Is(err, os.ErrNotExist) {
-			return "", false, usageError("demo: %s holds %s already, from an earlier demo perhaps. Try: another --dir", home, name)
+			return "", false, usageError("demo: %s holds %s already, from an earlier demo perhaps. Try: another --dir", home,
+				name)
 		}
 	}
 	return home, temporary, nil

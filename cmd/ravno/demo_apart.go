@@ -36,7 +36,8 @@ func (s *demoStory) workApart(ctx context.Context) (err error) {
 		}
 	}
 	if !slices.Equal(s.apart[first], s.apart[second]) {
-		return fmt.Errorf("without a link SQLite was to give both the same numbers; %s has %v, %s has %v", first, s.apart[first], second, s.apart[second])
+		return fmt.Errorf("without a link SQLite was to give both the same numbers; %s has %v, %s has %v", first,
+			s.apart[first], second, s.apart[second])
 	}
 	for i, name := range demoRestaurants {
 		if err := s.tills[name].GiveCard(ctx, demoGuestNames[i], demoCard); err != nil {
@@ -77,7 +78,8 @@ func (s *demoStory) sellDish(ctx context.Context, name string, portions int) err
 	if err != nil {
 		return err
 	}
-	s.say("%s sells orders %s, with %d Kebapche: %d on hand there, of %d", name, demoList(s.apart[name]), portions, left, s.onHand)
+	s.say("%s sells orders %s, with %d Kebapche: %d on hand there, of %d", name, demoList(s.apart[name]), portions, left,
+		s.onHand)
 	return nil
 }
 
@@ -103,7 +105,8 @@ func (s *demoStory) checkApart(ctx context.Context) error {
 	if want := len(s.taken) - demoApart; got != want {
 		return fmt.Errorf("while %s was cut off, the office had %d orders: it should have had %d", second, got, want)
 	}
-	s.say("The office has %d orders: orders %s are those of %s. Those of %s are still to come.", got, demoList(s.apart[first]), first, second)
+	s.say("The office has %d orders: orders %s are those of %s. Those of %s are still to come.", got,
+		demoList(s.apart[first]), first, second)
 	return nil
 }
 
@@ -147,7 +150,8 @@ func (s *demoStory) showRenumbered(ctx context.Context) error {
 	}
 	for i, order := range s.taken {
 		if slices.Contains(s.apart[order.place], order.number) {
-			s.say("order %d on every server: sold in %s as number %d, with %d lines, paid", numbers[i], order.place, order.number, demoLines)
+			s.say("order %d on every server: sold in %s as number %d, with %d lines, paid", numbers[i], order.place,
+				order.number, demoLines)
 		}
 	}
 	return s.checkDish(ctx)
@@ -193,10 +197,11 @@ func (s *demoStory) checkDish(ctx context.Context) error {
 		want, sum = want-portions, sum+fmt.Sprintf(" - %d", portions)
 	}
 	for _, server := range s.servers() {
-		if err := s.until(ctx, fmt.Sprintf("%s has %s = %d Kebapche on hand", server.name, sum, want), func() (bool, string, error) {
-			got, err := s.dishOnHand(ctx, server.name)
-			return got == want, fmt.Sprint(got), err
-		}); err != nil {
+		if err := s.until(ctx, fmt.Sprintf("%s has %s = %d Kebapche on hand", server.name, sum, want),
+			func() (bool, string, error) {
+				got, err := s.dishOnHand(ctx, server.name)
+				return got == want, fmt.Sprint(got), err
+			}); err != nil {
 			return err
 		}
 	}

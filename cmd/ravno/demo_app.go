@@ -42,7 +42,8 @@ func openDemoApp(ctx context.Context, path, place string, create bool) (*demoApp
 	if create {
 		mode = "rwc"
 	}
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?mode=" + mode + "&_journal_mode=WAL&_foreign_keys=on&_txlock=immediate" +
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?mode=" + mode +
+		"&_journal_mode=WAL&_foreign_keys=on&_txlock=immediate" +
 		fmt.Sprintf("&_busy_timeout=%d", demoBusyTimeout.Milliseconds())
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
@@ -110,7 +111,8 @@ func (a *demoApp) Serve(ctx context.Context, items []demoItem) (number int64, er
 
 // order opens an order at a table and takes what it needs out of stock. Its number is the
 // one that SQLite gives.
-func (a *demoApp) order(ctx context.Context, table, guests int, note string, items []demoItem) (number int64, err error) {
+func (a *demoApp) order(ctx context.Context, table, guests int, note string, items []demoItem) (
+	number int64, err error) {
 	err = a.transaction(ctx, "order", func(tx *sql.Tx) error {
 		result, err := tx.ExecContext(ctx, `INSERT INTO orders(place, table_id, guests, waiter, note, opened_at)
 			SELECT place, id, ?1, ?2, ?3, ?4 FROM dining_table WHERE place = ?5 AND number = ?6`,
@@ -134,10 +136,12 @@ func (a *demoApp) order(ctx context.Context, table, guests int, note string, ite
 
 func (a *demoApp) line(ctx context.Context, tx *sql.Tx, order int64, item demoItem) error {
 	if _, err := tx.ExecContext(ctx, `INSERT INTO order_line(id, order_id, product_id, quantity, price)
-		SELECT ?1, ?2, id, ?3, price FROM product WHERE id = ?4`, uuid.NewString(), order, item.quantity, item.product); err != nil {
+		SELECT ?1, ?2, id, ?3, price FROM product WHERE id = ?4`, uuid.NewString(), order, item.quantity,
+		item.product); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE stock SET on_hand = on_hand - ? WHERE product_id = ?`, item.quantity, item.product)
+	_, err := tx.ExecContext(ctx, `UPDATE stock SET on_hand = on_hand - ? WHERE product_id = ?`, item.quantity,
+		item.product)
 	return err
 }
 
@@ -149,7 +153,8 @@ func (a *demoApp) pay(ctx context.Context, order int64) error {
 			uuid.NewString(), order, []string{"cash", "card"}[a.sales%2], demoNow()); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE orders SET state = 'paid', closed_at = ? WHERE id = ?`, demoNow(), order); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE orders SET state = 'paid', closed_at = ? WHERE id = ?`, demoNow(),
+			order); err != nil {
 			return err
 		}
 		return a.event(ctx, tx, fmt.Sprintf("order %d paid", order))
@@ -164,7 +169,8 @@ func (a *demoApp) Book(ctx context.Context, table, guests int, note string) (num
 // Rebook changes a booking.
 func (a *demoApp) Rebook(ctx context.Context, order int64, guests int, note string) error {
 	return a.transaction(ctx, "change of a booking", func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE orders SET guests = ?, note = ? WHERE id = ?`, guests, note, order); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE orders SET guests = ?, note = ? WHERE id = ?`, guests, note,
+			order); err != nil {
 			return err
 		}
 		return a.event(ctx, tx, fmt.Sprintf("booking %d now for %d", order, guests))

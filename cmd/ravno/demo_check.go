@@ -26,15 +26,16 @@ func (s *demoStory) status(ctx context.Context, server *demoServer) (status demo
 
 // untilCause waits until one server sees another red for a cause.
 func (s *demoStory) untilCause(ctx context.Context, observer *demoServer, name, cause string) error {
-	return s.until(ctx, fmt.Sprintf("%s sees %s red with cause %s", observer.name, name, cause), func() (bool, string, error) {
-		status, text, err := s.status(ctx, observer)
-		for _, v := range status.Servers {
-			if v.Name == name && v.State == "red" && v.Cause == cause {
-				return true, "", nil
+	return s.until(ctx, fmt.Sprintf("%s sees %s red with cause %s", observer.name, name, cause),
+		func() (bool, string, error) {
+			status, text, err := s.status(ctx, observer)
+			for _, v := range status.Servers {
+				if v.Name == name && v.State == "red" && v.Cause == cause {
+					return true, "", nil
+				}
 			}
-		}
-		return false, text, err
-	})
+			return false, text, err
+		})
 }
 
 // demoConflict is the part of ravno conflict list --json that the story reads.
@@ -52,7 +53,8 @@ type demoRenumbered struct {
 }
 
 // conflicts are the open ones, or those that further flags select.
-func (s *demoStory) conflicts(ctx context.Context, server *demoServer, flags ...string) (found []demoConflict, err error) {
+func (s *demoStory) conflicts(ctx context.Context, server *demoServer, flags ...string) (
+	found []demoConflict, err error) {
 	text, err := s.program.Run(ctx, nil, append([]string{"conflict", "list", "--db", server.db, "--json"}, flags...)...)
 	if err == nil {
 		if err = json.Unmarshal([]byte(text), &found); err != nil {
@@ -66,7 +68,8 @@ func (s *demoStory) conflicts(ctx context.Context, server *demoServer, flags ...
 func demoConflictWords(found []demoConflict) string {
 	words := []string{fmt.Sprintf("%d conflicts", len(found))}
 	for _, x := range found {
-		words = append(words, fmt.Sprintf("%s of %s between %s (%s)", x.Kind, x.Document.Table, strings.Join(x.Sites, " and "), x.ID))
+		words = append(words, fmt.Sprintf("%s of %s between %s (%s)", x.Kind, x.Document.Table,
+			strings.Join(x.Sites, " and "), x.ID))
 	}
 	return strings.Join(words, ", ")
 }
@@ -160,17 +163,21 @@ func (s *demoStory) journals(ctx context.Context) error {
 			made++ // and taken
 		}
 		if own != made || bySite[server.name] != made {
-			return fmt.Errorf("%s made %d events: it has %d, the office has %d of them", server.name, made, own, bySite[server.name])
+			return fmt.Errorf("%s made %d events: it has %d, the office has %d of them", server.name, made, own,
+				bySite[server.name])
 		}
 	}
-	s.say("The office has %d events of %s and %d of %s.", bySite[demoRestaurants[0]], demoRestaurants[0], bySite[demoRestaurants[1]], demoRestaurants[1])
+	s.say("The office has %d events of %s and %d of %s.", bySite[demoRestaurants[0]], demoRestaurants[0],
+		bySite[demoRestaurants[1]], demoRestaurants[1])
 	const shown = 6 // lines: enough to see what they look like
-	return s.showPart(ctx, fmt.Sprintf("tail -%d", shown), func(lines []string) []string { return lines[max(len(lines)-shown, 0):] },
+	return s.showPart(ctx, fmt.Sprintf("tail -%d", shown),
+		func(lines []string) []string { return lines[max(len(lines)-shown, 0):] },
 		"journal", "list", "--db", s.hub.db, "--table", "event_log")
 }
 
 // showPart runs a command with a long answer and shows the part of it that a filter would.
-func (s *demoStory) showPart(ctx context.Context, filter string, pick func(lines []string) []string, args ...string) error {
+func (s *demoStory) showPart(ctx context.Context, filter string, pick func(lines []string) []string,
+	args ...string) error {
 	s.say("$ ravno %s | %s", s.commandText(args...), filter)
 	out, err := s.program.Run(ctx, nil, args...)
 	if err != nil {

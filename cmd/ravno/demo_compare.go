@@ -55,7 +55,8 @@ func readDemoTables(ctx context.Context, path string) ([]demoTable, error) {
 		return nil, fmt.Errorf("comparing %s: %w", path, err)
 	}
 	defer tx.Rollback()
-	names, err := demoNames(ctx, tx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name`)
+	names, err := demoNames(
+		ctx, tx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' ORDER BY name`)
 	if err != nil {
 		return nil, fmt.Errorf("comparing %s: %w", path, err)
 	}

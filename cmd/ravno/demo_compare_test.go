@@ -53,7 +53,8 @@ func TestCompareFindsSmallestDifference(t *testing.T) {
 		{"a storage class", "UPDATE stock SET on_hand = CAST(on_hand AS BLOB) WHERE product_id = 3", "stock"},
 		{"text and blob of the same bytes", "UPDATE product SET name = CAST(name AS BLOB) WHERE id = 1", "product"},
 		{"a row too few", "DELETE FROM dining_table WHERE id = 12", "dining_table"},
-		{"NULL and the empty string", "INSERT INTO orders(place, table_id, guests, waiter, opened_at) VALUES('varna',NULL,1,'','')", "orders"},
+		{"NULL and the empty string",
+			"INSERT INTO orders(place, table_id, guests, waiter, opened_at) VALUES('varna',NULL,1,'','')", "orders"},
 		{"a table", "CREATE TABLE more(x)", "more"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -62,7 +63,8 @@ func TestCompareFindsSmallestDifference(t *testing.T) {
 			if _, err := a.db.Exec(c.sql); err != nil {
 				t.Fatal(err)
 			}
-			for _, d := range [][]string{compareDemoTables(demoRead(t, one), demoRead(t, other)), compareDemoTables(demoRead(t, other), demoRead(t, one))} {
+			for _, d := range [][]string{compareDemoTables(demoRead(t, one), demoRead(t, other)),
+				compareDemoTables(demoRead(t, other), demoRead(t, one))} {
 				if len(d) != 1 || !strings.HasPrefix(d[0], c.table) {
 					t.Fatalf("found %q, want one difference in %s", d, c.table)
 				}

@@ -61,7 +61,8 @@ type demoCommandError struct {
 }
 
 func (e *demoCommandError) Error() string {
-	return fmt.Sprintf("ravno %s ended with exit code %d: %s", strings.Join(e.Args, " "), e.Exit, strings.TrimSpace(e.Stderr))
+	return fmt.Sprintf("ravno %s ended with exit code %d: %s", strings.Join(e.Args, " "), e.Exit,
+		strings.TrimSpace(e.Stderr))
 }
 
 // Run runs a command to its end and returns its standard output. Exit codes besides 0 that
@@ -76,7 +77,8 @@ func (p demoProgram) Run(ctx context.Context, fine []int, args ...string) (strin
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("ravno %s did not end within %s: %s", strings.Join(demoShown(args), " "), demoWait, strings.TrimSpace(problems.String()))
+		return "", fmt.Errorf("ravno %s did not end within %s: %s", strings.Join(demoShown(args), " "), demoWait,
+			strings.TrimSpace(problems.String()))
 	case errors.As(err, &exit) && slices.Contains(fine, exit.ExitCode()):
 		return out.String(), nil
 	case errors.As(err, &exit):
@@ -116,7 +118,8 @@ func newDemoServer(program demoProgram, dir, name string) (*demoServer, error) {
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return nil, fmt.Errorf("a directory for %s: %w", name, err)
 	}
-	return &demoServer{name: name, db: filepath.Join(home, "restaurant.db"), log: filepath.Join(dir, name+".log"), program: program}, nil
+	return &demoServer{name: name, db: filepath.Join(home, "restaurant.db"), log: filepath.Join(dir, name+".log"),
+		program: program}, nil
 }
 
 // demoReady is the content of a daemon's ready line.

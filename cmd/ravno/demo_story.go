@@ -207,7 +207,8 @@ func (s *demoStory) sellTogether(ctx context.Context) (err error) {
 
 // caughtUp waits until the hub and then the others have the writes of one restaurant.
 func (s *demoStory) caughtUp(ctx context.Context, writer string, others []string) error {
-	for _, name := range append([]string{writer}, slices.DeleteFunc(slices.Clone(others), func(n string) bool { return n == writer })...) {
+	for _, name := range append([]string{writer},
+		slices.DeleteFunc(slices.Clone(others), func(n string) bool { return n == writer })...) {
 		if err := s.show(ctx, nil, "wait", "--db", s.server(name).db, "--timeout", "30s"); err != nil {
 			return err
 		}

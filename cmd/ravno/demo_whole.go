@@ -22,7 +22,8 @@ type demoOrder struct {
 
 // demoOrderQuery reads orders. Lines and payments are sorted, so that equal orders read alike.
 const demoOrderQuery = `SELECT id, place, opened_at || ' ' || waiter || ' ' || table_id
-	|| coalesce((SELECT group_concat(line, '') FROM (SELECT '; ' || id || ': ' || quantity || ' of ' || product_id || ' at ' || price AS line
+	|| coalesce((SELECT group_concat(line, '') FROM (SELECT '; ' || id || ': ' || quantity || ' of ' || product_id ||
+	' at ' || price AS line
 		FROM order_line WHERE order_id = orders.id ORDER BY id)), '; no lines')
 	|| coalesce((SELECT group_concat(paid, '') FROM (SELECT '; ' || id || ': ' || amount || ' by ' || method AS paid
 		FROM payment WHERE order_id = orders.id ORDER BY id)), '; not paid')
@@ -61,7 +62,8 @@ func (a *demoApp) numbersOf(ctx context.Context, due []demoOrder) (numbers []int
 		return nil, err
 	}
 	for _, want := range due {
-		same := slices.DeleteFunc(slices.Clone(found), func(o demoOrder) bool { return o.place != want.place || o.content != want.content })
+		same := slices.DeleteFunc(slices.Clone(found),
+			func(o demoOrder) bool { return o.place != want.place || o.content != want.content })
 		if len(same) != 1 {
 			how := "is not there with all its lines and payments"
 			if len(same) > 1 {
@@ -73,7 +75,8 @@ func (a *demoApp) numbersOf(ctx context.Context, due []demoOrder) (numbers []int
 		numbers = append(numbers, same[0].number)
 	}
 	if len(found) != len(due) {
-		return nil, &demoMissingError{Server: a.place, What: fmt.Sprintf("there are %d orders, and %d were taken", len(found), len(due))}
+		return nil, &demoMissingError{Server: a.place,
+			What: fmt.Sprintf("there are %d orders, and %d were taken", len(found), len(due))}
 	}
 	return numbers, nil
 }
@@ -84,9 +87,11 @@ const demoFull = "(40 + (product_id * 7) % 60)"
 // checkStock checks that for each product the portions on hand and those sold add up to the stock at
 // the start.
 func (a *demoApp) checkStock(ctx context.Context) error {
-	rows, err := a.db.QueryContext(ctx, `SELECT name_en, on_hand, sold, full FROM (SELECT product_id, on_hand, `+demoFull+` AS full,
+	rows, err := a.db.QueryContext(ctx, `SELECT name_en, on_hand, sold, full FROM (SELECT product_id, on_hand, `+demoFull+
+		` AS full,
 		(SELECT coalesce(sum(quantity), 0) FROM order_line l WHERE l.product_id = stock.product_id) AS sold FROM stock)
-		JOIN product ON product.id = product_id WHERE on_hand + sold <> full OR typeof(on_hand) <> 'integer' ORDER BY product_id`)
+		JOIN product ON product.id = product_id WHERE on_hand + sold <> full OR typeof(on_hand) <> 'integer' ORDER BY `+
+		`product_id`)
 	if err != nil {
 		return fmt.Errorf("the till in %s: reading the stock: %w", a.place, err)
 	}
@@ -114,7 +119,8 @@ func (s *demoStory) ordersWhole(ctx context.Context) (numbers []int64, err error
 			return nil, err
 		}
 		if i > 0 && !slices.Equal(here, numbers) {
-			return nil, &demoMissingError{Server: server.name, What: fmt.Sprintf("the orders have the numbers %v, and %v at %s", here, numbers, s.hub.name)}
+			return nil, &demoMissingError{Server: server.name,
+				What: fmt.Sprintf("the orders have the numbers %v, and %v at %s", here, numbers, s.hub.name)}
 		}
 		numbers = here
 	}
@@ -154,9 +160,11 @@ func (s *demoStory) nothingMissing(ctx context.Context) error {
 			{"order lines", "SELECT count(*) FROM order_line", orders * demoLines},
 			{"payments", "SELECT count(*) FROM payment", orders - 1},
 			{"guests of the booking", "SELECT guests FROM orders WHERE state = 'open'", demoMoreGuests},
-			{"bookings with the note decided on", "SELECT count(*) FROM orders WHERE state = 'open' AND note = '" + demoTerraceNote + "'", 1},
+			{"bookings with the note decided on", "SELECT count(*) FROM orders WHERE state = 'open' AND note = '" +
+				demoTerraceNote + "'", 1},
 			{"guests with a card", "SELECT count(*) FROM guest", len(demoGuestNames)},
-			{"holders of the two cards", "SELECT count(DISTINCT name) FROM guest WHERE card IN ('" + demoCard + "', '" + demoFreeCard + "')", len(demoGuestNames)},
+			{"holders of the two cards", "SELECT count(DISTINCT name) FROM guest WHERE card IN ('" + demoCard + "', '" +
+				demoFreeCard + "')", len(demoGuestNames)},
 			{"rows that refer to nothing", "SELECT count(*) FROM pragma_foreign_key_check", 0},
 		} {
 			got, err := s.tills[server.name].Int(ctx, c.query)

@@ -34,7 +34,8 @@ func TestTillSellsWholeOrders(t *testing.T) {
 		"SELECT count(*) FROM order_line":                  10 * demoLines,
 		"SELECT count(*) FROM event_log":                   9*2 + 3,
 		"SELECT guests FROM orders WHERE state = 'open'":   10,
-		"SELECT (SELECT sum(quantity*price) FROM order_line l JOIN orders o ON o.id=l.order_id WHERE o.state='paid') - (SELECT sum(amount) FROM payment)": 0,
+		"SELECT (SELECT sum(quantity*price) FROM order_line l JOIN orders o ON o.id=l.order_id WHERE o.state='paid') - " +
+			"(SELECT sum(amount) FROM payment)": 0,
 		"SELECT count(*) FROM pragma_foreign_key_check":      0,
 		"SELECT count(*) FROM orders WHERE place <> 'varna'": 0,
 		"SELECT count(*) FROM guest WHERE card = 'B-0042'":   1,
@@ -91,18 +92,25 @@ func TestOrderKnownByContentNotNumber(t *testing.T) {
 func TestOrderIncompleteIsMissed(t *testing.T) {
 	for _, c := range []struct{ name, sql, says string }{
 		{"the order", "DELETE FROM orders WHERE id = 2", "order that varna took as number 2 is not there with all its lines"},
-		{"a line", "DELETE FROM order_line WHERE id = (SELECT min(id) FROM order_line WHERE order_id = 2)", "order that varna took as number 2 is not there with all its lines"},
-		{"its payment", "DELETE FROM payment WHERE order_id = 2", "order that varna took as number 2 is not there with all its lines"},
-		{"a line that went to another", "UPDATE order_line SET order_id = 1 WHERE id = (SELECT min(id) FROM order_line WHERE order_id = 2)", "number 1 is not there with all its lines"},
-		{"the place", "UPDATE orders SET place = 'plovdiv' WHERE id = 3", "order that varna took as number 3 is not there with all its lines"},
-		{"one too many", "INSERT INTO orders(place, guests, waiter, table_id, opened_at) VALUES('varna', 1, '', 7, '')", "there are 4 orders, and 3 were taken"},
+		{"a line", "DELETE FROM order_line WHERE id = (SELECT min(id) FROM order_line WHERE order_id = 2)",
+			"order that varna took as number 2 is not there with all its lines"},
+		{"its payment", "DELETE FROM payment WHERE order_id = 2",
+			"order that varna took as number 2 is not there with all its lines"},
+		{"a line that went to another",
+			"UPDATE order_line SET order_id = 1 WHERE id = (SELECT min(id) FROM order_line WHERE order_id = 2)",
+			"number 1 is not there with all its lines"},
+		{"the place", "UPDATE orders SET place = 'plovdiv' WHERE id = 3",
+			"order that varna took as number 3 is not there with all its lines"},
+		{"one too many", "INSERT INTO orders(place, guests, waiter, table_id, opened_at) VALUES('varna', 1, '', 7, '')",
+			"there are 4 orders, and 3 were taken"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, due := demoSold(t)
 			if _, err := a.db.Exec(c.sql); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := a.numbersOf(context.Background(), due); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "varna") {
+			if _, err := a.numbersOf(context.Background(), due); err == nil || !strings.Contains(err.Error(), c.says) ||
+				!strings.Contains(err.Error(), "varna") {
 				t.Fatalf("said %v, want %q", err, c.says)
 			}
 		})
@@ -112,8 +120,11 @@ func TestOrderIncompleteIsMissed(t *testing.T) {
 func TestStockMismatchNamesProduct(t *testing.T) {
 	ctx := context.Background()
 	for _, c := range []struct{ name, sql, says string }{
-		{"a sale that was not counted", "UPDATE stock SET on_hand = on_hand + 6 WHERE product_id = 15", "Kebapche: 85 at the start, 1 sold, but 90 on hand"},
-		{"two that even each other out", "UPDATE stock SET on_hand = on_hand + (CASE product_id WHEN 15 THEN 1 ELSE -1 END) WHERE product_id IN (15, 16)", "Kebapche"},
+		{"a sale that was not counted", "UPDATE stock SET on_hand = on_hand + 6 WHERE product_id = 15",
+			"Kebapche: 85 at the start, 1 sold, but 90 on hand"},
+		{"two that even each other out",
+			"UPDATE stock SET on_hand = on_hand + (CASE product_id WHEN 15 THEN 1 ELSE -1 END) WHERE product_id IN (15, 16)",
+			"Kebapche"},
 		{"another storage class", "UPDATE stock SET on_hand = on_hand || 'x' WHERE product_id = 16", "Meatball"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -124,7 +135,8 @@ func TestStockMismatchNamesProduct(t *testing.T) {
 			if _, err := a.db.Exec(c.sql); err != nil {
 				t.Fatal(err)
 			}
-			if err := a.checkStock(ctx); err == nil || !strings.Contains(err.Error(), "at varna the stock does not add up") || !strings.Contains(err.Error(), c.says) {
+			if err := a.checkStock(ctx); err == nil || !strings.Contains(err.Error(), "at varna the stock does not add up") ||
+				!strings.Contains(err.Error(), c.says) {
 				t.Fatalf("said %v, want %q", err, c.says)
 			}
 		})

@@ -149,7 +149,8 @@ func readDependencies(t *testing.T) dependencies {
 // packages but rules.
 func parseDependencies(block string) (d dependencies, err error) {
 	d.allowed = map[string][]string{}
-	name, lists := "", map[string]*[]string{"pure": &d.pure, "forbidden": &d.forbidden, "clock": &d.clock, "silent": &d.silent}
+	name, lists := "", map[string]*[]string{"pure": &d.pure, "forbidden": &d.forbidden, "clock": &d.clock,
+		"silent": &d.silent}
 	lines := bufio.NewScanner(strings.NewReader(block))
 	for number := 1; lines.Scan(); number++ {
 		line, _, _ := strings.Cut(lines.Text(), "#")
@@ -281,7 +282,8 @@ silent: heart/blood`)
 	good := []sourceFile{
 		{pkg: "heart", name: "a.go", standard: []string{"fmt"}},
 		{pkg: "heart/blood", name: "a.go"},
-		{pkg: "limb", name: "a.go", imports: []string{"heart", "heart/blood", "example.org/far"}, standard: []string{"os"}, readsClock: "time.Now"},
+		{pkg: "limb", name: "a.go", imports: []string{"heart", "heart/blood", "example.org/far"}, standard: []string{"os"},
+			readsClock: "time.Now"},
 		{pkg: "limb", name: "left_b.go", imports: []string{"example.org/near"}},
 	}
 	if problems := d.judge(good); len(problems) > 0 {
@@ -293,11 +295,16 @@ silent: heart/blood`)
 		want string
 	}{
 		{"upwards", sourceFile{pkg: "heart", name: "b.go", imports: []string{"limb"}}, "heart/b.go may not import limb"},
-		{"for another file only", sourceFile{pkg: "limb", name: "b.go", imports: []string{"example.org/near"}}, "limb/b.go may not import example.org/near"},
-		{"a disk in the heart", sourceFile{pkg: "heart", name: "b.go", standard: []string{"os"}}, "heart/b.go is pure and may not import os"},
-		{"a network in the heart", sourceFile{pkg: "heart", name: "b.go", standard: []string{"net/http"}}, "heart/b.go is pure and may not import net/http"},
-		{"a clock", sourceFile{pkg: "heart/blood", name: "b.go", readsClock: "time.Since"}, "heart/blood/b.go reads the clock (time.Since)"},
-		{"a statement", sourceFile{pkg: "heart/blood", name: "b.go", speaksSQL: "SQL.Exec"}, "heart/blood/b.go speaks SQL (SQL.Exec)"},
+		{"for another file only", sourceFile{pkg: "limb", name: "b.go", imports: []string{"example.org/near"}},
+			"limb/b.go may not import example.org/near"},
+		{"a disk in the heart", sourceFile{pkg: "heart", name: "b.go", standard: []string{"os"}},
+			"heart/b.go is pure and may not import os"},
+		{"a network in the heart", sourceFile{pkg: "heart", name: "b.go", standard: []string{"net/http"}},
+			"heart/b.go is pure and may not import net/http"},
+		{"a clock", sourceFile{pkg: "heart/blood", name: "b.go", readsClock: "time.Since"},
+			"heart/blood/b.go reads the clock (time.Since)"},
+		{"a statement", sourceFile{pkg: "heart/blood", name: "b.go", speaksSQL: "SQL.Exec"},
+			"heart/blood/b.go speaks SQL (SQL.Exec)"},
 		{"a stranger", sourceFile{pkg: "tail", name: "b.go"}, "package tail has no line in the deps block"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -54,7 +54,8 @@ mode.`,
 	c.Flags().StringVar(&f.name, "name", "", "the `name` of this server, the hub")
 	c.Flags().StringVar(&f.organisation, "organisation", "", "the `name` of the organisation (default: that of the hub)")
 	c.Flags().StringVar(&f.listen, "listen", defaultListen, "UDP `address` to listen on")
-	c.Flags().StringVar(&f.advertise, "advertise", "", "`host:port` under which nodes reach the hub (default: this machine's addresses)")
+	c.Flags().StringVar(&f.advertise, "advertise", "",
+		"`host:port` under which nodes reach the hub (default: this machine's addresses)")
 	f.tables.add(c)
 	return c
 }
@@ -154,7 +155,8 @@ func notEnrolled(path string) error {
 	s, err := store.Open(path, time.Now)
 	switch {
 	case err == nil:
-		return errors.Join(fmt.Errorf("%s: %w. Try: ravno status --db %s, or ravno leave first", path, store.ErrEnrolled, path), s.Close())
+		return errors.Join(fmt.Errorf("%s: %w. Try: ravno status --db %s, or ravno leave first", path, store.ErrEnrolled,
+			path), s.Close())
 	case errors.Is(err, store.ErrNotEnrolled):
 		return nil
 	}
@@ -168,7 +170,8 @@ func clearUnfinished(path, dir string) error {
 		return emptyState(dir)
 	}
 	if _, err := identity.LoadMarks(dir); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s holds the keys of an enrolled database, and %s is not enrolled: was it replaced? Try: put the enrolled file back, or move %s away", dir, path, dir)
+		return fmt.Errorf("%s holds the keys of an enrolled database, and %s is not enrolled: was it replaced? Try: put "+
+			"the enrolled file back, or move %s away", dir, path, dir)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -176,7 +179,9 @@ func clearUnfinished(path, dir string) error {
 	}
 	for _, entry := range entries {
 		if entry.Name() != lockName {
-			return fmt.Errorf("%s: a join was begun with this database and has not ended. Try: ravno join again, or remove %s to give it up", path, dir)
+			return fmt.Errorf(
+				"%s: a join was begun with this database and has not ended. Try: ravno join again, or remove %s to give it up",
+				path, dir)
 		}
 	}
 	return nil
@@ -184,7 +189,8 @@ func clearUnfinished(path, dir string) error {
 
 func reportInit(c *cobra.Command, path string, o store.HubOptions, r *store.Report) error {
 	out, advice := c.OutOrStdout(), c.ErrOrStderr()
-	fmt.Fprintf(out, "%s: the hub's database now, of server %s, organisation %s\n", visible(path), visible(o.Name), visible(o.Organisation))
+	fmt.Fprintf(out, "%s: the hub's database now, of server %s, organisation %s\n", visible(path), visible(o.Name),
+		visible(o.Organisation))
 	listTables(out, "sync, with "+counted(r.Rows, "row")+" so far", r.Synced)
 	listTables(out, "journal: from each node to the hub only", r.Journal)
 	listTables(out, "local: never leave this file", r.Local)
@@ -196,7 +202,8 @@ func reportInit(c *cobra.Command, path string, o store.HubOptions, r *store.Repo
 	for _, refused := range r.Refused {
 		note(advice, "table %s does not sync: %s. Try: %s", refused.Table, refused.Reason, refused.Try)
 	}
-	note(advice, "keys are in %s; back it up with the database. Next: ravno run --db %s, then ravno node add NAME --db %s", stateDir(path), path, path)
+	note(advice, "keys are in %s; back it up with the database. Next: ravno run --db %s, then ravno node add NAME --db %s",
+		stateDir(path), path, path)
 	return nil
 }
 

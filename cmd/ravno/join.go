@@ -86,8 +86,9 @@ func join(ctx context.Context, cmd *cobra.Command, path, token string, local sto
 	endpoint := quiclink.NewEndpoint(socket)
 	defer endpoint.Close()
 	progress := newProgress()
-	j := &node.Join{Token: parsed, Path: path, StateDir: dir, Local: local, Endpoint: endpoint, Resolve: resolveUDP, Version: version,
-		Clock: time.Now, NewIncarnation: newIncarnation, Progress: progress.tell}
+	j := &node.Join{Token: parsed, Path: path, StateDir: dir, Local: local, Endpoint: endpoint, Resolve: resolveUDP,
+		Version: version,
+		Clock:   time.Now, NewIncarnation: newIncarnation, Progress: progress.tell}
 	joined, err := j.Run(ctx)
 	progress.end()
 	if err != nil {
@@ -102,7 +103,8 @@ func join(ctx context.Context, cmd *cobra.Command, path, token string, local sto
 	if joined.Backup != "" {
 		fmt.Fprintf(cmd.ErrOrStderr(), "ravno: the file as it was before is kept in %s\n", joined.Backup)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s joined %s: %d tables, %d rows\n", joined.Name, joined.Hub, len(joined.Report.Synced), joined.Report.Rows)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s joined %s: %d tables, %d rows\n", joined.Name, joined.Hub,
+		len(joined.Report.Synced), joined.Report.Rows)
 	fmt.Fprintf(cmd.ErrOrStderr(), "ravno: next: ravno run --db %s\n", path)
 	return nil
 }
@@ -166,7 +168,8 @@ func (p *progress) tell(step string, done, total uint64) {
 	const mega = 1 << 20
 	rate := float64(done) / max(now.Sub(p.began).Seconds(), 0.001)
 	left := time.Duration(float64(total-done) / max(rate, 1) * float64(time.Second)).Round(time.Second)
-	line := fmt.Sprintf("ravno: %s: %.1f of %.1f MB, %.1f MB/s, %s left", step, float64(done)/mega, float64(total)/mega, rate/mega, left)
+	line := fmt.Sprintf("ravno: %s: %.1f of %.1f MB, %.1f MB/s, %s left", step, float64(done)/mega, float64(total)/mega,
+		rate/mega, left)
 	if p.terminal {
 		fmt.Fprintf(os.Stderr, "\r\x1b[K%s", line)
 		return

@@ -31,7 +31,8 @@ func newJournalListCommand() *cobra.Command {
 		Long: `Lists the rows of this server first, then the others in the order in which the hub received
 them. --since takes 2026-05-01, "2026-05-01 14:30", RFC 3339, or a duration back from now
 (90m). --follow goes on until Ctrl-C. With --json too, it prints one document per line.`,
-		Example: "  ravno journal list --db shop.db --site restaurant-1 --since 24h", Args: arguments(), Annotations: exits(exitsUsually),
+		Example: "  ravno journal list --db shop.db --site restaurant-1 --since 24h", Args: arguments(),
+		Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if filter.Since, err = parseSince(since, time.Now()); err != nil {
 				return err
@@ -80,7 +81,8 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, wrongUsage(fmt.Sprintf("--since %q: not a time", text), `--since 2026-05-01, --since "2026-05-01 14:30" or --since 90m`)
+	return time.Time{}, wrongUsage(fmt.Sprintf("--since %q: not a time", text),
+		`--since 2026-05-01, --since "2026-05-01 14:30" or --since 90m`)
 }
 
 // checkJournal refuses a table or a server that does not exist, because an empty list would say that
@@ -93,7 +95,8 @@ func checkJournal(s *store.Store, filter store.JournalFilter) error {
 			return err
 		}
 		if info.Class != store.Journal {
-			return fmt.Errorf("%s: table %s is %s, not a journal. Try: ravno table list --db %s", s.Path(), info.Table, tableClass(info), s.Path())
+			return fmt.Errorf("%s: table %s is %s, not a journal. Try: ravno table list --db %s", s.Path(), info.Table,
+				tableClass(info), s.Path())
 		}
 	}
 	if filter.Site == "" {
@@ -111,7 +114,8 @@ func checkJournal(s *store.Store, filter store.JournalFilter) error {
 
 // followJournal shows all rows, and then each second those that are new or have changed. A signal
 // ends it, which is no failure.
-func followJournal(ctx context.Context, s *store.Store, filter store.JournalFilter, show func(store.JournalRow) error) error {
+func followJournal(ctx context.Context, s *store.Store, filter store.JournalFilter,
+	show func(store.JournalRow) error) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	ticker := time.NewTicker(followEvery)
@@ -166,7 +170,8 @@ func showRow(w io.Writer, row store.JournalRow, asJSON bool) error {
 	if asJSON {
 		return printJSONLine(w, jsonRow(row))
 	}
-	_, err := fmt.Fprintf(w, "%-*s  %s  %s  %s\n", len(minuteLayout), received(row), visible(row.Site), visible(row.Table), visible(namedText(row.Row)))
+	_, err := fmt.Fprintf(w, "%-*s  %s  %s  %s\n", len(minuteLayout), received(row), visible(row.Site), visible(row.Table),
+		visible(namedText(row.Row)))
 	return err
 }
 

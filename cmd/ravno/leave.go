@@ -28,7 +28,8 @@ such as work the hub does not have yet. --force leaves all the same.`,
 			if err := leave(path, force); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: ravno is out of it; its data is as it was. It stays in WAL mode.\n", visible(path))
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: ravno is out of it; its data is as it was. It stays in WAL mode.\n",
+				visible(path))
 			return err
 		},
 	}

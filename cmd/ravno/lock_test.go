@@ -26,7 +26,8 @@ func TestLockToldWhoServesFile(t *testing.T) {
 	}
 	_, err = acquireLock(dir)
 	var locked *lockedError
-	if !errors.As(err, &locked) || locked.pid != os.Getpid() || !strings.Contains(err.Error(), "shop.db: is being served by a running ravno (pid ") {
+	if !errors.As(err, &locked) || locked.pid != os.Getpid() ||
+		!strings.Contains(err.Error(), "shop.db: is being served by a running ravno (pid ") {
 		t.Errorf("the second got: %v", err)
 	}
 	if err := first.Close(); err != nil {

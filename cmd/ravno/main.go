@@ -179,7 +179,8 @@ func arguments(names ...string) cobra.PositionalArgs {
 		case len(args) < len(names):
 			return wrongUsage(c.CommandPath()+": "+names[len(args)]+" is missing", c.CommandPath()+" --help")
 		case len(args) > len(names):
-			return wrongUsage(fmt.Sprintf("%s: %q is one argument too many", c.CommandPath(), args[len(names)]), c.CommandPath()+" --help")
+			return wrongUsage(fmt.Sprintf("%s: %q is one argument too many", c.CommandPath(), args[len(names)]), c.CommandPath()+
+				" --help")
 		}
 		return nil
 	}

@@ -40,34 +40,35 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireUniqueNames: true, Condition: func(name string) (bool, error) {
-		if name != "fts5" { // built with -tags sqlite_fts5
-			return false, fmt.Errorf("there is no condition %s", name)
-		}
-		return store.HasFTS5(), nil
-	}, Cmds: map[string]func(*testscript.TestScript, bool, []string){
-		"usage": func(ts *testscript.TestScript, _ bool, args []string) {
-			expectCode(ts, codeUsage, args[1:])
-			text := ts.ReadFile("stderr")
-			if !strings.Contains(text, args[0]) || strings.Count(text, "\n") != 1 || !strings.Contains(text, "Try: ") {
-				ts.Fatalf("want one line with %q and Try:, got %q", args[0], text)
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireUniqueNames: true,
+		Condition: func(name string) (bool, error) {
+			if name != "fts5" { // built with -tags sqlite_fts5
+				return false, fmt.Errorf("there is no condition %s", name)
 			}
-			if out := ts.ReadFile("stdout"); out != "" {
-				ts.Fatalf("stdout of wrong usage: %q", out)
-			}
-		},
-		"notlevel": func(ts *testscript.TestScript, _ bool, args []string) { expectCode(ts, codeNotLevel, args) },
-		"id": func(ts *testscript.TestScript, _ bool, args []string) {
-			s, err := openAt(ts.MkAbs(args[0]))
-			ts.Check(err)
-			conflicts, err := s.Conflicts(false)
-			ts.Check(errors.Join(err, s.Close()))
-			if len(conflicts) != 1 {
-				ts.Fatalf("%d conflicts are open, want 1", len(conflicts))
-			}
-			ts.Setenv("ID", shortID(conflicts[0].ID))
-		},
-	}})
+			return store.HasFTS5(), nil
+		}, Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"usage": func(ts *testscript.TestScript, _ bool, args []string) {
+				expectCode(ts, codeUsage, args[1:])
+				text := ts.ReadFile("stderr")
+				if !strings.Contains(text, args[0]) || strings.Count(text, "\n") != 1 || !strings.Contains(text, "Try: ") {
+					ts.Fatalf("want one line with %q and Try:, got %q", args[0], text)
+				}
+				if out := ts.ReadFile("stdout"); out != "" {
+					ts.Fatalf("stdout of wrong usage: %q", out)
+				}
+			},
+			"notlevel": func(ts *testscript.TestScript, _ bool, args []string) { expectCode(ts, codeNotLevel, args) },
+			"id": func(ts *testscript.TestScript, _ bool, args []string) {
+				s, err := openAt(ts.MkAbs(args[0]))
+				ts.Check(err)
+				conflicts, err := s.Conflicts(false)
+				ts.Check(errors.Join(err, s.Close()))
+				if len(conflicts) != 1 {
+					ts.Fatalf("%d conflicts are open, want 1", len(conflicts))
+				}
+				ts.Setenv("ID", shortID(conflicts[0].ID))
+			},
+		}})
 }
 
 // expectCode runs a command that must end with a code.
@@ -161,7 +162,8 @@ func runEnrol(args []string) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = store.InstallLoad(load, path, store.NodeOptions{Site: site, Incarnation: incarnation}, store.RefuseLocal, time.Now)
+	_, _, err = store.InstallLoad(load, path, store.NodeOptions{Site: site, Incarnation: incarnation}, store.RefuseLocal,
+		time.Now)
 	return errors.Join(err, os.Remove(load))
 }
 

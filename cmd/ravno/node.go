@@ -63,7 +63,8 @@ Until then it is as good as a key, so do not leave it lying about.`,
 				if _, err := fmt.Fprintln(c.OutOrStdout(), line); err != nil {
 					return err
 				}
-				note(c.ErrOrStderr(), "paste this line at %s, with the path of its database. It works once, until %s. The node looks for the hub at %s",
+				note(c.ErrOrStderr(),
+					"paste this line at %s, with the path of its database. It works once, until %s. The node looks for the hub at %s",
 					token.Name, minute(token.Expires), strings.Join(token.Addresses, ", "))
 				return nil
 			})
@@ -213,7 +214,8 @@ func newNodeListCommand() *cobra.Command {
 				if asJSON {
 					list := []object{}
 					for _, n := range nodes {
-						list = append(list, object{{"name", n.Name}, {"site", uint32(n.Number)}, {"last_transfer", jsonTime(n.lastTransfer)}})
+						list = append(
+							list, object{{"name", n.Name}, {"site", uint32(n.Number)}, {"last_transfer", jsonTime(n.lastTransfer)}})
 					}
 					return printJSON(c.OutOrStdout(), list)
 				}
@@ -238,7 +240,8 @@ func newNodeRenameCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "rename OLD NEW", Short: "Give a server another name",
 		Long:    "Gives a server another name, the hub too. Its identity and its link stay.",
-		Example: "  ravno node rename restaurant-1 plovdiv --db shop.db", Args: arguments("OLD", "NEW"), Annotations: exits(exitsUsually),
+		Example: "  ravno node rename restaurant-1 plovdiv --db shop.db", Args: arguments("OLD", "NEW"),
+		Annotations: exits(exitsUsually),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := store.CheckName(args[1]); err != nil {
 				return usageError("%v", err)

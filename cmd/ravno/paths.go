@@ -57,7 +57,8 @@ func withStore(c *cobra.Command, f func(s *store.Store) error) error {
 	}
 	err = f(s)
 	if s.Entries().Forced > 0 {
-		fmt.Fprintln(c.ErrOrStderr(), "ravno: a transaction of the application read for too long, and ravno wrote without waiting for it. A write of that transaction fails")
+		fmt.Fprintln(c.ErrOrStderr(), "ravno: a transaction of the application read for too long, and ravno wrote without "+
+			"waiting for it. A write of that transaction fails")
 	}
 	return errors.Join(err, s.Close())
 }

@@ -26,7 +26,8 @@ func checkProfiles(page net.Listener) error {
 		return fmt.Errorf("--profiles needs the status page, and it is off. Try: --http %s", defaultHTTP)
 	}
 	if host, ok := page.Addr().(*net.TCPAddr); !ok || !host.IP.IsLoopback() {
-		return fmt.Errorf("--profiles are for this machine alone, and the status page is on %s. Try: --http %s", page.Addr(), defaultHTTP)
+		return fmt.Errorf("--profiles are for this machine alone, and the status page is on %s. Try: --http %s", page.Addr(),
+			defaultHTTP)
 	}
 	return nil
 }

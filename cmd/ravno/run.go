@@ -71,9 +71,11 @@ Exit codes: 0 stopped when told to, 1 failed, 2 wrong usage.`,
 			return d.run(ctx)
 		},
 	}
-	command.Flags().StringVar(&listen, "listen", "", "hub: UDP address to listen on (default: as given to init, else "+defaultListen+")")
+	command.Flags().StringVar(&listen, "listen", "", "hub: UDP address to listen on (default: as given to init, else "+
+		defaultListen+")")
 	command.Flags().StringVar(&page, "http", defaultHTTP, "address of the status page, or off")
-	command.Flags().BoolVar(&profiles, "profiles", false, "serve Go profiles on the status page's address, below /debug/pprof/")
+	command.Flags().BoolVar(&profiles, "profiles", false,
+		"serve Go profiles on the status page's address, below /debug/pprof/")
 	command.Flags().BoolVarP(&verbose, "verbose", "v", false, "log more")
 	return command
 }
@@ -85,7 +87,8 @@ func newLog(verbose bool) zerolog.Logger {
 		level = zerolog.DebugLevel
 	}
 	if isatty.IsTerminal(os.Stderr.Fd()) {
-		return zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, NoColor: os.Getenv("NO_COLOR") != ""}).Level(level).With().Timestamp().Logger()
+		return zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, NoColor: os.Getenv("NO_COLOR") != ""}).Level(
+			level).With().Timestamp().Logger()
 	}
 	return zerolog.New(os.Stderr).Level(level).With().Timestamp().Logger()
 }
@@ -168,7 +171,8 @@ func (d *daemon) checkIdentity() (store.Self, error) {
 	}
 	marks, err := identity.LoadMarks(d.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return self, fmt.Errorf("%s: the state directory %s is missing or incomplete, so this is a copy of an enrolled database. Try: ravno leave --force on the copy, then ravno join", d.path, d.dir)
+		return self, fmt.Errorf("%s: the state directory %s is missing or incomplete, so this is a copy of an enrolled "+
+			"database. Try: ravno leave --force on the copy, then ravno join", d.path, d.dir)
 	}
 	if err != nil {
 		return self, err
@@ -178,7 +182,8 @@ func (d *daemon) checkIdentity() (store.Self, error) {
 	case marks.Incarnation != self.Incarnation:
 		return self, fmt.Errorf("%s: this is not the database the keys in %s belong to. %s", d.path, d.dir, again)
 	case marks.Position > self.Position || marks.Seen > self.Seen:
-		return self, fmt.Errorf("%s: this database is older than the one that ran here last (position %d, was %d), so it was restored from a backup. %s", d.path, self.Position, marks.Position, again)
+		return self, fmt.Errorf("%s: this database is older than the one that ran here last (position %d, was %d), so it "+
+			"was restored from a backup. %s", d.path, self.Position, marks.Position, again)
 	}
 	return self, nil
 }
@@ -216,7 +221,8 @@ func (d *daemon) prepareHub(self store.Self, wake <-chan struct{}) error {
 		return err
 	}
 	d.ready = fmt.Sprintf("ravno: %s (hub) ready: listening on udp %s", self.Name, address)
-	d.server = hub.New(hub.Config{Store: d.store, Identity: own, Authority: authority, Endpoint: d.endpoint, Version: version,
+	d.server = hub.New(hub.Config{Store: d.store, Identity: own, Authority: authority, Endpoint: d.endpoint,
+		Version:  version,
 		StateDir: d.dir, Clock: time.Now, NewID: uuid.NewString, Wake: wake, Log: d.log})
 	return nil
 }
@@ -235,7 +241,8 @@ func (d *daemon) prepareNode(self store.Self, wake <-chan struct{}) error {
 	}
 	d.endpoint = quiclink.NewEndpoint(socket)
 	d.ready = fmt.Sprintf("ravno: %s (node) ready: hub %s", self.Name, strings.Join(self.Addresses, " or "))
-	d.server = node.New(node.Config{Store: d.store, Identity: own, Endpoint: d.endpoint, Resolve: resolveUDP, Version: version,
+	d.server = node.New(node.Config{Store: d.store, Identity: own, Endpoint: d.endpoint, Resolve: resolveUDP,
+		Version:  version,
 		SpoolDir: filepath.Join(d.dir, "spool"), Clock: time.Now, Random: random, Wake: wake, Log: d.log})
 	return nil
 }
@@ -298,7 +305,8 @@ func (d *daemon) serve(ctx context.Context, self store.Self) error {
 	}
 	var workers sync.WaitGroup
 	serveHTTP := func(listener net.Listener, handler http.Handler) {
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, BaseContext: func(net.Listener) context.Context { return ctx }}
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout,
+			BaseContext: func(net.Listener) context.Context { return ctx }}
 		workers.Go(func() {
 			if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 				cancel(err)

@@ -30,7 +30,8 @@ func newStatusCommand() *cobra.Command {
 		Long: `Shows every server, on any server, whether the daemon runs or not. A green server has its
 link up and is level. A red server needs attention, and its cause says why. --watch goes on
 until Ctrl-C. With --json too, it prints one document per line.`,
-		Example: "  ravno status --db shop.db\n  ravno status --db shop.db --json", Args: arguments(), Annotations: exits(exitsOfLevel),
+		Example: "  ravno status --db shop.db\n  ravno status --db shop.db --json", Args: arguments(),
+		Annotations: exits(exitsOfLevel),
 		RunE: func(c *cobra.Command, _ []string) error {
 			path, err := databasePath(c)
 			if err != nil {
@@ -61,7 +62,8 @@ until Ctrl-C. With --json too, it prints one document per line.`,
 }
 
 func showStatus(w io.Writer, snapshot status.Snapshot, verbose bool) error {
-	return status.Table(w, snapshot, status.TableOptions{Color: coloredOutput(w), Location: time.Local, Width: terminalWidth(w), Verbose: verbose})
+	return status.Table(w, snapshot, status.TableOptions{
+		Color: coloredOutput(w), Location: time.Local, Width: terminalWidth(w), Verbose: verbose})
 }
 
 // watchStatus shows the status until a signal ends it, which is no failure.

@@ -18,7 +18,8 @@ func (f *tableFlags) add(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.journal, "journal", nil, "`tables` that go from each node to the hub only")
 	c.Flags().StringSliceVar(&f.local, "local", nil, "`tables` that stay where they are")
 	c.Flags().StringSliceVar(&f.counters, "counter", nil, "counters, as `table.column`")
-	c.Flags().StringSliceVar(&f.documents, "document", nil, "`child=parent`: rows of child belong to their parent's document (child= alone: each is its own document)")
+	c.Flags().StringSliceVar(&f.documents, "document", nil,
+		"`child=parent`: rows of child belong to their parent's document (child= alone: each is its own document)")
 }
 
 // settings collects the flags by table.
@@ -67,7 +68,8 @@ func (f *tableFlags) settings() ([]store.Setting, error) {
 	var settings []store.Setting
 	for _, s := range list {
 		if s.Class != store.Synced && (len(s.Counters) > 0 || s.Document != "") {
-			return nil, wrongUsage(fmt.Sprintf("table %s is %s, so it has neither counters nor documents", s.Table, s.Class), "--counter and --document for tables that sync")
+			return nil, wrongUsage(fmt.Sprintf("table %s is %s, so it has neither counters nor documents", s.Table, s.Class),
+				"--counter and --document for tables that sync")
 		}
 		settings = append(settings, *s)
 	}
@@ -161,7 +163,8 @@ and every server follows when it arrives.`,
 			if !c.Flags().Changed("class") && !c.Flags().Changed("document") && !c.Flags().Changed("counter") {
 				return wrongUsage("ravno table set: nothing to change", "--class, --document or --counter")
 			}
-			if c.Flags().Changed("class") && !slices.Contains([]store.Class{store.Synced, store.Journal, store.Local}, store.Class(class)) {
+			if c.Flags().Changed("class") && !slices.Contains(
+				[]store.Class{store.Synced, store.Journal, store.Local}, store.Class(class)) {
 				return wrongUsage(fmt.Sprintf("there is no class %q", class), "--class synced, journal or local")
 			}
 			return withStore(c, func(s *store.Store) error {
@@ -179,7 +182,8 @@ and every server follows when it arrives.`,
 		},
 	}
 	c.Flags().StringVar(&class, "class", "", "`class`: synced, journal (node to hub only) or local")
-	c.Flags().StringVar(&document, "document", "", "the parent `table` of its documents (the table itself: each row is its own; empty: by ON DELETE CASCADE)")
+	c.Flags().StringVar(&document, "document", "",
+		"the parent `table` of its documents (the table itself: each row is its own; empty: by ON DELETE CASCADE)")
 	c.Flags().StringSliceVar(&counters, "counter", nil, "`columns` that are counters; empty for none")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
@@ -188,7 +192,8 @@ and every server follows when it arrives.`,
 // checkSetting refuses counters and documents of a table that does not sync.
 func checkSetting(set store.Setting) error {
 	if set.Class != store.Synced && (len(set.Counters) > 0 || set.Document != "") {
-		return wrongUsage(fmt.Sprintf("table %s as %s has neither counters nor documents", set.Table, set.Class), `--counter "" --document ""`)
+		return wrongUsage(fmt.Sprintf("table %s as %s has neither counters nor documents", set.Table, set.Class),
+			`--counter "" --document ""`)
 	}
 	return nil
 }
@@ -223,7 +228,8 @@ func findTable(s *store.Store, name string) (store.TableInfo, error) {
 			return t, nil
 		}
 	}
-	return store.TableInfo{}, fmt.Errorf("%s: there is no table %s. Try: ravno table list --db %s", s.Path(), name, s.Path())
+	return store.TableInfo{}, fmt.Errorf("%s: there is no table %s. Try: ravno table list --db %s", s.Path(), name,
+		s.Path())
 }
 
 // pokeDaemon makes a running daemon notice the change of a command at once. Without it the daemon

@@ -133,7 +133,8 @@ func parseLiteral(s string) (crdt.Value, error) {
 	case integerForm.MatchString(s):
 		i, err := strconv.ParseInt(s, 10, 64)
 		if err != nil {
-			return crdt.Value{}, wrongUsage("integer "+s+" does not fit 64 bits", fmt.Sprintf("'%s' for text, or %s.0 for a real", s, s))
+			return crdt.Value{}, wrongUsage("integer "+s+" does not fit 64 bits",
+				fmt.Sprintf("'%s' for text, or %s.0 for a real", s, s))
 		}
 		return crdt.IntegerValue(i), nil
 	case realForm.MatchString(s):

@@ -52,7 +52,8 @@ func TestTypedValueIsTheValueMeant(t *testing.T) {
 		"NULL": {}, "null": {}, "'NULL'": crdt.TextValue("NULL"),
 		"5": crdt.IntegerValue(5), "-3": crdt.IntegerValue(-3), "0": crdt.IntegerValue(0),
 		"007": crdt.TextValue("007"), "+5": crdt.TextValue("+5"), "'5'": crdt.TextValue("5"),
-		"12.50": crdt.RealValue(12.5), ".5": crdt.RealValue(0.5), "1e3": crdt.RealValue(1000), "-0.0": crdt.RealValue(math.Copysign(0, -1)),
+		"12.50": crdt.RealValue(12.5), ".5": crdt.RealValue(0.5), "1e3": crdt.RealValue(1000),
+		"-0.0":    crdt.RealValue(math.Copysign(0, -1)),
 		"x'00fF'": crdt.BlobValue("\x00\xff"), "x''": crdt.BlobValue(""), "x'0g'": crdt.TextValue("x'0g'"),
 		"": crdt.TextValue(""), "''": crdt.TextValue(""), "'it''s'": crdt.TextValue("it's"), "it's": crdt.TextValue("it's"),
 		"a=b": crdt.TextValue("a=b"), "1.2.3": crdt.TextValue("1.2.3"), "12 guests": crdt.TextValue("12 guests"),
@@ -76,12 +77,14 @@ func TestShownValueCanBeTypedBack(t *testing.T) {
 			rapid.Map(rapid.Int64(), crdt.IntegerValue),
 			rapid.Map(rapid.Float64().Filter(func(f float64) bool { return !math.IsInf(f, 0) }), crdt.RealValue),
 			rapid.Map(rapid.String(), crdt.TextValue),
-			rapid.Map(rapid.SampledFrom([]string{"'", "''", "x'00'", "NULL", "null", "-1", "1.0", "1e5", "x'0'", "'a"}), crdt.TextValue),
+			rapid.Map(rapid.SampledFrom([]string{"'", "''", "x'00'", "NULL", "null", "-1", "1.0", "1e5", "x'0'", "'a"}),
+				crdt.TextValue),
 			rapid.Map(rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }), crdt.BlobValue),
 		).Draw(t, "value")
 		again, err := parseLiteral(literal(value))
 		if err != nil || again != value {
-			t.Fatalf("%s %q is shown as %s, which reads as %s %q (%v)", value.Kind(), value, literal(value), again.Kind(), again, err)
+			t.Fatalf("%s %q is shown as %s, which reads as %s %q (%v)", value.Kind(), value, literal(value), again.Kind(), again,
+				err)
 		}
 	})
 }
@@ -110,7 +113,8 @@ func TestDecisionColumnsInAnySpelling(t *testing.T) {
 func TestBareNumberIsTextInTextColumn(t *testing.T) {
 	price, other := crdt.TextValue("9.90"), crdt.TextValue("11.00")
 	x := store.Conflict{Columns: []store.ConflictColumn{
-		{Table: "orders", Name: "price", Base: &price, Values: map[string]*crdt.Value{"a": &other, "b": nil}, InForce: &other}}}
+		{Table: "orders", Name: "price", Base: &price, Values: map[string]*crdt.Value{"a": &other, "b": nil},
+			InForce: &other}}}
 	f := resolveFlags{set: []string{"price=12.50"}}
 	decision, err := f.resolution()
 	if err != nil {

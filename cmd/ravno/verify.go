@@ -56,7 +56,8 @@ func comparableTable(s *store.Store, table string) (string, error) {
 		return "", err
 	}
 	if class := tableClass(info); class != string(store.Synced) {
-		return "", fmt.Errorf("%s: table %s is %s, so it is not the same everywhere. Try: ravno table list --db %s", s.Path(), info.Table, class, s.Path())
+		return "", fmt.Errorf("%s: table %s is %s, so it is not the same everywhere. Try: ravno table list --db %s", s.Path(),
+			info.Table, class, s.Path())
 	}
 	return info.Table, nil
 }
@@ -66,7 +67,8 @@ func showVerify(c *cobra.Command, result verifyAnswer) error {
 	level := map[bool]string{true: "level", false: "NOT LEVEL"}
 	rows := [][]string{{"TABLE", "ROWS", "DIGEST", "", "DIFFERING"}}
 	for _, t := range result.Tables {
-		rows = append(rows, []string{t.Table, strconv.FormatUint(t.Rows, 10), t.Digest, level[t.Level], strconv.Itoa(t.Differing)})
+		rows = append(rows, []string{t.Table, strconv.FormatUint(t.Rows, 10), t.Digest, level[t.Level],
+			strconv.Itoa(t.Differing)})
 	}
 	if err := grid(out, "", rows); err != nil {
 		return err

@@ -23,7 +23,8 @@ func newVersionCommand() *cobra.Command {
 			protocols := []int{wire.Protocol}
 			if asJSON {
 				return printJSON(c.OutOrStdout(), object{{"version", version}, {"commit", commit()},
-					{"sqlite", store.SQLiteVersion()}, {"fts5", store.HasFTS5()}, {"protocols", protocols}, {"table_format", store.Format}})
+					{"sqlite", store.SQLiteVersion()}, {"fts5", store.HasFTS5()}, {"protocols", protocols},
+					{"table_format", store.Format}})
 			}
 			built := ""
 			if at := commit(); at != "" {

@@ -17,7 +17,8 @@ import (
 
 // A batch is acknowledged only once the database has it.
 func TestBatchAcknowledgedOnceInDatabase(t *testing.T) {
-	for name, fails := range map[string]error{"it is applied": nil, "it cannot be applied": errors.New("the disk is full")} {
+	for name, fails := range map[string]error{"it is applied": nil,
+		"it cannot be applied": errors.New("the disk is full")} {
 		t.Run(name, func(t *testing.T) {
 			hub := session.NewHub(session.Self{}, session.NodePeer{})
 			hub.Start(time.Now())

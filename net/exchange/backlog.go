@@ -82,7 +82,8 @@ func (r *run) transmit(want session.Transmit) {
 		b = nil
 	}
 	if b == nil {
-		b = &backlog{spool: &spool{dir: r.ends.SpoolDir}, rows: cmp.Or(want.Rows, store.FirstSlice), next: want.From, workers: 1}
+		b = &backlog{spool: &spool{dir: r.ends.SpoolDir}, rows: cmp.Or(want.Rows, store.FirstSlice), next: want.From,
+			workers: 1}
 		r.backlogs = append(r.backlogs, b)
 		acked := r.acked
 		r.workers.Go(func() {
@@ -189,7 +190,8 @@ type batches struct {
 func (w *batches) begin(span store.Span) error {
 	w.batch, w.begun = outgoing{span: span, first: w.backlog.spool.size == 0, from: w.backlog.spool.size}, true
 	w.writer.Reset(w.backlog.spool)
-	return w.writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen, Incarnation: w.ends.Incarnation, Highest: span.Highest, Newest: span.Newest, Until: span.Until})
+	return w.writer.Header(wire.BatchHeader{From: span.From, To: span.To, Seen: span.Seen, Incarnation: w.ends.Incarnation,
+		Highest: span.Highest, Newest: span.Newest, Until: span.Until})
 }
 
 func (w *batches) section(slice store.Span, section *crdt.Section) error {

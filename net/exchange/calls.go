@@ -64,7 +64,8 @@ func (c *Caller) Send(ctx context.Context, message wire.Message) error {
 }
 
 // Call sends a question and passes every answer to each, until each says it was the last.
-func (c *Caller) Call(ctx context.Context, question func(id uint64) wire.Message, each func(wire.Message) (last bool, err error)) error {
+func (c *Caller) Call(ctx context.Context, question func(id uint64) wire.Message,
+	each func(wire.Message) (last bool, err error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, fmt.Errorf("no answer within %s", callTimeout))
 	defer cancel()
 	answers := make(chan wire.Message, 1)

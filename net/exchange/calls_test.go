@@ -111,9 +111,12 @@ func TestCallEndsWhenUnanswerable(t *testing.T) {
 	}{
 		{"no answer", false, func(chan struct{}, context.CancelFunc) {}, "no answer within 2m0s", callTimeout},
 		{"no room for the question", true, func(chan struct{}, context.CancelFunc) {}, "no answer within 2m0s", callTimeout},
-		{"the link ends", false, func(done chan struct{}, _ context.CancelFunc) { close(done) }, "the link ended before the answer came", time.Second},
-		{"the link ends with the question waiting", true, func(done chan struct{}, _ context.CancelFunc) { close(done) }, "the link ended", time.Second},
-		{"the caller gives up", false, func(_ chan struct{}, cancel context.CancelFunc) { cancel() }, "context canceled", time.Second},
+		{"the link ends", false, func(done chan struct{}, _ context.CancelFunc) { close(done) },
+			"the link ended before the answer came", time.Second},
+		{"the link ends with the question waiting", true, func(done chan struct{}, _ context.CancelFunc) { close(done) },
+			"the link ended", time.Second},
+		{"the caller gives up", false, func(_ chan struct{}, cancel context.CancelFunc) { cancel() }, "context canceled",
+			time.Second},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -166,7 +169,8 @@ func TestCallEndsByErrorOfItsAsker(t *testing.T) {
 		id := (<-caller.Outbox()).(wire.Where).ID
 		caller.Answer(id, wire.Here{ID: id})
 	}()
-	if err := caller.Call(t.Context(), where, func(wire.Message) (bool, error) { return false, broken }); !errors.Is(err, broken) {
+	if err := caller.Call(t.Context(), where, func(wire.Message) (bool, error) { return false, broken }); !errors.Is(
+		err, broken) {
 		t.Errorf("ended with %v", err)
 	}
 }

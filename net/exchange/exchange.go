@@ -49,7 +49,8 @@ const CodeNoLink = "no_link"
 type Ends struct {
 	Incarnation causal.Incarnation
 	// Extract emits everything the peer may not have above a position, as store.Outgoing does.
-	Extract func(from causal.Position, rows int, emit func(slice store.Span, section *crdt.Section) error) (span store.Span, changes int, err error)
+	Extract func(from causal.Position, rows int, emit func(slice store.Span, section *crdt.Section) error) (
+		span store.Span, changes int, err error)
 	// Apply merges a delta. When it returns, the delta is durable. floor is as in session.Applied.
 	Apply func(delta store.Delta) (floor causal.Seen, err error)
 	// Rows is how many rows a batch should have to be applied here, as Store.SliceRows.
@@ -97,7 +98,8 @@ func (e *Ended) Unwrap() error { return e.Err }
 // that was read from the link already, nil if none was.
 func Run(ctx context.Context, link *quiclink.Link, s *session.Session, first wire.Message, ends Ends) *Ended {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &run{ctx: ctx, link: link, session: s, ends: ends, events: make(chan func() []session.Action), extracted: make(chan struct{}, 1)}
+	r := &run{ctx: ctx, link: link, session: s, ends: ends, events: make(chan func() []session.Action),
+		extracted: make(chan struct{}, 1)}
 	defer func() {
 		cancel()
 		link.CloseWith(session.Number(r.ended.Code), r.ended.Text)
@@ -376,15 +378,17 @@ func (r *run) apply(batch *spool, header wire.BatchHeader) {
 }
 
 func (r *run) applySpooled(batch *spool, header wire.BatchHeader) (causal.Seen, error) {
-	return r.ends.Apply(store.Delta{Span: store.Span{From: header.From, To: header.To, Seen: header.Seen, Highest: header.Highest, Newest: header.Newest, Until: header.Until},
-		Open: func() (func() (*crdt.Section, error), error) {
-			sections := wire.NewBatchReader(batch.reader())
-			if _, err := sections.Header(); err != nil {
-				return nil, err
-			}
-			return func() (*crdt.Section, error) {
-				section, err := sections.Next()
-				return (*crdt.Section)(section), err
-			}, nil
-		}})
+	return r.ends.Apply(
+		store.Delta{Span: store.Span{From: header.From, To: header.To, Seen: header.Seen, Highest: header.Highest,
+			Newest: header.Newest, Until: header.Until},
+			Open: func() (func() (*crdt.Section, error), error) {
+				sections := wire.NewBatchReader(batch.reader())
+				if _, err := sections.Header(); err != nil {
+					return nil, err
+				}
+				return func() (*crdt.Section, error) {
+					section, err := sections.Next()
+					return (*crdt.Section)(section), err
+				}, nil
+			}})
 }

@@ -23,12 +23,14 @@ func newStores(t *testing.T, schema string) (hub, node *store.Store) {
 	hub = open(t, path)
 	hash := [32]byte{1}
 	must(t, hub.AddToken("node", hash, time.Now().Add(time.Hour)))
-	site, _, err := hub.Enrol(hash, causal.Incarnation{2}, func(causal.Site, string) (string, error) { return "serial", nil })
+	site, _, err := hub.Enrol(hash, causal.Incarnation{2},
+		func(causal.Site, string) (string, error) { return "serial", nil })
 	must(t, err)
 	load, nodePath := filepath.Join(dir, "load"), filepath.Join(dir, "node.db")
 	_, err = hub.WriteLoad(load)
 	must(t, err)
-	_, _, err = store.InstallLoad(load, nodePath, store.NodeOptions{Site: site, Incarnation: causal.Incarnation{2}}, store.RefuseLocal, time.Now)
+	_, _, err = store.InstallLoad(load, nodePath, store.NodeOptions{Site: site, Incarnation: causal.Incarnation{2}},
+		store.RefuseLocal, time.Now)
 	must(t, err)
 	return hub, open(t, nodePath)
 }

@@ -73,7 +73,8 @@ func (s *spool) part(from, size int64) io.Reader {
 	if from+size <= kept {
 		return bytes.NewReader(inMemory)
 	}
-	return io.MultiReader(bytes.NewReader(inMemory), io.NewSectionReader(s.file, max(from-kept, 0), size-int64(len(inMemory))))
+	return io.MultiReader(bytes.NewReader(inMemory),
+		io.NewSectionReader(s.file, max(from-kept, 0), size-int64(len(inMemory))))
 }
 
 // Close gives the space back.

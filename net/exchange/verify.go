@@ -34,23 +34,25 @@ func Verify(ctx context.Context, s *store.Store, caller *Caller, table string) (
 		return nil, err
 	}
 	there := map[string]wire.TableDigest{}
-	err = caller.Call(ctx, func(id uint64) wire.Message { return wire.DigestRequest{ID: id, Table: table, Buckets: true} }, func(answer wire.Message) (bool, error) {
-		digest, ok := answer.(wire.Digest)
-		if !ok || digest.Trouble != "" {
-			return true, fmt.Errorf("the other server cannot compute its digests: %s", digest.Trouble)
-		}
-		for _, t := range digest.Tables {
-			there[t.Table] = t
-		}
-		return true, nil
-	})
+	err = caller.Call(ctx, func(id uint64) wire.Message { return wire.DigestRequest{ID: id, Table: table, Buckets: true} },
+		func(answer wire.Message) (bool, error) {
+			digest, ok := answer.(wire.Digest)
+			if !ok || digest.Trouble != "" {
+				return true, fmt.Errorf("the other server cannot compute its digests: %s", digest.Trouble)
+			}
+			for _, t := range digest.Tables {
+				there[t.Table] = t
+			}
+			return true, nil
+		})
 	if err != nil {
 		return nil, err
 	}
 	var results []TableResult
 	for _, h := range here {
 		t, known := there[h.Table]
-		result := TableResult{Table: h.Table, Rows: h.Rows, Sum: h.Sum, Level: known && t.Rows == h.Rows && t.Sum == [16]byte(h.Sum)}
+		result := TableResult{Table: h.Table, Rows: h.Rows, Sum: h.Sum, Level: known && t.Rows == h.Rows &&
+			t.Sum == [16]byte(h.Sum)}
 		switch {
 		case result.Level:
 		case !known: // the table is not there at all
@@ -69,7 +71,8 @@ func Verify(ctx context.Context, s *store.Store, caller *Caller, table string) (
 	return results, nil
 }
 
-func compareRows(ctx context.Context, s *store.Store, caller *Caller, here store.Digest, there wire.TableDigest, result *TableResult) error {
+func compareRows(ctx context.Context, s *store.Store, caller *Caller, here store.Digest, there wire.TableDigest,
+	result *TableResult) error {
 	var buckets []uint8
 	for i := range here.Buckets {
 		if i >= len(there.Buckets) || there.Buckets[i] != [16]byte(here.Buckets[i]) {
@@ -88,7 +91,9 @@ func compareRows(ctx context.Context, s *store.Store, caller *Caller, here store
 			result.Keys = append(result.Keys, key)
 		}
 	}
-	err := caller.Call(ctx, func(id uint64) wire.Message { return wire.RowsRequest{ID: id, Table: here.Table, Buckets: buckets} }, func(answer wire.Message) (bool, error) {
+	err := caller.Call(ctx, func(id uint64) wire.Message {
+		return wire.RowsRequest{ID: id, Table: here.Table, Buckets: buckets}
+	}, func(answer wire.Message) (bool, error) {
 		m, ok := answer.(wire.Rows)
 		if !ok || m.Trouble != "" {
 			return true, fmt.Errorf("table %s: the other server cannot list its rows: %s", here.Table, m.Trouble)

@@ -49,7 +49,8 @@ func connect(t *testing.T, a, b *store.Store) *Caller {
 
 // rowsFrom is SQL for rows first to last of table item.
 func rowsFrom(first, last int) string {
-	return fmt.Sprintf("INSERT INTO item WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i+1 FROM n WHERE i<%d) SELECT i, 'item '||i FROM n", first, last)
+	return fmt.Sprintf("INSERT INTO item WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i+1 FROM n WHERE i<%d) "+
+		"SELECT i, 'item '||i FROM n", first, last)
 }
 
 func integerKey(i int64) crdt.Key { return crdt.NewKey(crdt.IntegerValue(i)) }
@@ -137,7 +138,8 @@ func TestVerifyOfTableMissingAtOneEnd(t *testing.T) {
 	}{{"hub", hub, connect(t, hub, node)}, {"node", node, connect(t, node, hub)}} {
 		results, err := Verify(t.Context(), at.s, at.caller, "")
 		must(t, err)
-		if len(results) != 2 || !results[0].Level || results[1].Table != "tag" || results[1].Level || results[1].Differing != 2 {
+		if len(results) != 2 || !results[0].Level || results[1].Table != "tag" || results[1].Level ||
+			results[1].Differing != 2 {
 			t.Errorf("from the %s: %+v", at.name, results)
 		}
 	}

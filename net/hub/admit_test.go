@@ -21,14 +21,16 @@ func TestAdmitOnlyCurrentNodes(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "hub.db")
 	must(os.WriteFile(path, nil, 0o600)) // a database without a table
-	_, err := store.InitHub(path, store.HubOptions{Name: "hub", Organisation: "chain", Incarnation: causal.Incarnation{1}}, time.Now)
+	_, err := store.InitHub(path, store.HubOptions{Name: "hub", Organisation: "chain", Incarnation: causal.Incarnation{1}},
+		time.Now)
 	must(err)
 	db, err := store.Open(path, time.Now)
 	must(err)
 	defer db.Close()
 	enrol := func(name, serial string, token byte) causal.Site {
 		must(db.AddToken(name, [32]byte{token}, time.Now().Add(time.Hour)))
-		site, _, err := db.Enrol([32]byte{token}, causal.Incarnation{token}, func(causal.Site, string) (string, error) { return serial, nil })
+		site, _, err := db.Enrol([32]byte{token}, causal.Incarnation{token},
+			func(causal.Site, string) (string, error) { return serial, nil })
 		must(err)
 		return site
 	}

@@ -70,7 +70,8 @@ func (h *Hub) deliver() (complete bool, err error) {
 	defer h.mutex.Unlock()
 	sent := 0
 	h.delivering, complete = false, true
-	byTurn := slices.SortedFunc(maps.Values(h.live), func(a, b *live) int { return cmp.Compare(a.delivered.turn, b.delivered.turn) })
+	byTurn := slices.SortedFunc(maps.Values(h.live),
+		func(a, b *live) int { return cmp.Compare(a.delivered.turn, b.delivered.turn) })
 	for _, l := range byTurn {
 		if l.delivered.content == h.broadcast.content {
 			continue

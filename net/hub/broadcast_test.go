@@ -16,7 +16,8 @@ func TestBroadcastReachesEveryNodeOnce(t *testing.T) {
 	for site := range causal.Site(nodes) {
 		h.live[site] = &live{site: site, caller: exchange.NewCaller(nil)}
 	}
-	h.delivering, h.broadcast = true, broadcast{message: make([]byte, deliveredBytesPerSecond/atOnce), content: [32]byte{1}, made: now}
+	h.delivering, h.broadcast = true, broadcast{
+		message: make([]byte, deliveredBytesPerSecond/atOnce), content: [32]byte{1}, made: now}
 	for second, want := range []int{atOnce, 2 * atOnce, nodes} {
 		complete, err := h.deliver()
 		if err != nil {

@@ -76,7 +76,8 @@ type Hub struct {
 	// The hub looks for settled work again after settleAfter, unless it is still at it.
 	settleAfter time.Time
 	settling    atomic.Bool
-	loads       chan struct{} // full: a first load is being written. A channel, like store's longMutex, because it is held over a write
+	// full: a first load is being written. A channel, like store's longMutex, because it is held over a write
+	loads chan struct{}
 
 	background sync.WaitGroup
 
@@ -114,7 +115,8 @@ type seen struct {
 // New prepares a hub. Run runs it.
 func New(config Config) *Hub {
 	config.SettleEvery = cmp.Or(config.SettleEvery, SettleEvery)
-	h := &Hub{Config: config, live: map[causal.Site]*live{}, seen: map[causal.Site]*seen{}, checkNow: make(chan struct{}, 1), loads: make(chan struct{}, 1)}
+	h := &Hub{Config: config, live: map[causal.Site]*live{}, seen: map[causal.Site]*seen{},
+		checkNow: make(chan struct{}, 1), loads: make(chan struct{}, 1)}
 	h.folder = exchange.Folder{Store: h.Store, Wake: h.Wake, Changed: &h.changed, Log: h.Log}
 	return h
 }
@@ -203,7 +205,8 @@ func (h *Hub) serve(ctx context.Context, link *quiclink.Link) {
 			return
 		}
 	}
-	h.Log.Warn().Stringer("message", first.Kind()).Stringer("from", link.RemoteAddr()).Msg("a link that began with the wrong message")
+	h.Log.Warn().Stringer("message", first.Kind()).Stringer("from", link.RemoteAddr()).Msg(
+		"a link that began with the wrong message")
 	link.CloseWith(session.Number(session.CodeProtocol), "this message does not begin a link")
 }
 
@@ -221,7 +224,8 @@ func (h *Hub) level(ctx context.Context, link *quiclink.Link, hello wire.Hello) 
 }
 
 func (h *Hub) enter(site causal.Site, link *quiclink.Link) (me, former *live) {
-	me = &live{site: site, caller: exchange.NewCaller(link.Done()), ending: make(chan session.Close, 2), over: make(chan struct{}),
+	me = &live{site: site, caller: exchange.NewCaller(link.Done()), ending: make(chan session.Close, 2),
+		over: make(chan struct{}),
 		bare: bare{changed: make(chan struct{}, 1)}}
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
@@ -249,7 +253,8 @@ func (h *Hub) run(ctx context.Context, link *quiclink.Link, me *live, hello wire
 	}
 	defer h.changed.Add(me.bare.changed)()
 	s := session.NewHub(session.Self{Version: h.Version, Incarnation: self.Incarnation, Position: self.Position},
-		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have, Until: peer.Until, Seen: max(peer.Acked, peer.Settled.Hub)})
+		session.NodePeer{Incarnation: peer.Incarnation, Have: peer.Have, Until: peer.Until,
+			Seen: max(peer.Acked, peer.Settled.Hub)})
 	return exchange.Run(ctx, link, s, hello, h.ends(ctx, self, me))
 }
 

@@ -55,7 +55,8 @@ func (h *Hub) sendLoad(ctx context.Context, link *quiclink.Link, m wire.Snapshot
 	}
 	if err != nil {
 		h.Log.Warn().Err(err).Uint32("node", uint32(link.Peer().Site)).Msg("a first load was cut off")
-		h.refuse(link, session.CodeError, "the first load failed at the hub: "+err.Error(), "ravno join again: it goes on where it stopped")
+		h.refuse(link, session.CodeError, "the first load failed at the hub: "+err.Error(),
+			"ravno join again: it goes on where it stopped")
 		return
 	}
 	site := link.Peer().Site
@@ -81,7 +82,8 @@ func (h *Hub) writeLoadFor(link *quiclink.Link) (l *load, err error) {
 		case <-written:
 			return l, err
 		case <-ticker.C:
-			_ = wire.Write(link.Control(), wire.Ping{ClockMillis: h.Clock().UnixMilli()}) // if it does not get there, nor will the load
+			// if it does not get there, nor will the load
+			_ = wire.Write(link.Control(), wire.Ping{ClockMillis: h.Clock().UnixMilli()})
 		}
 	}
 }

@@ -31,7 +31,8 @@ func (h *Hub) noticed(me *live, a session.Action) {
 	switch a := a.(type) {
 	case session.Linked:
 		h.recall(me.site, func(s *seen) {
-			*s = seen{linked: true, since: h.Clock(), version: a.PeerVersion, clockOffset: exchange.SteadyOffset(0, a.ClockOffset)}
+			*s = seen{linked: true, since: h.Clock(), version: a.PeerVersion,
+				clockOffset: exchange.SteadyOffset(0, a.ClockOffset)}
 		})
 		h.Log.Info().Uint32("node", uint32(me.site)).Str("version", a.PeerVersion).Msg("a node linked")
 		h.record(journal.Up(h.name(me.site), a.PeerVersion))

@@ -109,7 +109,8 @@ func (h *Hub) cutRemoved() error {
 	for _, p := range peers {
 		if l := h.live[p.Site]; l != nil && p.Removed {
 			select {
-			case l.ending <- session.Close{Code: session.CodeRevoked, Text: "this node was removed at the hub", Try: "ravno node add at the hub, then ravno join here"}:
+			case l.ending <- session.Close{Code: session.CodeRevoked, Text: "this node was removed at the hub",
+				Try: "ravno node add at the hub, then ravno join here"}:
 			default: // told already
 			}
 		}
@@ -134,7 +135,8 @@ func Offline(s *store.Store, why, version string, now time.Time) (status.Snapsho
 }
 
 // snapshot is the status at the hub. stopped says why no daemon runs, and is empty if one does.
-func snapshot(s *store.Store, known map[causal.Site]seen, folding error, stopped, version string, now time.Time) (status.Snapshot, error) {
+func snapshot(s *store.Store, known map[causal.Site]seen, folding error, stopped, version string, now time.Time) (
+	status.Snapshot, error) {
 	self, err := s.Self()
 	if err != nil {
 		return status.Snapshot{}, err
@@ -176,7 +178,8 @@ func snapshot(s *store.Store, known map[causal.Site]seen, folding error, stopped
 	return snap.Judged(), err
 }
 
-func ownFacts(facts *status.Facts, server *status.Server, self store.Self, peers []store.Peer, folding error, stopped string) {
+func ownFacts(facts *status.Facts, server *status.Server, self store.Self, peers []store.Peer, folding error,
+	stopped string) {
 	facts.LinkUp, facts.Stopped = stopped == "", stopped
 	if folding != nil {
 		if cause, text := exchange.TroubleOf(folding); cause == session.CodeDisk {
@@ -193,7 +196,8 @@ func ownFacts(facts *status.Facts, server *status.Server, self store.Self, peers
 	}
 }
 
-func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer store.Peer, known seen, stopped string) error {
+func nodeFacts(s *store.Store, facts *status.Facts, server *status.Server, peer store.Peer, known seen,
+	stopped string) error {
 	in, err := s.Pending(peer.Site, peer.Acked)
 	if err != nil {
 		return err

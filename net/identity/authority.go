@@ -137,7 +137,8 @@ func LoadAuthority(dir string) (*Authority, error) {
 		return nil, err
 	}
 	if !certificate.IsCA || !key.Public().(ed25519.PublicKey).Equal(certificate.PublicKey) {
-		return nil, fmt.Errorf("identity: %s and %s in %s do not belong together. Try: restore both from the same backup", caFile, caKeyFile, dir)
+		return nil, fmt.Errorf("identity: %s and %s in %s do not belong together. Try: restore both from the same backup",
+			caFile, caKeyFile, dir)
 	}
 	return &Authority{certificate: certificate, key: key}, nil
 }
@@ -157,8 +158,9 @@ func (a *Authority) Issue(request []byte, site causal.Site, role Role, now time.
 		return nil, err
 	}
 	template := &x509.Certificate{
-		SerialNumber:          newSerial(),
-		Subject:               pkix.Name{Organization: a.certificate.Subject.Organization, CommonName: "ravno site " + site.String()},
+		SerialNumber: newSerial(),
+		Subject: pkix.Name{Organization: a.certificate.Subject.Organization, CommonName: "ravno site " +
+			site.String()},
 		NotBefore:             validFrom(),
 		NotAfter:              a.certificate.NotAfter,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
@@ -175,7 +177,8 @@ func (a *Authority) Issue(request []byte, site causal.Site, role Role, now time.
 			template.NotAfter = end
 		}
 	default:
-		return nil, fmt.Errorf("identity: no certificate for site %s as %q: the hub is site %s, nodes come after it", site, role, causal.Hub)
+		return nil, fmt.Errorf("identity: no certificate for site %s as %q: the hub is site %s, nodes come after it", site,
+			role, causal.Hub)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, public, a.key)
 	if err != nil {
@@ -201,7 +204,8 @@ func requestedKey(der []byte) (ed25519.PublicKey, error) {
 	}
 	public, ok := request.PublicKey.(ed25519.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("identity: certificate request for a key of kind %T: only Ed25519 is accepted", request.PublicKey)
+		return nil, fmt.Errorf("identity: certificate request for a key of kind %T: only Ed25519 is accepted",
+			request.PublicKey)
 	}
 	return public, nil
 }
@@ -232,7 +236,8 @@ func Request(key ed25519.PrivateKey, name string) ([]byte, error) {
 	if len(name) > maxNameBytes {
 		return nil, fmt.Errorf("identity: name %q has %d bytes: the limit is %d", name, len(name), maxNameBytes)
 	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: name}}, key)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: name}},
+		key)
 	if err != nil {
 		return nil, fmt.Errorf("identity: making the certificate request: %w", err)
 	}

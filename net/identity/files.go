@@ -50,7 +50,8 @@ func checkDir(dir string) error {
 		return fmt.Errorf("identity: %s is not a directory, but the state directory belongs there", dir)
 	}
 	if info.Mode().Perm()&othersWriteMode != 0 {
-		return fmt.Errorf("identity: state directory %s can be written by others (mode %04o): they could replace the keys in it. Try: chmod 700 %s",
+		return fmt.Errorf("identity: state directory %s can be written by others (mode %04o): they could replace the keys "+
+			"in it. Try: chmod 700 %s",
 			dir, info.Mode().Perm(), dir)
 	}
 	return nil
@@ -83,8 +84,10 @@ func readPrivate(dir, name string) ([]byte, error) {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&othersMode != 0 {
-		return nil, fmt.Errorf("identity: private key %s is open to other users (mode %04o): a key must be its owner's alone. Try: chmod 600 %s",
-			path, mode, path)
+		return nil,
+			fmt.Errorf(
+				"identity: private key %s is open to other users (mode %04o): a key must be its owner's alone. Try: chmod 600 %s",
+				path, mode, path)
 	}
 	return readLimited(file)
 }

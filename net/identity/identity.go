@@ -77,7 +77,9 @@ func Load(dir string) (*Identity, error) {
 	}
 	identity, err := newIdentity(key, authority, leaf)
 	if err != nil {
-		return nil, fmt.Errorf("identity: state directory %s: %w. Try: restore it whole from one backup, or enrol this server again", dir, err)
+		return nil,
+			fmt.Errorf("identity: state directory %s: %w. Try: restore it whole from one backup, or enrol this server again",
+				dir, err)
 	}
 	return identity, nil
 }
@@ -181,7 +183,8 @@ func issuedBy(leaf, authority *x509.Certificate, site causal.Site, role Role) er
 		return fmt.Errorf("certificate of site %s: %w (%w)", site, ErrOtherAuthority, err)
 	}
 	if want := siteURI(sha256.Sum256(authority.Raw), site, role); leaf.URIs[0].String() != want.String() {
-		return fmt.Errorf("certificate of site %s: its URI is %s, this organisation's would be %s: %w", site, leaf.URIs[0], want, ErrOtherAuthority)
+		return fmt.Errorf("certificate of site %s: its URI is %s, this organisation's would be %s: %w", site, leaf.URIs[0],
+			want, ErrOtherAuthority)
 	}
 	return nil
 }
@@ -190,7 +193,8 @@ func issuedBy(leaf, authority *x509.Certificate, site causal.Site, role Role) er
 // checks that the permitted key usage agrees with the role. It does not check the signature.
 func SiteOf(certificate *x509.Certificate) (causal.Site, Role, error) {
 	if len(certificate.URIs) != 1 {
-		return 0, "", fmt.Errorf("certificate %s carries %d URIs, not one: not issued by ravno", certificate.Subject, len(certificate.URIs))
+		return 0, "", fmt.Errorf("certificate %s carries %d URIs, not one: not issued by ravno", certificate.Subject,
+			len(certificate.URIs))
 	}
 	uri := certificate.URIs[0]
 	number, found := strings.CutPrefix(uri.Path, "/site/")
@@ -207,7 +211,8 @@ func SiteOf(certificate *x509.Certificate) (causal.Site, Role, error) {
 	default:
 		return 0, "", fmt.Errorf("certificate %s: %q: site %s cannot have role %q", certificate.Subject, uri, site, role)
 	}
-	if len(certificate.ExtKeyUsage) != 1 || certificate.ExtKeyUsage[0] != usage || len(certificate.UnknownExtKeyUsage) != 0 {
+	if len(certificate.ExtKeyUsage) != 1 || certificate.ExtKeyUsage[0] != usage ||
+		len(certificate.UnknownExtKeyUsage) != 0 {
 		return 0, "", fmt.Errorf("certificate %s: its key usage is not that of a %s", certificate.Subject, role)
 	}
 	return site, role, nil

@@ -52,7 +52,8 @@ func (o *organisation) enrol(site causal.Site) (*identity.Identity, string) {
 		o.t.Fatal(err)
 	}
 	if node.Serial() != issued.Serial || !node.NotAfter().Equal(issued.NotAfter) {
-		o.t.Fatalf("issued %s until %s, installed %s until %s", issued.Serial, issued.NotAfter, node.Serial(), node.NotAfter())
+		o.t.Fatalf("issued %s until %s, installed %s until %s", issued.Serial, issued.NotAfter, node.Serial(),
+			node.NotAfter())
 	}
 	return node, dir
 }
@@ -290,7 +291,8 @@ func TestAuthorityIssuesByRole(t *testing.T) {
 	}
 	broken := append([]byte(nil), der...)
 	broken[len(broken)-1] ^= 1
-	for name, der := range map[string][]byte{"a broken signature": broken, "nothing": nil, "too much": make([]byte, 5<<10)} {
+	for name, der := range map[string][]byte{"a broken signature": broken, "nothing": nil,
+		"too much": make([]byte, 5<<10)} {
 		if _, err := org.authority.Issue(der, 2, identity.RoleNode, today()); err == nil {
 			t.Errorf("issued for %s", name)
 		}
@@ -355,7 +357,8 @@ func TestSiteOfReadsOnlyOwnNames(t *testing.T) {
 }
 
 // handmade signs any template, for certificates that ravno itself never issues.
-func handmade(t *testing.T, template, parent *x509.Certificate, signer ed25519.PrivateKey) (*x509.Certificate, ed25519.PrivateKey) {
+func handmade(t *testing.T, template, parent *x509.Certificate, signer ed25519.PrivateKey) (
+	*x509.Certificate, ed25519.PrivateKey) {
 	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -49,7 +49,8 @@ func LoadMarks(dir string) (Marks, error) {
 	marks := Marks{Position: causal.Position(stored.Position), Seen: causal.Seen(stored.Seen), Database: stored.Database}
 	raw, err := hex.DecodeString(stored.Incarnation)
 	if err != nil || len(raw) != len(marks.Incarnation) {
-		return Marks{}, fmt.Errorf("identity: %s: incarnation %q is not %d hex digits", path, stored.Incarnation, 2*len(marks.Incarnation))
+		return Marks{}, fmt.Errorf("identity: %s: incarnation %q is not %d hex digits", path, stored.Incarnation,
+			2*len(marks.Incarnation))
 	}
 	copy(marks.Incarnation[:], raw)
 	return marks, nil

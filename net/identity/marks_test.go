@@ -52,7 +52,8 @@ func TestMarksOfANewerVersionAreRead(t *testing.T) {
 }
 
 func TestDamagedMarksAreNotTakenForNone(t *testing.T) {
-	for _, text := range []string{"", "{", `{"incarnation":"00"}`, `{"incarnation":"zz0102030405060708090a0b0c0d0e0f"}`, `{"position":-1}`} {
+	for _, text := range []string{"", "{", `{"incarnation":"00"}`, `{"incarnation":"zz0102030405060708090a0b0c0d0e0f"}`,
+		`{"position":-1}`} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "marks.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)

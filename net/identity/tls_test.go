@@ -107,7 +107,8 @@ func (o *organisation) authorityKey() (*x509.Certificate, ed25519.PrivateKey) {
 }
 
 // forged is the certificate of an enrolled server with another lifetime, name or signature.
-func (o *organisation) forged(model *x509.Certificate, change func(*x509.Certificate), selfSigned bool) tls.Certificate {
+func (o *organisation) forged(model *x509.Certificate, change func(*x509.Certificate),
+	selfSigned bool) tls.Certificate {
 	o.t.Helper()
 	template := *model
 	template.SerialNumber = big.NewInt(99)
@@ -153,14 +154,18 @@ func TestHubAdmitsRightCertificates(t *testing.T) {
 		{"self-signed", org.forged(model, nothing, true), false},
 		{"other CA of the same name", *foreign, false},
 		{"expired", org.forged(model, func(c *x509.Certificate) { c.NotAfter = today().Add(-time.Second) }, false), false},
-		{"not yet valid", org.forged(model, func(c *x509.Certificate) { c.NotBefore = today().Add(time.Minute) }, false), false},
+		{"not yet valid", org.forged(model, func(c *x509.Certificate) { c.NotBefore = today().Add(time.Minute) }, false),
+			false},
 		{"the hub's own, used as client", *hubs, false},
-		{"server usage only", org.forged(model, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, false), false},
+		{"server usage only",
+			org.forged(model, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} },
+				false), false},
 		{"both usages", org.forged(model, func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 		}, false), false},
 		{"no site", org.forged(model, func(c *x509.Certificate) { c.URIs = nil }, false), false},
-		{"a site under another CA's name", org.forged(model, func(c *x509.Certificate) { c.URIs = modelOf(stranger).URIs }, false), false},
+		{"a site under another CA's name", org.forged(model, func(c *x509.Certificate) { c.URIs = modelOf(stranger).URIs },
+			false), false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -203,10 +208,13 @@ func TestNodeTalksOnlyToItsHub(t *testing.T) {
 		{"self-signed", org.forged(model, nothing, true), false},
 		{"hub of another CA", other.hub.ServerTLS(today, welcome).Certificates[0], false},
 		{"expired", org.forged(model, func(c *x509.Certificate) { c.NotAfter = today().Add(-time.Second) }, false), false},
-		{"not yet valid", org.forged(model, func(c *x509.Certificate) { c.NotBefore = today().Add(time.Minute) }, false), false},
+		{"not yet valid", org.forged(model, func(c *x509.Certificate) { c.NotBefore = today().Add(time.Minute) }, false),
+			false},
 		{"another node's, used as server", *fromNode, false},
-		{"a node's with a hub's usage and name", org.forged(model, func(c *x509.Certificate) { c.URIs = modelOf(second).URIs }, false), false},
-		{"another DNS name", org.forged(model, func(c *x509.Certificate) { c.DNSNames = []string{"hub.example"} }, false), false},
+		{"a node's with a hub's usage and name", org.forged(
+			model, func(c *x509.Certificate) { c.URIs = modelOf(second).URIs }, false), false},
+		{"another DNS name", org.forged(model, func(c *x509.Certificate) { c.DNSNames = []string{"hub.example"} }, false),
+			false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -240,11 +248,14 @@ func TestJoinPinsTheCA(t *testing.T) {
 	}{
 		{"the hub", right, chain, true},
 		{"a hub of another CA", wrong, chain, false},
-		{"the hub without its CA", right, tls.Certificate{Certificate: chain.Certificate[:1], PrivateKey: chain.PrivateKey}, false},
+		{"the hub without its CA", right, tls.Certificate{Certificate: chain.Certificate[:1], PrivateKey: chain.PrivateKey},
+			false},
 		{"self-signed, the CA attached", right, withCA(org.forged(model, nothing, true)), false},
 		{"a node's, the CA attached", right, withCA(*nodes), false},
-		{"expired, the CA attached", right, withCA(org.forged(model, func(c *x509.Certificate) { c.NotAfter = today().Add(-time.Hour) }, false)), false},
-		{"another name, the CA attached", right, withCA(org.forged(model, func(c *x509.Certificate) { c.DNSNames = nil }, false)), false},
+		{"expired, the CA attached", right, withCA(
+			org.forged(model, func(c *x509.Certificate) { c.NotAfter = today().Add(-time.Hour) }, false)), false},
+		{"another name, the CA attached", right, withCA(
+			org.forged(model, func(c *x509.Certificate) { c.DNSNames = nil }, false)), false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -279,7 +290,8 @@ func TestEnrolmentAloneNeedsNoCertificate(t *testing.T) {
 	} {
 		client := identity.EnrolTLS(org.authority.Fingerprint(), today)
 		client.NextProtos, client.VerifyConnection = protocols, nil
-		if _, clientErr, serverErr := handshake(client, org.hub.ServerTLS(today, welcome)); clientErr == nil || serverErr == nil {
+		if _, clientErr, serverErr := handshake(client, org.hub.ServerTLS(today, welcome)); clientErr == nil ||
+			serverErr == nil {
 			t.Errorf("%s: client: %v; server: %v", name, clientErr, serverErr)
 		}
 	}

@@ -86,7 +86,8 @@ func ParseToken(line string) (Token, error) {
 	case !found:
 		return Token{}, fmt.Errorf("identity: a join token begins with %q: %w", tokenPrefix, ErrDamagedToken)
 	case len(line) > maxTokenBytes:
-		return Token{}, fmt.Errorf("identity: %d characters, a join token has at most %d: %w", len(line), maxTokenBytes, ErrDamagedToken)
+		return Token{}, fmt.Errorf("identity: %d characters, a join token has at most %d: %w", len(line), maxTokenBytes,
+			ErrDamagedToken)
 	case strings.ContainsFunc(line, unicode.IsSpace):
 		return Token{}, fmt.Errorf("identity: there is white space inside the join token: %w", ErrDamagedToken)
 	}
@@ -125,7 +126,8 @@ func decodeToken(payload []byte) (Token, error) {
 
 // check holds both ends to the same limits, so that ParseToken takes every token of NewToken.
 func (t Token) check() error {
-	if t.Name == "" || len(t.Name) > maxNameBytes || !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, unicode.IsControl) {
+	if t.Name == "" || len(t.Name) > maxNameBytes || !utf8.ValidString(t.Name) ||
+		strings.ContainsFunc(t.Name, unicode.IsControl) {
 		return fmt.Errorf("name %q: want 1 to %d bytes of printable UTF-8", t.Name, maxNameBytes)
 	}
 	if len(t.Addresses) == 0 || len(t.Addresses) > maxAddresses {

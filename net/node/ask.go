@@ -64,11 +64,12 @@ func (n *Node) Wait(ctx context.Context) error {
 		if err != nil {
 			return false, nil // wait for the link
 		}
-		err = caller.Call(ctx, func(id uint64) wire.Message { return wire.Where{ID: id} }, func(answer wire.Message) (bool, error) {
-			here, ok := answer.(wire.Here)
-			hub = here.Position
-			return ok, nil
-		})
+		err = caller.Call(ctx, func(id uint64) wire.Message { return wire.Where{ID: id} },
+			func(answer wire.Message) (bool, error) {
+				here, ok := answer.(wire.Here)
+				hub = here.Position
+				return ok, nil
+			})
 		return err == nil, ctx.Err()
 	})
 	if err != nil {

@@ -161,7 +161,8 @@ func (j *Join) identify(ctx context.Context, memory *joining) (self *identity.Id
 		return nil, "", "", err
 	}
 	defer link.CloseWith(quiclink.CodeStopped, "done")
-	enrol := wire.Enrol{ProtocolMin: wire.Protocol, ProtocolMax: wire.Protocol, Version: j.Version, Secret: j.Token.Secret, Request: request}
+	enrol := wire.Enrol{ProtocolMin: wire.Protocol, ProtocolMax: wire.Protocol, Version: j.Version, Secret: j.Token.Secret,
+		Request: request}
 	copy(enrol.Incarnation[:], memory.Incarnation)
 	answer, err := j.ask(link, enrol)
 	if err != nil {
@@ -262,7 +263,8 @@ func (j *Join) fetch(ctx context.Context, self *identity.Identity, memory *joini
 		}
 		failed = err
 	}
-	return fmt.Errorf("the first load was cut off %d times: %w. Try: the same command again, it goes on where it stopped", loadTries, failed)
+	return fmt.Errorf("the first load was cut off %d times: %w. Try: the same command again, it goes on where it stopped",
+		loadTries, failed)
 }
 
 func (j *Join) packed() string { return filepath.Join(j.StateDir, "load", "first.zst") }
@@ -283,7 +285,8 @@ func (j *Join) fetchOver(ctx context.Context, link *quiclink.Link, memory *joini
 	}
 	header, ok := answer.(wire.SnapshotHeader)
 	if !ok || header.Offset > uint64(info.Size()) || header.Bytes > maxLoadBytes {
-		return &RefusedError{Text: fmt.Sprintf("the hub's answer to the request of a first load makes no sense (%s)", answer.Kind())}
+		return &RefusedError{Text: fmt.Sprintf("the hub's answer to the request of a first load makes no sense (%s)",
+			answer.Kind())}
 	}
 	memory.LoadID, memory.SHA256, memory.Size = header.ID, header.SHA256[:], header.Size
 	if err := j.keep(memory); err != nil {

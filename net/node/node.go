@@ -69,10 +69,11 @@ type Node struct {
 
 	background sync.WaitGroup
 	heard      atomic.Uint64 // counts the hub's statuses as they arrive
-	keeping    chan struct{} // full: locked. Guards kept. A channel, like store's longMutex, because it is held over a write
-	kept       uint64        // the number of the last status that was kept
-	settling   atomic.Bool
-	settled    wire.Settled // the last settlement taken in. Only the holder of settling uses it
+	// full: locked. Guards kept. A channel, like store's longMutex, because it is held over a write
+	keeping  chan struct{}
+	kept     uint64 // the number of the last status that was kept
+	settling atomic.Bool
+	settled  wire.Settled // the last settlement taken in. Only the holder of settling uses it
 }
 
 // View is a node's knowledge of its link and the hub that is not in its database.
@@ -154,8 +155,9 @@ func (n *Node) connect(ctx context.Context) (time.Duration, error) {
 	changed, stop := n.changed.Subscribe()
 	defer stop()
 	began := n.Clock()
-	s := session.NewNode(session.NodeSelf{Self: session.Self{Version: n.Version, Incarnation: self.Incarnation, Position: self.Position},
-		Seen: self.Seen, HubIncarnation: self.HubIncarnation, Floor: self.Floor, HubHave: self.HubHave, Until: self.Until})
+	s := session.NewNode(
+		session.NodeSelf{Self: session.Self{Version: n.Version, Incarnation: self.Incarnation, Position: self.Position},
+			Seen: self.Seen, HubIncarnation: self.HubIncarnation, Floor: self.Floor, HubHave: self.HubHave, Until: self.Until})
 	ended := exchange.Run(ctx, link, s, nil, n.ends(ctx, self, caller, changed))
 	if !s.Running() && !n.wasLinked() {
 		return 0, ended
@@ -211,7 +213,8 @@ func (n *Node) dialOne(ctx context.Context, address string) (*quiclink.Link, err
 }
 
 // ends connects the link with the database.
-func (n *Node) ends(ctx context.Context, self store.Self, caller *exchange.Caller, changed <-chan struct{}) exchange.Ends {
+func (n *Node) ends(ctx context.Context, self store.Self, caller *exchange.Caller,
+	changed <-chan struct{}) exchange.Ends {
 	return exchange.Ends{
 		Incarnation: self.Incarnation,
 		Extract: func(from causal.Position, rows int, emit func(store.Span, *crdt.Section) error) (store.Span, int, error) {

@@ -33,8 +33,9 @@ func TestStrangerGetsNothing(t *testing.T) {
 			config  *tls.Config
 			explain string
 		}{
-			"no certificate":            {carefree(nil, identity.ProtocolLink), "does not know this server's organisation"},
-			"another CA's":              {carefree(enrol(t, other, 2), identity.ProtocolLink), "does not know this server's organisation"},
+			"no certificate": {carefree(nil, identity.ProtocolLink), "does not know this server's organisation"},
+			"another CA's": {carefree(enrol(t, other, 2), identity.ProtocolLink),
+				"does not know this server's organisation"},
 			"the hub's own":             {carefree(s.hub, identity.ProtocolLink), "refused this server's certificate"},
 			"another protocol":          {carefree(enrol(t, s.authority, 2), "ravno/2"), "ravno version on both servers"},
 			"a node of another hub":     {enrol(t, other, 2).ClientTLS(time.Now), "belongs to another organisation"},
@@ -51,7 +52,8 @@ func TestStrangerGetsNothing(t *testing.T) {
 			if got := linkError(t, err); got.Cause != quiclink.Refused {
 				t.Errorf("%s: %v", name, err)
 			}
-			if line := quiclink.ExplainDialError(err, "hub:4433"); !strings.Contains(line, c.explain) || strings.Contains(line, "\n") || !strings.Contains(line, "Try: ") {
+			if line := quiclink.ExplainDialError(err, "hub:4433"); !strings.Contains(line, c.explain) ||
+				strings.Contains(line, "\n") || !strings.Contains(line, "Try: ") {
 				t.Errorf("%s: explained as %q", name, line)
 			}
 		}
@@ -138,7 +140,8 @@ func (s *scene) rawDial(t *testing.T, host byte, config *tls.Config) *quic.Conn 
 		transport.Close()
 		socket.Close()
 	})
-	conn, err := transport.Dial(context.Background(), s.endpoint.Addr(), config, &quic.Config{KeepAlivePeriod: time.Second})
+	conn, err := transport.Dial(context.Background(), s.endpoint.Addr(), config,
+		&quic.Config{KeepAlivePeriod: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +157,8 @@ func TestSilentDialerKeepsNobodyOut(t *testing.T) {
 			t.Errorf("the next node waited %s", took)
 		}
 		<-mute.Context().Done()
-		if closed, ok := errors.AsType[*quic.ApplicationError](context.Cause(mute.Context())); !ok || uint64(closed.ErrorCode) != quiclink.CodeGreeting {
+		if closed, ok := errors.AsType[*quic.ApplicationError](context.Cause(mute.Context())); !ok ||
+			uint64(closed.ErrorCode) != quiclink.CodeGreeting {
 			t.Errorf("the mute peer was let go with %v", context.Cause(mute.Context()))
 		}
 		s.nobodyComes()
@@ -215,7 +219,8 @@ func TestAbsentHubIsExplained(t *testing.T) {
 		if took := time.Since(start); took > 2*quiclink.HandshakeTimeout+quiclink.GreetingTimeout {
 			t.Errorf("said so after %s", took)
 		}
-		if line := quiclink.ExplainDialError(err, "10.0.0.77:4433"); !strings.Contains(line, "no answer on UDP 10.0.0.77:4433") {
+		if line := quiclink.ExplainDialError(err, "10.0.0.77:4433"); !strings.Contains(
+			line, "no answer on UDP 10.0.0.77:4433") {
 			t.Errorf("explained as %q", line)
 		}
 

@@ -108,7 +108,8 @@ func exchangeGreetings(ctx context.Context, stream *quic.Stream) error {
 		return err
 	}
 	if answer != greeting {
-		return &LinkError{Cause: Closed, Code: CodeGreeting, Text: fmt.Sprintf("the peer speaks version %d of the link, this server %d", answer, greeting)}
+		return &LinkError{Cause: Closed, Code: CodeGreeting,
+			Text: fmt.Sprintf("the peer speaks version %d of the link, this server %d", answer, greeting)}
 	}
 	return nil
 }

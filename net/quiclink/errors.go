@@ -115,14 +115,16 @@ func translate(err error) error {
 		return &StreamError{Remote: stream.Remote, Code: uint64(stream.ErrorCode)}
 	}
 	if closed, ok := errors.AsType[*quic.ApplicationError](err); ok {
-		return &LinkError{Cause: Closed, Remote: closed.Remote, Code: uint64(closed.ErrorCode), Text: oneLine(closed.ErrorMessage), err: err}
+		return &LinkError{Cause: Closed, Remote: closed.Remote, Code: uint64(closed.ErrorCode),
+			Text: oneLine(closed.ErrorMessage), err: err}
 	}
 	if transport, ok := errors.AsType[*quic.TransportError](err); ok {
 		if transport.ErrorCode.IsCryptoError() {
 			alert := uint64(transport.ErrorCode & 0xff)
 			return &LinkError{Cause: Refused, Remote: transport.Remote, Code: alert, Text: oneLine(transport.Error()), err: err}
 		}
-		return &LinkError{Cause: Broken, Remote: transport.Remote, Code: uint64(transport.ErrorCode), Text: oneLine(transport.Error()), err: err}
+		return &LinkError{Cause: Broken, Remote: transport.Remote, Code: uint64(transport.ErrorCode),
+			Text: oneLine(transport.Error()), err: err}
 	}
 	if isSilence(err) {
 		return &LinkError{Cause: Silent, err: err}
@@ -185,7 +187,8 @@ func ExplainDialError(err error, addr string) string {
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Sprintf("no way to %s from here: %v. Try: check the network cable, Wi-Fi or VPN of this server", addr, err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), isLink && link.Cause == Silent:
-		return fmt.Sprintf("no answer on UDP %s: the hub is not running, the address is wrong, or UDP is blocked by a firewall. Try: ravno status at the hub, then open UDP to this port on the way", addr)
+		return fmt.Sprintf("no answer on UDP %s: the hub is not running, the address is wrong, or UDP is blocked by a "+
+			"firewall. Try: ravno status at the hub, then open UDP to this port on the way", addr)
 	case isLink && link.Cause == Refused && link.Remote:
 		return explainAlert(link, addr)
 	case isLink && link.Cause == Refused:
@@ -195,24 +198,30 @@ func ExplainDialError(err error, addr string) string {
 	case isLink && link.Cause == Closed && link.Remote:
 		return fmt.Sprintf("the hub at %s closed the link: %s", addr, link.Text)
 	case isLink && link.Remote && link.Code == uint64(quic.ConnectionRefused):
-		return fmt.Sprintf("the hub at %s takes no more links right now: it is stopping or overloaded. Try: wait, dialling goes on by itself", addr)
+		return fmt.Sprintf(
+			"the hub at %s takes no more links right now: it is stopping or overloaded. Try: wait, dialling goes on by itself",
+			addr)
 	}
 	return fmt.Sprintf("no link to %s: %v", addr, err)
 }
 
 func explainVersion(addr string) string {
-	return fmt.Sprintf("the server at %s speaks another version of the protocol, or is not ravno. Try: ravno version on both servers, and upgrade the older one", addr)
+	return fmt.Sprintf("the server at %s speaks another version of the protocol, or is not ravno. Try: ravno version on "+
+		"both servers, and upgrade the older one", addr)
 }
 
 // explainAlert explains a refusal by the hub.
 func explainAlert(link *LinkError, addr string) string {
 	switch link.Code {
 	case alertBadCertificate, alertUnsupported:
-		return fmt.Sprintf("the hub at %s refused this server's certificate: the server was removed there (revoked). Try: ravno node list at the hub; to return, ravno node add there and ravno join here", addr)
+		return fmt.Sprintf("the hub at %s refused this server's certificate: the server was removed there (revoked). Try: "+
+			"ravno node list at the hub; to return, ravno node add there and ravno join here", addr)
 	case alertCertificateExpired:
-		return fmt.Sprintf("the hub at %s says this server's certificate has expired. Try: check the date at the hub; if it is right, enrol this server again", addr)
+		return fmt.Sprintf("the hub at %s says this server's certificate has expired. Try: check the date at the hub; if "+
+			"it is right, enrol this server again", addr)
 	case alertUnknownAuthority, alertCertificateMissing:
-		return fmt.Sprintf("the hub at %s does not know this server's organisation: it has another CA. Try: check the address; if the hub was made anew, enrol this server again", addr)
+		return fmt.Sprintf("the hub at %s does not know this server's organisation: it has another CA. Try: check the "+
+			"address; if the hub was made anew, enrol this server again", addr)
 	case alertNoProtocol:
 		return explainVersion(addr)
 	}
@@ -225,9 +234,11 @@ func explainRefusal(err error, addr string) string {
 	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
 	switch {
 	case isOther, errors.Is(err, identity.ErrOtherAuthority):
-		return fmt.Sprintf("the server at %s belongs to another organisation: its certificate is not from the CA this server trusts. Try: check the address, or make a new token at the right hub", addr)
+		return fmt.Sprintf("the server at %s belongs to another organisation: its certificate is not from the CA this "+
+			"server trusts. Try: check the address, or make a new token at the right hub", addr)
 	case isInvalid && invalid.Reason == x509.Expired:
-		return fmt.Sprintf("the certificate of the hub at %s is not valid at this hour: %v. Try: check the date on both servers", addr, invalid)
+		return fmt.Sprintf(
+			"the certificate of the hub at %s is not valid at this hour: %v. Try: check the date on both servers", addr, invalid)
 	}
 	return fmt.Sprintf("the server at %s is not the hub: %v. Try: check the address", addr, err)
 }

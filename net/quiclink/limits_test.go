@@ -17,7 +17,9 @@ func TestConfigurationsAgreeOnLimits(t *testing.T) {
 	if hub.Allow0RTT || node.Allow0RTT || hub.EnableDatagrams || node.EnableDatagrams {
 		t.Error("0-RTT or datagrams are on")
 	}
-	if hub.MaxIdleTimeout != node.MaxIdleTimeout || node.KeepAlivePeriod*2 >= node.MaxIdleTimeout || hub.KeepAlivePeriod != 0 {
-		t.Errorf("idle %s and %s, keep-alive %s and %s", hub.MaxIdleTimeout, node.MaxIdleTimeout, hub.KeepAlivePeriod, node.KeepAlivePeriod)
+	if hub.MaxIdleTimeout != node.MaxIdleTimeout || node.KeepAlivePeriod*2 >= node.MaxIdleTimeout ||
+		hub.KeepAlivePeriod != 0 {
+		t.Errorf("idle %s and %s, keep-alive %s and %s", hub.MaxIdleTimeout, node.MaxIdleTimeout, hub.KeepAlivePeriod,
+			node.KeepAlivePeriod)
 	}
 }

@@ -40,7 +40,8 @@ func newLink(conn *quic.Conn, control *quic.Stream) (*Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("quiclink: %w", err)
 	}
-	link.peer = Peer{Site: site, Role: role, Serial: identity.SerialText(certificate.SerialNumber), NotAfter: certificate.NotAfter}
+	link.peer = Peer{Site: site, Role: role, Serial: identity.SerialText(certificate.SerialNumber),
+		NotAfter: certificate.NotAfter}
 	return link, nil
 }
 

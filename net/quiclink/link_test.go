@@ -73,7 +73,8 @@ func TestLinkCarriesBothWays(t *testing.T) {
 			ship(t, atNode, atHub, pattern(size))
 			ship(t, atHub, atNode, pattern(size))
 		}
-		if peer := atHub.Peer(); peer.Site != 2 || peer.Role != identity.RoleNode || peer.Serial == "" || peer.NotAfter.IsZero() {
+		if peer := atHub.Peer(); peer.Site != 2 || peer.Role != identity.RoleNode || peer.Serial == "" ||
+			peer.NotAfter.IsZero() {
 			t.Errorf("the hub sees %+v", peer)
 		}
 		if peer := atNode.Peer(); peer.Site != causal.Hub || peer.Role != identity.RoleHub {
@@ -182,9 +183,11 @@ func TestCloseCarriesCodeAndText(t *testing.T) {
 		atHub.CloseWith(codeEnded, "site 2 was removed\nby \x1b[31mmaria\xff")
 		atHub.CloseWith(codeEnded+1, "too late")
 		<-atNode.Done()
-		want := quiclink.LinkError{Cause: quiclink.Closed, Remote: true, Code: codeEnded, Text: "site 2 was removed by  [31mmaria?"}
+		want := quiclink.LinkError{Cause: quiclink.Closed, Remote: true, Code: codeEnded,
+			Text: "site 2 was removed by  [31mmaria?"}
 		for _, err := range []error{atNode.Err(), <-reading} {
-			if got := linkError(t, err); got.Cause != want.Cause || !got.Remote || got.Code != want.Code || got.Text != want.Text {
+			if got := linkError(t, err); got.Cause != want.Cause || !got.Remote || got.Code != want.Code ||
+				got.Text != want.Text {
 				t.Errorf("the node heard %+v", got)
 			}
 		}
@@ -217,7 +220,8 @@ func TestStoppingDaemonTellsItsPeers(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-atNode.Done()
-		if got := linkError(t, atNode.Err()); got.Cause != quiclink.Closed || got.Code != quiclink.CodeStopped || !got.Remote {
+		if got := linkError(t, atNode.Err()); got.Cause != quiclink.Closed || got.Code != quiclink.CodeStopped ||
+			!got.Remote {
 			t.Errorf("the node heard %v", got)
 		}
 		if took := time.Since(start); took > time.Second {
@@ -262,7 +266,8 @@ func TestSlowReaderDelaysOnlyBatches(t *testing.T) {
 			}
 			for range quiclink.MaxBatchStreams {
 				err := <-stuck
-				if cancelled, ok := errors.AsType[*quiclink.StreamError](err); !ok || !cancelled.Remote || cancelled.Code != codeEnded {
+				if cancelled, ok := errors.AsType[*quiclink.StreamError](err); !ok || !cancelled.Remote ||
+					cancelled.Code != codeEnded {
 					t.Errorf("the writer of a cancelled batch got %v", err)
 				}
 			}
@@ -287,7 +292,8 @@ func TestCancelledBatchIsNotWhole(t *testing.T) {
 		}
 		writer.Cancel(codeEnded)
 		_, err = io.ReadAll(reader)
-		if cancelled, ok := errors.AsType[*quiclink.StreamError](err); !ok || !cancelled.Remote || cancelled.Code != codeEnded {
+		if cancelled, ok := errors.AsType[*quiclink.StreamError](err); !ok || !cancelled.Remote ||
+			cancelled.Code != codeEnded {
 			t.Errorf("read %v", err)
 		}
 	})

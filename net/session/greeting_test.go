@@ -15,7 +15,8 @@ func TestNodeSpeaksFirst(t *testing.T) {
 }
 
 func TestGreetingTellsWhatTheOtherHas(t *testing.T) {
-	hub := session.NewHub(session.Self{Version: "h", Incarnation: hubInc, Position: 50}, session.NodePeer{Incarnation: nodeInc, Have: 5})
+	hub := session.NewHub(session.Self{Version: "h", Incarnation: hubInc, Position: 50},
+		session.NodePeer{Incarnation: nodeInc, Have: 5})
 	hub.Start(start)
 	late := hello()
 	late.ClockMillis += 3000
@@ -50,13 +51,20 @@ func TestHubRefusesNodeThatDoesNotFit(t *testing.T) {
 		change      func(*wire.Hello)
 		code, about string
 	}{
-		{"a node too new", func(m *wire.Hello) { m.ProtocolMin, m.ProtocolMax = wire.Protocol+1, wire.Protocol+2 }, session.CodeVersion, "speaks protocol"},
-		{"a node too old", func(m *wire.Hello) { m.ProtocolMin, m.ProtocolMax = 0, wire.Protocol-1 }, session.CodeVersion, "speaks protocol"},
-		{"another life of the node", func(m *wire.Hello) { m.Incarnation = causal.Incarnation{9} }, session.CodeIdentity, "not the one that enrolled"},
-		{"a node of another life of the hub", func(m *wire.Hello) { m.HubIncarnation = causal.Incarnation{9} }, session.CodeIdentity, "another life of the hub"},
-		{"a node restored from a backup", func(m *wire.Hello) { m.Position = 4 }, session.CodeIdentity, "at position 4, the hub has its position 5"},
-		{"a node restored from a backup, which had written nothing since", func(m *wire.Hello) { m.Seen = 29 }, session.CodeIdentity, "has seen the hub's position 29, and had once seen 30"},
-		{"a hub restored from a backup", func(m *wire.Hello) { m.Seen = 51 }, session.CodeIdentity, "has seen the hub's position 51, the hub is at 50"},
+		{"a node too new", func(m *wire.Hello) { m.ProtocolMin, m.ProtocolMax = wire.Protocol+1, wire.Protocol+2 },
+			session.CodeVersion, "speaks protocol"},
+		{"a node too old", func(m *wire.Hello) { m.ProtocolMin, m.ProtocolMax = 0, wire.Protocol-1 }, session.CodeVersion,
+			"speaks protocol"},
+		{"another life of the node", func(m *wire.Hello) { m.Incarnation = causal.Incarnation{9} }, session.CodeIdentity,
+			"not the one that enrolled"},
+		{"a node of another life of the hub", func(m *wire.Hello) { m.HubIncarnation = causal.Incarnation{9} },
+			session.CodeIdentity, "another life of the hub"},
+		{"a node restored from a backup", func(m *wire.Hello) { m.Position = 4 }, session.CodeIdentity,
+			"at position 4, the hub has its position 5"},
+		{"a node restored from a backup, which had written nothing since", func(m *wire.Hello) { m.Seen = 29 },
+			session.CodeIdentity, "has seen the hub's position 29, and had once seen 30"},
+		{"a hub restored from a backup", func(m *wire.Hello) { m.Seen = 51 }, session.CodeIdentity,
+			"has seen the hub's position 51, the hub is at 50"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -99,8 +107,10 @@ func TestNodeRefusesHubThatDoesNotFit(t *testing.T) {
 		code, about string
 	}{
 		{"a protocol nobody offered", func(m *wire.Welcome) { m.Protocol++ }, session.CodeVersion, "the hub chose protocol"},
-		{"another hub, or another life of it", func(m *wire.Welcome) { m.Incarnation = causal.Incarnation{9} }, session.CodeIdentity, "not the one this node was loaded from"},
-		{"a hub that has more of the node than it wrote", func(m *wire.Welcome) { m.Have = 8 }, session.CodeIdentity, "has this node's position 8, the database here is at 7"},
+		{"another hub, or another life of it", func(m *wire.Welcome) { m.Incarnation = causal.Incarnation{9} },
+			session.CodeIdentity, "not the one this node was loaded from"},
+		{"a hub that has more of the node than it wrote", func(m *wire.Welcome) { m.Have = 8 }, session.CodeIdentity,
+			"has this node's position 8, the database here is at 7"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

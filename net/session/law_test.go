@@ -60,8 +60,10 @@ func newLink(t *rapid.T) *link {
 // applied is too, the databases are as they are.
 func (l *link) connect() {
 	node, hub := &l.node.db, &l.hub.db
-	l.node.session = session.NewNode(session.NodeSelf{Self: session.Self{Incarnation: nodeInc, Position: node.position}, Seen: node.have, HubIncarnation: hubInc})
-	l.hub.session = session.NewHub(session.Self{Incarnation: hubInc, Position: hub.position}, session.NodePeer{Incarnation: nodeInc, Have: hub.have})
+	l.node.session = session.NewNode(session.NodeSelf{
+		Self: session.Self{Incarnation: nodeInc, Position: node.position}, Seen: node.have, HubIncarnation: hubInc})
+	l.hub.session = session.NewHub(session.Self{Incarnation: hubInc, Position: hub.position},
+		session.NodePeer{Incarnation: nodeInc, Have: hub.have})
 	for _, e := range []*end{l.node, l.hub} {
 		e.now = start
 		e.messages, e.batches, e.arrived, e.applying, e.extracting = nil, nil, nil, nil, nil
@@ -174,7 +176,8 @@ func (l *link) transmit(e *end) {
 		l.do(e, e.session.NothingToSend())
 		return
 	}
-	l.do(e, e.session.Transmitting(batch.header.To, len(batch.changes), more || e.sendsEmpty && batch.header.To < e.db.position))
+	l.do(e, e.session.Transmitting(batch.header.To, len(batch.changes), more || e.sendsEmpty &&
+		batch.header.To < e.db.position))
 	peer := l.other(e)
 	if len(peer.batches) > 0 || peer.arrived != nil || peer.applying != nil {
 		l.t.Fatalf("%s has two batches under way", e.name)

@@ -57,7 +57,8 @@ const (
 
 // numbers are the codes that a link's close carries. A close arrives even where the Refuse before it
 // is lost. The numbers never change.
-var numbers = []string{"", CodeVersion, CodeIdentity, CodeSchema, CodeRevoked, CodeProtocol, CodeSilent, CodeError, CodeReplaced, CodeDisk}
+var numbers = []string{"", CodeVersion, CodeIdentity, CodeSchema, CodeRevoked, CodeProtocol, CodeSilent, CodeError,
+	CodeReplaced, CodeDisk}
 
 // Number is the number of a code in a link's close, or 0 for a code that is no refusal.
 func Number(code string) uint64 { return uint64(max(slices.Index(numbers, code), 0)) }
@@ -159,7 +160,8 @@ type NodePeer struct {
 	Incarnation causal.Incarnation
 	Have        causal.Position // of the node, committed at the hub
 	Until       causal.Position // of the node's delta that is coming in slices
-	Seen        causal.Position // of the hub: what the node has once said to have seen, which others may have forgotten since
+	// of the hub: what the node has once said to have seen, which others may have forgotten since
+	Seen causal.Position
 }
 
 type phase int
@@ -244,7 +246,8 @@ func (s *Session) Receive(now time.Time, message wire.Message) []Action {
 	switch m := message.(type) {
 	case wire.Ping:
 		return []Action{Send{wire.Pong{ID: m.ID, EchoMillis: m.ClockMillis, ClockMillis: now.UnixMilli()}},
-			PeerState{PendingOut: m.PendingOut, PendingIn: m.PendingIn, Floor: m.Floor, Trouble: m.Trouble, TroubleText: m.TroubleText, Settled: m.Settled}}
+			PeerState{PendingOut: m.PendingOut, PendingIn: m.PendingIn, Floor: m.Floor, Trouble: m.Trouble,
+				TroubleText: m.TroubleText, Settled: m.Settled}}
 	case wire.Pong:
 		return []Action{Measured{ClockOffset: offset(now, m.EchoMillis, m.ClockMillis)}}
 	case wire.Ack:
@@ -278,36 +281,61 @@ func (s *Session) open(now time.Time, message wire.Message) []Action {
 func (s *Session) hello(now time.Time, m wire.Hello) []Action {
 	switch {
 	case m.ProtocolMin > wire.Protocol || m.ProtocolMax < wire.Protocol:
-		return s.refuse(CodeVersion, fmt.Sprintf("the hub (ravno %s) speaks protocol %d, the node %d to %d", s.self.Version, wire.Protocol, m.ProtocolMin, m.ProtocolMax), "the same version of ravno at both")
+		return s.refuse(CodeVersion, fmt.Sprintf("the hub (ravno %s) speaks protocol %d, the node %d to %d", s.self.Version,
+			wire.Protocol, m.ProtocolMin, m.ProtocolMax), "the same version of ravno at both")
 	case m.Incarnation != s.peer.Incarnation:
-		return s.refuse(CodeIdentity, "this node's state is not the one that enrolled: the database was replaced or enrolled anew", "ravno leave at the node, then ravno join with a new token")
+		return s.refuse(
+			CodeIdentity, "this node's state is not the one that enrolled: the database was replaced or enrolled anew",
+			"ravno leave at the node, then ravno join with a new token")
 	case m.HubIncarnation != s.self.Incarnation:
-		return s.refuse(CodeIdentity, "this node was loaded from another life of the hub", "ravno leave at the node, then ravno join with a new token")
+		return s.refuse(CodeIdentity, "this node was loaded from another life of the hub",
+			"ravno leave at the node, then ravno join with a new token")
 	case m.Position < s.peer.Have:
-		return s.refuse(CodeIdentity, fmt.Sprintf("this node is at position %d, the hub has its position %d: its database was restored from a backup, or it is a copy", m.Position, s.peer.Have), "ravno leave --force at the node, then ravno join --keep-local with a new token")
+		return s.refuse(
+			CodeIdentity, fmt.Sprintf("this node is at position %d, the hub has its position %d: its database was restored "+
+				"from a backup, or it is a copy", m.Position, s.peer.Have),
+			"ravno leave --force at the node, then ravno join --keep-local with a new token")
 	case m.Seen < s.peer.Seen:
-		return s.refuse(CodeIdentity, fmt.Sprintf("this node has seen the hub's position %d, and had once seen %d: its database was restored from a backup, or it is a copy", m.Seen, s.peer.Seen), "ravno leave --force at the node, then ravno join --keep-local with a new token")
+		return s.refuse(CodeIdentity, fmt.Sprintf("this node has seen the hub's position %d, and had once seen %d: its "+
+			"database was restored from a backup, or it is a copy", m.Seen, s.peer.Seen),
+			"ravno leave --force at the node, then ravno join --keep-local with a new token")
 	case m.Seen > s.self.Position:
-		return s.refuse(CodeIdentity, fmt.Sprintf("this node has seen the hub's position %d, the hub is at %d: the hub's database was restored from a backup", m.Seen, s.self.Position), "put the hub's newest database back")
+		return s.refuse(
+			CodeIdentity,
+			fmt.Sprintf(
+				"this node has seen the hub's position %d, the hub is at %d: the hub's database was restored from a backup", m.Seen,
+				s.self.Position), "put the hub's newest database back")
 	}
 	s.phase, s.peerHas = running, m.Seen
-	welcome := wire.Welcome{Protocol: wire.Protocol, Version: s.self.Version, Incarnation: s.self.Incarnation, Have: s.peer.Have,
+	welcome := wire.Welcome{Protocol: wire.Protocol, Version: s.self.Version, Incarnation: s.self.Incarnation,
+		Have:     s.peer.Have,
 		Position: s.self.Position, ClockMillis: now.UnixMilli(), Until: s.until}
 	linked := Linked{PeerVersion: m.Version, ClockOffset: time.Duration(m.ClockMillis-now.UnixMilli()) * time.Millisecond}
-	return append([]Action{Send{welcome}, linked, Acked{Reached: causal.Reached{Position: m.Seen, Until: m.Until}, Floor: m.Floor, Greeted: true}}, s.next()...)
+	return append(
+		[]Action{Send{welcome}, linked, Acked{Reached: causal.Reached{Position: m.Seen, Until: m.Until}, Floor: m.Floor,
+			Greeted: true}}, s.next()...)
 }
 
 func (s *Session) welcome(now time.Time, m wire.Welcome) []Action {
 	switch {
 	case m.Protocol != wire.Protocol:
-		return s.refuse(CodeVersion, fmt.Sprintf("the hub chose protocol %d, this ravno speaks %d", m.Protocol, wire.Protocol), "the same version of ravno at both")
+		return s.refuse(CodeVersion, fmt.Sprintf("the hub chose protocol %d, this ravno speaks %d", m.Protocol,
+			wire.Protocol), "the same version of ravno at both")
 	case m.Incarnation != s.node.HubIncarnation:
-		return s.refuse(CodeIdentity, "the hub is not the one this node was loaded from", "ravno leave, then ravno join with a new token")
+		return s.refuse(CodeIdentity, "the hub is not the one this node was loaded from",
+			"ravno leave, then ravno join with a new token")
 	case m.Have > s.self.Position:
-		return s.refuse(CodeIdentity, fmt.Sprintf("the hub has this node's position %d, the database here is at %d: it was restored from a backup", m.Have, s.self.Position), "ravno leave --force, then ravno join --keep-local with a new token")
+		return s.refuse(
+			CodeIdentity,
+			fmt.Sprintf("the hub has this node's position %d, the database here is at %d: it was restored from a backup", m.Have,
+				s.self.Position), "ravno leave --force, then ravno join --keep-local with a new token")
 	}
 	if m.Have < s.node.HubHave {
-		return s.refuse(CodeIdentity, fmt.Sprintf("the hub had acknowledged this node's position %d and has %d now: the hub's database was restored from a backup", s.node.HubHave, m.Have), "put the hub's newest database back")
+		return s.refuse(
+			CodeIdentity,
+			fmt.Sprintf(
+				"the hub had acknowledged this node's position %d and has %d now: the hub's database was restored from a backup",
+				s.node.HubHave, m.Have), "put the hub's newest database back")
 	}
 	s.phase, s.peerHas = running, m.Have
 	linked := Linked{PeerVersion: m.Version, ClockOffset: offset(now, s.started.UnixMilli(), m.ClockMillis)}
@@ -370,7 +398,8 @@ func (s *Session) acked(now time.Time, m wire.Ack) []Action {
 		}
 		s.repeated = now
 		if s.repeats++; s.repeats > maxRepeats {
-			return s.refuse(CodeProtocol, fmt.Sprintf("sent up to position %d, the peer says %d, again and again", s.sentTo, m.Position), "")
+			return s.refuse(CodeProtocol, fmt.Sprintf("sent up to position %d, the peer says %d, again and again", s.sentTo,
+				m.Position), "")
 		}
 	}
 	s.peerHas, s.inFlight, s.sentTo, s.sentN = m.Position, false, 0, 0

@@ -23,11 +23,13 @@ func after(d time.Duration) time.Time { return start.Add(d) }
 // The ordinary state before a greeting: the node is at 7 and has 40 of the hub; the hub is
 // at 50 and has 5 of the node.
 func nodeSelf() session.NodeSelf {
-	return session.NodeSelf{Self: session.Self{Version: "n", Incarnation: nodeInc, Position: 7}, Seen: 40, HubIncarnation: hubInc, Floor: 38}
+	return session.NodeSelf{Self: session.Self{Version: "n", Incarnation: nodeInc, Position: 7}, Seen: 40,
+		HubIncarnation: hubInc, Floor: 38}
 }
 
 func hubEnd() *session.Session {
-	s := session.NewHub(session.Self{Version: "h", Incarnation: hubInc, Position: 50}, session.NodePeer{Incarnation: nodeInc, Have: 5, Seen: 30})
+	s := session.NewHub(session.Self{Version: "h", Incarnation: hubInc, Position: 50},
+		session.NodePeer{Incarnation: nodeInc, Have: 5, Seen: 30})
 	s.Start(start)
 	return s
 }
@@ -39,12 +41,14 @@ func nodeEnd() *session.Session {
 }
 
 func hello() wire.Hello {
-	return wire.Hello{ProtocolMin: wire.Protocol, ProtocolMax: wire.Protocol, Version: "n", Incarnation: nodeInc, Position: 7,
-		Seen: 40, HubIncarnation: hubInc, ClockMillis: start.UnixMilli(), Floor: 38}
+	return wire.Hello{ProtocolMin: wire.Protocol, ProtocolMax: wire.Protocol, Version: "n", Incarnation: nodeInc,
+		Position: 7,
+		Seen:     40, HubIncarnation: hubInc, ClockMillis: start.UnixMilli(), Floor: 38}
 }
 
 func welcome() wire.Welcome {
-	return wire.Welcome{Protocol: wire.Protocol, Version: "h", Incarnation: hubInc, Have: 5, Position: 50, ClockMillis: start.UnixMilli()}
+	return wire.Welcome{Protocol: wire.Protocol, Version: "h", Incarnation: hubInc, Have: 5, Position: 50,
+		ClockMillis: start.UnixMilli()}
 }
 
 // linkedHub and linkedNode are ends after the greeting, with nothing to send under way.
@@ -154,7 +158,8 @@ func TestDatabaseCorrectsSessionPosition(t *testing.T) {
 func TestBatchNotApplicableEndsSession(t *testing.T) {
 	hub := linkedHub()
 	hub.BatchArrived(batch(5, 7))
-	wantRefusal(t, hub.Failed(session.CodeSchema, "table t is not here", "create it"), session.CodeSchema, "table t is not here")
+	wantRefusal(t, hub.Failed(session.CodeSchema, "table t is not here", "create it"), session.CodeSchema,
+		"table t is not here")
 	want(t, hub.Applied(0, 0))
 }
 
@@ -175,14 +180,18 @@ func TestBacklogGoesOutInBatches(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome()) // wants everything above 5
 	node.Transmitting(7, 2, true)
-	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Reached: at(7), Changes: 2}, session.Transmit{From: 7})
+	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Reached: at(7), Changes: 2},
+		session.Transmit{From: 7})
 	node.Transmitting(9, 1, true)
-	want(t, node.Receive(start, wire.Ack{Position: 9, Rows: 256}), session.Acked{Reached: at(9), Changes: 1}, session.Transmit{From: 9, Rows: 256})
+	want(t, node.Receive(start, wire.Ack{Position: 9, Rows: 256}), session.Acked{Reached: at(9), Changes: 1},
+		session.Transmit{From: 9, Rows: 256})
 	node.Transmitting(11, 1, true)
-	want(t, node.Receive(start, wire.Ack{Position: 11}), session.Acked{Reached: at(11), Changes: 1}, session.Transmit{From: 11})
+	want(t, node.Receive(start, wire.Ack{Position: 11}), session.Acked{Reached: at(11), Changes: 1},
+		session.Transmit{From: 11})
 	node.Transmitting(12, 1, true)
 	// The peer left it where it is: what follows was extracted without what the peer waits for.
-	want(t, node.Receive(start, wire.Ack{Position: 11, Left: true}), session.Acked{Reached: at(11)}, session.Transmit{From: 11, Anew: true})
+	want(t, node.Receive(start, wire.Ack{Position: 11, Left: true}), session.Acked{Reached: at(11)},
+		session.Transmit{From: 11, Anew: true})
 	node.Transmitting(12, 1, false)
 	want(t, node.Receive(start, wire.Ack{Position: 12}), session.Acked{Reached: at(12), Changes: 1})
 }
@@ -201,7 +210,8 @@ func TestAckElsewhereMovesSenderThere(t *testing.T) {
 	node := nodeEnd()
 	node.Receive(start, welcome())
 	node.Transmitting(7, 2, false)
-	want(t, node.Receive(start, wire.Ack{Position: 6}), session.Acked{Reached: at(6)}, session.Transmit{From: 6, Anew: true})
+	want(t, node.Receive(start, wire.Ack{Position: 6}), session.Acked{Reached: at(6)},
+		session.Transmit{From: 6, Anew: true})
 	node.Transmitting(7, 1, false)
 	want(t, node.Receive(start, wire.Ack{Position: 7}), session.Acked{Reached: at(7), Changes: 1})
 }
@@ -211,10 +221,12 @@ func TestDisagreementEndsTheLink(t *testing.T) {
 	node.Receive(start, welcome())
 	for range 3 {
 		node.Transmitting(7, 2, false)
-		want(t, node.Receive(start, wire.Ack{Position: 5}), session.Acked{Reached: at(5)}, session.Transmit{From: 5, Anew: true})
+		want(t, node.Receive(start, wire.Ack{Position: 5}), session.Acked{Reached: at(5)},
+			session.Transmit{From: 5, Anew: true})
 	}
 	node.Transmitting(7, 2, false)
-	wantRefusal(t, node.Receive(start, wire.Ack{Position: 5}), session.CodeProtocol, "sent up to position 7, the peer says 5")
+	wantRefusal(t, node.Receive(start, wire.Ack{Position: 5}), session.CodeProtocol,
+		"sent up to position 7, the peer says 5")
 
 	// An agreement in between begins the count anew.
 	node = nodeEnd()
@@ -245,11 +257,13 @@ func TestAckOfNothingDoesNoHarm(t *testing.T) {
 func TestPingShowsHowBothEndsAre(t *testing.T) {
 	hub := linkedHub()
 	now := after(time.Second)
-	want(t, hub.Receive(now, wire.Ping{ID: 4, ClockMillis: 99, PendingOut: 3, PendingIn: 2, Floor: 38, Trouble: "disk", TroubleText: "full"}),
+	want(t, hub.Receive(now, wire.Ping{ID: 4, ClockMillis: 99, PendingOut: 3, PendingIn: 2, Floor: 38, Trouble: "disk",
+		TroubleText: "full"}),
 		session.Send{Message: wire.Pong{ID: 4, EchoMillis: 99, ClockMillis: now.UnixMilli()}},
 		session.PeerState{PendingOut: 3, PendingIn: 2, Floor: 38, Trouble: "disk", TroubleText: "full"})
 	// The pong left 20 ms ago there and back; the peer's clock is 5 s ahead.
-	want(t, hub.Receive(after(1020*time.Millisecond), wire.Pong{ID: 1, EchoMillis: now.UnixMilli(), ClockMillis: after(6010 * time.Millisecond).UnixMilli()}),
+	want(t, hub.Receive(after(1020*time.Millisecond),
+		wire.Pong{ID: 1, EchoMillis: now.UnixMilli(), ClockMillis: after(6010 * time.Millisecond).UnixMilli()}),
 		session.Measured{ClockOffset: 5 * time.Second})
 	want(t, hub.Receive(now, wire.Where{ID: 9}), session.Deliver{Message: wire.Where{ID: 9}})
 }
@@ -270,7 +284,8 @@ func TestPingsEveryTwoSeconds(t *testing.T) {
 			at = append(at, d)
 		}
 	}
-	if diff := cmp.Diff([]time.Duration{3 * time.Second, 5 * time.Second, 7 * time.Second, 9 * time.Second}, at); diff != "" {
+	if diff := cmp.Diff([]time.Duration{3 * time.Second, 5 * time.Second, 7 * time.Second, 9 * time.Second},
+		at); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -281,7 +296,8 @@ func TestSilenceEndsSession(t *testing.T) {
 	if node.Tick(after(5*time.Second+session.SilentAfter), wire.Ping{}); !node.Running() {
 		t.Fatal("gave up too early")
 	}
-	wantRefusal(t, node.Tick(after(6*time.Second+session.SilentAfter), wire.Ping{}), session.CodeSilent, "no sign of life for 15s")
+	wantRefusal(t, node.Tick(after(6*time.Second+session.SilentAfter), wire.Ping{}), session.CodeSilent,
+		"no sign of life for 15s")
 }
 
 func TestGreetingMissingEndsSession(t *testing.T) {
@@ -347,7 +363,8 @@ func TestSessionSilentAfterItsEnd(t *testing.T) {
 
 func TestCodesKeepTheirNumbers(t *testing.T) {
 	// The numbers are on the wire: a new code goes to the end, none ever moves.
-	codes := map[string]uint64{session.CodeVersion: 1, session.CodeIdentity: 2, session.CodeSchema: 3, session.CodeRevoked: 4,
+	codes := map[string]uint64{session.CodeVersion: 1, session.CodeIdentity: 2, session.CodeSchema: 3,
+		session.CodeRevoked:  4,
 		session.CodeProtocol: 5, session.CodeSilent: 6, session.CodeError: 7, session.CodeReplaced: 8, session.CodeDisk: 9}
 	for code, number := range codes {
 		if got := session.Number(code); got != number {
@@ -383,7 +400,8 @@ func TestCrossedBatchIsAskedForAgain(t *testing.T) {
 	// With nothing of ours under way, it is asked for again a little later.
 	want(t, node.Crossed(start), session.Transmit{From: 7})
 	want(t, node.NothingToSend())
-	want(t, node.Tick(start.Add(time.Second), wire.Ping{}), session.Send{Message: wire.Ack{Position: 40, Floor: 38, Left: true}})
+	want(t, node.Tick(start.Add(time.Second), wire.Ping{}),
+		session.Send{Message: wire.Ack{Position: 40, Floor: 38, Left: true}})
 }
 
 // A batch left with its sender on purpose counts as no disagreement.
@@ -392,6 +410,7 @@ func TestBatchLeftIsNoDisagreement(t *testing.T) {
 	node.Receive(start, welcome())
 	for range 10 {
 		node.Transmitting(7, 2, false)
-		want(t, node.Receive(start, wire.Ack{Position: 5, Left: true}), session.Acked{Reached: at(5)}, session.Transmit{From: 5, Anew: true})
+		want(t, node.Receive(start, wire.Ack{Position: 5, Left: true}), session.Acked{Reached: at(5)},
+			session.Transmit{From: 5, Anew: true})
 	}
 }

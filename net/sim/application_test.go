@@ -194,7 +194,8 @@ type relation struct {
 // relations reads the tables that sync, and the journals.
 func (c *connection) relations(settings []store.Setting) (all []*relation, err error) {
 	var names []string
-	if err := c.rows(`SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'ravno\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name`,
+	if err := c.rows(`SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'ravno\_%' ESCAPE '\' AND name
+		NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name`,
 		func(row []driver.Value) { names = append(names, row[0].(string)) }); err != nil {
 		return nil, err
 	}
@@ -211,24 +212,26 @@ func (c *connection) relations(settings []store.Setting) (all []*relation, err e
 		}
 		r.journal = set.Class == store.Journal
 		keys := 0
-		err := c.rows("SELECT name, pk, upper(type) FROM pragma_table_xinfo(?1) WHERE hidden=0 ORDER BY cid", func(row []driver.Value) {
-			col := column{name: row[0].(string), key: row[1].(int64) > 0}
-			for _, counter := range set.Counters {
-				col.counter = col.counter || strings.EqualFold(counter, col.name)
-			}
-			if col.key {
-				keys++
-				r.rowidKey = row[2].(string) == "INTEGER"
-			} else {
-				r.noColumns = false
-			}
-			r.columns = append(r.columns, col)
-		}, name)
+		err := c.rows("SELECT name, pk, upper(type) FROM pragma_table_xinfo(?1) WHERE hidden=0 ORDER BY cid",
+			func(row []driver.Value) {
+				col := column{name: row[0].(string), key: row[1].(int64) > 0}
+				for _, counter := range set.Counters {
+					col.counter = col.counter || strings.EqualFold(counter, col.name)
+				}
+				if col.key {
+					keys++
+					r.rowidKey = row[2].(string) == "INTEGER"
+				} else {
+					r.noColumns = false
+				}
+				r.columns = append(r.columns, col)
+			}, name)
 		if err != nil {
 			return nil, err
 		}
 		r.rowidKey = r.rowidKey && keys == 1
-		err = c.rows("SELECT x.name FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x WHERE l.origin='pk' AND x.key AND upper(x.coll)='NOCASE'", func(row []driver.Value) {
+		err = c.rows("SELECT x.name FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x WHERE l.origin='pk' AND "+
+			"x.key AND upper(x.coll)='NOCASE'", func(row []driver.Value) {
 			for i := range r.columns {
 				r.columns[i].nocase = r.columns[i].nocase || r.columns[i].name == row[0].(string)
 			}
@@ -236,7 +239,8 @@ func (c *connection) relations(settings []store.Setting) (all []*relation, err e
 		if err != nil {
 			return nil, err
 		}
-		referring, err := c.number(`SELECT count(*) FROM pragma_foreign_key_list(?1) f JOIN pragma_table_xinfo(?1) x ON lower(f."from")=lower(x.name) WHERE x.pk>0`, name)
+		referring, err := c.number(`SELECT count(*) FROM pragma_foreign_key_list(?1) f JOIN pragma_table_xinfo(?1)
+			x ON lower(f."from")=lower(x.name) WHERE x.pk>0`, name)
 		if err != nil {
 			return nil, err
 		}

@@ -233,7 +233,8 @@ func (c *chain) run(s *site) {
 		authority, err := identity.LoadAuthority(s.db + ".ravno")
 		c.must(err)
 		d.hub = hub.New(hub.Config{Store: db, Identity: own, Authority: authority, Endpoint: endpoint, Version: "sim",
-			StateDir: s.db + ".ravno", Clock: c.clock(s), NewID: func() string { return "load" }, SettleEvery: time.Second, Wake: s.wake, Log: log})
+			StateDir: s.db + ".ravno", Clock: c.clock(s), NewID: func() string { return "load" }, SettleEvery: time.Second,
+			Wake: s.wake, Log: log})
 		d.over.Go(func() { _ = d.hub.Run(ctx) })
 	} else {
 		d.node = node.New(node.Config{Store: db, Identity: own, Endpoint: endpoint, Resolve: resolve, Version: "sim",
@@ -343,8 +344,10 @@ func (c *chain) heal(s *site) { c.net.Heal(c.sites[0].host, s.host) }
 func (c *chain) dump(s *site) string {
 	c.t.Helper()
 	var tables []string
-	rows, err := s.app.Query(`SELECT name FROM sqlite_master WHERE type='table' AND (name NOT LIKE 'ravno\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
-		AND name NOT IN (SELECT tab FROM ravno_setting WHERE class<>'synced') OR name IN ('ravno_conflict', 'ravno_site')) ORDER BY name`)
+	rows, err := s.app.Query(`SELECT name FROM sqlite_master WHERE type='table' AND (name NOT LIKE 'ravno\_%' ESCAPE '\'
+		AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+		AND name NOT IN (SELECT tab FROM ravno_setting WHERE class<>'synced') OR name IN ('ravno_conflict', 'ravno_site'))
+		ORDER BY name`)
 	c.must(err)
 	for rows.Next() {
 		var name string
@@ -427,11 +430,14 @@ func (c *chain) positions() string {
 	for _, s := range c.sites {
 		self, err := s.daemon.store.Self()
 		c.must(err)
-		fmt.Fprintf(&b, "%s: position %d, seen %d, hub has %d, floor %d\n", s.name, self.Position, self.Seen, self.HubHave, self.Floor)
+		fmt.Fprintf(&b, "%s: position %d, seen %d, hub has %d, floor %d\n", s.name, self.Position, self.Seen, self.HubHave,
+			self.Floor)
 	}
 	for _, s := range c.sites {
 		var events sql.NullString
-		c.must(s.app.QueryRow("SELECT group_concat(kind || ': ' || text, x'0a') FROM (SELECT * FROM ravno_event ORDER BY id DESC LIMIT 4)").Scan(&events))
+		c.must(s.app.QueryRow(
+			"SELECT group_concat(kind || ': ' || text, x'0a') FROM (SELECT * FROM ravno_event ORDER BY id DESC LIMIT 4)").Scan(
+			&events))
 		fmt.Fprintf(&b, "last events at %s:\n%s\n", s.name, events.String)
 	}
 	peers, err := c.sites[0].daemon.store.Peers()

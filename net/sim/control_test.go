@@ -17,7 +17,8 @@ table happening journal
 table item counter stock
 always SELECT count(*) FROM receipt WHERE lines<>(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id) = 0
 at varna: UPDATE item SET a='by varna' WHERE id=1
-at burgas: INSERT INTO receipt VALUES('r',2); INSERT INTO receipt_line VALUES('r1','r','tea'); INSERT INTO receipt_line VALUES('r2','r','salt')
+at burgas: INSERT INTO receipt VALUES('r',2); INSERT INTO receipt_line VALUES('r1','r','tea');
+INSERT INTO receipt_line VALUES('r2','r','salt')
 at varna: INSERT INTO happening(what) VALUES('opened')
 level
 `
@@ -41,19 +42,24 @@ func TestJudgeFindsPlantedBugs(t *testing.T) {
 		"a committed row is gone everywhere": {"lost", "salt",
 			"tamper everywhere: DELETE FROM receipt_line WHERE id='r2'; UPDATE receipt SET lines=1"},
 		"an unsent value is gone": {"lost", "unsent",
-			"cut varna\nat varna: UPDATE item SET a='unsent' WHERE id=2\ntamper varna: UPDATE item SET a='two' WHERE id=2; DELETE FROM ravno_log"},
+			"cut varna\nat varna: UPDATE item SET a='unsent' WHERE id=2\ntamper varna: UPDATE item SET a='two' WHERE id=2; " +
+				"DELETE FROM ravno_log"},
 		"half of a document is seen": {"half", "a reader at varna",
 			"tamper varna: DELETE FROM receipt_line WHERE id='r2'"},
 		"half of a document is seen for a moment": {"half", "a reader at burgas",
-			"tamper burgas: DELETE FROM receipt_line WHERE id='r2'\ntamper burgas: INSERT INTO receipt_line VALUES('r2','r','salt')"},
+			"tamper burgas: DELETE FROM receipt_line WHERE id='r2'\ntamper burgas: INSERT INTO receipt_line " +
+				"VALUES('r2','r','salt')"},
 		"a child has no parent anywhere": {"orphan", "receipt_line",
 			"tamper everywhere: INSERT INTO receipt_line VALUES('o','nowhere','x')"},
 		"a node is refused for ever": {"stuck", "not level 1m0s after healing",
-			"tamper burgas: UPDATE ravno_state SET incarnation=zeroblob(16)\nrestart burgas\nat hub: UPDATE item SET a='news' WHERE id=2"},
+			"tamper burgas: UPDATE ravno_state SET incarnation=zeroblob(16)\nrestart burgas\nat hub: UPDATE item SET a='news' " +
+				"WHERE id=2"},
 		"a difference is counted twice": {"miscounted", "item.stock",
-			"at varna: UPDATE item SET stock=stock-2 WHERE id=1\nlevel\ntamper everywhere: UPDATE item SET stock=stock-2 WHERE id=1"},
+			"at varna: UPDATE item SET stock=stock-2 WHERE id=1\nlevel\ntamper everywhere: UPDATE item SET stock=stock-2 " +
+				"WHERE id=1"},
 		"a difference is not counted": {"miscounted", "item.stock",
-			"at varna: UPDATE item SET stock=stock-2 WHERE id=1\nat hub: UPDATE item SET stock=stock-1 WHERE id=1\nlevel\ntamper everywhere: UPDATE item SET stock=8 WHERE id=1"},
+			"at varna: UPDATE item SET stock=stock-2 WHERE id=1\nat hub: UPDATE item SET stock=stock-1 WHERE " +
+				"id=1\nlevel\ntamper everywhere: UPDATE item SET stock=8 WHERE id=1"},
 		"a journal lacks an event": {"journal", "happening",
 			"tamper hub: DELETE FROM ravno_kept_1"},
 	}

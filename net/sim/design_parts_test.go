@@ -27,10 +27,12 @@ func (d *design) orders(m *maker) {
 		return "UPDATE ord SET " + m.one("note", "state") + "=" + m.name() + " WHERE id=" + head(m)
 	})
 	d.often(3, func(m *maker) string {
-		return "UPDATE ord_line SET " + m.one("what", "remark") + "=" + m.name() + " WHERE " + m.one("id="+line(m), "ord="+head(m))
+		return "UPDATE ord_line SET " + m.one("what", "remark") + "=" + m.name() + " WHERE " +
+			m.one("id="+line(m), "ord="+head(m))
 	})
 	d.often(3, func(m *maker) string {
-		return fmt.Sprintf("INSERT INTO ord_line VALUES(%s, %s, %s, %s)", m.one(m.name(), m.name(), line(m)), head(m), m.name(), m.name())
+		return fmt.Sprintf("INSERT INTO ord_line VALUES(%s, %s, %s, %s)", m.one(m.name(), m.name(), line(m)), head(m),
+			m.name(), m.name())
 	})
 	if can.keepsMovedRows {
 		d.often(1, func(m *maker) string { return "UPDATE ord_line SET ord=" + head(m) + " WHERE id=" + line(m) })
@@ -75,12 +77,14 @@ func setNull() string {
 
 // places refer to places of the same table.
 func (d *design) places(m *maker) {
-	d.sql("CREATE TABLE place(id TEXT PRIMARY KEY, up TEXT REFERENCES place(id) ON DELETE %s, name TEXT);", m.one(setNull(), "CASCADE", "NO ACTION"))
+	d.sql("CREATE TABLE place(id TEXT PRIMARY KEY, up TEXT REFERENCES place(id) ON DELETE %s, name TEXT);",
+		m.one(setNull(), "CASCADE", "NO ACTION"))
 	d.sql("INSERT INTO place VALUES('p1',NULL,'seed.p1'),('p2','p1','seed.p2'),('p3','p2','seed.p3');")
 	place := func(m *maker) string { return "'p'||" + m.number(1, 5) }
 	d.often(3, func(m *maker) string { return "UPDATE place SET name=" + m.name() + " WHERE id=" + place(m) })
 	d.often(2, func(m *maker) string {
-		return fmt.Sprintf("INSERT INTO place VALUES(%s, %s, %s)", m.one(m.name(), place(m)), m.one("NULL", place(m)), m.name())
+		return fmt.Sprintf("INSERT INTO place VALUES(%s, %s, %s)", m.one(m.name(), place(m)), m.one("NULL", place(m)),
+			m.name())
 	})
 	d.often(1, func(m *maker) string {
 		return "UPDATE place SET up=" + m.one("NULL", place(m)) + " WHERE id=" + place(m)
@@ -93,8 +97,10 @@ func (d *design) places(m *maker) {
 // prices refer to a unique column that is not the key.
 func (d *design) prices(m *maker) {
 	d.sql("CREATE TABLE product(id TEXT PRIMARY KEY, code TEXT NOT NULL UNIQUE, name TEXT);")
-	d.sql("CREATE TABLE price(id TEXT PRIMARY KEY, product TEXT REFERENCES product(code) ON UPDATE CASCADE ON DELETE %s, note TEXT);", m.one("CASCADE", "RESTRICT", "SET NULL"))
-	d.sql("INSERT INTO product VALUES('1','tea','seed.tea'),('2','salt','seed.salt'); INSERT INTO price VALUES('a','tea','seed.a'),('b','salt','seed.b');")
+	d.sql("CREATE TABLE price(id TEXT PRIMARY KEY, product TEXT REFERENCES product(code) ON UPDATE CASCADE ON DELETE "+
+		"%s, note TEXT);", m.one("CASCADE", "RESTRICT", "SET NULL"))
+	d.sql("INSERT INTO product VALUES('1','tea','seed.tea'),('2','salt','seed.salt'); INSERT INTO price " +
+		"VALUES('a','tea','seed.a'),('b','salt','seed.b');")
 	product := func(m *maker) string { return m.one("'tea'", "'salt'", "'oil'") }
 	d.often(2, func(m *maker) string { return "UPDATE product SET name=" + m.name() + " WHERE code=" + product(m) })
 	d.often(2, func(m *maker) string { return "UPDATE price SET note=" + m.name() + " WHERE product=" + product(m) })

@@ -25,7 +25,8 @@ type features struct {
 	keepsBareRows      bool // a row that is all key, added where others deleted it, is kept in a conflict
 }
 
-var can = features{repairsForeignKeys: true, repairsUnique: true, repairsTrees: true, repairsOneFold: true, reusesFresh: true, repairsNulled: true,
+var can = features{repairsForeignKeys: true, repairsUnique: true, repairsTrees: true, repairsOneFold: true,
+	reusesFresh: true, repairsNulled: true,
 	recordsUnique: true, recordsChecks: true, freshKeys: true, counts: true, keepsMovedRows: true, keepsBareRows: true}
 
 // design is a random schema and what an application does with it.
@@ -118,7 +119,8 @@ func (d *design) receipts(m *maker) {
 		return
 	}
 	d.sql("CREATE TABLE receipt(id TEXT PRIMARY KEY, lines INTEGER NOT NULL, note TEXT)%s;", m.one("", " WITHOUT ROWID"))
-	d.sql("CREATE TABLE receipt_line(id TEXT PRIMARY KEY, receipt TEXT NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, what TEXT)%s;", m.one("", " WITHOUT ROWID"))
+	d.sql("CREATE TABLE receipt_line(id TEXT PRIMARY KEY, receipt TEXT NOT NULL REFERENCES receipt(id) ON DELETE "+
+		"CASCADE, what TEXT)%s;", m.one("", " WITHOUT ROWID"))
 	d.receiptsAreWhole()
 	own := func(m *maker) string { return "'" + m.site + "-" + m.one("1", "2", "3") + "'" }
 	d.often(3, func(m *maker) string {
@@ -134,7 +136,8 @@ func (d *design) receipts(m *maker) {
 	})
 	d.often(2, func(m *maker) string {
 		id := own(m)
-		return fmt.Sprintf("INSERT INTO receipt_line VALUES(%s, %s, %s); UPDATE receipt SET lines=lines+1 WHERE id=%s", m.name(), id, m.name(), id)
+		return fmt.Sprintf("INSERT INTO receipt_line VALUES(%s, %s, %s); UPDATE receipt SET lines=lines+1 WHERE id=%s",
+			m.name(), id, m.name(), id)
 	})
 	d.receiptsShrink(own)
 }
@@ -142,7 +145,8 @@ func (d *design) receipts(m *maker) {
 func (d *design) receiptsAreWhole() {
 	d.sql("CREATE INDEX receipt_line_receipt ON receipt_line(receipt);")
 	d.always = append(d.always,
-		question{"SELECT count(*) FROM receipt WHERE lines<>(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id)", "0", false},
+		question{"SELECT count(*) FROM receipt WHERE lines<>(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id)",
+			"0", false},
 		question{"SELECT count(*) FROM receipt_line WHERE receipt NOT IN (SELECT id FROM receipt)", "0", false})
 }
 
@@ -164,23 +168,27 @@ func (d *design) numberedReceipts(m *maker) {
 		again = m.one("", again)
 	}
 	d.sql("CREATE TABLE receipt(id INTEGER PRIMARY KEY%s, lines INTEGER NOT NULL, note TEXT);", again)
-	d.sql("CREATE TABLE receipt_line(id INTEGER PRIMARY KEY%s, receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, what TEXT);", again)
+	d.sql("CREATE TABLE receipt_line(id INTEGER PRIMARY KEY%s, receipt INTEGER NOT NULL REFERENCES receipt(id) ON "+
+		"DELETE CASCADE, what TEXT);", again)
 	d.sql("CREATE INDEX receipt_note ON receipt(note);")
 	d.receiptsAreWhole()
 	own := func(m *maker) string {
-		return fmt.Sprintf("(SELECT id FROM receipt WHERE note GLOB '%s.*' ORDER BY note LIMIT 1 OFFSET %d)", m.site, m.IntN(3))
+		return fmt.Sprintf("(SELECT id FROM receipt WHERE note GLOB '%s.*' ORDER BY note LIMIT 1 OFFSET %d)", m.site,
+			m.IntN(3))
 	}
 	d.often(3, func(m *maker) string {
 		lines, note := 1+m.IntN(3), m.name()
 		text := fmt.Sprintf("INSERT INTO receipt(lines, note) VALUES(%d, %s)", lines, note)
 		for range lines {
-			text += fmt.Sprintf("; INSERT INTO receipt_line(receipt, what) SELECT id, %s FROM receipt WHERE note=%s", m.name(), note)
+			text += fmt.Sprintf("; INSERT INTO receipt_line(receipt, what) SELECT id, %s FROM receipt WHERE note=%s", m.name(),
+				note)
 		}
 		return text
 	})
 	d.often(2, func(m *maker) string {
 		note := m.name() // finds its receipt again after the line is there
-		return fmt.Sprintf("UPDATE receipt SET lines=lines+1, note=%s WHERE id=%s; INSERT INTO receipt_line(receipt, what) SELECT id, %s FROM receipt WHERE note=%s",
+		return fmt.Sprintf("UPDATE receipt SET lines=lines+1, note=%s WHERE id=%s; INSERT INTO receipt_line(receipt, what) "+
+			"SELECT id, %s FROM receipt WHERE note=%s",
 			note, own(m), m.name(), note)
 	})
 	d.receiptsShrink(func(m *maker) string {
@@ -200,10 +208,12 @@ func (d *design) tills(m *maker) {
 	for _, site := range siteNames {
 		d.sql("INSERT INTO till VALUES('%s',500); INSERT INTO %s VALUES('%s b',500);", site, second, site)
 	}
-	d.always = append(d.always, question{"SELECT (SELECT sum(cash) FROM till)+coalesce((SELECT sum(cash) FROM safe), 0)", fmt.Sprint(1000 * len(siteNames)), true})
+	d.always = append(d.always, question{"SELECT (SELECT sum(cash) FROM till)+coalesce((SELECT sum(cash) FROM safe), 0)",
+		fmt.Sprint(1000 * len(siteNames)), true})
 	d.often(4, func(m *maker) string {
 		sum := 1 + m.IntN(9)
-		return fmt.Sprintf("UPDATE till SET cash=cash-%d WHERE id='%s'; UPDATE %s SET cash=cash+%d WHERE id='%s b'", sum, m.site, second, sum, m.site)
+		return fmt.Sprintf("UPDATE till SET cash=cash-%d WHERE id='%s'; UPDATE %s SET cash=cash+%d WHERE id='%s b'", sum,
+			m.site, second, sum, m.site)
 	})
 }
 
@@ -222,15 +232,18 @@ func drawKey(m *maker) key {
 	switch m.IntN(4) {
 	case 0:
 		auto := m.one("", "", " AUTOINCREMENT")
-		return key{columns: "id INTEGER PRIMARY KEY" + auto, names: "id", values: func(m *maker) string { return m.number(1, 5) },
-			fresh: func(m *maker) string { return m.one("NULL", m.number(1, 9)) },
-			where: func(v string) string { return "id=" + v }, seeds: []string{"1", "2", "3"}}
+		return key{columns: "id INTEGER PRIMARY KEY" + auto, names: "id",
+			values: func(m *maker) string { return m.number(1, 5) },
+			fresh:  func(m *maker) string { return m.one("NULL", m.number(1, 9)) },
+			where:  func(v string) string { return "id=" + v }, seeds: []string{"1", "2", "3"}}
 	case 1:
-		return key{columns: "id TEXT PRIMARY KEY", names: "id", suffix: m.one("", " WITHOUT ROWID"), values: func(m *maker) string { return "'k'||" + m.number(1, 5) },
-			fresh: func(m *maker) string { return m.one(m.name(), "'k'||"+m.number(1, 9)) },
-			where: func(v string) string { return "id=" + v }, seeds: []string{"'k1'", "'k2'", "'k3'"}}
+		return key{columns: "id TEXT PRIMARY KEY", names: "id", suffix: m.one("", " WITHOUT ROWID"),
+			values: func(m *maker) string { return "'k'||" + m.number(1, 5) },
+			fresh:  func(m *maker) string { return m.one(m.name(), "'k'||"+m.number(1, 9)) },
+			where:  func(v string) string { return "id=" + v }, seeds: []string{"'k1'", "'k2'", "'k3'"}}
 	case 2:
-		return key{columns: "k TEXT COLLATE NOCASE NOT NULL, j INT NOT NULL", names: "k, j", suffix: m.one("", " WITHOUT ROWID"),
+		return key{columns: "k TEXT COLLATE NOCASE NOT NULL, j INT NOT NULL", names: "k, j",
+			suffix: m.one("", " WITHOUT ROWID"),
 			values: func(m *maker) string { return m.one("'one'", "'ONE'", "'two'") + ", " + m.number(1, 2) },
 			fresh:  func(m *maker) string { return m.one("'one'", "'Two'", "'three'") + ", " + m.number(1, 3) },
 			where: func(v string) string {
@@ -346,19 +359,22 @@ func (d *design) itemWrites(k key, names []string) {
 		return "UPDATE item SET " + name + "=" + name
 	})
 	d.often(2, func(m *maker) string {
-		return "INSERT " + m.one("", "OR IGNORE ") + "INTO item(" + columns + ") VALUES(" + k.fresh(m) + ", " + tokens(m) + ")"
+		return "INSERT " + m.one("", "OR IGNORE ") + "INTO item(" + columns + ") VALUES(" + k.fresh(m) + ", " + tokens(m) +
+			")"
 	})
 	d.often(1, func(m *maker) string {
 		return "REPLACE INTO item(" + columns + ") VALUES(" + k.values(m) + ", " + tokens(m) + ")"
 	})
 	d.often(1, func(m *maker) string {
-		return "INSERT INTO item(" + columns + ") VALUES(" + k.fresh(m) + ", " + tokens(m) + ") ON CONFLICT(" + k.names + ") DO UPDATE SET " +
+		return "INSERT INTO item(" + columns + ") VALUES(" + k.fresh(m) + ", " + tokens(m) + ") ON CONFLICT(" + k.names +
+			") DO UPDATE SET " +
 			names[0] + "=excluded." + names[0]
 	})
 	d.often(1, func(m *maker) string { return "DELETE FROM item WHERE " + k.where(k.values(m)) })
 	d.often(1, func(m *maker) string { // and back within one transaction
 		v := k.values(m)
-		return "DELETE FROM item WHERE " + k.where(v) + "; INSERT INTO item(" + columns + ") VALUES(" + v + ", " + tokens(m) + ")"
+		return "DELETE FROM item WHERE " + k.where(v) + "; INSERT INTO item(" + columns + ") VALUES(" + v + ", " + tokens(m) +
+			")"
 	})
 	if k.names == "id" {
 		d.often(1, func(m *maker) string { // the key itself
@@ -380,6 +396,7 @@ func (d *design) itemCodes(k key) {
 	})
 	d.often(1, func(m *maker) string {
 		one, two := k.where(k.seeds[0]), k.where(k.seeds[1])
-		return "UPDATE item SET code=NULL WHERE " + one + "; UPDATE item SET code='red' WHERE " + two + "; UPDATE item SET code='blue' WHERE " + one
+		return "UPDATE item SET code=NULL WHERE " + one + "; UPDATE item SET code='red' WHERE " + two +
+			"; UPDATE item SET code='blue' WHERE " + one
 	})
 }

@@ -50,7 +50,8 @@ func (c *course) node() string { return c.sites[1+c.IntN(len(c.sites)-1)] }
 
 // wrong is by how much a clock can be wrong.
 func (c *course) wrong() time.Duration {
-	return []time.Duration{-time.Hour, -3 * time.Second, 40 * time.Second, 3 * time.Hour, 24 * 365 * time.Hour, -24 * 365 * time.Hour}[c.IntN(6)]
+	return []time.Duration{-time.Hour, -3 * time.Second, 40 * time.Second, 3 * time.Hour, 24 * 365 * time.Hour,
+		-24 * 365 * time.Hour}[c.IntN(6)]
 }
 
 // How often each kind of step comes, in a hundred; the rest are waits.
@@ -73,7 +74,8 @@ func (c *course) next() {
 	case p < singles+bursts+cuts+faults+repairs+calms:
 		c.calm()
 	default:
-		c.add(step{do: "wait", span: []time.Duration{time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond,
+		c.add(step{do: "wait", span: []time.Duration{
+			time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond,
 			2 * time.Second, 15 * time.Second}[c.IntN(6)]})
 	}
 }
@@ -96,7 +98,8 @@ func (c *course) partition() {
 	node := c.node()
 	if c.cut[node] {
 		c.add(step{do: "heal", site: node})
-		c.add(step{do: "wait", span: []time.Duration{10 * time.Millisecond, 60 * time.Millisecond, 400 * time.Millisecond}[c.IntN(3)]})
+		c.add(step{do: "wait", span: []time.Duration{
+			10 * time.Millisecond, 60 * time.Millisecond, 400 * time.Millisecond}[c.IntN(3)]})
 	}
 	c.cut[node] = true
 	c.add(step{do: []string{"cut", "cut", "cut", "deafen", "mute", "drop"}[c.IntN(6)], site: node})

@@ -29,7 +29,8 @@ func (r *trial) expectConflicts(s step) {
 		}
 	}
 	if found != s.n {
-		r.fail("expectation", "%d conflicts are open of kind %s and not %d; all: %s", found, s.word, s.n, strings.Join(kinds, " "))
+		r.fail("expectation", "%d conflicts are open of kind %s and not %d; all: %s", found, s.word, s.n,
+			strings.Join(kinds, " "))
 	}
 }
 

@@ -54,9 +54,11 @@ func (r *trial) silent() bool {
 	var hub int64
 	for i, s := range r.sites {
 		var position, seen, have, waiting int64
-		r.must(s.conn.rows("SELECT position, seen, hub_have, (SELECT count(*) FROM ravno_log WHERE id>folded) FROM ravno_state", func(row []driver.Value) {
-			position, seen, have, waiting = row[0].(int64), row[1].(int64), row[2].(int64), row[3].(int64)
-		}))
+		r.must(s.conn.rows(
+			"SELECT position, seen, hub_have, (SELECT count(*) FROM ravno_log WHERE id>folded) FROM ravno_state",
+			func(row []driver.Value) {
+				position, seen, have, waiting = row[0].(int64), row[1].(int64), row[2].(int64), row[3].(int64)
+			}))
 		if i == 0 {
 			hub = position
 		} else if seen != hub {
@@ -149,7 +151,8 @@ func (r *trial) valid(s *site) {
 // unique asks of every unique index on columns, without the index, whether its values are.
 func (r *trial) unique(s *site, table *relation) {
 	var indexes, wheres []string
-	r.must(s.conn.rows(`SELECT l.name, coalesce(m.sql, '') FROM pragma_index_list(?1) l LEFT JOIN sqlite_master m ON m.name=l.name AND m.type='index' WHERE l."unique"`,
+	r.must(s.conn.rows(`SELECT l.name, coalesce(m.sql, '') FROM pragma_index_list(?1) l LEFT JOIN sqlite_master m ON
+		m.name=l.name AND m.type='index' WHERE l."unique"`,
 		func(row []driver.Value) {
 			where := ""
 			if i := strings.LastIndex(strings.ToUpper(row[1].(string)), " WHERE "); i >= 0 {
@@ -160,12 +163,13 @@ func (r *trial) unique(s *site, table *relation) {
 	for i, index := range indexes {
 		var group, filled []string
 		expression := false
-		r.must(s.conn.rows("SELECT name, coll FROM pragma_index_xinfo(?1) WHERE key ORDER BY seqno", func(row []driver.Value) {
-			name, ok := row[0].(string)
-			expression = expression || !ok
-			group = append(group, "+"+quoted(name)+" COLLATE "+row[1].(string))
-			filled = append(filled, quoted(name)+" IS NOT NULL")
-		}, index))
+		r.must(s.conn.rows("SELECT name, coll FROM pragma_index_xinfo(?1) WHERE key ORDER BY seqno",
+			func(row []driver.Value) {
+				name, ok := row[0].(string)
+				expression = expression || !ok
+				group = append(group, "+"+quoted(name)+" COLLATE "+row[1].(string))
+				filled = append(filled, quoted(name)+" IS NOT NULL")
+			}, index))
 		if expression {
 			continue // integrity_check compares those with the index
 		}
@@ -225,7 +229,8 @@ func head(lines []string, n int) []string { return lines[:min(n, len(lines))] }
 // kept collects every value that the conflict records hold, in any form. If two rows got one number and
 // ravno itself closed the record, both rows must live. Then the record alone is not enough.
 func (r *trial) kept(s *site, found map[string]bool) {
-	r.must(s.conn.rows("SELECT detail, key, document_key FROM ravno_conflict WHERE kind<>'key_collision' OR revision>resolved OR resolved_by<>'ravno'",
+	r.must(s.conn.rows("SELECT detail, key, document_key FROM ravno_conflict WHERE kind<>'key_collision' OR "+
+		"revision>resolved OR resolved_by<>'ravno'",
 		func(row []driver.Value) {
 			var detail any
 			r.must(json.Unmarshal([]byte(row[0].(string)), &detail))
@@ -320,7 +325,8 @@ func (r *trial) journalsComplete() {
 		for _, s := range r.sites[1:] {
 			want += int64(r.ledger.journal[s.name+" "+table.name])
 		}
-		got, err := r.sites[0].conn.number("SELECT count(*) FROM " + quoted("ravno_journal_"+table.name) + " WHERE ravno_site<>'hub'")
+		got, err := r.sites[0].conn.number("SELECT count(*) FROM " + quoted("ravno_journal_"+table.name) +
+			" WHERE ravno_site<>'hub'")
 		r.must(err)
 		if got != want {
 			r.fail("journal", "%d rows of %s at the hub, and %d were committed", got, table.name, want)

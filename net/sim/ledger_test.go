@@ -48,7 +48,8 @@ type lineage struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{pending: map[mark]lineage{}, over: map[string]string{}, counters: map[mark]int64{}, exempt: map[mark]bool{}, seeded: map[mark]bool{}, journal: map[string]int{}}
+	return &ledger{pending: map[mark]lineage{}, over: map[string]string{}, counters: map[mark]int64{},
+		exempt: map[mark]bool{}, seeded: map[mark]bool{}, journal: map[string]int{}}
 }
 
 // ways is the line of values that led to one, for the message of a failure.
@@ -91,8 +92,9 @@ func (c *connection) watch(relations []*relation) error {
 					names, values = names+fmt.Sprintf(", n%d", j), values+", NEW."+quoted(col.name)
 				}
 			}
-			if err := c.exec(fmt.Sprintf("CREATE TEMP TRIGGER watch_%d_%s AFTER %s ON main.%s BEGIN INSERT INTO noted(%s) VALUES(%s); END",
-				i, op, event, r.quoted, names, values)); err != nil {
+			if err := c.exec(
+				fmt.Sprintf("CREATE TEMP TRIGGER watch_%d_%s AFTER %s ON main.%s BEGIN INSERT INTO noted(%s) VALUES(%s); END",
+					i, op, event, r.quoted, names, values)); err != nil {
 				return err
 			}
 		}
@@ -108,7 +110,8 @@ type victims struct {
 	touched  []mark // counters of rows that were removed
 }
 
-var replaces = regexp.MustCompile(`(?is)^\s*(?:INSERT\s+OR\s+REPLACE|REPLACE)\s+INTO\s+["]?([a-z_0-9]+)|^\s*UPDATE\s+OR\s+REPLACE\s+["]?([a-z_0-9]+)`)
+var replaces = regexp.MustCompile(
+	`(?is)^\s*(?:INSERT\s+OR\s+REPLACE|REPLACE)\s+INTO\s+["]?([a-z_0-9]+)|^\s*UPDATE\s+OR\s+REPLACE\s+["]?([a-z_0-9]+)`)
 
 // beforeReplace remembers the rows that a statement may remove without a trigger, or nil.
 func (c *connection) beforeReplace(relations []*relation, sql string) (*victims, error) {

@@ -40,7 +40,8 @@ func (c *chain) invite(name, dir string) *joining {
 	token, err := identity.NewToken(name, []string{address}, authority.Fingerprint(), time.Now().Add(time.Hour))
 	c.must(err)
 	c.must(hub.daemon.store.AddToken(name, identity.HashSecret(token.Secret), token.Expires))
-	s := &site{name: name, db: filepath.Join(dir, name+".db"), host: simlink.Host(byte(len(c.sites) + 1)), wake: make(chan struct{}, 1)}
+	s := &site{name: name, db: filepath.Join(dir, name+".db"), host: simlink.Host(byte(len(c.sites) + 1)),
+		wake: make(chan struct{}, 1)}
 	return &joining{c: c, site: s, token: token}
 }
 
@@ -60,8 +61,9 @@ func (j *joining) run(ctx context.Context) error {
 	j.c.must(err)
 	endpoint := quiclink.NewEndpoint(socket)
 	defer endpoint.Close()
-	join := node.Join{Token: j.token, Path: j.site.db, StateDir: j.site.db + ".ravno", Local: store.RefuseLocal, Endpoint: endpoint,
-		Resolve: resolve, Version: "sim", Clock: j.c.clock(j.site), Progress: j.progress,
+	join := node.Join{Token: j.token, Path: j.site.db, StateDir: j.site.db + ".ravno", Local: store.RefuseLocal,
+		Endpoint: endpoint,
+		Resolve:  resolve, Version: "sim", Clock: j.c.clock(j.site), Progress: j.progress,
 		NewIncarnation: func() (i causal.Incarnation) {
 			rand.Read(i[:])
 			return i
@@ -108,7 +110,8 @@ func TestFirstLoadGoesOnWhereCutOff(t *testing.T) {
 				dir := t.TempDir()
 				c := newTemplate(t, t.TempDir(), schema, settings, "hub").start(t, dir, 1)
 				defer c.stop()
-				c.exec("hub", "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i+1 FROM n WHERE i<1400) INSERT INTO item(id, a) SELECT i, randomblob(10000) FROM n")
+				c.exec("hub", "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i+1 FROM n WHERE i<1400) INSERT INTO "+
+					"item(id, a) SELECT i, randomblob(10000) FROM n")
 				c.exec("hub", "INSERT INTO happening(what) VALUES('the hub''s own')")
 				j := c.invite("varna", dir)
 				j.weigh()

@@ -76,7 +76,8 @@ func TestTableMissingTurnsNodeRed(t *testing.T) {
 		time.Sleep(3 * time.Second) // their daemons see it
 		c.exec("burgas", "INSERT INTO extra VALUES(1, 'news')")
 		c.eventually("varna, which lacks the table, is red with cause schema everywhere", 5*time.Second, func() bool {
-			return c.red("hub", "varna", status.Schema) && c.red("varna", "varna", status.Schema) && c.red("burgas", "varna", status.Schema)
+			return c.red("hub", "varna", status.Schema) && c.red("varna", "varna", status.Schema) &&
+				c.red("burgas", "varna", status.Schema)
 		})
 		if text := c.sees("hub", "varna").CauseText; !strings.Contains(text, "extra") {
 			c.t.Fatalf("the table is not named: %s", text)
@@ -84,17 +85,20 @@ func TestTableMissingTurnsNodeRed(t *testing.T) {
 		for i := range 12 {
 			value := fmt.Sprint("sale ", i)
 			c.exec("burgas", "UPDATE item SET a='"+value+"' WHERE id=1")
-			c.eventually(value+" is at the hub", 2*time.Second, func() bool { return c.has("hub", "SELECT a FROM item WHERE id=1", value) })
+			c.eventually(value+" is at the hub", 2*time.Second,
+				func() bool { return c.has("hub", "SELECT a FROM item WHERE id=1", value) })
 			own := fmt.Sprint("own ", i)
 			c.exec("varna", "UPDATE item SET b='"+own+"' WHERE id=2")
-			c.eventually(own+" of the node without the table is at the hub", 5*time.Second, func() bool { return c.has("hub", "SELECT b FROM item WHERE id=2", own) })
+			c.eventually(own+" of the node without the table is at the hub", 5*time.Second,
+				func() bool { return c.has("hub", "SELECT b FROM item WHERE id=2", own) })
 			time.Sleep(time.Second)
 			if !c.green("hub", "burgas") || !c.green("hub", "hub") || c.green("hub", "varna") {
 				c.t.Fatalf("only varna has trouble:\n%s", c.statuses())
 			}
 		}
 		c.exec("varna", create)
-		took := c.eventually("all green and level once the table is there", 45*time.Second, func() bool { return c.allGreen() && c.isLevel() })
+		took := c.eventually("all green and level once the table is there", 45*time.Second,
+			func() bool { return c.allGreen() && c.isLevel() })
 		c.t.Logf("level after %s", took)
 		if !c.has("varna", "SELECT what FROM extra WHERE id=1", "news") {
 			c.t.Fatalf("the row did not arrive")
@@ -106,17 +110,20 @@ func TestTableMissingTurnsNodeRed(t *testing.T) {
 func TestVerifyOverLinkCountsDifferences(t *testing.T) {
 	story(t, []string{"hub", "varna", "burgas"}, func(c *chain) {
 		const rows = 9000 // several messages, in any direction
-		c.exec("hub", "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i+1 FROM n WHERE i<2000) INSERT INTO item(id, a) SELECT i, 'level' FROM n")
+		c.exec("hub", "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i+1 FROM n WHERE i<2000) INSERT INTO item(id, "+
+			"a) SELECT i, 'level' FROM n")
 		c.settle(nil)
 		// Behind the capture's back, as a bug or a repaired file would.
 		c.exec("varna", fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d)
-			INSERT INTO item(id, a) SELECT 100000+i, 'astray' FROM n; DELETE FROM ravno_log WHERE id>(SELECT folded FROM ravno_state)`, rows))
+			INSERT INTO item(id, a) SELECT 100000+i, 'astray' FROM n; DELETE FROM ravno_log WHERE id>(SELECT folded FROM
+			ravno_state)`, rows))
 
 		fromHub, err := c.sites[0].daemon.hub.Verify(context.Background(), "")
 		c.must(err)
 		fromNode, err := c.site("varna").daemon.node.Verify(context.Background(), "")
 		c.must(err)
-		for what, results := range map[string][]exchange.TableResult{"the hub of varna": fromHub["varna"], "varna of the hub": fromNode["hub"], "the hub of burgas": fromHub["burgas"]} {
+		for what, results := range map[string][]exchange.TableResult{
+			"the hub of varna": fromHub["varna"], "varna of the hub": fromNode["hub"], "the hub of burgas": fromHub["burgas"]} {
 			if len(results) == 0 {
 				c.t.Fatalf("%s: nothing was compared", what)
 			}

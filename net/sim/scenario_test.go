@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-var scenarioFiles = flag.String("scenarios", filepath.Join("..", "..", "testdata", "scenario", "*.txt"), "play the scenarios in these files")
+var scenarioFiles = flag.String("scenarios", filepath.Join("..", "..", "testdata", "scenario", "*.txt"),
+	"play the scenarios in these files")
 
 var shrinkScenarios = flag.Duration("scenarios.shrink", 0, "for so long, look for less that fails in the same way")
 

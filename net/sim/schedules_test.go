@@ -17,9 +17,10 @@ import (
 var (
 	leastSchedules = flag.Int("schedules", 100, "play at least so many random schedules")
 	schedulesFor   = flag.Duration("schedules.for", 0, "and go on for so long")
-	schedulesSeed  = flag.Uint64("schedules.seed", ordinarySeed, "draw everything from this seed; 0 stands for a new one each time")
-	figuresFile    = flag.String("schedules.figures", "", "write what was counted to this file, as one line of JSON")
-	savesTo        = flag.String("schedules.save", "", "save what fails in this directory, shrunk, as scenarios")
+	schedulesSeed  = flag.Uint64("schedules.seed", ordinarySeed,
+		"draw everything from this seed; 0 stands for a new one each time")
+	figuresFile = flag.String("schedules.figures", "", "write what was counted to this file, as one line of JSON")
+	savesTo     = flag.String("schedules.save", "", "save what fails in this directory, shrunk, as scenarios")
 )
 
 const (

@@ -139,7 +139,8 @@ func TestRemovedNodeCutOffForGood(t *testing.T) {
 	story(t, []string{"hub", "varna", "burgas"}, func(c *chain) {
 		hub, varna := c.sites[0], c.site("varna")
 		c.must(hub.daemon.store.RemoveSite("varna")) // a command, in another process
-		took := c.eventually("varna sees that it was revoked", 5*time.Second, func() bool { return c.red("varna", "varna", status.Revoked) })
+		took := c.eventually("varna sees that it was revoked", 5*time.Second,
+			func() bool { return c.red("varna", "varna", status.Revoked) })
 		c.t.Logf("cut after %s", took)
 		c.exec("varna", "UPDATE item SET a='too late' WHERE id=1")
 		for range 2 { // and after a restart
@@ -236,7 +237,9 @@ func TestStuckNodeCostsOthersNothing(t *testing.T) {
 		"it hears nothing":       func(c *chain, stuck *site) { c.net.CutOneWay(c.sites[0].host, stuck.host) },
 		"it is not heard":        func(c *chain, stuck *site) { c.net.CutOneWay(stuck.host, c.sites[0].host) },
 		"large packets are lost": func(c *chain, stuck *site) { c.net.SetFate(toward(stuck, 600, nil)) },
-		"its link is very slow":  func(c *chain, stuck *site) { c.net.SetFate(toward(stuck, 0, []time.Duration{3 * time.Second})) },
+		"its link is very slow": func(c *chain, stuck *site) {
+			c.net.SetFate(toward(stuck, 0, []time.Duration{3 * time.Second}))
+		},
 	}
 	for name, spoil := range lines {
 		t.Run(name, func(t *testing.T) {
@@ -289,8 +292,10 @@ func TestSecondLinkReplacesTheFirst(t *testing.T) {
 		began := time.Now()
 		link, err := endpoint.Dial(context.Background(), hub, own.ClientTLS(c.clock(varna)))
 		c.must(err)
-		c.must(wire.Write(link.Control(), wire.Hello{ProtocolMin: wire.Protocol, ProtocolMax: wire.Protocol, Incarnation: self.Incarnation,
-			Position: self.Position, Seen: self.Seen, HubIncarnation: self.HubIncarnation, ClockMillis: time.Now().UnixMilli(), Floor: self.Floor}))
+		c.must(wire.Write(link.Control(), wire.Hello{
+			ProtocolMin: wire.Protocol, ProtocolMax: wire.Protocol, Incarnation: self.Incarnation,
+			Position: self.Position, Seen: self.Seen, HubIncarnation: self.HubIncarnation, ClockMillis: time.Now().UnixMilli(),
+			Floor: self.Floor}))
 		answer, err := wire.Read(link.Control(), wire.MaxControl)
 		c.must(err)
 		if took := time.Since(began); answer.Kind() != wire.KindWelcome || took > 10*latency {

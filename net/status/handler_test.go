@@ -125,7 +125,9 @@ func TestStatusUnreadableIsSaidPlainly(t *testing.T) {
 	handler := Handler(broken, HandlerOptions{Page: PageOptions{Refresh: 1500 * time.Millisecond}})
 
 	response, body := ask(t, handler, "GET", here+"/")
-	if want := "ravno: no status to show: store: open shop.db: file is not a database\\x1b[2J\n"; response.StatusCode != 503 || body != want {
+	if want :=
+		"ravno: no status to show: store: open shop.db: file is not a database\\x1b[2J\n"; response.StatusCode != 503 ||
+		body != want {
 		t.Errorf("page: %d %q, want %q", response.StatusCode, body, want)
 	}
 	if refresh := response.Header.Get("Refresh"); refresh != "2" {

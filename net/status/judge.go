@@ -24,10 +24,11 @@ type Facts struct {
 	// still count, because the rest may have changed.
 	Known bool
 
-	LinkUp      bool
-	LinkSince   time.Time // since when the link is as it is (if !Known: since when the observer has no link); zero: never had one
-	LinkTrouble string    // why the link is down, "hub unreachable"; may be empty
-	Stopped     string    // why this server itself does nothing, "the daemon is not running"; empty: it does
+	LinkUp bool
+	// since when the link is as it is (if !Known: since when the observer has no link); zero: never had one
+	LinkSince   time.Time
+	LinkTrouble string // why the link is down, "hub unreachable"; may be empty
+	Stopped     string // why this server itself does nothing, "the daemon is not running"; empty: it does
 
 	PendingOut, PendingIn int64 // changes yet to be sent and received
 
@@ -82,7 +83,8 @@ func Judge(f Facts, loc *time.Location) Verdict {
 	case !f.Known:
 		return Verdict{Grey, NoCause, f.unknownText(loc)}
 	case f.PendingOut != 0 || f.PendingIn != 0:
-		return Verdict{Grey, NoCause, "transferring: " + counted(saturatingSum(f.PendingOut, f.PendingIn), "change") + " to go"}
+		return Verdict{Grey, NoCause, "transferring: " + counted(saturatingSum(f.PendingOut, f.PendingIn), "change") +
+			" to go"}
 	default:
 		return Verdict{Green, NoCause, ""}
 	}
@@ -97,7 +99,8 @@ func (f Facts) findings(loc *time.Location) []finding {
 		}
 	}
 	live := f.Known
-	add(f.Revoked, Revoked, "revoked: the hub refuses this server", "ravno node add at the hub, then ravno join on this server")
+	add(f.Revoked, Revoked, "revoked: the hub refuses this server",
+		"ravno node add at the hub, then ravno join on this server")
 	add(live && f.IdentityTrouble != "", Identity, oneLine(f.IdentityTrouble), "")
 	add(live && f.DiskTrouble != "", Disk, oneLine(f.DiskTrouble), "")
 	add(live && !f.LinkUp, NoLink, f.linkText(loc), "")

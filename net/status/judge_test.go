@@ -103,7 +103,8 @@ func TestJudgeTruthTable(t *testing.T) {
 		{"a wrong clock has parked changes", healthy(wrong(Clock), wrong(Parked)), Verdict{Red, Clock,
 			"clock is 3m20s behind the hub's (limit 30s); also: 7 changes parked. Try: synchronise its clock"}},
 
-		{"the observer is cut off", healthy(unknown), Verdict{Grey, "", "not known: no link to the hub since 2026-03-01 14:02 EET"}},
+		{"the observer is cut off", healthy(unknown),
+			Verdict{Grey, "", "not known: no link to the hub since 2026-03-01 14:02 EET"}},
 		{"the observer is cut off and its last status was bad", healthy(unknown, wrong(Disk), wrong(Clock), pending(5, 5)),
 			Verdict{Grey, "", "not known: no link to the hub since 2026-03-01 14:02 EET"}},
 		{"the observer is cut off and holds a conflict", healthy(unknown, wrong(Conflict)), Verdict{Red, Conflict,

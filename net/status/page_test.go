@@ -69,7 +69,8 @@ func TestPageRefreshesInWholeSeconds(t *testing.T) {
 	for refresh, want := range map[time.Duration]string{
 		time.Millisecond: `content="1"`, DefaultRefresh: `content="10"`, 1500 * time.Millisecond: `content="2"`,
 	} {
-		if page := pageOf(t, chain(), PageOptions{Refresh: refresh}); !strings.Contains(page, `<meta http-equiv="refresh" `+want+`>`) {
+		if page := pageOf(t, chain(), PageOptions{Refresh: refresh}); !strings.Contains(
+			page, `<meta http-equiv="refresh" `+want+`>`) {
 			t.Errorf("%v: no %s", refresh, want)
 		}
 	}
@@ -82,7 +83,8 @@ func TestServersInTroubleComeFirst(t *testing.T) {
 	page := pageOf(t, chain(), PageOptions{})
 	at := 0
 	for _, name := range []string{"Пловдив", "北京", "new-shop", "складъ-2", "centrala", "Ресторант Витоша"} {
-		next := strings.Index(page[at:], `<bdi translate="no">`+name+`</bdi>`+map[bool]string{true: " (here)"}[name == "centrala"]+`<span`)
+		next := strings.Index(page[at:], `<bdi translate="no">`+name+`</bdi>`+
+			map[bool]string{true: " (here)"}[name == "centrala"]+`<span`)
 		if next < 0 {
 			t.Fatalf("%s is missing or too early", name)
 		}

@@ -87,8 +87,10 @@ func writesLine(w *Writes) string {
 	if w == nil {
 		return "writes here: not known, the daemon is not running"
 	}
-	line := fmt.Sprintf("writes here since the daemon's start: %d at once, %d after a transaction of the application had ended, "+
-		"%d regardless of one that only read for too long, %d that let the application in before their end", w.AtOnce, w.Waited, w.Forced, w.Overran)
+	line := fmt.Sprintf(
+		"writes here since the daemon's start: %d at once, %d after a transaction of the application had ended, "+
+			"%d regardless of one that only read for too long, %d that let the application in before their end", w.AtOnce,
+		w.Waited, w.Forced, w.Overran)
 	if w.Ungated > 0 {
 		line += fmt.Sprintf(", %d beside which the application may have found the file locked", w.Ungated)
 	}

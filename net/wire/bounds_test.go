@@ -58,14 +58,19 @@ func TestLengthsAbsurdTakeNoMemory(t *testing.T) {
 		"key columns of 2^32-1": huger(func(e *encoder) { e.text("t"); e.bool(false) }),
 		"columns of 2^32-1":     huger(func(e *encoder) { e.text("t"); e.bool(false); e.names([]string{"id"}) }),
 		"changes of 2^64-1":     inBatch(encoded(func(e *encoder) { sectionStart(e, nil, math.MaxUint64) })),
-		"documents of 2^64-1":   inBatch(encoded(func(e *encoder) { sectionStart(e, nil, 0); e.uint(keysRaw); e.uint(math.MaxUint64) })),
-		"parts of 2^64-1":       inBatch(encoded(func(e *encoder) { bare(e, nil, 1); e.uint(1); e.bytes(nil); e.uint(math.MaxUint64) })),
-		"a key of 4 GiB":        inBatch(encoded(func(e *encoder) { sectionStart(e, nil, 1); e.uint(keysRaw); e.buf.WriteString("\xc6\xff\xff\xff\xff") })),
-		"a frame compressed":    append(bytes.Clone(header), frameOf(KindSection, flagZstd, []byte("(\xb5/\xfd\xa4\xff\xff\xff\xff\x01\x00\x00"))...),
+		"documents of 2^64-1": inBatch(
+			encoded(func(e *encoder) { sectionStart(e, nil, 0); e.uint(keysRaw); e.uint(math.MaxUint64) })),
+		"parts of 2^64-1": inBatch(
+			encoded(func(e *encoder) { bare(e, nil, 1); e.uint(1); e.bytes(nil); e.uint(math.MaxUint64) })),
+		"a key of 4 GiB": inBatch(
+			encoded(func(e *encoder) { sectionStart(e, nil, 1); e.uint(keysRaw); e.buf.WriteString("\xc6\xff\xff\xff\xff") })),
+		"a frame compressed": append(bytes.Clone(header),
+			frameOf(KindSection, flagZstd, []byte("(\xb5/\xfd\xa4\xff\xff\xff\xff\x01\x00\x00"))...),
 	}
 	for name, stream := range batches {
 		var err error
-		if n := allocated(func() { _, _, err = readBatch(bytes.NewReader(stream)) }); n > modest || !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTruncated) {
+		if n := allocated(func() { _, _, err = readBatch(bytes.NewReader(stream)) }); n > modest ||
+			!errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTruncated) {
 			t.Errorf("%s: %d bytes allocated, %v", name, n, err)
 		}
 	}
@@ -117,13 +122,14 @@ func TestBombStopsAtTheLimit(t *testing.T) {
 		most uint64 // bytes allocated
 		want string
 	}{
-		"a GB in a few KB":  {zeros(t, 1<<30, zstd.WithWindowSize(zstdWindow)), 5 * MaxSection / 2, "inflates beyond"},
-		"a window of 8 MB":  {zeros(t, 64<<20, zstd.WithWindowSize(8<<20)), 2 << 20, "zstd"},
-		"not zstd at all":   {[]byte("PK\x03\x04 ...."), 2 << 20, "zstd"},
-		"just the limit":    {zeros(t, MaxSection, zstd.WithWindowSize(zstdWindow)), 5 * MaxSection / 2, "not a string"},
-		"a byte too much":   {zeros(t, MaxSection+1, zstd.WithWindowSize(zstdWindow)), 5 * MaxSection / 2, "inflates beyond"},
-		"nothing":           {nil, 2 << 20, "missing"},
-		"a hundred streams": {bytes.Repeat(zeros(t, 1<<20, zstd.WithWindowSize(zstdWindow)), 100), 5 * MaxSection / 2, "inflates beyond"},
+		"a GB in a few KB": {zeros(t, 1<<30, zstd.WithWindowSize(zstdWindow)), 5 * MaxSection / 2, "inflates beyond"},
+		"a window of 8 MB": {zeros(t, 64<<20, zstd.WithWindowSize(8<<20)), 2 << 20, "zstd"},
+		"not zstd at all":  {[]byte("PK\x03\x04 ...."), 2 << 20, "zstd"},
+		"just the limit":   {zeros(t, MaxSection, zstd.WithWindowSize(zstdWindow)), 5 * MaxSection / 2, "not a string"},
+		"a byte too much":  {zeros(t, MaxSection+1, zstd.WithWindowSize(zstdWindow)), 5 * MaxSection / 2, "inflates beyond"},
+		"nothing":          {nil, 2 << 20, "missing"},
+		"a hundred streams": {bytes.Repeat(zeros(t, 1<<20, zstd.WithWindowSize(zstdWindow)), 100), 5 * MaxSection / 2,
+			"inflates beyond"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stream := append(bytes.Clone(header), frameOf(KindSection, flagZstd, c.bomb)...)

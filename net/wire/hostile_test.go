@@ -103,12 +103,20 @@ func TestSectionUnwritableIsRefused(t *testing.T) {
 		{"wrong number of key values", func(s *Section) { s.KeyColumns = []string{"a", "b"} }, ErrInvalid},
 		{"a key that does not decode", func(s *Section) { s.Changes[2].Key = "\x01" }, ErrInvalid},
 		{"a document without a key", func(s *Section) { s.Changes[2].Document = &crdt.Document{Table: "t"} }, ErrInvalid},
-		{"a document without a table", func(s *Section) { s.Changes[2].Document = &crdt.Document{Key: s.Changes[2].Key} }, ErrInvalid},
-		{"a part in a column out of range", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{part(8, 2, 1)} }, ErrInvalid},
+		{"a document without a table", func(s *Section) { s.Changes[2].Document = &crdt.Document{Key: s.Changes[2].Key} },
+			ErrInvalid},
+		{"a part in a column out of range", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{part(8, 2, 1)} },
+			ErrInvalid},
 		{"a part by no site", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{part(7, 0, 1)} }, ErrInvalid},
-		{"columns of parts not ascending", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{part(7, 2, 1), part(4, 3, 1)} }, ErrInvalid},
-		{"sites of parts not ascending", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{part(7, 2, 1), part(7, 2, 2)} }, ErrInvalid},
-		{"a part without a total", func(s *Section) { s.Changes[1].Parts = []crdt.ChangePart{{Column: 7, Stamp: hlc.Stamp{Site: 2}}} }, ErrInvalid},
+		{"columns of parts not ascending", func(s *Section) {
+			s.Changes[1].Parts = []crdt.ChangePart{part(7, 2, 1), part(4, 3, 1)}
+		}, ErrInvalid},
+		{"sites of parts not ascending", func(s *Section) {
+			s.Changes[1].Parts = []crdt.ChangePart{part(7, 2, 1), part(7, 2, 2)}
+		}, ErrInvalid},
+		{"a part without a total", func(s *Section) {
+			s.Changes[1].Parts = []crdt.ChangePart{{Column: 7, Stamp: hlc.Stamp{Site: 2}}}
+		}, ErrInvalid},
 		{"too many parts", func(s *Section) {
 			for site := range causal.Site(MaxSectionParts + 1) {
 				s.Changes[1].Parts = append(s.Changes[1].Parts, part(7, 1+site, 1))
@@ -183,10 +191,12 @@ func TestFramesOutOfOrderAreRefused(t *testing.T) {
 	whole := writeBatch(t, BatchHeader{}, nil)
 	header, end := whole[:emptyHeader], whole[emptyHeader:]
 	for name, stream := range map[string][]byte{
-		"no header":         end,
-		"two headers":       append(bytes.Clone(header), header...),
-		"a message":         append(bytes.Clone(header), writeMessage(t, Where{})...),
-		"a wrong count":     append(bytes.Clone(header), frameOf(KindBatchEnd, 0, encoded(func(e *encoder) { e.array(3); e.uint(1); e.uint(0); e.bytes(end[len(end)-32:]) }))...),
+		"no header":   end,
+		"two headers": append(bytes.Clone(header), header...),
+		"a message":   append(bytes.Clone(header), writeMessage(t, Where{})...),
+		"a wrong count": append(bytes.Clone(header),
+			frameOf(KindBatchEnd, 0,
+				encoded(func(e *encoder) { e.array(3); e.uint(1); e.uint(0); e.bytes(end[len(end)-32:]) }))...),
 		"a compressed ping": frameOf(KindPing, flagZstd, nil),
 		"a reserved flag":   frameOf(KindSection, 2, nil),
 	} {
@@ -208,7 +218,8 @@ func TestUnknownMessageIsSkipped(t *testing.T) {
 
 func TestFieldsOfNewerVersionAreSkipped(t *testing.T) {
 	added := map[string]string{
-		"nil": "\xc0", "bool": "\xc3", "number": "\xcf\x00\x00\x00\x00\x00\x00\x00\x01", "negative": "\xff", "float": "\xca\x00\x00\x00\x00",
+		"nil": "\xc0", "bool": "\xc3", "number": "\xcf\x00\x00\x00\x00\x00\x00\x00\x01", "negative": "\xff",
+		"float":  "\xca\x00\x00\x00\x00",
 		"string": "\xa3abc", "str8": "\xd9\x01a", "bin": "\xc4\x02ab", "nested": "\x92\x91\x90\x81\xa1k\x82\x01\x02\x03\x04",
 		"fixext": "\xd4\x01a", "ext8": "\xc7\x02\x01ab", "empty ext": "\xc7\x00\x01",
 		"deep": strings.Repeat("\x91", 200_000) + "\xc0",

@@ -32,8 +32,11 @@ var (
 	)
 	anyValue = rapid.OneOf(
 		rapid.Just(crdt.Value{}),
-		rapid.Map(rapid.OneOf(rapid.Int64(), rapid.SampledFrom([]int64{math.MinInt64, math.MaxInt64, -33, -32, 127, 128})), crdt.IntegerValue),
-		rapid.Map(rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{math.Copysign(0, -1), math.Inf(1), math.Inf(-1), 1})), crdt.RealValue),
+		rapid.Map(rapid.OneOf(rapid.Int64(), rapid.SampledFrom([]int64{math.MinInt64, math.MaxInt64, -33, -32, 127, 128})),
+			crdt.IntegerValue),
+		rapid.Map(
+			rapid.OneOf(rapid.Float64(), rapid.SampledFrom([]float64{math.Copysign(0, -1), math.Inf(1), math.Inf(-1), 1})),
+			crdt.RealValue),
 		rapid.Map(anyBytes, func(b []byte) crdt.Value { return crdt.TextValue(string(b)) }),
 		rapid.Map(anyBytes, func(b []byte) crdt.Value { return crdt.BlobValue(string(b)) }),
 		rapid.Map(rapid.IntRange(200, 70_000), func(n int) crdt.Value { return crdt.TextValue(strings.Repeat("é", n)) }),
@@ -51,7 +54,8 @@ func keysOf(t *rapid.T, columns int) *rapid.Generator[crdt.Key] {
 	if columns > 1 {
 		return mixed
 	}
-	return rapid.SampledFrom([]*rapid.Generator[crdt.Key]{integers, uuids, mixed, rapid.OneOf(integers, uuids)}).Draw(t, "form of keys")
+	return rapid.SampledFrom([]*rapid.Generator[crdt.Key]{integers, uuids, mixed, rapid.OneOf(integers, uuids)}).Draw(
+		t, "form of keys")
 }
 
 func drawSection(t *rapid.T) *Section {
@@ -127,10 +131,12 @@ func TestBatchReadIsBatchWritten(t *testing.T) {
 	writer, reader := NewBatchWriter(nil), NewBatchReader(nil) // reused, as a link reuses them
 	rapid.Check(t, func(t *rapid.T) {
 		header := BatchHeader{
-			From: anyPosition.Draw(t, "from"), To: anyPosition.Draw(t, "to"), Incarnation: incarnation(rapid.Byte().Draw(t, "incarnation")),
-			Seen:    anyPosition.Draw(t, "seen by the sender"),
-			Highest: rapid.OneOf(rapid.Just[map[string]int64](nil), rapid.MapOfN(rapid.StringN(1, 9, -1), rapid.Int64(), 1, 3)).Draw(t, "highest"),
-			Newest:  hlc.Time(rapid.SampledFrom([]uint64{0, 0, 7, 1 << 62}).Draw(t, "newest")),
+			From: anyPosition.Draw(t, "from"), To: anyPosition.Draw(t, "to"),
+			Incarnation: incarnation(rapid.Byte().Draw(t, "incarnation")),
+			Seen:        anyPosition.Draw(t, "seen by the sender"),
+			Highest: rapid.OneOf(rapid.Just[map[string]int64](nil),
+				rapid.MapOfN(rapid.StringN(1, 9, -1), rapid.Int64(), 1, 3)).Draw(t, "highest"),
+			Newest: hlc.Time(rapid.SampledFrom([]uint64{0, 0, 7, 1 << 62}).Draw(t, "newest")),
 		}
 		var stream bytes.Buffer
 		writer.Reset(&stream)
@@ -179,22 +185,26 @@ func TestMessageReadIsMessageWritten(t *testing.T) {
 	draw := []func(t *rapid.T) Message{
 		func(t *rapid.T) Message {
 			return Hello{
-				ProtocolMin: rapid.Uint16().Draw(t, "min"), ProtocolMax: rapid.Uint16().Draw(t, "max"), Version: anyText.Draw(t, "version"),
-				Incarnation: fixed16(t, "incarnation"), Position: anyPosition.Draw(t, "position"), Seen: anyPosition.Draw(t, "seen"),
+				ProtocolMin: rapid.Uint16().Draw(t, "min"), ProtocolMax: rapid.Uint16().Draw(t, "max"),
+				Version:     anyText.Draw(t, "version"),
+				Incarnation: fixed16(t, "incarnation"), Position: anyPosition.Draw(t, "position"),
+				Seen:           anyPosition.Draw(t, "seen"),
 				HubIncarnation: fixed16(t, "hub"), ClockMillis: rapid.Int64().Draw(t, "clock"), Floor: anyPosition.Draw(t, "floor"),
 			}
 		},
 		func(t *rapid.T) Message {
 			return Ping{
-				ID: rapid.Uint64().Draw(t, "id"), ClockMillis: rapid.Int64().Draw(t, "clock"), PendingOut: rapid.Int64().Draw(t, "out"),
-				PendingIn: rapid.Int64().Draw(t, "in"), Floor: anyPosition.Draw(t, "floor"),
+				ID: rapid.Uint64().Draw(t, "id"), ClockMillis: rapid.Int64().Draw(t, "clock"),
+				PendingOut: rapid.Int64().Draw(t, "out"),
+				PendingIn:  rapid.Int64().Draw(t, "in"), Floor: anyPosition.Draw(t, "floor"),
 				Trouble: anyText.Draw(t, "trouble"), TroubleText: anyText.Draw(t, "text"),
 			}
 		},
 		func(t *rapid.T) Message { return Status{JSON: data(t)} },
 		func(t *rapid.T) Message { return Data{Bytes: data(t)} },
 		func(t *rapid.T) Message {
-			m := Digest{ID: rapid.Uint64().Draw(t, "id"), Pending: rapid.Int64().Draw(t, "pending"), Trouble: anyText.Draw(t, "trouble")}
+			m := Digest{ID: rapid.Uint64().Draw(t, "id"), Pending: rapid.Int64().Draw(t, "pending"),
+				Trouble: anyText.Draw(t, "trouble")}
 			for range rapid.IntRange(0, 3).Draw(t, "tables") {
 				table := TableDigest{Table: anyText.Draw(t, "table"), Rows: rapid.Uint64().Draw(t, "rows"), Sum: fixed16(t, "sum")}
 				if rapid.Bool().Draw(t, "with buckets") {
@@ -210,14 +220,16 @@ func TestMessageReadIsMessageWritten(t *testing.T) {
 		func(t *rapid.T) Message {
 			m := Rows{ID: rapid.Uint64().Draw(t, "id"), More: rapid.Bool().Draw(t, "more"), Trouble: anyText.Draw(t, "trouble")}
 			for range rapid.IntRange(0, 5).Draw(t, "rows") {
-				m.Rows = append(m.Rows, RowDigest{Key: keysOf(t, rapid.IntRange(1, 3).Draw(t, "columns")).Draw(t, "key"), Sum: fixed16(t, "sum")})
+				m.Rows = append(m.Rows, RowDigest{Key: keysOf(t, rapid.IntRange(1, 3).Draw(t, "columns")).Draw(t, "key"),
+					Sum: fixed16(t, "sum")})
 			}
 			return m
 		},
 		func(t *rapid.T) Message {
 			return Enrolled{
-				Site: causal.Site(rapid.Uint32().Draw(t, "site")), Name: anyText.Draw(t, "name"), Organisation: anyText.Draw(t, "organisation"),
-				HubName: anyText.Draw(t, "hub"), Certificate: data(t), CA: data(t), HubIncarnation: fixed16(t, "incarnation"),
+				Site: causal.Site(rapid.Uint32().Draw(t, "site")), Name: anyText.Draw(t, "name"),
+				Organisation: anyText.Draw(t, "organisation"),
+				HubName:      anyText.Draw(t, "hub"), Certificate: data(t), CA: data(t), HubIncarnation: fixed16(t, "incarnation"),
 			}
 		},
 	}

@@ -137,8 +137,10 @@ func sampleSections() []*Section {
 				{Column: 1, Stamp: at(3, 3), Total: crdt.IntegerValue(math.MinInt64)},
 				{Column: 2, Stamp: at(4, 2), Total: crdt.RealValue(-0.75)},
 			}},
-			{Key: order(2), Birth: at(0, 1), Registers: []crdt.Register{{Column: 1, Stamp: at(5, 2), Value: crdt.IntegerValue(10)}}},
-			{Key: order(3), Birth: at(0, 1), Parts: []crdt.ChangePart{{Column: 2, Stamp: at(4, 2), Total: crdt.RealValue(math.Inf(-1))}}},
+			{Key: order(2), Birth: at(0, 1), Registers: []crdt.Register{
+				{Column: 1, Stamp: at(5, 2), Value: crdt.IntegerValue(10)}}},
+			{Key: order(3), Birth: at(0, 1), Parts: []crdt.ChangePart{
+				{Column: 2, Stamp: at(4, 2), Total: crdt.RealValue(math.Inf(-1))}}},
 		},
 	}
 	return []*Section{orders, lines, events, stock}

@@ -16,13 +16,15 @@ import (
 func applyLine(b *bench) {
 	for _, s := range []shape{textShape, intShape} {
 		for _, at := range []string{nodeFile, hubFile} {
-			b.applied("apply fresh rows", fixture{s, 0}, at, 1.3, "plain insert", func(p *plain) { b.insertAll(p, s, s.sales(0, b.rows)) },
+			b.applied("apply fresh rows", fixture{s, 0}, at, 1.3, "plain insert",
+				func(p *plain) { b.insertAll(p, s, s.sales(0, b.rows)) },
 				func(keys []driver.Value) func(p *plain) {
 					arriving := ordered(keys, s.sales(0, b.rows))
 					return func(p *plain) { b.insertAll(p, s, arriving) }
 				})
 			keys := s.keys(b.rows)
-			b.applied("apply updates of one column", fixture{s, b.rows}, at, 1.3, "plain update by key", func(p *plain) { b.updateAll(p, keys) },
+			b.applied("apply updates of one column", fixture{s, b.rows}, at, 1.3, "plain update by key",
+				func(p *plain) { b.updateAll(p, keys) },
 				func(keys []driver.Value) func(p *plain) { return func(p *plain) { b.updateAll(p, keys) } })
 		}
 	}
@@ -43,7 +45,8 @@ func ordered(keys []driver.Value, rows [][]driver.Value) [][]driver.Value {
 
 // applied compares applying one delta at a node or at the hub, again and again on a fresh
 // copy, with the same work on a bare file.
-func (b *bench) applied(what string, f fixture, at string, target float64, against string, write func(p *plain), again func(keys []driver.Value) (work func(p *plain))) result {
+func (b *bench) applied(what string, f fixture, at string, target float64, against string, write func(p *plain),
+	again func(keys []driver.Value) (work func(p *plain))) result {
 	x, self := b.written(f, at, write)
 	if len(x.keys) == 0 {
 		b.must(fmt.Errorf("%s: the delta is empty", what))
@@ -57,7 +60,8 @@ func (b *bench) applied(what string, f fixture, at string, target float64, again
 		pairs = fewest
 	}
 	// The rows are made anew each time: kept, they would be the collector's work in ours.
-	return b.compare(comparison{what: fmt.Sprintf("%s, %s, %s key", what, where, f.key()), against: against, units: len(x.keys), target: target, pairs: pairs,
+	return b.compare(comparison{what: fmt.Sprintf("%s, %s, %s key", what, where, f.key()), against: against,
+		units: len(x.keys), target: target, pairs: pairs,
 		plain: func() time.Duration { return b.plainly(f, again(x.keys))() },
 		ours: func() time.Duration {
 			dir, done := b.copied(f, at)
@@ -107,6 +111,7 @@ func (b *bench) applyTo(s *store.Store, x *batch, node store.Self, want int) {
 	}
 	b.must(err)
 	if applied.Changes < want || applied.Conflicts > 0 {
-		b.must(fmt.Errorf("applied %d changes and found %d conflicts, want %d and none", applied.Changes, applied.Conflicts, want))
+		b.must(fmt.Errorf("applied %d changes and found %d conflicts, want %d and none", applied.Changes, applied.Conflicts,
+			want))
 	}
 }

@@ -212,7 +212,8 @@ func (c *chain) caughtUp(app *plain, last int) time.Duration {
 	hub := c.hub.app()
 	defer hub.close()
 	began := time.Now()
-	for want := app.number("SELECT c3 FROM sale WHERE id=?", besideKey(last)); hub.number("SELECT c3 FROM sale WHERE id=?", besideKey(last)) != want; {
+	for want := app.number("SELECT c3 FROM sale WHERE id=?", besideKey(last)); hub.number(
+		"SELECT c3 FROM sale WHERE id=?", besideKey(last)) != want; {
 		if time.Since(began) > patience {
 			c.b.must(fmt.Errorf("the hub does not have the last transaction after %s", patience))
 		}
@@ -260,8 +261,10 @@ func (b *bench) besides(h habit, at string, target float64, cells []cell) {
 		behind = append(behind, fmt.Sprint(c.behind.Milliseconds()))
 	}
 	join := func(of []string) string { return strings.Join(of, "/") }
-	r := result{What: h.name + ", " + at, Unit: "failed", Measured: float64(failed), Baseline: float64(all), Against: "transactions",
-		Note: fmt.Sprintf("gap %s ms: waits p50 %s, p99 %s ms; behind by %s ms", join(gaps), join(p50), join(p99), join(behind))}
+	r := result{What: h.name + ", " + at, Unit: "failed", Measured: float64(failed), Baseline: float64(all),
+		Against: "transactions",
+		Note: fmt.Sprintf("gap %s ms: waits p50 %s, p99 %s ms; behind by %s ms", join(gaps), join(p50), join(p99),
+			join(behind))}
 	if target >= 0 {
 		r.HasGoal, r.Target = true, target*float64(all)/10_000
 	}

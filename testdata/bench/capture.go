@@ -42,7 +42,8 @@ func pick(s shape, text, integer float64) float64 {
 }
 
 // captured compares one piece of work without and with capture, on a fresh file each time.
-func (b *bench) captured(what string, f fixture, file, synchronous string, units int, target float64, work func(p *plain), ahead ...func(p *plain)) {
+func (b *bench) captured(what string, f fixture, file, synchronous string, units int, target float64,
+	work func(p *plain), ahead ...func(p *plain)) {
 	on := func(name string, ahead ...func(p *plain)) func() time.Duration {
 		return func() time.Duration {
 			dir, done := b.copied(f, name)

@@ -51,7 +51,8 @@ func crowdLine(b *bench) {
 	defer done()
 	linked := c.level()
 	memory := c.hub.usage()
-	b.crowded("memory of the hub", "MiB", memory.memory, 600, fmt.Sprintf("at most %.0f MiB; all nodes in one other process of this machine", memory.peak))
+	b.crowded("memory of the hub", "MiB", memory.memory, 600,
+		fmt.Sprintf("at most %.0f MiB; all nodes in one other process of this machine", memory.peak))
 	b.crowded("all linked and level at first", "s", linked.Seconds(), 0, "")
 	before := c.hub.usage()
 	var took []float64
@@ -60,7 +61,8 @@ func crowdLine(b *bench) {
 	}
 	spent := c.hub.usage().cpu - before.cpu
 	b.crowded("one change of the hub to all", "s", median(took), 2,
-		fmt.Sprintf("longest of %d: %s s; processor time of the hub: %.0f ms each", few, number(quantile(took, 1)), milliseconds(spent)/few))
+		fmt.Sprintf("longest of %d: %s s; processor time of the hub: %.0f ms each", few, number(quantile(took, 1)),
+			milliseconds(spent)/few))
 	again := c.restart()
 	b.crowded("level again after the hub restarted with a change", "s", again.Seconds(), 60, "")
 }
@@ -68,10 +70,12 @@ func crowdLine(b *bench) {
 // crowded adds a figure whose target is for a crowd: a smaller one that misses it has missed
 // it, and one that keeps it has shown nothing.
 func (b *bench) crowded(what, unit string, measured, target float64, note string) {
-	r := result{What: fmt.Sprintf("%d nodes: %s", b.nodes, what), Unit: unit, Measured: measured, Target: target, Note: note}
+	r := result{What: fmt.Sprintf("%d nodes: %s", b.nodes, what), Unit: unit, Measured: measured, Target: target,
+		Note: note}
 	r.HasGoal = target > 0 && (b.nodes >= crowdSize || measured > target)
 	if target > 0 && b.nodes < crowdSize {
-		r.Note = strings.TrimPrefix(fmt.Sprintf("%s; the target, %s, is for %d nodes: -nodes %d", note, number(target), crowdSize, crowdSize), "; ")
+		r.Note = strings.TrimPrefix(fmt.Sprintf("%s; the target, %s, is for %d nodes: -nodes %d", note, number(target),
+			crowdSize, crowdSize), "; ")
 	}
 	b.add(r)
 }
@@ -151,7 +155,8 @@ func (b *bench) enrolAll(c *crowd, n int) []enrolled {
 		e := all[i]
 		own := filepath.Join(e.dir, "load") // it becomes the node's file
 		b.copyFile(load, own)
-		_, _, err := store.InstallLoad(own, e.db, store.NodeOptions{Site: e.site, Incarnation: e.incarnation, Addresses: []string{c.hub.listen}}, store.RefuseLocal, time.Now)
+		_, _, err := store.InstallLoad(own, e.db, store.NodeOptions{
+			Site: e.site, Incarnation: e.incarnation, Addresses: []string{c.hub.listen}}, store.RefuseLocal, time.Now)
 		b.must(err)
 	})
 	return all
@@ -189,7 +194,8 @@ func (b *bench) run(e enrolled) *member {
 	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	b.must(err)
 	m := &member{store: b.openStore(e.db), endpoint: quiclink.NewEndpoint(socket), over: make(chan struct{})}
-	m.node = node.New(node.Config{Store: m.store, Identity: own, Endpoint: m.endpoint, Version: "bench", SpoolDir: e.dir, Clock: time.Now,
+	m.node = node.New(node.Config{Store: m.store, Identity: own, Endpoint: m.endpoint, Version: "bench", SpoolDir: e.dir,
+		Clock: time.Now,
 		Resolve: func(_ context.Context, address string) (net.Addr, error) {
 			at, err := netip.ParseAddrPort(address)
 			return net.UDPAddrFromAddrPort(at), err

@@ -24,7 +24,8 @@ func extractLine(b *bench) {
 		small := b.extractFew(fixture{s, b.rows / 5}, 0)
 		large := b.extractFew(fixture{s, 2 * b.rows}, 2)
 		b.add(result{What: fmt.Sprintf("the same, of %d rows against of %d, %s key", 2*b.rows, b.rows/5, s.key()), Unit: "x",
-			Measured: large.Ratio, Baseline: small.Ratio, Against: "the ratio in the smaller table", Ratio: large.Ratio / small.Ratio,
+			Measured: large.Ratio, Baseline: small.Ratio, Against: "the ratio in the smaller table",
+			Ratio:  large.Ratio / small.Ratio,
 			Target: flat, HasGoal: true})
 	}
 }
@@ -48,13 +49,15 @@ func (b *bench) extractAll(s shape) {
 	defer node.Close()
 	b.foldAll(node)
 	scan := func() time.Duration { return timed(func() { plain.query(scanSQL) }) }
-	b.compare(comparison{what: "extract a full delta, " + s.key() + " key", against: "plain scan", units: b.rows, target: 4, plain: scan,
+	b.compare(comparison{what: "extract a full delta, " + s.key() + " key", against: "plain scan", units: b.rows,
+		target: 4, plain: scan,
 		ours: func() time.Duration {
 			return timed(func() {
 				b.outgoing(node, 0, 0, drain)
 			})
 		}})
-	b.compare(comparison{what: "the same, encoded for the wire, " + s.key() + " key", against: "plain scan", units: b.rows, pairs: fewest, plain: scan,
+	b.compare(comparison{what: "the same, encoded for the wire, " + s.key() + " key", against: "plain scan", units: b.rows,
+		pairs: fewest, plain: scan,
 		ours: func() time.Duration { return timed(func() { b.extract(node, 0, 0) }) }})
 }
 
@@ -82,8 +85,9 @@ func (b *bench) extractFew(f fixture, target float64) result {
 	if n := b.changes(node, self.HubHave); n < fewRows {
 		b.must(fmt.Errorf("the delta has %d changes, want %d", n, fewRows))
 	}
-	return b.compare(comparison{what: fmt.Sprintf("extract %d changed rows of %d, %s key", fewRows, f.rows, f.key()), against: "selecting them by key",
-		target: target, units: fewRepeats,
+	return b.compare(comparison{what: fmt.Sprintf("extract %d changed rows of %d, %s key", fewRows, f.rows, f.key()),
+		against: "selecting them by key",
+		target:  target, units: fewRepeats,
 		plain: func() time.Duration {
 			return timed(func() {
 				for range fewRepeats {
@@ -139,6 +143,7 @@ func (b *bench) sent(what string, f fixture, target, perRow float64, work func(p
 	b.must(err)
 	x := b.extract(node, 0, self.HubHave)
 	measured := float64(x.bytes.Len()) / float64(max(1, len(x.keys)))
-	b.add(result{What: "sent for one " + what, Unit: "B", Measured: measured, Baseline: perRow, Against: "the row's own bytes", Ratio: measured / perRow,
+	b.add(result{What: "sent for one " + what, Unit: "B", Measured: measured, Baseline: perRow,
+		Against: "the row's own bytes", Ratio: measured / perRow,
 		Target: target, HasGoal: true, Note: fmt.Sprintf("batch of %d rows", len(x.keys))})
 }

@@ -50,7 +50,8 @@ func (b *bench) template(f fixture) string {
 	p.close()
 	hub := filepath.Join(dir, hubFile)
 	b.copyFile(bare, hub)
-	_, err = store.InitHub(hub, store.HubOptions{Name: "hub", Organisation: "bench", Incarnation: causal.Incarnation{1}}, time.Now)
+	_, err = store.InitHub(hub, store.HubOptions{Name: "hub", Organisation: "bench", Incarnation: causal.Incarnation{1}},
+		time.Now)
 	b.must(err)
 	s := b.openStore(hub)
 	nodes := []string{nodeFile, farFile}
@@ -79,7 +80,8 @@ func (b *bench) join(hub *store.Store, path, name string, number byte) {
 	load := path + ".load"
 	_, err = hub.WriteLoad(load)
 	b.must(err)
-	_, _, err = store.InstallLoad(load, path, store.NodeOptions{Site: site, Incarnation: incarnation}, store.RefuseLocal, time.Now)
+	_, _, err = store.InstallLoad(load, path, store.NodeOptions{Site: site, Incarnation: incarnation}, store.RefuseLocal,
+		time.Now)
 	b.must(err)
 }
 
@@ -168,7 +170,8 @@ type batch struct {
 }
 
 // outgoing emits everything of a store that a receiver does not have, in as many snapshots as that takes.
-func (b *bench) outgoing(s *store.Store, to causal.Site, above causal.Position, emit func(store.Span, *crdt.Section) error) (span store.Span, changes int) {
+func (b *bench) outgoing(s *store.Store, to causal.Site, above causal.Position,
+	emit func(store.Span, *crdt.Section) error) (span store.Span, changes int) {
 	for from := above; ; from = span.To {
 		some, n, err := s.Outgoing(to, from, store.LargeSlice, emit)
 		b.must(err)

@@ -18,7 +18,8 @@ import (
 func backlogLine(b *bench) {
 	rows := textShape.sales(0, 2*b.rows)
 	var peaks [3]float64
-	b.compare(comparison{what: fmt.Sprintf("%d rows from node to node", len(rows)), against: "plain inserts into three files", units: len(rows), target: 3, pairs: fewest,
+	b.compare(comparison{what: fmt.Sprintf("%d rows from node to node", len(rows)),
+		against: "plain inserts into three files", units: len(rows), target: 3, pairs: fewest,
 		note: "real daemons on the loopback, start of the daemon included",
 		plain: func() time.Duration {
 			dir, done := b.fresh()
@@ -86,14 +87,16 @@ func latencyLine(b *bench) {
 	before := b.floorTime(c.dir)
 	took := c.trickle(writes)
 	floor := (before + b.floorTime(c.dir)) / 2
-	note := fmt.Sprintf("%d rows, one every %s; floor: %d durable writes and %d round trips at the same pace", len(took), pace, durableCommits, roundTrips)
+	note := fmt.Sprintf("%d rows, one every %s; floor: %d durable writes and %d round trips at the same pace", len(took),
+		pace, durableCommits, roundTrips)
 	for _, q := range []struct {
 		name          string
 		share, target float64
 	}{{"p50", 0.5, 2}, {"p99", 0.99, 5}} {
 		measured := quantile(took, q.share)
-		b.add(result{What: "commit at a node to visible at another, " + q.name, Unit: "ms", Measured: measured, Baseline: milliseconds(floor),
-			Against: "floor", Ratio: measured / milliseconds(floor), Target: q.target, HasGoal: true, Note: note})
+		b.add(result{What: "commit at a node to visible at another, " + q.name, Unit: "ms", Measured: measured,
+			Baseline: milliseconds(floor),
+			Against:  "floor", Ratio: measured / milliseconds(floor), Target: q.target, HasGoal: true, Note: note})
 	}
 }
 
@@ -179,7 +182,8 @@ func catchUpLine(b *bench) {
 	large := c.peaks()
 	b.remembered(large, backlog, "INTEGER")
 	for i, name := range daemonsAre {
-		b.add(result{What: "the same of " + name + ", against a backlog of a tenth", Unit: "MiB", Measured: large[i], Baseline: small[i], Against: "a tenth of the rows",
+		b.add(result{What: "the same of " + name + ", against a backlog of a tenth", Unit: "MiB", Measured: large[i],
+			Baseline: small[i], Against: "a tenth of the rows",
 			Ratio: large[i] / small[i], Target: flat, HasGoal: true})
 	}
 }
@@ -205,13 +209,15 @@ func (c *chain) sellMeanwhile(backlog int) {
 	for range quietSales {
 		quiet = append(quiet, b.sell(till, &sold, new(int)))
 	}
-	note := fmt.Sprintf("%d rows of transactions of %d applied in %.1f s, %d rows sold meanwhile", backlog, ordinary, lasted.Seconds(), len(during))
+	note := fmt.Sprintf("%d rows of transactions of %d applied in %.1f s, %d rows sold meanwhile", backlog, ordinary,
+		lasted.Seconds(), len(during))
 	for _, q := range []struct {
 		name          string
 		share, target float64
 	}{{"p50", 0.5, 0}, {"p99", 0.99, 60}, {"longest", 1, 0}} {
-		b.add(result{What: "a row at the till during catch-up, " + q.name, Unit: "ms", Measured: quantile(during, q.share), Baseline: quantile(quiet, q.share),
-			Against: "the same when level", Target: q.target, HasGoal: q.target > 0, Note: note})
+		b.add(result{What: "a row at the till during catch-up, " + q.name, Unit: "ms", Measured: quantile(during, q.share),
+			Baseline: quantile(quiet, q.share),
+			Against:  "the same when level", Target: q.target, HasGoal: q.target > 0, Note: note})
 	}
 	b.add(result{What: "SQLITE_BUSY at the till, busy timeout 1 s", Measured: float64(busy), HasGoal: true, Note: note})
 }

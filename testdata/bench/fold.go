@@ -18,11 +18,13 @@ func foldLine(b *bench) {
 			rows := s.sales(0, b.rows)
 			return func(p *plain) { b.insertAll(p, s, rows) }
 		}
-		b.compare(comparison{what: "fold inserted rows, " + s.key() + " key", against: "plain insert of as many rows", units: b.rows, target: 1, pairs: few,
+		b.compare(comparison{what: "fold inserted rows, " + s.key() + " key", against: "plain insert of as many rows",
+			units: b.rows, target: 1, pairs: few,
 			plain: func() time.Duration { return b.plainly(fixture{s, 0}, insert())() },
 			ours:  b.folding(fixture{s, 0}, nodeFile, func(p *plain) { insert()(p) }),
 			least: b.leastly(fixture{s, 0}, keys, true, false, nil), leastIs: leastIs})
-		b.compare(comparison{what: "fold updates of one column, " + s.key() + " key", against: "plain update by key", units: b.rows, pairs: fewest,
+		b.compare(comparison{what: "fold updates of one column, " + s.key() + " key", against: "plain update by key",
+			units: b.rows, pairs: fewest,
 			plain: b.plainUpdate(keys, fixture{s, b.rows}),
 			ours:  b.folding(fixture{s, b.rows}, nodeFile, func(p *plain) { b.updateAll(p, keys) }),
 			least: b.leastly(fixture{s, b.rows}, keys, true, false, nil), leastIs: leastIs})

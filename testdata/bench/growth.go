@@ -27,9 +27,12 @@ func (b *bench) growingRows() {
 			keys = append(keys, textShape.keyOf(i*rows/min(touched, rows)))
 		}
 		update := func(p *plain) { b.updateAll(p, keys) }
-		folds = append(folds, b.compare(comparison{what: fmt.Sprintf("fold %d updates in a table of %d", len(keys), rows), against: "plain update by key",
-			units: len(keys), pairs: fewest, plain: b.plainly(f, update), ours: b.folding(f, nodeFile, update)}))
-		applies = append(applies, b.applied(fmt.Sprintf("apply %d updates in a table of %d", len(keys), rows), f, nodeFile, 0, "plain update by key", update,
+		folds = append(
+			folds, b.compare(comparison{what: fmt.Sprintf("fold %d updates in a table of %d", len(keys), rows),
+				against: "plain update by key",
+				units:   len(keys), pairs: fewest, plain: b.plainly(f, update), ours: b.folding(f, nodeFile, update)}))
+		applies = append(applies, b.applied(fmt.Sprintf("apply %d updates in a table of %d", len(keys), rows), f, nodeFile, 0,
+			"plain update by key", update,
 			func(keys []driver.Value) func(p *plain) { return func(p *plain) { b.updateAll(p, keys) } }))
 		b.dropTemplates()
 	}
@@ -44,9 +47,12 @@ func (b *bench) growingColumns() {
 		rows := s.sales(0, b.rows/10)
 		f := fixture{s, 0}
 		insert := func(p *plain) { b.insertAll(p, s, rows) }
-		folds = append(folds, b.compare(comparison{what: fmt.Sprintf("fold inserted rows of %d columns", columns), against: "plain insert", units: len(rows),
-			pairs: fewest, plain: b.plainly(f, insert), ours: b.folding(f, nodeFile, insert)}))
-		applies = append(applies, b.applied(fmt.Sprintf("apply fresh rows of %d columns", columns), f, nodeFile, 0, "plain insert", insert,
+		folds = append(
+			folds, b.compare(comparison{what: fmt.Sprintf("fold inserted rows of %d columns", columns), against: "plain insert",
+				units: len(rows),
+				pairs: fewest, plain: b.plainly(f, insert), ours: b.folding(f, nodeFile, insert)}))
+		applies = append(applies, b.applied(fmt.Sprintf("apply fresh rows of %d columns", columns), f, nodeFile, 0,
+			"plain insert", insert,
 			func(keys []driver.Value) func(p *plain) {
 				arriving := ordered(keys, rows)
 				return func(p *plain) { b.insertAll(p, s, arriving) }
@@ -76,19 +82,21 @@ func (b *bench) growingDays() {
 		self, err := node.Self()
 		b.must(err)
 		units := daily + days*made
-		levels = append(levels, b.compare(comparison{what: fmt.Sprintf("level after %d days: %d rows changed daily, %d made", days, daily, made),
-			against: "plain writes of the rows as they are in the end", units: units, pairs: fewest,
-			plain: b.plainly(f, func(p *plain) {
-				b.updateAll(p, keys)
-				b.insertAll(p, f.shape, fresh)
-			}),
-			ours: func() time.Duration {
-				at, remove := b.copied(f, hubFile)
-				defer remove()
-				hub := b.openStore(filepath.Join(at, hubFile))
-				defer hub.Close()
-				return timed(func() { b.applyTo(hub, b.extract(node, 0, self.HubHave), self, units) })
-			}}))
+		levels = append(
+			levels, b.compare(
+				comparison{what: fmt.Sprintf("level after %d days: %d rows changed daily, %d made", days, daily, made),
+					against: "plain writes of the rows as they are in the end", units: units, pairs: fewest,
+					plain: b.plainly(f, func(p *plain) {
+						b.updateAll(p, keys)
+						b.insertAll(p, f.shape, fresh)
+					}),
+					ours: func() time.Duration {
+						at, remove := b.copied(f, hubFile)
+						defer remove()
+						hub := b.openStore(filepath.Join(at, hubFile))
+						defer hub.Close()
+						return timed(func() { b.applyTo(hub, b.extract(node, 0, self.HubHave), self, units) })
+					}}))
 		b.must(node.Close())
 		p.close()
 		done()
@@ -121,6 +129,7 @@ func (b *bench) changeTo(n int) {
 // grows says by how much the ratio of the last is above that of the first.
 func (b *bench) grows(what string, of []result) {
 	first, last := of[0], of[len(of)-1]
-	b.add(result{What: what + ": the ratio of the largest against the smallest", Unit: "x", Measured: last.Ratio, Baseline: first.Ratio,
-		Against: "the ratio of the smallest", Ratio: last.Ratio / first.Ratio, Target: flat, HasGoal: true})
+	b.add(result{What: what + ": the ratio of the largest against the smallest", Unit: "x", Measured: last.Ratio,
+		Baseline: first.Ratio,
+		Against:  "the ratio of the smallest", Ratio: last.Ratio / first.Ratio, Target: flat, HasGoal: true})
 }

@@ -22,7 +22,9 @@ func leastTriggers(p *plain) {
 		if event == "DELETE" {
 			row = "OLD"
 		}
-		p.run(fmt.Sprintf("CREATE TRIGGER least_%s AFTER %[1]s ON sale BEGIN INSERT INTO least_log(t, m, ms, k1) VALUES(1, 1, %s, %s.id); END", event, now, row))
+		p.run(fmt.Sprintf(
+			"CREATE TRIGGER least_%s AFTER %[1]s ON sale BEGIN INSERT INTO least_log(t, m, ms, k1) VALUES(1, 1, %s, %s.id); END",
+			event, now, row))
 	}
 }
 
@@ -32,8 +34,10 @@ const leastTriggersAre = "triggers that do nothing but append table, operation, 
 const (
 	leastShadow = ", position INTEGER NOT NULL, row BLOB NOT NULL, document BLOB)"
 	leastIndex  = "CREATE INDEX least_position ON least_shadow(position)"
-	leastTouch  = `CREATE TABLE least_touch(document BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
-		position INTEGER NOT NULL, dead INTEGER NOT NULL, before BLOB NOT NULL, PRIMARY KEY(document, tab, key, site)) WITHOUT ROWID;
+	leastTouch  = `CREATE TABLE least_touch(document BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER
+		NOT NULL,
+		position INTEGER NOT NULL, dead INTEGER NOT NULL, before BLOB NOT NULL, PRIMARY KEY(document, tab, key, site))
+		WITHOUT ROWID;
 		CREATE INDEX least_touched ON least_touch(position)`
 	// shadowBytes is the length of a shadow row with a birth, beforeBytes of one value before.
 	shadowBytes, beforeBytes = 18, 12
@@ -54,7 +58,8 @@ func (b *bench) leastMetadata(p *plain, s shape, keys []driver.Value, touched bo
 			p.do("INSERT OR REPLACE INTO least_shadow VALUES(?,?,?,NULL)", blob, position, shadow)
 			if touched {
 				document := []byte(fmt.Sprintf("%016x%s", 7, keyText(key)))
-				p.do("INSERT OR REPLACE INTO least_touch VALUES(?,7,?,2,?,0,?)", document, document[16:], position, make([]byte, beforeBytes))
+				p.do("INSERT OR REPLACE INTO least_touch VALUES(?,7,?,2,?,0,?)", document, document[16:], position,
+					make([]byte, beforeBytes))
 			}
 		}
 	})
@@ -63,7 +68,8 @@ func (b *bench) leastMetadata(p *plain, s shape, keys []driver.Value, touched bo
 // leastly measures work on a bare file, if there is any, and the least metadata of the rows: sent says
 // that somebody is to get them from here, touched that it counts who changed them.
 func (b *bench) leastly(f fixture, keys []driver.Value, sent, touched bool, work func(p *plain)) func() time.Duration {
-	sorted := slices.SortedFunc(slices.Values(keys), func(a, b driver.Value) int { return strings.Compare(keyText(a), keyText(b)) })
+	sorted := slices.SortedFunc(slices.Values(keys),
+		func(a, b driver.Value) int { return strings.Compare(keyText(a), keyText(b)) })
 	return func() time.Duration {
 		dir, done := b.copied(f, bareFile)
 		defer done()

@@ -74,10 +74,13 @@ func run() error {
 	flag.StringVar(&o.only, "only", "", "lines to measure, separated by commas: "+strings.Join(names, ", "))
 	flag.BoolVar(&o.quick, "quick", false, "a tenth of the sizes and few pairs: to see that it works, not how fast")
 	flag.StringVar(&o.out, "out", "bench.json", "`file` for the figures as JSON")
-	flag.StringVar(&o.dir, "dir", "", "`directory` for the databases, on the disk to be measured (default: that of temporary files)")
+	flag.StringVar(
+		&o.dir, "dir", "", "`directory` for the databases, on the disk to be measured (default: that of temporary files)")
 	flag.IntVar(&o.pairs, "pairs", 0, "pairs of each comparison (default 5, quick 3)")
-	flag.IntVar(&o.nodes, "nodes", 0, "nodes of the line crowd (default 1000, or what the limit of open files allows; quick 20)")
-	flag.IntVar(&o.transactions, "transactions", 0, "transactions of each habit and gap of the line beside (default: those of a second)")
+	flag.IntVar(
+		&o.nodes, "nodes", 0, "nodes of the line crowd (default 1000, or what the limit of open files allows; quick 20)")
+	flag.IntVar(&o.transactions, "transactions", 0,
+		"transactions of each habit and gap of the line beside (default: those of a second)")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of this process to a `file`")
 	flag.Parse()
 	selected, err := selectLines(o.only)
@@ -146,7 +149,8 @@ func raiseFileLimit() (files int) {
 
 // newBench sets the sizes, given how many files may be open.
 func newBench(o options, scratch string, files int) *bench {
-	b := &bench{scratch: scratch, pairs: 5, rows: 100_000, nodes: files / filesOfNode, quick: o.quick, transactions: o.transactions, templates: map[fixture]string{}}
+	b := &bench{scratch: scratch, pairs: 5, rows: 100_000, nodes: files / filesOfNode, quick: o.quick,
+		transactions: o.transactions, templates: map[fixture]string{}}
 	if o.quick {
 		b.pairs, b.rows, b.nodes = 3, 10_000, 20
 	}
@@ -156,8 +160,9 @@ func newBench(o options, scratch string, files int) *bench {
 	if o.nodes > 0 {
 		b.nodes = o.nodes
 	}
-	b.report = report{At: time.Now(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Processors: runtime.NumCPU(),
-		Quick: o.quick, Rows: b.rows, Load: loadAverage(), LineSeconds: map[string]float64{}, Results: []result{}}
+	b.report = report{At: time.Now(), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
+		Processors: runtime.NumCPU(),
+		Quick:      o.quick, Rows: b.rows, Load: loadAverage(), LineSeconds: map[string]float64{}, Results: []result{}}
 	return b
 }
 

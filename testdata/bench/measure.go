@@ -57,9 +57,10 @@ type result struct {
 	Target   float64 `json:"target"` // at most; 0: none
 	HasGoal  bool    `json:"has_target"`
 	Met      bool    `json:"met"`
-	Limit    float64 `json:"limit"`    // the ratio of the least that the design can cost, where the target is missed; 0: not measured
-	LimitIs  string  `json:"limit_is"` // what that is
-	Note     string  `json:"note"`
+	// the ratio of the least that the design can cost, where the target is missed; 0: not measured
+	Limit   float64 `json:"limit"`
+	LimitIs string  `json:"limit_is"` // what that is
+	Note    string  `json:"note"`
 }
 
 // failure ends a line, and not the run.
@@ -122,7 +123,8 @@ func (b *bench) compare(c comparison) result {
 	}
 	return b.add(result{Limit: limit, LimitIs: c.leastIs,
 		What: c.what, Unit: "µs", Measured: median(ours), Baseline: median(plain), Against: c.against,
-		Ratio: median(ratios), Low: slices.Min(ratios), High: slices.Max(ratios), Pairs: len(ratios), Target: c.target, HasGoal: c.target > 0, Note: c.note})
+		Ratio: median(ratios), Low: slices.Min(ratios), High: slices.Max(ratios), Pairs: len(ratios), Target: c.target,
+		HasGoal: c.target > 0, Note: c.note})
 }
 
 // add judges a result, prints it and keeps it.
@@ -203,7 +205,8 @@ func (b *bench) printEnd() {
 			met++
 		}
 	}
-	fmt.Printf("\n%d of %d targets met, in %.0f s; load %s before, %s after\n", met, goals, b.report.Seconds, b.report.Load, b.report.LoadAfter)
+	fmt.Printf("\n%d of %d targets met, in %.0f s; load %s before, %s after\n", met, goals, b.report.Seconds,
+		b.report.Load, b.report.LoadAfter)
 }
 
 func (b *bench) write(path string) error {

@@ -148,8 +148,9 @@ const (
 )
 
 // Words of which notes and names are made, so that they compress as text does.
-var words = strings.Fields("table for two by the window guest asked without onion paid in cash waits outside birthday " +
-	"extra bread please call before delivery second floor left door regular never on mondays invoice to the office")
+var words = strings.Fields(
+	"table for two by the window guest asked without onion paid in cash waits outside birthday " +
+		"extra bread please call before delivery second floor left door regular never on mondays invoice to the office")
 
 var categories = []string{"kitchen", "bar", "bakery", "takeaway", "catering", "shop"}
 
@@ -179,7 +180,8 @@ func (s shape) sale(i int) []driver.Value {
 		case 4:
 			row = append(row, int64(r.IntN(2)))
 		case 5:
-			row = append(row, fmt.Sprintf("2026-%02d-%02d %02d:%02d:%02d", 1+r.IntN(12), 1+r.IntN(28), 8+r.IntN(14), r.IntN(60), r.IntN(60)))
+			row = append(row, fmt.Sprintf("2026-%02d-%02d %02d:%02d:%02d", 1+r.IntN(12), 1+r.IntN(28), 8+r.IntN(14), r.IntN(60),
+				r.IntN(60)))
 		case 6:
 			row = append(row, some(5))
 		}

@@ -34,8 +34,10 @@ func idleLine(b *bench) {
 	for i, s := range servers {
 		after := s.usage()
 		share := 100 * float64(after.cpu-before[i].cpu) / float64(lasted)
-		b.add(result{What: "processor time of an idle " + []string{"hub", "node"}[i], Unit: "%", Measured: share, Target: 0.2, HasGoal: true,
-			Note: fmt.Sprintf("of one core; %.0f wake-ups of its threads a second; %.0f MiB resident", float64(after.switches-before[i].switches)/lasted.Seconds(), after.memory)})
+		b.add(result{What: "processor time of an idle " + []string{"hub", "node"}[i], Unit: "%", Measured: share, Target: 0.2,
+			HasGoal: true,
+			Note: fmt.Sprintf("of one core; %.0f wake-ups of its threads a second; %.0f MiB resident",
+				float64(after.switches-before[i].switches)/lasted.Seconds(), after.memory)})
 	}
 }
 
@@ -60,7 +62,8 @@ func (b *bench) peaksOf(rows int) [3]float64 {
 // remembered adds what the daemons took at most for so many rows.
 func (b *bench) remembered(peaks [3]float64, rows int, key string) {
 	for i, name := range daemonsAre {
-		b.add(result{What: fmt.Sprintf("most memory of %s, %d rows, %s key", name, rows, key), Unit: "MiB", Measured: peaks[i], Target: 150, HasGoal: true,
+		b.add(result{What: fmt.Sprintf("most memory of %s, %d rows, %s key", name, rows, key), Unit: "MiB",
+			Measured: peaks[i], Target: 150, HasGoal: true,
 			Note: "resident, with pages of mapped files"})
 	}
 }

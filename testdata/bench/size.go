@@ -49,7 +49,8 @@ func (b *bench) sizes(s shape, f fixture, how string, times int) {
 	b.must(node.Close())
 	b.must(far.Close())
 	bare, _ := b.fileSize(at(bareFile))
-	for _, site := range []struct{ name, file string }{{"hub", hubFile}, {"node that wrote", nodeFile}, {"node that got", farFile}} {
+	for _, site := range []struct{ name, file string }{
+		{"hub", hubFile}, {"node that wrote", nodeFile}, {"node that got", farFile}} {
 		if times == 0 && site.file == farFile {
 			continue // as the other node
 		}
@@ -58,8 +59,10 @@ func (b *bench) sizes(s shape, f fixture, how string, times int) {
 		if times == 0 && site.file == nodeFile {
 			name = "node"
 		}
-		b.add(result{What: "size of the " + name + ", rows " + how + ", " + s.key() + " key", Unit: "KiB", Measured: whole, Baseline: bare,
-			Against: "bare file", Ratio: whole / bare, Target: 1.10, HasGoal: true, Note: "of it free pages: " + number(free) + " KiB, without them " + number((whole-free)/bare) + "x"})
+		b.add(result{What: "size of the " + name + ", rows " + how + ", " + s.key() + " key", Unit: "KiB", Measured: whole,
+			Baseline: bare,
+			Against:  "bare file", Ratio: whole / bare, Target: 1.10, HasGoal: true, Note: "of it free pages: " + number(free) +
+				" KiB, without them " + number((whole-free)/bare) + "x"})
 	}
 }
 

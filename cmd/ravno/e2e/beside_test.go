@@ -75,7 +75,8 @@ func TestOrdinaryProgramsNeverFail(t *testing.T) {
 		{"Django", []string{"/usr/bin/python3", filepath.Join(orm, "django_shop.py")},
 			[]string{"/usr/bin/python3", "-c", "import django"}, "Debian's python3-django"},
 		{"better-sqlite3", []string{"node", filepath.Join(orm, "better_sqlite3_shop.js")},
-			[]string{"node", "-e", "new (require(process.argv[1]))(':memory:')", filepath.Join(absolute(t, orm), "node_modules", "better-sqlite3")},
+			[]string{"node", "-e", "new (require(process.argv[1]))(':memory:')",
+				filepath.Join(absolute(t, orm), "node_modules", "better-sqlite3")},
 			"npm install in testdata/orm"},
 	} {
 		t.Run(p.name, func(t *testing.T) {
@@ -88,7 +89,8 @@ func TestOrdinaryProgramsNeverFail(t *testing.T) {
 			stop := busily(t, c.hub, 20*time.Millisecond, `INSERT INTO delivery(what) VALUES('a crate')`)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 			defer cancel()
-			out, err := exec.CommandContext(ctx, p.command[0], append(p.command[1:], shop.db, fmt.Sprint(sales), "3")...).CombinedOutput()
+			out, err := exec.CommandContext(ctx, p.command[0],
+				append(p.command[1:], shop.db, fmt.Sprint(sales), "3")...).CombinedOutput()
 			stop()
 			if said := strings.TrimSpace(string(out)); err != nil || said != "0" {
 				t.Errorf("of %d transactions failed: %s (%v)", sales, said, err)
@@ -125,7 +127,8 @@ func (k *clerk) sell(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close()
-	for _, statement := range []string{`BEGIN`, `SELECT total FROM shop_order WHERE id=1`, `UPDATE shop_order SET total=total+1 WHERE id=1`, `COMMIT`} {
+	for _, statement := range []string{`BEGIN`, `SELECT total FROM shop_order WHERE id=1`,
+		`UPDATE shop_order SET total=total+1 WHERE id=1`, `COMMIT`} {
 		if strings.HasPrefix(statement, "UPDATE") {
 			time.Sleep(time.Millisecond) // the clerk thinks: this is not the test
 		}
@@ -193,7 +196,8 @@ func TestCommandsStepAside(t *testing.T) {
 	expect(t, 0, "leave", "--force", "--db", c.hub.db)
 	stop()
 	if len(k.failed) > 0 || k.sold.Load() < 100 {
-		t.Errorf("of %d transactions %d failed: %v", int(k.sold.Load())+len(k.failed), len(k.failed), k.failed[:min(3, len(k.failed))])
+		t.Errorf("of %d transactions %d failed: %v", int(k.sold.Load())+len(k.failed), len(k.failed),
+			k.failed[:min(3, len(k.failed))])
 	}
 	if got := c.hub.value(`SELECT total FROM shop_order WHERE id=1`); got != fmt.Sprint(k.sold.Load()) {
 		t.Errorf("%s sales are there, of %d", got, k.sold.Load())
@@ -227,6 +231,7 @@ func TestInitBesideAnApplication(t *testing.T) {
 	expect(t, 0, "init", "--db", path, "--name", "hub", "--listen", "127.0.0.1:0")
 	stop()
 	if len(k.failed) > 0 {
-		t.Errorf("of %d transactions %d failed: %v", int(k.sold.Load())+len(k.failed), len(k.failed), k.failed[:min(3, len(k.failed))])
+		t.Errorf("of %d transactions %d failed: %v", int(k.sold.Load())+len(k.failed), len(k.failed),
+			k.failed[:min(3, len(k.failed))])
 	}
 }

@@ -110,8 +110,10 @@ func refused(t *testing.T, args ...string) string {
 	if args[0] == "join" {
 		line = line[strings.LastIndexByte(line, '\n')+1:]
 	}
-	if r.exit != 1 || r.out != "" || strings.Count(line, "\n") > 0 || !strings.HasPrefix(line, "ravno: ") || !strings.Contains(line, "Try: ") {
-		t.Errorf("ravno %s: exit code %d, printed %q, said %q; want exit code 1 and one line: ravno: ... Try: ...", args, r.exit, r.out, r.err)
+	if r.exit != 1 || r.out != "" || strings.Count(line, "\n") > 0 || !strings.HasPrefix(line, "ravno: ") ||
+		!strings.Contains(line, "Try: ") {
+		t.Errorf("ravno %s: exit code %d, printed %q, said %q; want exit code 1 and one line: ravno: ... Try: ...", args,
+			r.exit, r.out, r.err)
 	}
 	return line
 }
@@ -235,7 +237,8 @@ func (c *chain) servers() []*server { return append([]*server{c.hub}, c.nodes...
 func (s *server) open(mode string) {
 	s.t.Helper()
 	var err error
-	s.app, err = sql.Open("sqlite3", "file:"+(&url.URL{Path: s.db}).EscapedPath()+"?mode="+mode+"&_foreign_keys=on&_txlock=immediate"+
+	s.app, err = sql.Open("sqlite3", "file:"+(&url.URL{Path: s.db}).EscapedPath()+"?mode="+mode+
+		"&_foreign_keys=on&_txlock=immediate"+
 		fmt.Sprintf("&_busy_timeout=%d", appBusyTimeout.Milliseconds()))
 	if err != nil {
 		s.t.Fatal(err)
@@ -393,7 +396,8 @@ func (c *chain) same() {
 		if found := differences(hub, read(c.t, s.app, c.private...)); len(found) > 0 {
 			c.t.Errorf("%s and %s differ: %s", c.hub.name, s.name, strings.Join(found, "; "))
 		}
-		for query, want := range map[string]string{"PRAGMA integrity_check": "ok", "SELECT count(*) FROM pragma_foreign_key_check": "0"} {
+		for query, want := range map[string]string{
+			"PRAGMA integrity_check": "ok", "SELECT count(*) FROM pragma_foreign_key_check": "0"} {
 			if got := s.value(query); got != want {
 				c.t.Errorf("%s: %s: %s", s.name, query, got)
 			}

@@ -33,7 +33,8 @@ func read(t *testing.T, db *sql.DB, except ...string) contents {
 	}
 	defer tx.Rollback()
 	all := contents{}
-	for _, name := range column(t, tx, `SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'`) {
+	for _, name := range column(
+		t, tx, `SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'`) {
 		if slices.Contains(except, name) || strings.HasPrefix(name, "ravno_") && !slices.Contains(replicated, name) {
 			continue
 		}
@@ -121,7 +122,8 @@ func differences(a, b contents) (found []string) {
 		if b[name] == nil && a[name] != nil {
 			found = append(found, fmt.Sprintf("%s: %d rows against none", name, len(a[name])))
 		} else if a.digest(name) != b.digest(name) {
-			found = append(found, fmt.Sprintf("%s: %d rows against %d, or other values in them", name, len(a[name]), len(b[name])))
+			found = append(found, fmt.Sprintf("%s: %d rows against %d, or other values in them", name, len(a[name]),
+				len(b[name])))
 		}
 	}
 	for name := range b {

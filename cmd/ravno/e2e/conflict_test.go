@@ -38,7 +38,8 @@ func TestDecisionsMadeAndUndoneOffline(t *testing.T) {
 	}
 	plovdiv.sql(`BEGIN; DELETE FROM InvoiceLine WHERE InvoiceId=40; DELETE FROM Invoice WHERE InvoiceId=40; COMMIT`)
 	later()
-	varna.sql(`BEGIN; UPDATE Invoice SET BillingCity='Varna' WHERE InvoiceId=40; UPDATE InvoiceLine SET Quantity=9 WHERE InvoiceLineId=` + line + `; COMMIT`)
+	varna.sql(`BEGIN; UPDATE Invoice SET BillingCity='Varna' WHERE InvoiceId=40;
+		UPDATE InvoiceLine SET Quantity=9 WHERE InvoiceLineId=` + line + `; COMMIT`)
 	mend(plovdiv, varna)
 	c.level()
 	c.everywhere("of varna", `SELECT City FROM Customer WHERE CustomerId=7`)
@@ -58,7 +59,8 @@ func TestDecisionsMadeAndUndoneOffline(t *testing.T) {
 	c.identical()
 	c.allGreen()
 	c.everywhere("of plovdiv", `SELECT City FROM Customer WHERE CustomerId=7`)
-	c.everywhere("0", `SELECT (SELECT count(*) FROM Invoice WHERE InvoiceId=40)+(SELECT count(*) FROM InvoiceLine WHERE InvoiceId=40)`)
+	c.everywhere(
+		"0", `SELECT (SELECT count(*) FROM Invoice WHERE InvoiceId=40)+(SELECT count(*) FROM InvoiceLine WHERE InvoiceId=40)`)
 
 	t.Log("plovdiv takes the invoice's back, cut off")
 	id := ""
@@ -74,7 +76,8 @@ func TestDecisionsMadeAndUndoneOffline(t *testing.T) {
 	c.everywhere("9", `SELECT Quantity FROM InvoiceLine WHERE InvoiceLineId=?`, line)
 	for _, s := range c.servers() {
 		x := shown(s, id)
-		if x.State != "open" || x.Resolved != nil || len(x.History) != 1 || x.History[0].Undone == nil || x.History[0].Undone.Note != "asked again" {
+		if x.State != "open" || x.Resolved != nil || len(x.History) != 1 || x.History[0].Undone == nil ||
+			x.History[0].Undone.Note != "asked again" {
 			t.Errorf("%s: %+v", s.name, x)
 		}
 		if len(x.Rows) < 2 || x.Rows[0].Table != "Invoice" || x.Rows[0].Row["BillingCity"] != "Varna" {

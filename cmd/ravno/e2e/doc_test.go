@@ -50,7 +50,8 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "ravno")
-	build := exec.Command("go", append(append([]string{"build", "-buildvcs=false"}, buildFlags()...), "-o", program, "ravno/cmd/ravno")...)
+	build := exec.Command("go", append(append([]string{"build", "-buildvcs=false"}, buildFlags()...), "-o", program,
+		"ravno/cmd/ravno")...)
 	if said, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building ravno: %v\n%s", err, said)
 		return 1

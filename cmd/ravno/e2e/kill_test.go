@@ -32,11 +32,13 @@ func (a *till) sell() error {
 	}
 	defer tx.Rollback()
 	invoice := a.first + a.made
-	if _, err := tx.Exec(`INSERT INTO Invoice VALUES(?, 1, '2026-03-01', 'till', ?, NULL, NULL, NULL, 9.9)`, invoice, a.made); err != nil {
+	if _, err := tx.Exec(`INSERT INTO Invoice VALUES(?, 1, '2026-03-01', 'till', ?, NULL, NULL, NULL, 9.9)`, invoice,
+		a.made); err != nil {
 		return err
 	}
 	for i := range linesOfSale {
-		if _, err := tx.Exec(`INSERT INTO InvoiceLine VALUES(?, ?, 1, 3.3, ?)`, invoice*linesOfSale+i, invoice, i); err != nil {
+		if _, err := tx.Exec(`INSERT INTO InvoiceLine VALUES(?, ?, 1, 3.3, ?)`, invoice*linesOfSale+i, invoice,
+			i); err != nil {
 			return err
 		}
 	}
@@ -72,9 +74,15 @@ func (a *till) sellUntil(stop <-chan struct{}, every time.Duration) (errs []erro
 func (a *till) accounted(c *chain) {
 	c.t.Helper()
 	last := a.first + a.made - 1
-	c.everywhere(fmt.Sprint(a.made), `SELECT count(*) FROM Invoice WHERE InvoiceId BETWEEN ? AND ? AND BillingAddress='till' AND BillingCity=CAST(InvoiceId-? AS TEXT) AND Total=9.9`, a.first, last, a.first)
-	c.everywhere(fmt.Sprint(a.made*linesOfSale), `SELECT count(*) FROM InvoiceLine WHERE InvoiceId BETWEEN ? AND ? AND Quantity=InvoiceLineId-InvoiceId*3`, a.first, last)
-	c.everywhere(fmt.Sprint(a.made/3), `SELECT count(*) FROM Invoice WHERE InvoiceId BETWEEN ? AND ? AND BillingState='paid' AND (InvoiceId-?)%3=0`, a.first, last, a.first)
+	c.everywhere(fmt.Sprint(a.made), `SELECT count(*) FROM Invoice WHERE InvoiceId BETWEEN ? AND ? AND
+		BillingAddress='till' AND BillingCity=CAST(InvoiceId-? AS TEXT) AND Total=9.9`, a.first, last, a.first)
+	c.everywhere(fmt.Sprint(a.made*linesOfSale),
+		`SELECT count(*) FROM InvoiceLine WHERE InvoiceId BETWEEN ? AND ? AND Quantity=InvoiceLineId-InvoiceId*3`, a.first,
+		last)
+	c.everywhere(
+		fmt.Sprint(a.made/3),
+		`SELECT count(*) FROM Invoice WHERE InvoiceId BETWEEN ? AND ? AND BillingState='paid' AND (InvoiceId-?)%3=0`, a.first,
+		last, a.first)
 }
 
 // openTills opens a till at every server.
@@ -173,7 +181,8 @@ func TestBulkWritesLetOthersSell(t *testing.T) {
 	tills := openTills(c)
 	tills = []*till{tills[0], tills[2]}
 	sellWhile(t, tills, 10*time.Millisecond, func() {
-		plovdiv.sql(`INSERT INTO Artist WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000) SELECT 100000+i, 'artist ' || i FROM n`)
+		plovdiv.sql(`INSERT INTO Artist WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000)
+			SELECT 100000+i, 'artist ' || i FROM n`)
 		c.level()
 		plovdiv.sql(`UPDATE Artist SET Name=Name||'!' WHERE ArtistId>100000`)
 		c.level()

@@ -55,7 +55,8 @@ func TestOutageKeepsColumnsLaterWriteWins(t *testing.T) {
 		varna.sql(fmt.Sprintf(`INSERT INTO Artist VALUES(%d, 'new in varna')`, 2000+customer))
 		outage.up()
 		c.identical()
-		c.everywhere("from plovdiv, from varna, later", `SELECT Company || ', ' || Fax || ', ' || City FROM Customer WHERE CustomerId=?`, customer)
+		c.everywhere("from plovdiv, from varna, later",
+			`SELECT Company || ', ' || Fax || ', ' || City FROM Customer WHERE CustomerId=?`, customer)
 		c.everywhere("later", `SELECT City FROM Customer WHERE CustomerId=?`, customer+1)
 		c.everywhere("2", `SELECT count(*) FROM Artist WHERE ArtistId IN (?, ?)`, 1000+customer, 2000+customer)
 	}
@@ -145,7 +146,9 @@ func TestInvoiceEditedTwiceIsOneConflict(t *testing.T) {
 			}
 		}
 		c.same()
-		c.everywhere("Sofia7", `SELECT BillingCity || Quantity FROM Invoice JOIN InvoiceLine USING(InvoiceId) WHERE InvoiceLineId=?`, line)
+		c.everywhere(
+			"Sofia7", `SELECT BillingCity || Quantity FROM Invoice JOIN InvoiceLine USING(InvoiceId) WHERE InvoiceLineId=?`,
+			line)
 
 		expect(t, 0, "conflict", "resolve", id, "--keep", play.line.name, "--note", "asked", "--db", play.judge.db)
 		c.identical()
@@ -154,7 +157,8 @@ func TestInvoiceEditedTwiceIsOneConflict(t *testing.T) {
 			if open := conflicts(s); len(open) != 0 {
 				t.Errorf("%s: still open: %+v", s.name, open)
 			}
-			if i := slices.IndexFunc(conflicts(s, "--all"), func(x conflict) bool { return x.ID == id && x.State == "resolved" }); i < 0 {
+			if i := slices.IndexFunc(conflicts(s, "--all"),
+				func(x conflict) bool { return x.ID == id && x.State == "resolved" }); i < 0 {
 				t.Errorf("%s: the resolved conflict is not kept", s.name)
 			}
 		}
@@ -194,12 +198,16 @@ func TestInvoicesOfOneNumberBothLive(t *testing.T) {
 	c, plovdiv, varna := newChain(t, "")
 	cut(plovdiv, varna)
 	for _, s := range c.nodes {
-		s.sql(fmt.Sprintf(`INSERT INTO Invoice(CustomerId, InvoiceDate, BillingAddress, BillingCity, Total) VALUES(1, '2026-03-01', 'made in %s', '%s', 7.5)`, s.name, s.name),
-			fmt.Sprintf(`INSERT INTO InvoiceLine(InvoiceId, TrackId, UnitPrice, Quantity) SELECT max(InvoiceId), %d, 1, 1 FROM Invoice`, len(s.name)))
+		s.sql(fmt.Sprintf(`INSERT INTO Invoice(CustomerId, InvoiceDate, BillingAddress, BillingCity, Total) VALUES(1, `+
+			`'2026-03-01', 'made in %s', '%s', 7.5)`, s.name, s.name),
+			fmt.Sprintf(
+				`INSERT INTO InvoiceLine(InvoiceId, TrackId, UnitPrice, Quantity) SELECT max(InvoiceId), %d, 1, 1 FROM Invoice`,
+				len(s.name)))
 	}
 	mend(plovdiv, varna)
 	c.identical()
-	c.everywhere("made in plovdiv 7, made in varna 5", `SELECT group_concat(said, ', ') FROM (SELECT BillingAddress || ' ' || TrackId AS said
+	c.everywhere("made in plovdiv 7, made in varna 5", `SELECT group_concat(said, ', ') FROM (SELECT BillingAddress || ' '
+		|| TrackId AS said
 		FROM Invoice JOIN InvoiceLine USING(InvoiceId) WHERE InvoiceId>412 ORDER BY 1)`)
 	c.allGreen()
 	for _, s := range c.servers() {

@@ -24,7 +24,8 @@ func TestUnservableIsRefusedAndLeftAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	letter, plain := filepath.Join(dir, "letter.txt"), filepath.Join(dir, "plain.db")
-	for path, content := range map[string][]byte{letter: []byte(strings.Repeat("Dear friend, this is no database. ", 200)), plain: testdata(t, "chinook.sqlite")} {
+	for path, content := range map[string][]byte{letter: []byte(strings.Repeat("Dear friend, this is no database. ", 200)),
+		plain: testdata(t, "chinook.sqlite")} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +63,8 @@ func TestUnservableIsRefusedAndLeftAlone(t *testing.T) {
 func TestInitRefusedChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{
-		{"--local", "NoSuchTable"}, {"--journal", "NoSuchTable"}, {"--document", "InvoiceLine=NoSuchTable"}, {"--counter", "Invoice.NoSuchColumn"},
+		{"--local", "NoSuchTable"}, {"--journal", "NoSuchTable"}, {"--document", "InvoiceLine=NoSuchTable"},
+		{"--counter", "Invoice.NoSuchColumn"},
 	} {
 		path := filepath.Join(t.TempDir(), "shop.db")
 		if err := os.WriteFile(path, testdata(t, "chinook.sqlite"), 0o600); err != nil {
@@ -119,7 +121,8 @@ func TestHubSilentIsReportedInTime(t *testing.T) {
 	c := newHub(t, "", `CREATE TABLE t(id INTEGER PRIMARY KEY, v)`)
 	token, _ := c.token("burgas")
 	began := time.Now()
-	line := refused(t, "join", "--db", filepath.Join(c.dir, "burgas.db"), redirected(t, token, silent.LocalAddr().String()))
+	line := refused(t, "join", "--db", filepath.Join(c.dir, "burgas.db"),
+		redirected(t, token, silent.LocalAddr().String()))
 	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("join gave up only after %s", took)
 	} else {
@@ -137,7 +140,8 @@ func TestTableWithoutKeyIsNamed(t *testing.T) {
 	c := &chain{t: t, dir: t.TempDir()}
 	c.hub = c.newServer("sofia")
 	c.hub.open("rwc")
-	c.hub.sql(`CREATE TABLE loose(a, b)`, `INSERT INTO loose VALUES(1, 2)`, `CREATE TABLE good(id INTEGER PRIMARY KEY, v TEXT)`, `INSERT INTO good VALUES(1, 'one')`)
+	c.hub.sql(`CREATE TABLE loose(a, b)`, `INSERT INTO loose VALUES(1, 2)`,
+		`CREATE TABLE good(id INTEGER PRIMARY KEY, v TEXT)`, `INSERT INTO good VALUES(1, 'one')`)
 	r := ravno(t, "init", "--db", c.hub.db, "--name", "sofia", "--listen", "127.0.0.1:0")
 	if r.exit != 0 || !containsAll(r.err, "loose", "Try: ") {
 		t.Fatalf("init: exit code %d: %s%s", r.exit, r.out, r.err)

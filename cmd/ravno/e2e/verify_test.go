@@ -59,7 +59,8 @@ func TestVerifyNamesTheRowThatDiffers(t *testing.T) {
 	}
 	plovdiv.start()
 	c.level()
-	t.Logf("the triggers are back: %s", plovdiv.value(`SELECT count(*) FROM sqlite_master WHERE type='trigger' AND tbl_name='Artist'`))
+	t.Logf("the triggers are back: %s", plovdiv.value(
+		`SELECT count(*) FROM sqlite_master WHERE type='trigger' AND tbl_name='Artist'`))
 	if got := c.hub.value(`SELECT Name FROM Artist WHERE ArtistId=77`); got == "nobody" {
 		t.Log("the daemon found the change by itself and sent it")
 	}

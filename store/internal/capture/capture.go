@@ -105,7 +105,8 @@ func wanted(specs []Spec) (map[string]string, Width, error) {
 // installed are ravno's triggers in the file, by name.
 func installed(c *sqlite.Conn) (map[string]string, error) {
 	all := map[string]string{}
-	err := c.Rows(`SELECT name, sql FROM main.sqlite_master WHERE type = 'trigger' AND name LIKE 'ravno\_%' ESCAPE '\'`, nil,
+	err := c.Rows(`SELECT name, sql FROM main.sqlite_master WHERE type = 'trigger' AND name LIKE 'ravno\_%' ESCAPE '\'`,
+		nil,
 		func(row []crdt.Value) error {
 			all[row[0].Bytes()] = row[1].Bytes()
 			return nil
@@ -174,7 +175,8 @@ func (s Spec) compile(c *sqlite.Conn) error {
 		}
 		set += sqlite.Quote(column.Name) + " = " + sqlite.Quote(column.Name)
 	}
-	for _, statement := range []string{"INSERT INTO " + table + " DEFAULT VALUES", "UPDATE " + table + " SET " + set, "DELETE FROM " + table} {
+	for _, statement := range []string{"INSERT INTO " + table + " DEFAULT VALUES", "UPDATE " + table + " SET " + set,
+		"DELETE FROM " + table} {
 		if err := c.Exec("EXPLAIN " + statement); err != nil {
 			return err
 		}

@@ -41,7 +41,8 @@ func benchKey(i int, text bool) crdt.Value {
 }
 
 func benchRow(i int, key crdt.Value) []crdt.Value {
-	return []crdt.Value{key, crdt.TextValue("a name of some length"), crdt.TextValue("category"), crdt.IntegerValue(int64(i)),
+	return []crdt.Value{key, crdt.TextValue("a name of some length"), crdt.TextValue("category"),
+		crdt.IntegerValue(int64(i)),
 		crdt.RealValue(float64(i) / 7), crdt.IntegerValue(1), crdt.TextValue("2024-01-01 10:00:00"), {}}
 }
 

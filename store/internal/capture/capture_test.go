@@ -47,7 +47,8 @@ func TestWhatTheApplicationsMigrationsDoToTriggersIsNoticedAndMended(t *testing.
 	// Dropping a table and renaming a column change the triggers just as they ought to be.
 	alreadyRight := []string{"a column renamed", "a table dropped"}
 	for name, migration := range map[string]string{
-		"a table rebuilt":  "CREATE TABLE new(a, b TEXT, PRIMARY KEY(a, b)) WITHOUT ROWID; INSERT INTO new SELECT * FROM t3; DROP TABLE t3; ALTER TABLE new RENAME TO t3",
+		"a table rebuilt": "CREATE TABLE new(a, b TEXT, PRIMARY KEY(a, b)) WITHOUT ROWID; INSERT INTO new SELECT * FROM " +
+			"t3; DROP TABLE t3; ALTER TABLE new RENAME TO t3",
 		"a column renamed": "ALTER TABLE t2 RENAME COLUMN v TO w",
 		"a column added":   "ALTER TABLE t2 ADD COLUMN w",
 		"a table dropped":  "DROP TABLE t5",
@@ -123,14 +124,17 @@ func TestOurOwnEntriesReadLikeTheTriggers(t *testing.T) {
 	must(t, Append(c.Conn, 3, Update, Columns(200), 19, key))
 	must(t, Append(c.Conn, 77, Look, ColumnSet{}, 20, key[:1]))
 	entries := c.news(t)
-	if got := describe(entries); got != "insert 3[1 p]; update 3[1 p] c3 c61; update 3[1 p] c200; look 77[1 NULL]" || entries[2].Millis != 19 {
+	if got := describe(entries); got != "insert 3[1 p]; update 3[1 p] c3 c61; update 3[1 p] c200; look 77[1 NULL]" ||
+		entries[2].Millis != 19 {
 		t.Error(got)
 	}
 	must(t, c.Exec("INSERT INTO ravno_log(t, m) VALUES(1, 'x')"))
-	if err := Read(c.Conn, Width{Key: 2, Parent: 1}, 4, math.MaxInt64, nil, func(Entry) error { return nil }); err == nil || !strings.Contains(err.Error(), "entry 5") {
+	if err := Read(c.Conn, Width{Key: 2, Parent: 1}, 4, math.MaxInt64, nil,
+		func(Entry) error { return nil }); err == nil || !strings.Contains(err.Error(), "entry 5") {
 		t.Errorf("nonsense was read: %v", err)
 	}
-	if err := Read(c.Conn, Width{Key: 2, Parent: 1}, 0, math.MaxInt64, map[int64]Width{1: {Key: 9}}, func(Entry) error { return nil }); err == nil {
+	if err := Read(c.Conn, Width{Key: 2, Parent: 1}, 0, math.MaxInt64, map[int64]Width{1: {Key: 9}},
+		func(Entry) error { return nil }); err == nil {
 		t.Error("a log too narrow was read")
 	}
 }
@@ -160,7 +164,8 @@ func TestSpecsThatCannotBeMeantAreRefused(t *testing.T) {
 	} {
 		specs := specsOf(t, c)
 		spoil(specs)
-		if err := Install(c, specs); err == nil || !strings.Contains(err.Error(), `"t1"`) && !strings.Contains(err.Error(), `"t2"`) {
+		if err := Install(c, specs); err == nil || !strings.Contains(err.Error(), `"t1"`) &&
+			!strings.Contains(err.Error(), `"t2"`) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -26,9 +26,12 @@ type modelTable struct {
 }
 
 var models = []model{
-	{ddl: `CREATE TABLE doc(id INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE UNIQUE, b UNIQUE, c REAL, d INT NOT NULL DEFAULT 1);
-		CREATE TABLE line(doc INT REFERENCES doc ON DELETE CASCADE ON UPDATE CASCADE, n, v, PRIMARY KEY(doc, n)) WITHOUT ROWID;
-		CREATE TABLE note(k TEXT COLLATE NOCASE PRIMARY KEY, doc INT REFERENCES doc ON DELETE SET NULL ON UPDATE SET NULL, u INT, w TEXT);
+	{ddl: `CREATE TABLE doc(id INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE UNIQUE, b UNIQUE, c REAL, d INT NOT NULL DEFAULT
+		1);
+		CREATE TABLE line(doc INT REFERENCES doc ON DELETE CASCADE ON UPDATE CASCADE, n, v, PRIMARY KEY(doc, n))
+		WITHOUT ROWID;
+		CREATE TABLE note(k TEXT COLLATE NOCASE PRIMARY KEY, doc INT REFERENCES doc ON DELETE SET NULL ON UPDATE SET NULL,
+		u INT, w TEXT);
 		CREATE UNIQUE INDEX note_part ON note(u) WHERE w > 'a';
 		CREATE UNIQUE INDEX note_expr ON note(lower(w || u))`,
 		tables: []modelTable{{"doc", []string{"id", "a", "b", "c", "d"}, []string{"id", "a", "b"}},
@@ -37,17 +40,21 @@ var models = []model{
 		CREATE TABLE any(k PRIMARY KEY NOT NULL, v UNIQUE, doc REFERENCES doc ON DELETE SET NULL ON UPDATE CASCADE);
 		CREATE TABLE other(x NOT NULL, y COLLATE RTRIM NOT NULL, z, g AS (z || x) UNIQUE, UNIQUE(x, y));
 		CREATE TRIGGER doc_again AFTER INSERT ON doc BEGIN UPDATE doc SET c = NEW.id || 'x' WHERE id = NEW.id; END;
-		CREATE TRIGGER doc_any AFTER UPDATE OF a ON doc BEGIN INSERT OR REPLACE INTO any(k, v) VALUES(NEW.a || '', NEW.id); END;
+		CREATE TRIGGER doc_any AFTER UPDATE OF a ON doc BEGIN INSERT OR REPLACE INTO any(k, v) VALUES(NEW.a || '', NEW.id);
+		END;
 		CREATE TRIGGER any_other BEFORE DELETE ON any BEGIN UPDATE other SET z = OLD.v WHERE x = OLD.k; END;
 		CREATE TRIGGER other_doc BEFORE INSERT ON other WHEN NEW.z > 2 BEGIN DELETE FROM doc WHERE id = NEW.z; END`,
-		tables: []modelTable{{"doc", []string{"id", "a", "b", "c"}, []string{"id"}}, {"any", []string{"k", "v", "doc"}, []string{"k", "v"}},
+		tables: []modelTable{{"doc", []string{"id", "a", "b", "c"}, []string{"id"}},
+			{"any", []string{"k", "v", "doc"}, []string{"k", "v"}},
 			{"other", []string{"x", "y", "z"}, []string{"x, y"}}}},
 }
 
 // literals clash often: in value, in spelling, in storage class only.
-var literals = []string{"NULL", "0", "1", "2", "3", "1.0", "2.5", "'1'", "'a'", "'A'", "'b'", "'b '", "x'61'", "0.0", "(0.0*-1)", "''", "'é'", "9007199254740993", "9007199254740992.0"}
+var literals = []string{"NULL", "0", "1", "2", "3", "1.0", "2.5", "'1'", "'a'", "'A'", "'b'", "'b '", "x'61'", "0.0",
+	"(0.0*-1)", "''", "'é'", "9007199254740993", "9007199254740992.0"}
 
-var orClauses = []string{"", "", "", " OR REPLACE", " OR REPLACE", " OR IGNORE", " OR FAIL", " OR ABORT", " OR ROLLBACK"}
+var orClauses = []string{"", "", "", " OR REPLACE", " OR REPLACE", " OR IGNORE", " OR FAIL", " OR ABORT",
+	" OR ROLLBACK"}
 
 func statement(m model) *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
@@ -77,7 +84,8 @@ func statement(m model) *rapid.Generator[string] {
 			// The + keeps an index from giving the order. Without any trigger SQLite updates the
 			// rows as it finds them, with one it first collects them by rowid: an order it does
 			// not promise, but one that decides which of them clash with each other.
-			return pick("where", []string{"", " WHERE +" + pick("column", table.columns) + " IS " + value(), " WHERE +" + pick("column", table.columns) + " > " + value()})
+			return pick("where", []string{"", " WHERE +" + pick("column", table.columns) + " IS " + value(), " WHERE +" +
+				pick("column", table.columns) + " > " + value()})
 		}
 		insert := func(or string) string {
 			sql := "INSERT" + or + " INTO " + table.name + "(" + strings.Join(table.columns, ",") + ") VALUES" + tuple()
@@ -91,7 +99,8 @@ func statement(m model) *rapid.Generator[string] {
 			return insert(pick("or", orClauses))
 		case 3:
 			target := "(" + pick("target", table.targets) + ") "
-			return insert("") + " ON CONFLICT " + pick("do", []string{"DO NOTHING", target + "DO NOTHING", target + "DO UPDATE SET " + set()})
+			return insert("") + " ON CONFLICT " + pick(
+				"do", []string{"DO NOTHING", target + "DO NOTHING", target + "DO UPDATE SET " + set()})
 		case 4, 5, 6:
 			return "UPDATE" + pick("or", orClauses) + " " + table.name + " SET " + set() + where()
 		case 7:
@@ -127,14 +136,15 @@ func outcome(t fatal, c *sqlite.Conn, m model, statement string) string {
 		if table.name != "line" {
 			rowid = "rowid"
 		}
-		must(t, c.Rows("SELECT "+rowid+", "+sqlite.QuoteAll("+", table.columns)+" FROM "+table.name+" ORDER BY 1, 2, 3", nil, func(row []crdt.Value) error {
-			fmt.Fprintf(&b, "%s:", table.name)
-			for _, v := range row {
-				fmt.Fprintf(&b, " %s %v", v.Kind(), v)
-			}
-			b.WriteByte('\n')
-			return nil
-		}))
+		must(t, c.Rows("SELECT "+rowid+", "+sqlite.QuoteAll("+", table.columns)+" FROM "+table.name+" ORDER BY 1, 2, 3", nil,
+			func(row []crdt.Value) error {
+				fmt.Fprintf(&b, "%s:", table.name)
+				for _, v := range row {
+					fmt.Fprintf(&b, " %s %v", v.Kind(), v)
+				}
+				b.WriteByte('\n')
+				return nil
+			}))
 	}
 	return b.String()
 }
@@ -181,5 +191,6 @@ func TestAnApplicationCannotTellThatItIsCaptured(t *testing.T) {
 
 // rolledBack reports whether a statement may take rows back to what they were.
 func rolledBack(sql string) bool {
-	return slices.ContainsFunc([]string{"ROLLBACK", "OR ROLLBACK"}, func(s string) bool { return strings.Contains(sql, s) })
+	return slices.ContainsFunc([]string{"ROLLBACK", "OR ROLLBACK"},
+		func(s string) bool { return strings.Contains(sql, s) })
 }

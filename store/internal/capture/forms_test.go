@@ -23,7 +23,8 @@ func describe(entries []Entry) string {
 
 // One table of each kind of key; d1 and d2 hang on docs. Numbers are in order of names.
 const forms = `
-CREATE TABLE t1(id INTEGER PRIMARY KEY, u TEXT COLLATE NOCASE UNIQUE, p INT, e TEXT, n TEXT NOT NULL DEFAULT 'dflt' UNIQUE, v);
+CREATE TABLE t1(id INTEGER PRIMARY KEY, u TEXT COLLATE NOCASE UNIQUE, p INT, e TEXT, n TEXT NOT NULL DEFAULT 'dflt'
+UNIQUE, v);
 CREATE UNIQUE INDEX part ON t1(p) WHERE v > 10;
 CREATE UNIQUE INDEX expr ON t1(lower(e)) WHERE e IS NOT NULL;
 INSERT INTO t1 VALUES(1,'a',1,'One','n1',11),(2,'b',2,'Two','n2',12),(3,'c',3,NULL,'dflt',3);
@@ -31,9 +32,11 @@ CREATE TABLE t2(k TEXT COLLATE NOCASE PRIMARY KEY, u UNIQUE, v INT);
 INSERT INTO t2 VALUES('x',1,1),('y',2,2),('z',3,3);
 CREATE TABLE t3(a, b TEXT, PRIMARY KEY(a, b)) WITHOUT ROWID;
 INSERT INTO t3 VALUES(1,'p'),(2,'q');
-CREATE TABLE t4(id INTEGER PRIMARY KEY, t1 INT REFERENCES t1 ON DELETE CASCADE ON UPDATE CASCADE, t2 TEXT REFERENCES t2 ON DELETE SET NULL ON UPDATE CASCADE);
+CREATE TABLE t4(id INTEGER PRIMARY KEY, t1 INT REFERENCES t1 ON DELETE CASCADE ON UPDATE CASCADE, t2 TEXT REFERENCES t2
+ON DELETE SET NULL ON UPDATE CASCADE);
 INSERT INTO t4 VALUES(1,1,'x'),(2,1,'y'),(3,2,'x');
-CREATE TABLE t5(t1 INT REFERENCES t1 ON DELETE CASCADE ON UPDATE CASCADE, n INT, v REAL, PRIMARY KEY(t1, n)) WITHOUT ROWID;
+CREATE TABLE t5(t1 INT REFERENCES t1 ON DELETE CASCADE ON UPDATE CASCADE, n INT, v REAL, PRIMARY KEY(t1, n))
+WITHOUT ROWID;
 INSERT INTO t5 VALUES(1,1,0.5),(1,2,1),(2,1,2);
 `
 
@@ -44,25 +47,34 @@ func TestEveryFormOfWriteLeavesAnEntryForEveryRowItTouches(t *testing.T) {
 		{"insert into an all-key table", "INSERT INTO t3 VALUES(1,'r')", "insert 3[1 r]"},
 		{"default values", "INSERT OR REPLACE INTO t1 DEFAULT VALUES", "look 1[3]; insert 1[4]"},
 		{"upsert, do nothing", "INSERT INTO t2 VALUES('X',9,9) ON CONFLICT DO NOTHING", "look 2[x]"},
-		{"upsert by key", "INSERT INTO t2 VALUES('X',9,9) ON CONFLICT(k) DO UPDATE SET v=excluded.v", "look 2[x]; update 2[x] c2"},
-		{"upsert through a unique column", "INSERT INTO t2 VALUES('w',2,9) ON CONFLICT(u) DO UPDATE SET v=9", "look 2[y]; update 2[y] c2"},
-		{"replace by key", "INSERT OR REPLACE INTO t2 VALUES('X',9,9)", "look 2[x]; update 4[1] c2; update 4[3] c2; insert 2[X]"},
+		{"upsert by key", "INSERT INTO t2 VALUES('X',9,9) ON CONFLICT(k) DO UPDATE SET v=excluded.v",
+			"look 2[x]; update 2[x] c2"},
+		{"upsert through a unique column", "INSERT INTO t2 VALUES('w',2,9) ON CONFLICT(u) DO UPDATE SET v=9",
+			"look 2[y]; update 2[y] c2"},
+		{"replace by key", "INSERT OR REPLACE INTO t2 VALUES('X',9,9)",
+			"look 2[x]; update 4[1] c2; update 4[3] c2; insert 2[X]"},
 		{"replace by rowid", "INSERT OR REPLACE INTO t2(rowid, k) VALUES(2,'w')", "look 2[y]; update 4[2] c2; insert 2[w]"},
 		{"replace through a unique column", "REPLACE INTO t2 VALUES('w',2,9)", "look 2[y]; update 4[2] c2; insert 2[w]"},
 		{"replace two rows", "REPLACE INTO t2 VALUES('Z',2,9)", "look 2[z]; look 2[y]; update 4[2] c2; insert 2[Z]"},
 		{"replace through NOCASE", "REPLACE INTO t1(id,u) VALUES(3,'B')", ""},
-		{"replace through a partial index", "REPLACE INTO t1(id,p,n,v) VALUES(8,1,'m',20)", "look 1[1]; delete 5[1 1]; delete 5[1 2]; delete 4[1]; delete 4[2]; insert 1[8]"},
+		{"replace through a partial index", "REPLACE INTO t1(id,p,n,v) VALUES(8,1,'m',20)",
+			"look 1[1]; delete 5[1 1]; delete 5[1 2]; delete 4[1]; delete 4[2]; insert 1[8]"},
 		{"outside of a partial index", "REPLACE INTO t1(id,p,n,v) VALUES(8,3,'m',20)", "insert 1[8]"},
-		{"replace through an expression", "REPLACE INTO t1(id,e,n) VALUES(8,'ONE','m')", "look 1[1]; delete 5[1 1]; delete 5[1 2]; delete 4[1]; delete 4[2]; insert 1[8]"},
+		{"replace through an expression", "REPLACE INTO t1(id,e,n) VALUES(8,'ONE','m')",
+			"look 1[1]; delete 5[1 1]; delete 5[1 2]; delete 4[1]; delete 4[2]; insert 1[8]"},
 		{"replace through a default", "REPLACE INTO t1(id,n) VALUES(8,NULL)", "look 1[3]; insert 1[8]"},
-		{"update or replace the key", "UPDATE OR REPLACE t2 SET k='Y' WHERE k='x'", "look 2[y]; update 4[2] c2; update 4[1] c2; update 4[3] c2; look 2[x]; insert 2[Y]"},
+		{"update or replace the key", "UPDATE OR REPLACE t2 SET k='Y' WHERE k='x'",
+			"look 2[y]; update 4[2] c2; update 4[1] c2; update 4[3] c2; look 2[x]; insert 2[Y]"},
 		{"update or replace a unique column", "UPDATE OR REPLACE t2 SET u=u+1", ""},
-		{"update or replace through a predicate", "UPDATE OR REPLACE t1 SET p=1, v=99 WHERE id=3", "look 1[1]; delete 5[1 1]; delete 5[1 2]; delete 4[1]; delete 4[2]; update 1[3] c2 c5"},
-		{"update or replace through an expression", "UPDATE OR REPLACE t1 SET e='tWo' WHERE id=1", "look 1[2]; delete 5[2 1]; delete 4[3]; update 1[1] c3"},
+		{"update or replace through a predicate", "UPDATE OR REPLACE t1 SET p=1, v=99 WHERE id=3",
+			"look 1[1]; delete 5[1 1]; delete 5[1 2]; delete 4[1]; delete 4[2]; update 1[3] c2 c5"},
+		{"update or replace through an expression", "UPDATE OR REPLACE t1 SET e='tWo' WHERE id=1",
+			"look 1[2]; delete 5[2 1]; delete 4[3]; update 1[1] c3"},
 		{"update or replace through a default", "UPDATE OR REPLACE t1 SET n=NULL WHERE id=1", "look 1[3]; update 1[1] c4"},
 		{"update or replace the rowid", "UPDATE OR REPLACE t2 SET rowid=3 WHERE k='x'", "look 2[z]"},
 		{"or ignore", "INSERT OR IGNORE INTO t2 VALUES('v',7,1),('X',8,1),('w',9,1)", "insert 2[v]; look 2[x]; insert 2[w]"},
-		{"or fail keeps the first rows", "INSERT OR FAIL INTO t2 VALUES('v',7,1),('X',8,1),('w',9,1)", "insert 2[v]; look 2[x]"},
+		{"or fail keeps the first rows", "INSERT OR FAIL INTO t2 VALUES('v',7,1),('X',8,1),('w',9,1)",
+			"insert 2[v]; look 2[x]"},
 		{"update or fail", "UPDATE OR FAIL t2 SET u=max(u,2)+1", ""},
 		{"abort", "INSERT INTO t2 VALUES('v',7,1),('X',8,1)", ""},
 		{"delete", "DELETE FROM t2 WHERE v=3", "delete 2[z]"},
@@ -70,17 +82,25 @@ func TestEveryFormOfWriteLeavesAnEntryForEveryRowItTouches(t *testing.T) {
 		{"cascade and set null", "DELETE FROM t1 WHERE id=1; DELETE FROM t2 WHERE k='x'", ""},
 		{"replace a parent", "REPLACE INTO t1(id,u) VALUES(1,'z')", ""},
 		{"update cascade", "UPDATE t1 SET id=7 WHERE id=1", ""},
-		{"change of a key by the rowid's name", "UPDATE t3 SET a=5 WHERE a=1; UPDATE t4 SET oid=7 WHERE id=1", "look 3[1 p]; insert 3[5 p]; look 4[1]; insert 4[7]"},
-		{"swap of keys", "BEGIN; UPDATE t3 SET a=-1 WHERE a=1; UPDATE t3 SET a=1, b='p' WHERE a=2; UPDATE t3 SET a=2, b='q' WHERE a=-1; COMMIT", ""},
-		{"other spelling of a key", "UPDATE t2 SET k=upper(k) WHERE k='z'; UPDATE t3 SET a=1.0 WHERE a=1", "update 2[Z] c0; update 3[1 p] c0"},
-		{"nothing changes", "UPDATE t1 SET id=id, u=u, p=p, e=e, n=n, v=v; UPDATE t2 SET k=k, v=v; UPDATE t3 SET a=a, b=b", ""},
+		{"change of a key by the rowid's name", "UPDATE t3 SET a=5 WHERE a=1; UPDATE t4 SET oid=7 WHERE id=1",
+			"look 3[1 p]; insert 3[5 p]; look 4[1]; insert 4[7]"},
+		{"swap of keys", "BEGIN; UPDATE t3 SET a=-1 WHERE a=1; UPDATE t3 SET a=1, b='p' WHERE a=2; UPDATE t3 SET a=2, " +
+			"b='q' WHERE a=-1; COMMIT", ""},
+		{"other spelling of a key", "UPDATE t2 SET k=upper(k) WHERE k='z'; UPDATE t3 SET a=1.0 WHERE a=1",
+			"update 2[Z] c0; update 3[1 p] c0"},
+		{"nothing changes", "UPDATE t1 SET id=id, u=u, p=p, e=e, n=n, v=v; UPDATE t2 SET k=k, v=v; UPDATE t3 SET a=a, b=b",
+			""},
 		{"class only", "UPDATE t1 SET v=12.0 WHERE id=2", "update 1[2] c5"},
 		{"case only", "UPDATE t1 SET u='B' WHERE id=2", "update 1[2] c1"},
-		{"sign of zero", "UPDATE t1 SET v=0.0 WHERE id=1; UPDATE t1 SET v=0.0*-1 WHERE id=1", "update 1[1] c5; update 1[1] c5"},
-		{"to NULL and back", "UPDATE t5 SET v=NULL WHERE n=2; UPDATE t5 SET v=3 WHERE n=2", "update 5[1 2] c2; update 5[1 2] c2"},
-		{"a savepoint rolled back", "BEGIN; DELETE FROM t2; SAVEPOINT s; DELETE FROM t3; INSERT INTO t1(id) VALUES(70); ROLLBACK TO s; COMMIT", ""},
+		{"sign of zero", "UPDATE t1 SET v=0.0 WHERE id=1; UPDATE t1 SET v=0.0*-1 WHERE id=1",
+			"update 1[1] c5; update 1[1] c5"},
+		{"to NULL and back", "UPDATE t5 SET v=NULL WHERE n=2; UPDATE t5 SET v=3 WHERE n=2",
+			"update 5[1 2] c2; update 5[1 2] c2"},
+		{"a savepoint rolled back",
+			"BEGIN; DELETE FROM t2; SAVEPOINT s; DELETE FROM t3; INSERT INTO t1(id) VALUES(70); ROLLBACK TO s; COMMIT", ""},
 		{"all rolled back", "BEGIN; DELETE FROM t2; DELETE FROM t3; ROLLBACK", ""},
-		{"deleted and born again", "BEGIN; DELETE FROM t4 WHERE id=3; INSERT INTO t4(id, t1) VALUES(3, 2); COMMIT", "delete 4[3]; insert 4[3]"},
+		{"deleted and born again", "BEGIN; DELETE FROM t4 WHERE id=3; INSERT INTO t4(id, t1) VALUES(3, 2); COMMIT",
+			"delete 4[3]; insert 4[3]"},
 	} {
 		for _, recursive := range []string{"OFF", "ON"} {
 			t.Run(form.name+", recursive triggers "+recursive, func(t *testing.T) {
@@ -106,7 +126,8 @@ func TestTheApplicationsOwnTriggersAreSeenToo(t *testing.T) {
 		CREATE VIEW both AS SELECT k, v FROM t2;
 		CREATE TRIGGER through INSTEAD OF INSERT ON both BEGIN REPLACE INTO t2(k, v) VALUES(NEW.k, NEW.v); END`)
 	captured := install(t, c)
-	for _, sql := range []string{"INSERT INTO t2 VALUES('new', 9, 1)", "REPLACE INTO t2 VALUES('X', 2, 1)", "INSERT INTO t3 VALUES('b', 'B2')",
+	for _, sql := range []string{"INSERT INTO t2 VALUES('new', 9, 1)", "REPLACE INTO t2 VALUES('X', 2, 1)",
+		"INSERT INTO t3 VALUES('b', 'B2')",
 		"DELETE FROM t3 WHERE a = 1", "INSERT INTO both VALUES('Y', 5), ('w', 6)"} {
 		if _, err := captured.run(t, sql); err != nil {
 			t.Errorf("%s: %v", sql, err)
@@ -135,13 +156,18 @@ lines" UNIQUE, flag NOT NULL DEFAULT true, "quo'ted" NOT NULL DEFAULT "double", 
 		`REPLACE INTO "a ""b"""("k ""c""","two` + "\n" + `lines") VALUES('3',5)`,
 		`REPLACE INTO "a ""b""" VALUES('4',NULL,7,NULL,NULL)`,
 		`UPDATE OR REPLACE "a ""b""" SET "two` + "\n" + `lines"=7, "k ""c"""='9'`,
-		`INSERT INTO "Заказ" VALUES(1,'а'),(2,'б')`, `REPLACE INTO "Заказ"("имя") VALUES('а')`, `UPDATE "Заказ" SET "имя"='я' WHERE "номер"=2`,
-		`INSERT INTO "new" VALUES(1,1,1,1),(2,2,2,2)`, `REPLACE INTO "new" VALUES(3,1,1,1)`, `UPDATE OR REPLACE "new" SET "new"=2, "NEW.x"=8 WHERE "old"=3`,
-		`INSERT INTO "old" VALUES('x',1,1),('y',2,2)`, `REPLACE INTO "old"(_rowid_, rowid) VALUES(1,'z')`, `UPDATE OR REPLACE "old" SET rowid='y' WHERE rowid='z'`,
+		`INSERT INTO "Заказ" VALUES(1,'а'),(2,'б')`, `REPLACE INTO "Заказ"("имя") VALUES('а')`,
+		`UPDATE "Заказ" SET "имя"='я' WHERE "номер"=2`,
+		`INSERT INTO "new" VALUES(1,1,1,1),(2,2,2,2)`, `REPLACE INTO "new" VALUES(3,1,1,1)`,
+		`UPDATE OR REPLACE "new" SET "new"=2, "NEW.x"=8 WHERE "old"=3`,
+		`INSERT INTO "old" VALUES('x',1,1),('y',2,2)`, `REPLACE INTO "old"(_rowid_, rowid) VALUES(1,'z')`,
+		`UPDATE OR REPLACE "old" SET rowid='y' WHERE rowid='z'`,
 		`INSERT INTO shadowed VALUES(1,1,1),(2,2,2),(3,3,3)`, `UPDATE OR REPLACE shadowed SET rowid=2, oid=3 WHERE rowid=1`,
 		`INSERT INTO r VALUES(1,1,1,1),(2,2,2,2)`, `UPDATE OR REPLACE r SET m=1, r=5 WHERE r=2`,
-		`INSERT INTO made(k,a) VALUES(1,1),(2,2),(3,3)`, `REPLACE INTO made(k,a) VALUES(9,2)`, `UPDATE OR REPLACE made SET a=1.0 WHERE k=9`,
-		`INSERT INTO strict VALUES(1,1,x'00',1),(2,'1',x'01',2)`, `UPDATE strict SET a=1.0, b=x'02', c=3 WHERE id=1`, `REPLACE INTO strict VALUES(4,1,NULL,NULL)`,
+		`INSERT INTO made(k,a) VALUES(1,1),(2,2),(3,3)`, `REPLACE INTO made(k,a) VALUES(9,2)`,
+		`UPDATE OR REPLACE made SET a=1.0 WHERE k=9`,
+		`INSERT INTO strict VALUES(1,1,x'00',1),(2,'1',x'01',2)`, `UPDATE strict SET a=1.0, b=x'02', c=3 WHERE id=1`,
+		`REPLACE INTO strict VALUES(4,1,NULL,NULL)`,
 	} {
 		if _, err := captured.run(t, sql); err != nil {
 			t.Errorf("%s: %v", sql, err)
@@ -150,8 +176,10 @@ lines" UNIQUE, flag NOT NULL DEFAULT true, "quo'ted" NOT NULL DEFAULT "double", 
 }
 
 func TestARowReplacedThroughAGeneratedColumnOfADefaultIsSeen(t *testing.T) {
-	for _, statement := range []string{"REPLACE INTO t VALUES(2, NULL)", "INSERT INTO t VALUES(2, 'C'); UPDATE OR REPLACE t SET c = NULL WHERE k = 2"} {
-		c := install(t, open(t, "CREATE TABLE t(k INTEGER PRIMARY KEY, c TEXT NOT NULL DEFAULT 'a', g AS (lower(c)) UNIQUE); INSERT INTO t VALUES(1, 'A'), (3, 'B')"))
+	for _, statement := range []string{"REPLACE INTO t VALUES(2, NULL)",
+		"INSERT INTO t VALUES(2, 'C'); UPDATE OR REPLACE t SET c = NULL WHERE k = 2"} {
+		c := install(t, open(t, "CREATE TABLE t(k INTEGER PRIMARY KEY, c TEXT NOT NULL DEFAULT 'a', g AS (lower(c)) "+
+			"UNIQUE); INSERT INTO t VALUES(1, 'A'), (3, 'B')"))
 		if entries, err := c.run(t, statement); err != nil || !strings.Contains(describe(entries), "look 1[1]") {
 			t.Errorf("%s: %s %v", statement, describe(entries), err)
 		}
@@ -215,7 +243,8 @@ func TestTheClockInTheLogIsTheWritersWallClock(t *testing.T) {
 	}
 	bad, err := c.Int("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i < 20000) " +
 		"SELECT count(*) FROM n WHERE " + strings.ReplaceAll(nowMillis, "'now'", "1700000000 + i * 7919.001, 'unixepoch'") +
-		" <> CAST(strftime('%s', 1700000000 + i * 7919.001, 'unixepoch') || substr(strftime('%f', 1700000000 + i * 7919.001, 'unixepoch'), -3) AS INTEGER)")
+		" <> CAST(strftime('%s', 1700000000 + i * 7919.001, 'unixepoch') || substr(strftime('%f', 1700000000 + i * " +
+		"7919.001, 'unixepoch'), -3) AS INTEGER)")
 	if err != nil || bad != 0 {
 		t.Errorf("%d of 20001 times are not exact: %v", bad, err)
 	}
@@ -223,7 +252,8 @@ func TestTheClockInTheLogIsTheWritersWallClock(t *testing.T) {
 
 func TestValuesOfKeysAreLoggedAsStored(t *testing.T) {
 	c := install(t, open(t, "CREATE TABLE t(k PRIMARY KEY, v)"))
-	for _, v := range []crdt.Value{crdt.IntegerValue(1<<53 + 1), crdt.RealValue(0.1), crdt.TextValue("a\x00b"), crdt.TextValue("\xff"), crdt.BlobValue(""), crdt.TextValue("1")} {
+	for _, v := range []crdt.Value{crdt.IntegerValue(1<<53 + 1), crdt.RealValue(0.1), crdt.TextValue("a\x00b"),
+		crdt.TextValue("\xff"), crdt.BlobValue(""), crdt.TextValue("1")} {
 		must(t, c.Exec("INSERT INTO t(k) VALUES(?)", v))
 		if e := c.news(t); len(e) != 1 || e[0].Key[0] != v {
 			t.Errorf("%v (%s) became %v", v, v.Kind(), e)

@@ -92,14 +92,16 @@ func (g *grammar) drawTable(table *grammarTable) {
 	}
 	last := table.columns[len(table.columns)-1]
 	if g.chance("generated", 4) {
-		parts = append(parts, "g AS ("+g.pick("generated as", last+" || 'g'", "k + 1", "lower("+last+")")+")"+g.pick("generated how", "", " STORED", " UNIQUE", " STORED UNIQUE"))
+		parts = append(parts, "g AS ("+g.pick("generated as", last+" || 'g'", "k + 1", "lower("+last+")")+")"+
+			g.pick("generated how", "", " STORED", " UNIQUE", " STORED UNIQUE"))
 	}
 	if key.constraint != "" {
 		parts = append(parts, key.constraint)
 	}
 	table.ddl = append(table.ddl, "CREATE TABLE "+table.name+"("+strings.Join(parts, ", ")+")"+key.end)
 	if g.chance("index", 3) {
-		on := g.pick("unique", last+" COLLATE NOCASE", "lower("+last+")", last+" + 1", last+") WHERE ("+last+" > 1", "k, "+last+" DESC", last+") WHERE ("+last+" IS NOT NULL AND k < 3")
+		on := g.pick("unique", last+" COLLATE NOCASE", "lower("+last+")", last+" + 1", last+") WHERE ("+last+" > 1",
+			"k, "+last+" DESC", last+") WHERE ("+last+" IS NOT NULL AND k < 3")
 		table.ddl = append(table.ddl, "CREATE UNIQUE INDEX "+table.name+"_u ON "+table.name+"("+on+")")
 	}
 }
@@ -109,9 +111,11 @@ func (g *grammar) column(table *grammarTable, name string) string {
 	definition := g.pick("type", "", "", " INT", " REAL", " TEXT", " TEXT COLLATE NOCASE", " NUMERIC", " BLOB")
 	switch rapid.IntRange(0, 7).Draw(g.t, "constraint") {
 	case 0:
-		definition += " NOT NULL" + g.pick("on null", "", " ON CONFLICT REPLACE", " ON CONFLICT IGNORE") + " DEFAULT " + g.pick("default", "1", "'b'", "x'61'", "(1 + 1)")
+		definition += " NOT NULL" + g.pick("on null", "", " ON CONFLICT REPLACE", " ON CONFLICT IGNORE") + " DEFAULT " +
+			g.pick("default", "1", "'b'", "x'61'", "(1 + 1)")
 	case 1:
-		definition += " UNIQUE" + g.pick("on clash", "", "", " ON CONFLICT REPLACE", " ON CONFLICT IGNORE", " ON CONFLICT FAIL", " ON CONFLICT ROLLBACK")
+		definition += " UNIQUE" + g.pick("on clash", "", "", " ON CONFLICT REPLACE", " ON CONFLICT IGNORE",
+			" ON CONFLICT FAIL", " ON CONFLICT ROLLBACK")
 		table.targets = append(table.targets, name)
 	case 2:
 		definition += " CHECK(" + name + " <> 3)"
@@ -155,13 +159,15 @@ func (g *grammar) trigger(name string) string {
 			for i := range values {
 				values[i] = value()
 			}
-			body = append(body, "INSERT"+or+" INTO "+other.name+"("+strings.Join(other.columns, ",")+") VALUES("+strings.Join(values, ",")+")")
+			body = append(body, "INSERT"+or+" INTO "+other.name+"("+strings.Join(other.columns, ",")+") VALUES("+
+				strings.Join(values, ",")+")")
 		case 2, 3:
 			body = append(body, "UPDATE"+or+" "+other.name+" SET "+g.pick("column", other.columns...)+" = "+value()+where)
 		case 4:
 			body = append(body, "DELETE FROM "+other.name+where)
 		default:
-			body = append(body, "SELECT RAISE("+g.pick("raise", "IGNORE", "ABORT, 'no'", "FAIL, 'no'", "ROLLBACK, 'no'")+") WHERE "+value()+" IS "+g.value())
+			body = append(body, "SELECT RAISE("+g.pick("raise", "IGNORE", "ABORT, 'no'", "FAIL, 'no'", "ROLLBACK, 'no'")+
+				") WHERE "+value()+" IS "+g.value())
 		}
 	}
 	when := ""
@@ -177,7 +183,8 @@ func (g *grammar) set(table *grammarTable) string {
 	var terms []string
 	for _, c := range table.columns {
 		if g.chance("set", 3) {
-			terms = append(terms, c+"="+g.pick("to", g.value(), g.value(), c, c+"+1", c+"||''", "upper("+c+")", table.columns[0]))
+			terms = append(terms, c+"="+g.pick("to", g.value(), g.value(), c, c+"+1", c+"||''", "upper("+c+")",
+				table.columns[0]))
 		}
 	}
 	if len(terms) == 0 {
@@ -190,7 +197,8 @@ func (g *grammar) set(table *grammarTable) string {
 // order, see where in statement.
 func (g *grammar) where(table *grammarTable) string {
 	column := g.pick("column", table.columns...)
-	return g.pick("where", "", " WHERE +"+column+" IS "+g.value(), " WHERE +"+column+" > "+g.value(), " WHERE +"+column+" IN ("+g.value()+","+g.value()+")")
+	return g.pick("where", "", " WHERE +"+column+" IS "+g.value(), " WHERE +"+column+" > "+g.value(), " WHERE +"+column+
+		" IN ("+g.value()+","+g.value()+")")
 }
 
 func (g *grammar) tuples(table *grammarTable) string {
@@ -220,10 +228,13 @@ func (g *grammar) statement() string {
 	case 4, 5:
 		target := "(" + g.pick("target", table.targets...) + ") "
 		update := target + "DO UPDATE SET " + g.set(table)
-		do := g.pick("do", "DO NOTHING", target+"DO NOTHING", update, update+" WHERE "+table.columns[0]+" > 1", update+" ON CONFLICT DO NOTHING")
-		return g.insert(table, g.pick("or", "", "", " OR REPLACE", " OR IGNORE")) + "VALUES" + g.tuples(table) + " ON CONFLICT " + do + returning
+		do := g.pick("do", "DO NOTHING", target+"DO NOTHING", update, update+" WHERE "+table.columns[0]+" > 1",
+			update+" ON CONFLICT DO NOTHING")
+		return g.insert(table, g.pick("or", "", "", " OR REPLACE", " OR IGNORE")) + "VALUES" + g.tuples(table) +
+			" ON CONFLICT " + do + returning
 	case 6, 7, 8, 9:
-		return "UPDATE" + g.pick("or", orClauses...) + " " + table.name + " NOT INDEXED SET " + g.set(table) + g.where(table) + returning
+		return "UPDATE" + g.pick("or", orClauses...) + " " + table.name + " NOT INDEXED SET " + g.set(table) +
+			g.where(table) + returning
 	case 10:
 		return "DELETE FROM " + table.name + " NOT INDEXED" + g.where(table) + returning
 	case 11:
@@ -233,21 +244,25 @@ func (g *grammar) statement() string {
 		for i := range values {
 			values[i] = g.pick("column", from.columns...)
 		}
-		return g.insert(table, g.pick("or", orClauses...)) + "SELECT " + strings.Join(values, ",") + " FROM " + from.name + g.where(from) + " ORDER BY 1" + returning
+		return g.insert(table, g.pick("or", orClauses...)) + "SELECT " + strings.Join(values, ",") + " FROM " + from.name +
+			g.where(from) + " ORDER BY 1" + returning
 	case 12:
 		return g.insert(table, " OR REPLACE") + "SELECT " + columns + " FROM " + table.name + g.where(table)
 	case 13:
 		return "INSERT" + g.pick("or", orClauses...) + " INTO " + table.name + " DEFAULT VALUES"
 	case 14:
 		k := table.columns[0] // two rows swap their keys, whatever their kind
-		return fmt.Sprintf("UPDATE%s %s NOT INDEXED SET %s = CASE %s WHEN 1 THEN 2 WHEN '1' THEN '2' WHEN 2 THEN 1 ELSE '1' END WHERE +%s IN (1,2,'1','2')", g.pick("or", orClauses...), table.name, k, k, k)
+		return fmt.Sprintf("UPDATE%s %s NOT INDEXED SET %s = CASE %s WHEN 1 THEN 2 WHEN '1' THEN '2' WHEN 2 THEN 1 ELSE "+
+			"'1' END WHERE +%s IN (1,2,'1','2')", g.pick("or", orClauses...), table.name, k, k, k)
 	case 15:
 		if !table.hasRowid {
 			return "REINDEX"
 		}
-		return "UPDATE" + g.pick("or", orClauses...) + " " + table.name + " NOT INDEXED SET rowid = rowid + " + g.pick("by", "1", "-1", "0")
+		return "UPDATE" + g.pick("or", orClauses...) + " " + table.name + " NOT INDEXED SET rowid = rowid + " +
+			g.pick("by", "1", "-1", "0")
 	default:
-		return g.pick("transaction", "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "COMMIT", "ROLLBACK", "SAVEPOINT s", "SAVEPOINT s", "RELEASE s", "ROLLBACK TO s")
+		return g.pick("transaction", "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "COMMIT", "ROLLBACK", "SAVEPOINT s", "SAVEPOINT s",
+			"RELEASE s", "ROLLBACK TO s")
 	}
 }
 
@@ -259,7 +274,8 @@ func (g *grammar) migration() (sql string, succeeded func()) {
 	name := fmt.Sprintf("n%d", g.renamed)
 	switch rapid.IntRange(0, 3).Draw(g.t, "migration") {
 	case 0:
-		return "ALTER TABLE " + table.name + " ADD COLUMN " + name + g.pick("definition", "", " INT", " TEXT NOT NULL DEFAULT 'b'", " REAL DEFAULT 1"),
+		return "ALTER TABLE " + table.name + " ADD COLUMN " + name +
+				g.pick("definition", "", " INT", " TEXT NOT NULL DEFAULT 'b'", " REAL DEFAULT 1"),
 			func() { table.columns = append(table.columns, name) }
 	case 1:
 		old := g.pick("column", table.columns...)

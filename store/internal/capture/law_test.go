@@ -103,18 +103,19 @@ func (c *captured) rows(t fatal) rows {
 		for j, column := range s.Table.Columns {
 			names[j] = column.Name
 		}
-		must(t, c.Rows("SELECT "+sqlite.QuoteAll("+", names)+" FROM "+sqlite.Quote(s.Table.Name), nil, func(row []crdt.Value) error {
-			stored := make([]crdt.Value, len(s.Table.Key))
-			for j, k := range s.Table.Key {
-				stored[j] = row[k]
-			}
-			if slices.Contains(stored, crdt.Value{}) {
-				return nil // no identity: the schema refuses such a table when it is read again
-			}
-			key, err := s.Table.CanonicalKey(stored)
-			all[i][key] = slices.Clone(row)
-			return err
-		}))
+		must(t, c.Rows("SELECT "+sqlite.QuoteAll("+", names)+" FROM "+sqlite.Quote(s.Table.Name), nil,
+			func(row []crdt.Value) error {
+				stored := make([]crdt.Value, len(s.Table.Key))
+				for j, k := range s.Table.Key {
+					stored[j] = row[k]
+				}
+				if slices.Contains(stored, crdt.Value{}) {
+					return nil // no identity: the schema refuses such a table when it is read again
+				}
+				key, err := s.Table.CanonicalKey(stored)
+				all[i][key] = slices.Clone(row)
+				return err
+			}))
 	}
 	return all
 }

@@ -63,15 +63,16 @@ type Entry struct {
 // LogWidth is the width of the log that is there; zero if there is none.
 func LogWidth(c *sqlite.Conn) (Width, error) {
 	var w Width
-	err := c.Rows("SELECT name FROM pragma_table_info(?, 'main')", []crdt.Value{crdt.TextValue(logTable)}, func(row []crdt.Value) error {
-		switch name := row[0].Bytes(); {
-		case strings.HasPrefix(name, "k"):
-			w.Key++
-		case strings.HasPrefix(name, "p"):
-			w.Parent++
-		}
-		return nil
-	})
+	err := c.Rows("SELECT name FROM pragma_table_info(?, 'main')", []crdt.Value{crdt.TextValue(logTable)},
+		func(row []crdt.Value) error {
+			switch name := row[0].Bytes(); {
+			case strings.HasPrefix(name, "k"):
+				w.Key++
+			case strings.HasPrefix(name, "p"):
+				w.Parent++
+			}
+			return nil
+		})
 	return w, err
 }
 
@@ -144,7 +145,8 @@ func Cut(c *sqlite.Conn, after int64, limit int) (upTo int64, err error) {
 	}
 	read, before, moved, widest := 0, int64(0), int64(0), int64(-1)
 	err = c.Rows("SELECT id, ms FROM main."+logTable+" WHERE id > ? ORDER BY id LIMIT ?",
-		[]crdt.Value{crdt.IntegerValue(after + int64(limit/2)), crdt.IntegerValue(int64(limit-limit/2) + 1)}, func(row []crdt.Value) error {
+		[]crdt.Value{crdt.IntegerValue(after + int64(limit/2)), crdt.IntegerValue(int64(limit-limit/2) + 1)},
+		func(row []crdt.Value) error {
 			id, ms := row[0].Int(), row[1].Int()
 			if gap := max(ms-moved, 0); read > 0 && gap >= widest {
 				upTo, widest = before, gap
@@ -227,7 +229,8 @@ func TrimSome(c *sqlite.Conn, upTo int64, limit int) (more bool, err error) {
 // Trim removes the entries up to and including upTo, except the one with the highest id:
 // SQLite numbers on from the highest row there is, and ids are positions that others keep.
 func Trim(c *sqlite.Conn, upTo int64) error {
-	return c.Exec("DELETE FROM main."+logTable+" WHERE id <= ? AND id < (SELECT max(id) FROM main."+logTable+")", crdt.IntegerValue(upTo))
+	return c.Exec("DELETE FROM main."+logTable+" WHERE id <= ? AND id < (SELECT max(id) FROM main."+logTable+")",
+		crdt.IntegerValue(upTo))
 }
 
 // Unfolded is how many entries of the log come after one.

@@ -192,7 +192,8 @@ func zeroAgain(c schema.Column, _ *schema.Table) string {
 		return ""
 	}
 	name := sqlite.Quote(c.Name)
-	return fmt.Sprintf("NEW.%[1]s = 0.0 AND OLD.%[1]s = 0.0 AND typeof(NEW.%[1]s) = 'real' AND typeof(OLD.%[1]s) = 'real'", name)
+	return fmt.Sprintf("NEW.%[1]s = 0.0 AND OLD.%[1]s = 0.0 AND typeof(NEW.%[1]s) = 'real' AND typeof(OLD.%[1]s) = 'real'",
+		name)
 }
 
 // untyped are the registers zeroAgain applies to.

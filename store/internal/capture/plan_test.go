@@ -10,7 +10,9 @@ import (
 
 // A search for victims runs for every row the application writes: each must be one seek.
 func TestTheSearchForVictimsUsesTheIndexTheyWouldClashOver(t *testing.T) {
-	c := install(t, open(t, forms+`CREATE TABLE made(k INT, l TEXT COLLATE NOCASE, g AS (k * 2) UNIQUE, UNIQUE(l, k), PRIMARY KEY(k, l));`))
+	c := install(
+		t, open(t,
+			forms+`CREATE TABLE made(k INT, l TEXT COLLATE NOCASE, g AS (k * 2) UNIQUE, UNIQUE(l, k), PRIMARY KEY(k, l));`))
 	for _, s := range c.specs {
 		for _, update := range []bool{false, true} {
 			for _, statement := range s.victims(update) {

@@ -28,7 +28,8 @@ func (s Spec) triggers() map[string]string {
 	all := map[string]string{}
 	add := func(what, when string, statements ...string) {
 		name := fmt.Sprintf("ravno_%d_%s", s.Number, what)
-		all[name] = "CREATE TRIGGER " + sqlite.Quote(name) + " " + when + " BEGIN\n  " + strings.Join(statements, ";\n  ") + ";\nEND"
+		all[name] = "CREATE TRIGGER " + sqlite.Quote(name) + " " + when + " BEGIN\n  " + strings.Join(statements, ";\n  ") +
+			";\nEND"
 	}
 	table := " ON " + sqlite.Quote(s.Table.Name)
 	key := s.Table.KeyColumns()
@@ -41,13 +42,15 @@ func (s Spec) triggers() map[string]string {
 		append(s.keepGone("OLD."), s.row(Look, "OLD.", "OLD."), s.row(Insert, "NEW.", ""))...)
 	add("delete", "AFTER DELETE"+table, append(s.keepGone("OLD."), s.row(Delete, "OLD.", "OLD."))...)
 	if s.Gone != "" && len(s.Referred) > 0 {
-		add("referred", "AFTER UPDATE OF "+sqlite.QuoteAll("", s.Referred)+table+" WHEN "+s.referredChanged(), s.keepGone("OLD.")...)
+		add("referred", "AFTER UPDATE OF "+sqlite.QuoteAll("", s.Referred)+table+" WHEN "+s.referredChanged(),
+			s.keepGone("OLD.")...)
 	}
 	if anyOf, mask := s.mask(changed); mask != "" {
 		add("update", "AFTER UPDATE"+table+" WHEN "+s.sameKey("NEW.", "OLD.")+" AND "+anyOf, s.masked(mask))
 	}
 	if anyOf, mask := s.mask(zeroAgain); mask != "" {
-		add("zero", "AFTER UPDATE OF "+sqlite.QuoteAll("", s.untyped())+table+" WHEN "+s.sameKey("NEW.", "OLD.")+" AND "+anyOf, s.masked(mask))
+		add("zero", "AFTER UPDATE OF "+sqlite.QuoteAll("", s.untyped())+table+" WHEN "+s.sameKey("NEW.", "OLD.")+" AND "+
+			anyOf, s.masked(mask))
 	}
 	return all
 }

@@ -184,7 +184,8 @@ func (p *pair) law(t *rapid.T) {
 		for _, rows := range []map[crdt.Key][]crdt.Value{p.before[i], after[i]} {
 			for key := range rows {
 				if !named[key] && !slices.Equal(p.before[i][key], after[i][key]) {
-					t.Fatalf("%s\nno entry names the row of %s that was %v and is %v\nlog %s", strings.Join(p.script, ";\n"), s.Table.Name, p.before[i][key], after[i][key], describe(entries))
+					t.Fatalf("%s\nno entry names the row of %s that was %v and is %v\nlog %s", strings.Join(p.script, ";\n"),
+						s.Table.Name, p.before[i][key], after[i][key], describe(entries))
 				}
 			}
 		}
@@ -198,7 +199,8 @@ func TestAnySchemaAndAnyScriptDoTheSameWithCaptureAndWithoutIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		run++
 		g, ddl := drawSchema(t)
-		settings := quick + "PRAGMA foreign_keys=" + g.pick("foreign keys", "ON", "ON", "OFF") + "; CREATE TABLE settle(id INTEGER PRIMARY KEY); "
+		settings := quick + "PRAGMA foreign_keys=" + g.pick("foreign keys", "ON", "ON", "OFF") +
+			"; CREATE TABLE settle(id INTEGER PRIMARY KEY); "
 		if len(ddl) == len(g.tables) { // with triggers of the application it may go round until the stack is full
 			settings += "PRAGMA recursive_triggers=" + g.pick("recursive", "OFF", "ON") + "; "
 		}

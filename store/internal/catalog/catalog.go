@@ -48,8 +48,10 @@ type Table struct {
 	Up           []*ForeignKey // foreign keys of this table
 	Down         []*ForeignKey // foreign keys that refer to this table
 	Cyclic       bool          // a row may, over other rows, refer to itself
-	Depth        int           // how many foreign keys can be followed from it at most, one after the other, circles not counted
-	Circle       int64         // the lowest number among the tables with which it refers to each other; its own if there is none
+	// how many foreign keys can be followed from it at most, one after the other, circles not counted
+	Depth int
+	// the lowest number among the tables with which it refers to each other; its own if there is none
+	Circle int64
 	// renumbers: a row whose key another site has given to another row gets a fresh key.
 	Renumbers bool
 	Domain    []DomainColumn   // the columns that hold keys of this table, its own first
@@ -92,7 +94,8 @@ func (cat *Catalog) Is(version, schemaVersion int64) bool {
 
 // ownTables are ravno's tables that travel.
 var ownTables = map[string]Class{
-	"ravno_site": Synced, "ravno_setting": Synced, "ravno_conflict": Synced, "ravno_rename": Synced, "ravno_event": Journal,
+	"ravno_site": Synced, "ravno_setting": Synced, "ravno_conflict": Synced, "ravno_rename": Synced,
+	"ravno_event": Journal,
 }
 
 // Format is the version of ravno's own tables, written by this program.
@@ -251,16 +254,19 @@ func (t *Table) write(isHub, utf8 bool) {
 	t.Sql.KeyWhere = strings.Join(where, " AND ")
 	t.Sql.Exists = "SELECT 1 FROM " + name + " WHERE " + t.Sql.KeyWhere
 	t.Sql.Image = "SELECT " + strings.Join(all, ", ") + " FROM " + name + " WHERE " + t.Sql.KeyWhere
-	t.Sql.Insert = "INSERT " + t.Sql.Or + "INTO " + name + "(" + sqlite.QuoteAll("", t.ColumnNames()) + ") VALUES(" + strings.Join(marks, ",") + ")"
+	t.Sql.Insert = "INSERT " + t.Sql.Or + "INTO " + name + "(" + sqlite.QuoteAll("", t.ColumnNames()) + ") VALUES(" +
+		strings.Join(marks, ",") + ")"
 	t.Sql.Remove = "DELETE FROM " + name + " WHERE " + t.Sql.KeyWhere
 	t.Sql.ReadShadow = "SELECT row, document, position FROM " + t.Shadow + " WHERE key=?"
 	t.Sql.ReadRow, t.Sql.ReadLogged = t.readBoth(t.ColumnNames()), t.readBoth(t.KeyNames()[:1])
 	t.Sql.Changed = "SELECT s.key, s.row, s.document, s.position FROM " + t.Shadow + " s WHERE "
 	if key := t.keyInShadow(utf8); key != "" { // one statement finds the rows themselves as well
-		t.Sql.Changed = "SELECT s.key, s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", t.ColumnNames()) + " FROM " + t.Shadow + " s LEFT JOIN " +
+		t.Sql.Changed = "SELECT s.key, s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", t.ColumnNames()) + " FROM " +
+			t.Shadow + " s LEFT JOIN " +
 			name + " t ON t." + sqlite.Quote(t.Columns[t.Key[0]].Name) + "=" + key + " WHERE "
 	}
-	t.Sql.Changed, t.Sql.ChangedRow = t.Sql.Changed+"s."+HasPosition+" AND s.position>? AND s.position<=?", t.Sql.Changed+"s.key=?"
+	t.Sql.Changed, t.Sql.ChangedRow = t.Sql.Changed+"s."+HasPosition+" AND s.position>? AND s.position<=?", t.Sql.Changed+
+		"s.key=?"
 	t.writeAhead(utf8)
 	t.Sql.WriteShadow = "INSERT OR REPLACE INTO " + t.Shadow + "(key, position, row, document) VALUES(?,?,?,?)"
 }

@@ -11,9 +11,11 @@ type SchemaError struct{ Table, Column string }
 
 func (e *SchemaError) Error() string {
 	if e.Column != "" {
-		return fmt.Sprintf("column %s of table %s is not in this database. Try: upgrade the application here", e.Column, e.Table)
+		return fmt.Sprintf("column %s of table %s is not in this database. Try: upgrade the application here", e.Column,
+			e.Table)
 	}
-	return fmt.Sprintf("table %s is not in this database, or does not sync here. Try: upgrade the application here", e.Table)
+	return fmt.Sprintf("table %s is not in this database, or does not sync here. Try: upgrade the application here",
+		e.Table)
 }
 
 var ErrKey = errors.New("malformed key")

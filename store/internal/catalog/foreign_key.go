@@ -30,7 +30,8 @@ func (cat *Catalog) link() {
 			if up == nil || up.Class != Synced || len(fk.Columns) != len(fk.ParentColumns) {
 				continue
 			}
-			l := &ForeignKey{Child: t, Parent: up, OnDelete: strings.ToUpper(fk.OnDelete), Document: t.Parent != nil && t.Parent.Table == up && slices.Equal(t.Parent.Names, fk.Columns)}
+			l := &ForeignKey{Child: t, Parent: up, OnDelete: strings.ToUpper(fk.OnDelete), Document: t.Parent != nil &&
+				t.Parent.Table == up && slices.Equal(t.Parent.Names, fk.Columns)}
 			for i := range fk.Columns {
 				l.Columns = append(l.Columns, t.Column(fk.Columns[i]))
 				l.Refers = append(l.Refers, up.Column(fk.ParentColumns[i]))
@@ -62,7 +63,8 @@ func (l *ForeignKey) write() {
 		child = append(child, sqlite.Quote(down.Name)+"=?"+collate)
 	}
 	l.HasParent = "SELECT 1 FROM " + sqlite.Quote(l.Parent.Name) + " WHERE " + strings.Join(parent, " AND ")
-	l.FindChildren = "SELECT " + sqlite.QuoteAll("+", l.Child.KeyNames()) + " FROM " + sqlite.Quote(l.Child.Name) + " WHERE " + strings.Join(child, " AND ")
+	l.FindChildren = "SELECT " + sqlite.QuoteAll("+", l.Child.KeyNames()) + " FROM " + sqlite.Quote(l.Child.Name) +
+		" WHERE " + strings.Join(child, " AND ")
 }
 
 // findDepths finds which tables come before which, so that what is referred to comes before what
@@ -71,7 +73,8 @@ func (cat *Catalog) findDepths() {
 	for _, t := range cat.Tables {
 		t.Circle = t.Number
 		for _, other := range cat.Tables {
-			if t.Cyclic && other.Cyclic && other.Number < t.Circle && t.reaches(other, map[*Table]bool{}) && other.reaches(t, map[*Table]bool{}) {
+			if t.Cyclic && other.Cyclic && other.Number < t.Circle && t.reaches(other, map[*Table]bool{}) &&
+				other.reaches(t, map[*Table]bool{}) {
 				t.Circle = other.Number
 			}
 		}

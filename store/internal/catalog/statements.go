@@ -35,7 +35,8 @@ func (t *Table) writeAhead(utf8 bool) {
 // statements are the SQL texts of one table, written once.
 type statements struct {
 	KeyWhere, Exists, Image, Insert, Remove, ReadShadow, ReadRow, ReadLogged, WriteShadow, Changed, ChangedRow string
-	AheadShadows, AheadRows, AheadKeys                                                                         string // empty: that tree is not read ahead
+	// empty: that tree is not read ahead
+	AheadShadows, AheadRows, AheadKeys string
 	// or is the clause our own writes to the table need: one that its schema declares, REPLACE
 	// say, must not act on them. Elsewhere there is none, because it would override the clauses
 	// of statements inside triggers.
@@ -54,7 +55,8 @@ func (t *Table) readBoth(columns []string) string {
 	for _, name := range t.KeyNames() {
 		where = append(where, "t."+sqlite.Quote(name)+"=?")
 	}
-	return "SELECT s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", columns) + " FROM (SELECT 1) LEFT JOIN " + t.Shadow +
+	return "SELECT s.row, s.document, s.position, " + sqlite.QuoteAll("+t.", columns) + " FROM (SELECT 1) LEFT JOIN " +
+		t.Shadow +
 		" s ON s.key=? LEFT JOIN " + sqlite.Quote(t.Name) + " t ON " + strings.Join(where, " AND ")
 }
 
@@ -125,7 +127,9 @@ func (t *Table) keyInShadow(utf8 bool) string {
 	case t.RowidKey:
 		return "s.key"
 	case len(t.Key) == 1 && t.Columns[t.Key[0]].Affinity == schema.TextAffinity && utf8:
-		return fmt.Sprintf("CASE WHEN substr(s.key, 1, 1)=x'%02x' AND length(s.key)<2+128 THEN CAST(substr(s.key, 3) AS TEXT) END", byte(crdt.Text))
+		return fmt.Sprintf(
+			"CASE WHEN substr(s.key, 1, 1)=x'%02x' AND length(s.key)<2+128 THEN CAST(substr(s.key, 3) AS TEXT) END",
+			byte(crdt.Text))
 	}
 	return ""
 }

@@ -52,7 +52,8 @@ func (m *Values) find(column crdt.Column) (at int, known bool) {
 	if likely := int(column) - int(m.Cells[0].column); likely >= 0 && likely <= last && m.Cells[likely].column == column {
 		return likely, true // as in every whole row of a table that has lost no columns
 	}
-	return slices.BinarySearchFunc(m.Cells, column, func(c columnValue, column crdt.Column) int { return cmp.Compare(c.column, column) })
+	return slices.BinarySearchFunc(m.Cells, column,
+		func(c columnValue, column crdt.Column) int { return cmp.Compare(c.column, column) })
 }
 
 // Get is the value of a column, where it is known.

@@ -101,7 +101,8 @@ func (d *Detail) Note(more Detail, at hlc.Time) {
 
 // ExtendRecord takes more into a record as recordOf found it. One that both sides have decided
 // stays resolved.
-func ExtendRecord(tx *rows.Tx, row []crdt.Value, kind crdt.ConflictKind, sites []causal.Site, more Detail, decided bool) error {
+func ExtendRecord(tx *rows.Tx, row []crdt.Value, kind crdt.ConflictKind, sites []causal.Site, more Detail,
+	decided bool) error {
 	var det Detail
 	if err := json.Unmarshal([]byte(row[3].Bytes()), &det); err != nil {
 		return fmt.Errorf("conflict %s: %w", row[0].Bytes(), err)
@@ -144,9 +145,12 @@ func AddRecord(tx *rows.Tx, x New, by causal.Site) error {
 		return err
 	}
 	t, root := tx.Cat.ByNumber[x.Row.Tab], tx.Cat.ByNumber[x.Document.Tab]
-	err = tx.SQL.Exec(`INSERT OR IGNORE INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision)
-		VALUES(?,?,?,?,?,?,?,?,?,1)`, catalog.Text(x.Id), catalog.Text(string(x.Kind)), catalog.Text(t.Name), catalog.Blob(x.Row.Key),
-		catalog.Text(root.Name), catalog.Blob(x.Document.Key), catalog.Text(FormatSites(x.Sites)), catalog.Integer(tx.Now()), catalog.Text(string(encoded)))
+	err = tx.SQL.Exec(`INSERT OR IGNORE INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites,
+		found_at, detail, revision)
+		VALUES(?,?,?,?,?,?,?,?,?,1)`, catalog.Text(x.Id), catalog.Text(string(x.Kind)), catalog.Text(t.Name),
+		catalog.Blob(x.Row.Key),
+		catalog.Text(root.Name), catalog.Blob(x.Document.Key), catalog.Text(FormatSites(x.Sites)), catalog.Integer(tx.Now()),
+		catalog.Text(string(encoded)))
 	if err != nil {
 		return err
 	}
@@ -214,4 +218,5 @@ func parseSites(s string) []causal.Site {
 	return sites
 }
 
-const ColumnNames = `id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, resolved_by, resolved_at, note, undo`
+const ColumnNames = `id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision, resolved, ` +
+	`resolved_by, resolved_at, note, undo`

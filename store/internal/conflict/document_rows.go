@@ -83,7 +83,8 @@ func children(tx *rows.Tx, child *catalog.Table, parent *catalog.Values) (found 
 		where = append(where, sqlite.Quote(child.Parent.Names[i])+"=?")
 		values = append(values, v)
 	}
-	err = tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", child.ColumnNames())+" FROM "+sqlite.Quote(child.Name)+" WHERE "+strings.Join(where, " AND ")+
+	err = tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", child.ColumnNames())+" FROM "+sqlite.Quote(child.Name)+" WHERE "+
+		strings.Join(where, " AND ")+
 		" ORDER BY "+sqlite.QuoteAll("", child.KeyNames()), values, func(row []crdt.Value) error {
 		m := catalog.NewValues(len(row))
 		for i, v := range row {

@@ -114,18 +114,21 @@ func Find(tx *rows.Tx, prefix string) (Conflict, error) {
 
 func readConflicts(tx *rows.Tx, where string, args ...crdt.Value) ([]Conflict, error) {
 	var list []Conflict
-	err := tx.SQL.Rows("SELECT "+ColumnNames+" FROM ravno_conflict WHERE "+where+" ORDER BY found_at, id", args, func(row []crdt.Value) error {
-		x := Conflict{ID: row[0].Bytes(), Kind: crdt.ConflictKind(row[1].Bytes()), Table: row[2].Bytes(), DocumentTable: row[4].Bytes(),
-			FoundAt: catalog.Millis(row[7].Int()), Revision: row[9].Int(), Open: row[9].Int() > row[10].Int(), ResolvedBy: row[11].Bytes(),
-			ResolvedAt: catalog.Millis(row[12].Int()), Note: row[13].Bytes(), SiteNumbers: parseSites(row[6].Bytes())}
-		x.KeyHex = hex.EncodeToString([]byte(row[3].Bytes()))
-		x.DocumentHex = hex.EncodeToString([]byte(row[5].Bytes()))
-		x.Key = tx.Cat.NameKey(x.Table, crdt.Key(row[3].Bytes()))
-		x.DocumentKey = tx.Cat.NameKey(x.DocumentTable, crdt.Key(row[5].Bytes()))
-		err := x.decode(row[8].Bytes(), row[14].Bytes())
-		list = append(list, x)
-		return err
-	})
+	err := tx.SQL.Rows("SELECT "+ColumnNames+" FROM ravno_conflict WHERE "+where+" ORDER BY found_at, id", args,
+		func(row []crdt.Value) error {
+			x := Conflict{ID: row[0].Bytes(), Kind: crdt.ConflictKind(row[1].Bytes()), Table: row[2].Bytes(),
+				DocumentTable: row[4].Bytes(),
+				FoundAt:       catalog.Millis(row[7].Int()), Revision: row[9].Int(), Open: row[9].Int() > row[10].Int(),
+				ResolvedBy: row[11].Bytes(),
+				ResolvedAt: catalog.Millis(row[12].Int()), Note: row[13].Bytes(), SiteNumbers: parseSites(row[6].Bytes())}
+			x.KeyHex = hex.EncodeToString([]byte(row[3].Bytes()))
+			x.DocumentHex = hex.EncodeToString([]byte(row[5].Bytes()))
+			x.Key = tx.Cat.NameKey(x.Table, crdt.Key(row[3].Bytes()))
+			x.DocumentKey = tx.Cat.NameKey(x.DocumentTable, crdt.Key(row[5].Bytes()))
+			err := x.decode(row[8].Bytes(), row[14].Bytes())
+			list = append(list, x)
+			return err
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +156,9 @@ func (x *Conflict) decode(detail, undo string) error {
 		return fmt.Errorf("conflict %s: what its resolution replaced: %w", x.ID, err)
 	}
 	for _, p := range x.Undo.History {
-		x.History = append(x.History, PastResolution{By: p.By, Note: p.Note, At: catalog.Millis(p.At), UndoneBy: p.UndoneBy, UndoneNote: p.UndoneNote, UndoneAt: catalog.Millis(p.UndoneAt)})
+		x.History = append(x.History, PastResolution{
+			By: p.By, Note: p.Note, At: catalog.Millis(p.At), UndoneBy: p.UndoneBy, UndoneNote: p.UndoneNote,
+			UndoneAt: catalog.Millis(p.UndoneAt)})
 	}
 	return nil
 }
@@ -257,7 +262,8 @@ func orderCells(cat *catalog.Catalog, a, b cell) int {
 	return strings.Compare(a.column, b.column)
 }
 
-func (x *Conflict) column(tx *rows.Tx, at cell, written map[causal.Site]string, base map[cell]string, deleted map[causal.Site]bool) (column ConflictColumn, ok bool, err error) {
+func (x *Conflict) column(tx *rows.Tx, at cell, written map[causal.Site]string, base map[cell]string,
+	deleted map[causal.Site]bool) (column ConflictColumn, ok bool, err error) {
 	t := tx.Cat.ByName[strings.ToLower(at.table)]
 	if t == nil {
 		return column, false, nil // the table is gone; the record stays as it is
@@ -270,7 +276,8 @@ func (x *Conflict) column(tx *rows.Tx, at cell, written map[causal.Site]string, 
 		return column, false, err
 	}
 	key := crdt.Key(raw)
-	column = ConflictColumn{Table: t.Name, Key: tx.Cat.NameKey(t.Name, key), Name: at.column, Values: map[string]*crdt.Value{}, RowKey: key}
+	column = ConflictColumn{Table: t.Name, Key: tx.Cat.NameKey(t.Name, key), Name: at.column,
+		Values: map[string]*crdt.Value{}, RowKey: key}
 	if b, known := base[at]; known {
 		v, err := catalog.DecodeValue(b)
 		if err != nil {

@@ -19,22 +19,23 @@ func NeededRows(tx *rows.Tx) (map[catalog.Reference]bool, error) {
 			rows[t.Reference(key)] = true
 		}
 	}
-	err := tx.SQL.Rows("SELECT tab, key, document_tab, document_key, detail FROM ravno_conflict WHERE revision>resolved", nil, func(row []crdt.Value) error {
-		add(row[0].Bytes(), crdt.Key(row[1].Bytes()))
-		add(row[2].Bytes(), crdt.Key(row[3].Bytes()))
-		var det Detail
-		if err := json.Unmarshal([]byte(row[4].Bytes()), &det); err != nil {
-			return err
-		}
-		for _, s := range slices.Concat(det.Sides, det.Before) {
-			key, err := hex.DecodeString(s.Key)
-			if err != nil {
+	err := tx.SQL.Rows("SELECT tab, key, document_tab, document_key, detail FROM ravno_conflict WHERE revision>resolved",
+		nil, func(row []crdt.Value) error {
+			add(row[0].Bytes(), crdt.Key(row[1].Bytes()))
+			add(row[2].Bytes(), crdt.Key(row[3].Bytes()))
+			var det Detail
+			if err := json.Unmarshal([]byte(row[4].Bytes()), &det); err != nil {
 				return err
 			}
-			add(s.Table, crdt.Key(key))
-		}
-		return nil
-	})
+			for _, s := range slices.Concat(det.Sides, det.Before) {
+				key, err := hex.DecodeString(s.Key)
+				if err != nil {
+					return err
+				}
+				add(s.Table, crdt.Key(key))
+			}
+			return nil
+		})
 	if err != nil {
 		return nil, err
 	}

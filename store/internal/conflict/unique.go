@@ -103,7 +103,8 @@ func refreshUnique(tx *rows.Tx, id string, row held.Row, h []held.Row) error {
 	if err != nil || string(encoded) == stored {
 		return err
 	}
-	return tx.ChangeOwn("ravno_conflict", crdt.NewKey(catalog.Text(id)), map[string]crdt.Value{"detail": catalog.Text(string(encoded))})
+	return tx.ChangeOwn("ravno_conflict", crdt.NewKey(catalog.Text(id)),
+		map[string]crdt.Value{"detail": catalog.Text(string(encoded))})
 }
 
 // recordUnfit keeps a row that a CHECK or NOT NULL holds, with what refers to it, in the open
@@ -151,7 +152,8 @@ func recordUnfit(tx *rows.Tx, row held.Row, h []held.Row) error {
 // openUnique are the open conflicts of kind unique, by the row that is held.
 func openUnique(tx *rows.Tx) (map[catalog.Reference]string, error) {
 	open := map[catalog.Reference]string{}
-	err := tx.SQL.Rows("SELECT id, tab, key FROM ravno_conflict WHERE kind=? AND revision>resolved", []crdt.Value{catalog.Text(string(crdt.Unique))},
+	err := tx.SQL.Rows("SELECT id, tab, key FROM ravno_conflict WHERE kind=? AND revision>resolved",
+		[]crdt.Value{catalog.Text(string(crdt.Unique))},
 		func(row []crdt.Value) error {
 			if t := tx.Cat.ByName[strings.ToLower(row[1].Bytes())]; t != nil {
 				open[t.Reference(crdt.Key(row[2].Bytes()))] = row[0].Bytes()
@@ -167,7 +169,8 @@ func closeByItself(tx *rows.Tx, id, note string) error {
 	if err != nil {
 		return err
 	}
-	return tx.ChangeOwn("ravno_conflict", key, map[string]crdt.Value{"resolved": catalog.Integer(revision), "resolved_by": catalog.Text(ByItself),
+	return tx.ChangeOwn("ravno_conflict", key, map[string]crdt.Value{
+		"resolved": catalog.Integer(revision), "resolved_by": catalog.Text(ByItself),
 		"resolved_at": catalog.Integer(tx.Now()), "note": catalog.Text(note)})
 }
 
@@ -277,17 +280,21 @@ func Write(tx *rows.Tx, x New) error {
 		return err
 	}
 	if known != nil {
-		return tx.ChangeOwn("ravno_conflict", key, map[string]crdt.Value{"sites": catalog.Text(FormatSites(x.Sites)), "detail": catalog.Text(string(encoded)),
+		return tx.ChangeOwn("ravno_conflict", key, map[string]crdt.Value{
+			"sites": catalog.Text(FormatSites(x.Sites)), "detail": catalog.Text(string(encoded)),
 			"revision": catalog.Integer(known[0].Int() + 1)})
 	}
 	resolved, by, at := 0, "", int64(0)
 	if x.Closed != "" {
 		resolved, by, at = 1, ByItself, tx.Now()
 	}
-	if err := tx.SQL.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at, detail, revision,
+	if err := tx.SQL.Exec(`INSERT INTO ravno_conflict(id, kind, tab, key, document_tab, document_key, sites, found_at,
+		detail, revision,
 		resolved, resolved_by, resolved_at, note) VALUES(?,?,?,?,?,?,?,?,?,1,?,?,?,?)`,
-		catalog.Text(x.Id), catalog.Text(string(x.Kind)), catalog.Text(t.Name), catalog.Blob(x.Row.Key), catalog.Text(root.Name), catalog.Blob(x.Document.Key), catalog.Text(FormatSites(x.Sites)),
-		catalog.Integer(tx.Now()), catalog.Text(string(encoded)), catalog.Integer(resolved), catalog.Text(by), catalog.Integer(at), catalog.Text(x.Closed)); err != nil {
+		catalog.Text(x.Id), catalog.Text(string(x.Kind)), catalog.Text(t.Name), catalog.Blob(x.Row.Key),
+		catalog.Text(root.Name), catalog.Blob(x.Document.Key), catalog.Text(FormatSites(x.Sites)),
+		catalog.Integer(tx.Now()), catalog.Text(string(encoded)), catalog.Integer(resolved), catalog.Text(by),
+		catalog.Integer(at), catalog.Text(x.Closed)); err != nil {
 		return err
 	}
 	if err := tx.Log(tx.Cat.ByName["ravno_conflict"], key, capture.Insert, nil); err != nil {

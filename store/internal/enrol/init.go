@@ -44,12 +44,15 @@ func InitHub(path string, o HubOptions, clock func() time.Time) (*Report, error)
 	}
 	prepare := func(c *sqlite.Conn) error { return install.CheckSettings(c, o.Settings) }
 	return enrol(path, clock, prepare, func(tx *rows.Tx) error {
-		if err := tx.SQL.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, listen, advertise) VALUES(?,?,?,?,?,?)`,
-			catalog.Integer(catalog.Format), catalog.Integer(causal.Hub), catalog.Text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
+		if err := tx.SQL.Exec(
+			`INSERT INTO ravno_state(format, site, organisation, incarnation, listen, advertise) VALUES(?,?,?,?,?,?)`,
+			catalog.Integer(catalog.Format), catalog.Integer(causal.Hub), catalog.Text(o.Organisation),
+			crdt.BlobValue(string(o.Incarnation[:])),
 			catalog.Text(o.Listen), catalog.Text(o.Advertise)); err != nil {
 			return err
 		}
-		if err := tx.SQL.Exec("INSERT INTO ravno_site(site, name, role) VALUES(1,?,'hub')", catalog.Text(o.Name)); err != nil {
+		if err := tx.SQL.Exec("INSERT INTO ravno_site(site, name, role) VALUES(1,?,'hub')",
+			catalog.Text(o.Name)); err != nil {
 			return err
 		}
 		return install.WriteSettings(tx.SQL, o.Settings)
@@ -76,22 +79,28 @@ type Carried struct {
 }
 
 // initNode makes a file whose rows are those of the hub a node's database.
-func initNode(path string, o NodeOptions, clock func() time.Time, prepare func(*sqlite.Conn) error, also ...func(*rows.Tx) error) (*Report, error) {
+func initNode(path string, o NodeOptions, clock func() time.Time, prepare func(*sqlite.Conn) error,
+	also ...func(*rows.Tx) error) (*Report, error) {
 	return enrol(path, clock, prepare, func(tx *rows.Tx) error {
-		if err := tx.SQL.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, hub_incarnation, seen, addresses, clock, last_transfer)
-			VALUES(?,?,?,?,?,?,?,?,?)`, catalog.Integer(catalog.Format), catalog.Integer(o.Site), catalog.Text(o.Organisation), crdt.BlobValue(string(o.Incarnation[:])),
-			crdt.BlobValue(string(o.HubIncarnation[:])), catalog.Integer(o.Seen), catalog.Text(strings.Join(o.Addresses, " ")), catalog.Integer(o.Carried.Clock),
+		if err := tx.SQL.Exec(`INSERT INTO ravno_state(format, site, organisation, incarnation, hub_incarnation, seen,
+			addresses, clock, last_transfer)
+			VALUES(?,?,?,?,?,?,?,?,?)`, catalog.Integer(catalog.Format), catalog.Integer(o.Site), catalog.Text(o.Organisation),
+			crdt.BlobValue(string(o.Incarnation[:])),
+			crdt.BlobValue(string(o.HubIncarnation[:])), catalog.Integer(o.Seen), catalog.Text(strings.Join(o.Addresses, " ")),
+			catalog.Integer(o.Carried.Clock),
 			catalog.Integer(tx.Now())); err != nil {
 			return err
 		}
 		for _, s := range o.Carried.Sites {
 			if err := tx.SQL.Exec("INSERT INTO ravno_site(site, name, role, removed) VALUES(?,?,?,?)",
-				catalog.Integer(s.Number), catalog.Text(s.Name), catalog.Text(string(s.Role)), catalog.Boolean(s.Removed)); err != nil {
+				catalog.Integer(s.Number), catalog.Text(s.Name), catalog.Text(string(s.Role)),
+				catalog.Boolean(s.Removed)); err != nil {
 				return err
 			}
 		}
 		for _, c := range o.Carried.Conflicts {
-			if err := tx.SQL.Exec("INSERT INTO ravno_conflict("+conflict.ColumnNames+") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", c...); err != nil {
+			if err := tx.SQL.Exec("INSERT INTO ravno_conflict("+conflict.ColumnNames+") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+				c...); err != nil {
 				return err
 			}
 		}
@@ -102,7 +111,8 @@ func initNode(path string, o NodeOptions, clock func() time.Time, prepare func(*
 // enrol puts ravno's tables and triggers into a file, in one transaction after the switch
 // to WAL mode: prepare runs before it (nil: nothing to prepare), identify before the
 // triggers are made, and the rest after.
-func enrol(path string, clock func() time.Time, prepare func(*sqlite.Conn) error, identify func(*rows.Tx) error, after ...func(*rows.Tx) error) (*Report, error) {
+func enrol(path string, clock func() time.Time, prepare func(*sqlite.Conn) error, identify func(*rows.Tx) error,
+	after ...func(*rows.Tx) error) (*Report, error) {
 	if err := sqlite.CheckFile(path, false); err != nil {
 		return nil, err
 	}

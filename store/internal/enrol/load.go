@@ -32,7 +32,8 @@ type LoadPosition struct {
 type LoadParts struct{ keep, empty []string }
 
 func PartsOfLoad(cat *catalog.Catalog) LoadParts {
-	parts := LoadParts{keep: []string{"ravno_load", "ravno_site", "ravno_setting", "ravno_conflict", "ravno_table", "ravno_column", "ravno_image"}}
+	parts := LoadParts{keep: []string{"ravno_load", "ravno_site", "ravno_setting", "ravno_conflict", "ravno_table",
+		"ravno_column", "ravno_image"}}
 	for _, t := range cat.Tables {
 		switch {
 		case t.Class == catalog.Synced:
@@ -67,7 +68,8 @@ func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 		return at, err
 	}
 	defer c.Close()
-	for _, sql := range []string{"PRAGMA journal_mode=DELETE", "PRAGMA synchronous=OFF", "PRAGMA foreign_keys=OFF", "PRAGMA secure_delete=ON"} {
+	for _, sql := range []string{"PRAGMA journal_mode=DELETE", "PRAGMA synchronous=OFF", "PRAGMA foreign_keys=OFF",
+		"PRAGMA secure_delete=ON"} {
 		if err := c.Exec(sql); err != nil {
 			return at, err
 		}
@@ -93,10 +95,12 @@ func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 		if err != nil {
 			return err
 		}
-		if err := c.Exec(`CREATE TABLE ravno_load(position INTEGER, incarnation BLOB, clock INTEGER, organisation TEXT)`); err != nil {
+		if err := c.Exec(
+			`CREATE TABLE ravno_load(position INTEGER, incarnation BLOB, clock INTEGER, organisation TEXT)`); err != nil {
 			return err
 		}
-		if err := c.Exec("INSERT INTO ravno_load VALUES(?,?,?,?)", catalog.Integer(st.Position), crdt.BlobValue(string(st.Incarnation[:])),
+		if err := c.Exec("INSERT INTO ravno_load VALUES(?,?,?,?)", catalog.Integer(st.Position),
+			crdt.BlobValue(string(st.Incarnation[:])),
 			catalog.Integer(st.Clock.Last()), catalog.Text(organisation)); err != nil {
 			return err
 		}
@@ -117,10 +121,12 @@ func emptyTable(c *sqlite.Conn, name string) error {
 	if err := c.Exec("DELETE FROM " + sqlite.Quote(name)); err != nil {
 		return err
 	}
-	if err := c.Exec("DELETE FROM ravno_image WHERE tab IN (SELECT number FROM ravno_table WHERE lower(name)=lower(?))", catalog.Text(name)); err != nil {
+	if err := c.Exec("DELETE FROM ravno_image WHERE tab IN (SELECT number FROM ravno_table WHERE lower(name)=lower(?))",
+		catalog.Text(name)); err != nil {
 		return err
 	}
-	if err := c.Exec("DELETE FROM ravno_conflict WHERE lower(tab)=lower(?) OR lower(document_tab)=lower(?)", catalog.Text(name), catalog.Text(name)); err != nil {
+	if err := c.Exec("DELETE FROM ravno_conflict WHERE lower(tab)=lower(?) OR lower(document_tab)=lower(?)",
+		catalog.Text(name), catalog.Text(name)); err != nil {
 		return err
 	}
 	for _, statistics := range []string{"sqlite_stat1", "sqlite_stat4"} {
@@ -148,12 +154,13 @@ func DropOwn(c *sqlite.Conn, except ...string) error {
 	}
 	for _, kind := range []string{"view", "table"} {
 		var names []string
-		err := c.Rows(`SELECT name FROM sqlite_master WHERE type=? AND name LIKE 'ravno\_%' ESCAPE '\'`, []crdt.Value{catalog.Text(kind)}, func(row []crdt.Value) error {
-			if name := row[0].Bytes(); !kept[name] {
-				names = append(names, name)
-			}
-			return nil
-		})
+		err := c.Rows(`SELECT name FROM sqlite_master WHERE type=? AND name LIKE 'ravno\_%' ESCAPE '\'`,
+			[]crdt.Value{catalog.Text(kind)}, func(row []crdt.Value) error {
+				if name := row[0].Bytes(); !kept[name] {
+					names = append(names, name)
+				}
+				return nil
+			})
 		if err != nil {
 			return err
 		}
@@ -184,13 +191,15 @@ type LocalRowsError struct {
 }
 
 func (e *LocalRowsError) Error() string {
-	return fmt.Sprintf("%s has rows the hub does not have: %s. Try: --keep-local to offer them to everyone as new rows, or --discard-local to drop them after a backup copy", e.Path, strings.Join(e.Tables, "; "))
+	return fmt.Sprintf("%s has rows the hub does not have: %s. Try: --keep-local to offer them to everyone as new rows, "+
+		"or --discard-local to drop them after a backup copy", e.Path, strings.Join(e.Tables, "; "))
 }
 
 // InstallLoad makes the file at path a node's database from a first load. A file that does
 // not exist appears whole or not at all; into one that exists, the rows are loaded in one
 // transaction. It returns the backup copy made of a file whose rows were replaced.
-func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock func() time.Time) (report *Report, backup string, err error) {
+func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock func() time.Time) (
+	report *Report, backup string, err error) {
 	if err := readCarried(load, &o); err != nil {
 		return nil, "", err
 	}
@@ -209,7 +218,8 @@ func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock func()
 func CheckLeftovers(path string) error {
 	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
 		if _, err := os.Stat(path + suffix); err == nil {
-			return &sqlite.FileError{Path: path + suffix, Problem: "belongs to a database that is not there any more", Try: "put that database back, or move this file away"}
+			return &sqlite.FileError{Path: path + suffix, Problem: "belongs to a database that is not there any more",
+				Try: "put that database back, or move this file away"}
 		}
 	}
 	return nil
@@ -239,10 +249,11 @@ func readCarried(load string, o *NodeOptions) error {
 		s := settings[name]
 		o.Carried.Settings = append(o.Carried.Settings, s)
 	}
-	return c.Rows("SELECT "+conflict.ColumnNames+" FROM ravno_conflict ORDER BY found_at, id", nil, func(row []crdt.Value) error {
-		o.Carried.Conflicts = append(o.Carried.Conflicts, append([]crdt.Value{}, row...))
-		return nil
-	})
+	return c.Rows("SELECT "+conflict.ColumnNames+" FROM ravno_conflict ORDER BY found_at, id", nil,
+		func(row []crdt.Value) error {
+			o.Carried.Conflicts = append(o.Carried.Conflicts, append([]crdt.Value{}, row...))
+			return nil
+		})
 }
 
 func installFresh(load, path string, o NodeOptions, clock func() time.Time) (*Report, error) {
@@ -250,7 +261,9 @@ func installFresh(load, path string, o NodeOptions, clock func() time.Time) (*Re
 	if err := RemoveAll(fresh, fresh+"-wal", fresh+"-shm"); err != nil {
 		return nil, err
 	}
-	if err := sqlite.With(load, func(c *sqlite.Conn) error { return c.Exec("VACUUM INTO " + sqlite.Literal(fresh)) }); err != nil {
+	if err := sqlite.With(load, func(c *sqlite.Conn) error {
+		return c.Exec("VACUUM INTO " + sqlite.Literal(fresh))
+	}); err != nil {
 		return nil, err
 	}
 	err := sqlite.With(fresh, func(c *sqlite.Conn) error {
@@ -300,7 +313,8 @@ func RemoveAll(paths ...string) error {
 	return nil
 }
 
-func installInto(load, path string, o NodeOptions, local LocalRows, clock func() time.Time) (report *Report, backup string, err error) {
+func installInto(load, path string, o NodeOptions, local LocalRows, clock func() time.Time) (
+	report *Report, backup string, err error) {
 	into := &intoLoad{path: path, policy: local}
 	report, err = initNode(path, o, clock, func(c *sqlite.Conn) error {
 		if err := attachLoad(load)(c); err != nil {
@@ -362,7 +376,8 @@ func emptyLike(original, path string) error {
 
 func (l *intoLoad) load(tx *rows.Tx) error {
 	if version, err := tx.SQL.Int("PRAGMA data_version"); err != nil || l.policy != RefuseLocal && version != l.version {
-		return errors.Join(err, fmt.Errorf("%s: the application wrote while the backup copy was made. Try: the same command again", l.path))
+		return errors.Join(
+			err, fmt.Errorf("%s: the application wrote while the backup copy was made. Try: the same command again", l.path))
 	}
 	var synced []*catalog.Table
 	for _, t := range tx.Cat.Tables {
@@ -401,22 +416,27 @@ func (l *intoLoad) load(tx *rows.Tx) error {
 
 // missingTables refuses a file that lacks a table the hub syncs: its rows would have nowhere to go.
 func (l *intoLoad) missingTables(tx *rows.Tx) error {
-	return tx.SQL.Rows(`SELECT name FROM ravno_load.sqlite_master m WHERE type='table' AND name NOT LIKE 'ravno\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
-		AND NOT EXISTS (SELECT 1 FROM main.sqlite_master o WHERE o.type='table' AND lower(o.name)=lower(m.name))`, nil, func(row []crdt.Value) error {
-		return &catalog.SchemaError{Table: row[0].Bytes()}
-	})
+	return tx.SQL.Rows(`SELECT name FROM ravno_load.sqlite_master m WHERE type='table' AND name NOT LIKE 'ravno\_%' ESCAPE
+		'\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
+		AND NOT EXISTS (SELECT 1 FROM main.sqlite_master o WHERE o.type='table' AND lower(o.name)=lower(m.name))`, nil,
+		func(row []crdt.Value) error {
+			return &catalog.SchemaError{Table: row[0].Bytes()}
+		})
 }
 
 func (l *intoLoad) compare(tx *rows.Tx, t *catalog.Table) error {
-	present, err := tx.SQL.Int("SELECT count(*) FROM ravno_load.sqlite_master WHERE type='table' AND lower(name)=lower(?)", catalog.Text(t.Name))
+	present, err := tx.SQL.Int("SELECT count(*) FROM ravno_load.sqlite_master WHERE type='table' AND lower(name)=lower(?)",
+		catalog.Text(t.Name))
 	if err != nil {
 		return err
 	}
 	if present == 0 {
-		return fmt.Errorf("table %s is in %s but not at the hub. Try: --local %s is not possible at a node; upgrade the hub's application first", t.Name, l.path, t.Name)
+		return fmt.Errorf("table %s is in %s but not at the hub. Try: --local %s is not possible at a node; upgrade the "+
+			"hub's application first", t.Name, l.path, t.Name)
 	}
 	name := sqlite.Quote(t.Name)
-	rows, err := tx.SQL.Int("SELECT count(*) FROM main." + name + " l WHERE NOT EXISTS (SELECT 1 FROM ravno_load." + name + " h WHERE " + sameKey(t, "l", "h") + ")")
+	rows, err := tx.SQL.Int("SELECT count(*) FROM main." + name + " l WHERE NOT EXISTS (SELECT 1 FROM ravno_load." + name +
+		" h WHERE " + sameKey(t, "l", "h") + ")")
 	if err != nil {
 		return err
 	}
@@ -427,7 +447,8 @@ func (l *intoLoad) compare(tx *rows.Tx, t *catalog.Table) error {
 		exact = append(exact, "typeof("+q+"), "+q+" COLLATE BINARY")
 	}
 	bytes := strings.Join(exact, ", ")
-	other, err := tx.SQL.Int("SELECT count(*) FROM (SELECT " + bytes + " FROM main." + name + " EXCEPT SELECT " + bytes + " FROM ravno_load." + name + ")")
+	other, err := tx.SQL.Int("SELECT count(*) FROM (SELECT " + bytes + " FROM main." + name + " EXCEPT SELECT " + bytes +
+		" FROM ravno_load." + name + ")")
 	if err != nil {
 		return err
 	}

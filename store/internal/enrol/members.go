@@ -60,10 +60,14 @@ func ReadSelf(tx *rows.Tx) (Self, error) {
 	if err != nil {
 		return Self{}, err
 	}
-	self := Self{Site: tx.State.Site, Name: tx.SiteName(tx.State.Site), Role: Node, Hub: tx.SiteName(causal.Hub), Organisation: row[0].Bytes(),
-		Incarnation: tx.State.Incarnation, HubIncarnation: tx.State.HubIncarnation, Position: tx.State.Position, Seen: tx.State.Seen,
-		HubHave: tx.State.HubHave, Until: tx.State.Until, Floor: history.SeenFloor(tx.State), Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
-		Advertise: row[3].Bytes(), Listening: row[4].Bytes(), ClockOffset: time.Duration(tx.State.ClockOffset) * time.Millisecond,
+	self := Self{Site: tx.State.Site, Name: tx.SiteName(tx.State.Site), Role: Node, Hub: tx.SiteName(causal.Hub),
+		Organisation: row[0].Bytes(),
+		Incarnation:  tx.State.Incarnation, HubIncarnation: tx.State.HubIncarnation, Position: tx.State.Position,
+		Seen:    tx.State.Seen,
+		HubHave: tx.State.HubHave, Until: tx.State.Until, Floor: history.SeenFloor(tx.State),
+		Addresses: strings.Fields(row[1].Bytes()), Listen: row[2].Bytes(),
+		Advertise: row[3].Bytes(), Listening: row[4].Bytes(),
+		ClockOffset:  time.Duration(tx.State.ClockOffset) * time.Millisecond,
 		LastTransfer: catalog.Millis(tx.State.LastTransfer)}
 	if tx.State.IsHub() {
 		self.Role = Hub
@@ -77,7 +81,8 @@ func ReadHubStatus(tx *rows.Tx) (string, error) {
 
 func ReadSites(tx *rows.Tx) (sites []Site, err error) {
 	err = tx.SQL.Rows("SELECT site, name, role, removed FROM ravno_site ORDER BY site", nil, func(row []crdt.Value) error {
-		sites = append(sites, Site{Number: causal.Site(row[0].Int()), Name: row[1].Bytes(), Role: Role(row[2].Bytes()), Removed: row[3].Int() != 0})
+		sites = append(sites, Site{Number: causal.Site(row[0].Int()), Name: row[1].Bytes(), Role: Role(row[2].Bytes()),
+			Removed: row[3].Int() != 0})
 		return nil
 	})
 	return sites, err
@@ -97,13 +102,16 @@ type Peer struct {
 	Removed      bool
 }
 
-const peerColumns = `SELECT p.site, p.incarnation, p.have, p.acked, p.floor, p.serial, p.last_transfer, s.removed, h.settled, p.settled, h.settled_at, p.until
+const peerColumns = `SELECT p.site, p.incarnation, p.have, p.acked, p.floor, p.serial, p.last_transfer, s.removed,
+	h.settled, p.settled, h.settled_at, p.until
 	FROM ravno_state h, ravno_peer p JOIN ravno_site s ON s.site=p.site`
 
 func peerOf(row []crdt.Value) Peer {
 	p := Peer{Site: causal.Site(row[0].Int()), Have: causal.Position(row[2].Int()), Acked: causal.Position(row[3].Int()),
-		Floor: causal.Seen(row[4].Int()), Serial: row[5].Bytes(), LastTransfer: catalog.Millis(row[6].Int()), Removed: row[7].Int() != 0,
-		Settled: history.Settlement{Hub: causal.Position(row[8].Int()), Own: causal.Position(row[9].Int()), At: causal.Position(row[10].Int())}, Until: causal.Position(row[11].Int())}
+		Floor: causal.Seen(row[4].Int()), Serial: row[5].Bytes(), LastTransfer: catalog.Millis(row[6].Int()),
+		Removed: row[7].Int() != 0,
+		Settled: history.Settlement{Hub: causal.Position(row[8].Int()), Own: causal.Position(row[9].Int()),
+			At: causal.Position(row[10].Int())}, Until: causal.Position(row[11].Int())}
 	copy(p.Incarnation[:], row[1].Bytes())
 	return p
 }
@@ -128,7 +136,8 @@ func ReadPeer(tx *rows.Tx, site causal.Site) (p Peer, ok bool, err error) {
 func AckedByNode(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal.Seen, transferred bool) error {
 	if err := tx.SQL.Exec(`UPDATE ravno_peer SET acked=max(acked, ?), floor=max(floor, ?),
 		last_transfer=CASE WHEN ? THEN ? ELSE last_transfer END WHERE site=?`,
-		catalog.Integer(has.Position), catalog.Integer(floor), catalog.Boolean(transferred), catalog.Integer(tx.Now()), catalog.Integer(site)); err != nil {
+		catalog.Integer(has.Position), catalog.Integer(floor), catalog.Boolean(transferred), catalog.Integer(tx.Now()),
+		catalog.Integer(site)); err != nil {
 		return err
 	}
 	if err := history.GotAhead(tx, site, has); err != nil {
@@ -152,14 +161,17 @@ func AckedByNode(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal
 
 // Greeted is Store.Greeted in a transaction.
 func Greeted(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal.Seen) error {
-	seen, err := tx.SQL.Int("SELECT max(acked, ?) FROM ravno_peer WHERE site=?", catalog.Integer(tx.State.Settled), catalog.Integer(site))
+	seen, err := tx.SQL.Int("SELECT max(acked, ?) FROM ravno_peer WHERE site=?", catalog.Integer(tx.State.Settled),
+		catalog.Integer(site))
 	if err != nil {
 		return err
 	}
 	if has.Position < causal.Position(seen) {
-		return fmt.Errorf("a node has seen position %d of the hub, and had once seen %d: its database was restored from a backup. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", has.Position, seen)
+		return fmt.Errorf("a node has seen position %d of the hub, and had once seen %d: its database was restored from a "+
+			"backup. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", has.Position, seen)
 	}
-	if err := tx.SQL.Exec("UPDATE ravno_peer SET acked=?, floor=? WHERE site=?", catalog.Integer(has.Position), catalog.Integer(floor), catalog.Integer(site)); err != nil {
+	if err := tx.SQL.Exec("UPDATE ravno_peer SET acked=?, floor=? WHERE site=?", catalog.Integer(has.Position),
+		catalog.Integer(floor), catalog.Integer(site)); err != nil {
 		return err
 	}
 	return history.GotAhead(tx, site, has)
@@ -178,7 +190,8 @@ func AddToken(tx *rows.Tx, name string, hash [32]byte, expires time.Time) error 
 	if err := HubOnly(tx); err != nil {
 		return err
 	}
-	if n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", catalog.Text(name)); err != nil || n > 0 {
+	if n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed",
+		catalog.Text(name)); err != nil || n > 0 {
 		return errors.Join(err, fmt.Errorf("%s: %w. Try: another name, or ravno node remove %s", name, ErrNameTaken, name))
 	}
 	return tx.SQL.Exec("INSERT INTO ravno_token(hash, name, expires) VALUES(?,?,?)",
@@ -187,8 +200,10 @@ func AddToken(tx *rows.Tx, name string, hash [32]byte, expires time.Time) error 
 
 // CheckName refuses names of servers that could not be typed or read.
 func CheckName(name string) error {
-	if name == "" || len(name) > maxNameBytes || strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == ',' || r == '=' }) {
-		return fmt.Errorf("server name %q: want 1 to %d bytes, no control characters, commas, equal signs or spaces around it. Try: a short name such as restaurant-2", name, maxNameBytes)
+	if name == "" || len(name) > maxNameBytes || strings.TrimSpace(name) != name ||
+		strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == ',' || r == '=' }) {
+		return fmt.Errorf("server name %q: want 1 to %d bytes, no control characters, commas, equal signs or spaces around "+
+			"it. Try: a short name such as restaurant-2", name, maxNameBytes)
 	}
 	return nil
 }
@@ -212,7 +227,8 @@ type joinToken struct {
 
 // FindToken finds a join token that may be redeemed, or was by a node whose join may have been cut off.
 func FindToken(tx *rows.Tx, hash [32]byte) (joinToken, error) {
-	row, err := tx.SQL.Row("SELECT hash, name, expires, site FROM ravno_token WHERE hash=?", crdt.BlobValue(string(hash[:])))
+	row, err := tx.SQL.Row("SELECT hash, name, expires, site FROM ravno_token WHERE hash=?",
+		crdt.BlobValue(string(hash[:])))
 	if err != nil {
 		return joinToken{}, err
 	}
@@ -230,14 +246,16 @@ func FindToken(tx *rows.Tx, hash [32]byte) (joinToken, error) {
 	case expired:
 		return known, fmt.Errorf("%w at %s", ErrTokenExpired, catalog.Millis(row[2].Int()).Format(time.RFC3339))
 	}
-	if n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed", row[1]); err != nil || n > 0 {
+	if n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed",
+		row[1]); err != nil || n > 0 {
 		return known, errors.Join(err, fmt.Errorf("%s: %w", known.Name, ErrNameTaken))
 	}
 	return known, nil
 }
 
 // Redeem gives a node the next number.
-func Redeem(tx *rows.Tx, known joinToken, incarnation causal.Incarnation, issue func(causal.Site, string) (string, error)) (site causal.Site, err error) {
+func Redeem(tx *rows.Tx, known joinToken, incarnation causal.Incarnation,
+	issue func(causal.Site, string) (string, error)) (site causal.Site, err error) {
 	next, err := tx.SQL.Int("SELECT max(site)+1 FROM ravno_site")
 	if err != nil {
 		return 0, err
@@ -247,7 +265,8 @@ func Redeem(tx *rows.Tx, known joinToken, incarnation causal.Incarnation, issue 
 	if err != nil {
 		return 0, err
 	}
-	if err := tx.SQL.Exec("UPDATE ravno_token SET site=? WHERE hash=?", catalog.Integer(site), crdt.BlobValue(string(known.hash[:]))); err != nil {
+	if err := tx.SQL.Exec("UPDATE ravno_token SET site=? WHERE hash=?", catalog.Integer(site),
+		crdt.BlobValue(string(known.hash[:]))); err != nil {
 		return 0, err
 	}
 	if err := tx.SQL.Exec("INSERT INTO ravno_peer(site, incarnation, serial) VALUES(?,?,?)",
@@ -262,7 +281,8 @@ func Redeem(tx *rows.Tx, known joinToken, incarnation causal.Incarnation, issue 
 
 // ResumeEnrolment answers a join that was cut off and is repeated by the same node, known
 // by its incarnation, before it ever connected. Anyone else finds the token used.
-func ResumeEnrolment(tx *rows.Tx, known joinToken, incarnation causal.Incarnation, issue func(causal.Site, string) (string, error)) (name string, err error) {
+func ResumeEnrolment(tx *rows.Tx, known joinToken, incarnation causal.Incarnation,
+	issue func(causal.Site, string) (string, error)) (name string, err error) {
 	p, ok, err := ReadPeer(tx, known.Site)
 	if err != nil {
 		return "", err
@@ -275,7 +295,8 @@ func ResumeEnrolment(tx *rows.Tx, known joinToken, incarnation causal.Incarnatio
 	if err != nil {
 		return "", err
 	}
-	return name, tx.SQL.Exec("UPDATE ravno_peer SET serial=? WHERE site=?", catalog.Text(serial), catalog.Integer(known.Site))
+	return name, tx.SQL.Exec("UPDATE ravno_peer SET serial=? WHERE site=?", catalog.Text(serial),
+		catalog.Integer(known.Site))
 }
 
 func addSite(tx *rows.Tx, site Site) error {
@@ -288,10 +309,12 @@ func addSite(tx *rows.Tx, site Site) error {
 
 func RenameSite(tx *rows.Tx, old, name string) error {
 	return changeSite(tx, old, func(site Site) error {
-		if n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed AND site<>?", catalog.Text(name), catalog.Integer(site.Number)); err != nil || n > 0 {
+		if n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed AND site<>?",
+			catalog.Text(name), catalog.Integer(site.Number)); err != nil || n > 0 {
 			return errors.Join(err, fmt.Errorf("%s: %w. Try: another name", name, ErrNameTaken))
 		}
-		if err := tx.ChangeOwn("ravno_site", crdt.NewKey(catalog.Integer(site.Number)), map[string]crdt.Value{"name": catalog.Text(name)}); err != nil {
+		if err := tx.ChangeOwn("ravno_site", crdt.NewKey(catalog.Integer(site.Number)),
+			map[string]crdt.Value{"name": catalog.Text(name)}); err != nil {
 			return err
 		}
 		return tx.Record(journal.Renamed(site.Name, name))
@@ -303,7 +326,8 @@ func RemoveSite(tx *rows.Tx, name string) error {
 		if site.Role == Hub {
 			return fmt.Errorf("%s is the hub and cannot be removed. Try: ravno leave at each node, then at the hub", name)
 		}
-		if err := tx.ChangeOwn("ravno_site", crdt.NewKey(catalog.Integer(site.Number)), map[string]crdt.Value{"removed": catalog.Integer(1)}); err != nil {
+		if err := tx.ChangeOwn("ravno_site", crdt.NewKey(catalog.Integer(site.Number)),
+			map[string]crdt.Value{"removed": catalog.Integer(1)}); err != nil {
 			return err
 		}
 		if err := history.ForgetAhead(tx, site.Number, tx.State.Position); err != nil {

@@ -7,7 +7,8 @@ import (
 
 // parts are the parts of counters that are news to the receiver; all of them, if the row
 // goes whole.
-func (x *Extraction) parts(t *catalog.Table, row crdt.Row, whole bool, note func(crdt.Version)) (parts []crdt.ChangePart) {
+func (x *Extraction) parts(t *catalog.Table, row crdt.Row, whole bool, note func(crdt.Version)) (
+	parts []crdt.ChangePart) {
 	for _, c := range row.Counters {
 		i, ok := t.ByNum[c.Column]
 		if !ok {

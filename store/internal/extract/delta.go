@@ -94,7 +94,8 @@ func (x *Extraction) look(t *catalog.Table, stored crdt.Value) {
 }
 
 func (x *Extraction) begin(t *catalog.Table) {
-	x.section = &crdt.Section{Table: t.Name, Journal: t.Class == catalog.Journal, KeyColumns: t.KeyNames(), Columns: t.ColumnNames()}
+	x.section = &crdt.Section{Table: t.Name, Journal: t.Class == catalog.Journal, KeyColumns: t.KeyNames(),
+		Columns: t.ColumnNames()}
 	x.bytes = 0
 }
 
@@ -216,7 +217,8 @@ func (x *Extraction) row(t *catalog.Table, values []crdt.Value, stray bool) erro
 	}
 	x.look(t, values[0])
 	if x.plan != nil && !stray {
-		if oldest, any := x.oldest(row); !any || x.plan.firstOf(t, values[0], values[2], oldest) < causal.Position(values[3].Int()) {
+		if oldest, any := x.oldest(row); !any || x.plan.firstOf(t, values[0], values[2], oldest) < causal.Position(
+			values[3].Int()) {
 			return nil
 		}
 	}
@@ -234,7 +236,8 @@ func (x *Extraction) row(t *catalog.Table, values []crdt.Value, stray bool) erro
 
 // change is what of a row is news to the receiver; any is false if nothing is. inTable is the
 // row in its table, if it was read already.
-func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTable []crdt.Value) (change crdt.Change, any bool, err error) {
+func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTable []crdt.Value) (
+	change crdt.Change, any bool, err error) {
 	change = crdt.Change{Key: key, Birth: row.Birth.Stamp}
 	if x.node != 0 && row.Birth.Position <= x.settled {
 		change.Birth = hlc.Stamp{} // the receiver may have forgotten it

@@ -23,7 +23,8 @@ var errSlices = errors.New("more than one slice")
 // delta emits a delta: at once if it is no more than a slice, which is known when all of it
 // has been read, and in slices otherwise. It returns what it has covered: less than was asked for, if
 // reading on would hold up the application's checkpoints.
-func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span, *crdt.Section) error) (covered history.Span, err error) {
+func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span, *crdt.Section) error) (
+	covered history.Span, err error) {
 	var whole []*crdt.Section
 	x.limit, x.emit = limit, func(section *crdt.Section) error {
 		whole = append(whole, section)
@@ -196,7 +197,8 @@ func (p *plan) firstOf(t *catalog.Table, key, document crdt.Value, oldest causal
 
 // makePlan goes through everything there is to send and plans the slices.
 func (x *Extraction) makePlan(to causal.Position, limit int) (*plan, error) {
-	p := &plan{seed: maphash.MakeSeed(), first: map[uint64]causal.Position{}, ahead: map[*catalog.Table][]shippedAhead{}, highest: map[string]int64{}}
+	p := &plan{seed: maphash.MakeSeed(), first: map[uint64]causal.Position{}, ahead: map[*catalog.Table][]shippedAhead{},
+		highest: map[string]int64{}}
 	err := x.eachPending(func(t *catalog.Table) bool { return !t.Alone }, func(t *catalog.Table, row pendingRow) {
 		d := p.document(t, row.key, row.document)
 		if known, ok := p.first[d]; !ok || row.oldest < known {

@@ -93,7 +93,8 @@ func SortRows(order []*LoggedRow) {
 		sort = slices.SortStableFunc
 	}
 	sort(order, func(a, b *LoggedRow) int {
-		if byTable := cmp.Or(cmp.Compare(a.T.Depth, b.T.Depth), cmp.Compare(a.T.Circle, b.T.Circle)); byTable != 0 || a.T.Cyclic {
+		if byTable := cmp.Or(cmp.Compare(a.T.Depth, b.T.Depth), cmp.Compare(a.T.Circle, b.T.Circle)); byTable != 0 ||
+			a.T.Cyclic {
 			return byTable
 		}
 		return strings.Compare(string(a.Key), string(b.Key))
@@ -205,7 +206,8 @@ func (p *Pass) foldRow(f *folding) (bool, error) {
 			return false, err
 		}
 	} else if born && tx.State.IsHub() && !f.T.Own && !p.repairs {
-		if err := history.NoteFormerHere(tx, f.T, f.Key); err != nil { // made anew in the place of one that was called otherwise
+		// made anew in the place of one that was called otherwise
+		if err := history.NoteFormerHere(tx, f.T, f.Key); err != nil {
 			return false, err
 		}
 	}

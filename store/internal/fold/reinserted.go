@@ -31,7 +31,8 @@ func (p *Pass) reinserted(f *folding, was crdt.Row) error {
 			return err
 		}
 		self := tx.State.Site
-		return conflict.KeepReinserted(tx, f.T, f.Key, was, m, document, crdt.Claim{Site: self, Stamp: hlc.Stamp{Site: self, Time: f.bornAt}}, conflict.WholeSide(f.T, self, f.Key, made))
+		return conflict.KeepReinserted(tx, f.T, f.Key, was, m, document,
+			crdt.Claim{Site: self, Stamp: hlc.Stamp{Site: self, Time: f.bornAt}}, conflict.WholeSide(f.T, self, f.Key, made))
 	}
 	return history.KeepOverwritten(tx, f.T, f.Key, was, m, f.T.Numbers, true)
 }

@@ -112,7 +112,8 @@ func (h *Set) readmitCycle(first Row, held []Row) (placed bool, err error) {
 					return false, err
 				}
 			}
-			if parent >= 0 && !slices.ContainsFunc(group, func(r Row) bool { return r.T == held[parent].T && r.Key == held[parent].Key }) {
+			if parent >= 0 && !slices.ContainsFunc(group,
+				func(r Row) bool { return r.T == held[parent].T && r.Key == held[parent].Key }) {
 				group = append(group, held[parent])
 			}
 		}

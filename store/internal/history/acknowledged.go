@@ -77,6 +77,7 @@ func HasOf(tx *rows.Tx, node causal.Site) (have causal.Reached, newest hlc.Time,
 // GotFromNode records that a delta of a node is here.
 func GotFromNode(tx *rows.Tx, node causal.Site, of Span, floor causal.Seen, newest hlc.Time) error {
 	return tx.SQL.Exec("UPDATE ravno_peer SET have=?, until=?, floor=max(floor, ?), heard=?, last_transfer=? WHERE site=?",
-		catalog.Integer(of.To), catalog.Integer(of.Until), catalog.Integer(floor), catalog.Integer(newest), catalog.Integer(tx.Now()),
+		catalog.Integer(of.To), catalog.Integer(of.Until), catalog.Integer(floor), catalog.Integer(newest),
+		catalog.Integer(tx.Now()),
 		catalog.Integer(node))
 }

@@ -23,7 +23,8 @@ func ShipAhead(tx *rows.Tx, to causal.Site, rows []catalog.Reference, slice, unt
 	}
 	for _, row := range rows {
 		if err := tx.SQL.Exec("INSERT OR REPLACE INTO ravno_early(site, tab, key, slice, until) VALUES(?,?,?,?,?)",
-			catalog.Integer(to), catalog.Integer(row.Tab), catalog.Blob(row.Key), catalog.Integer(slice), catalog.Integer(until)); err != nil {
+			catalog.Integer(to), catalog.Integer(row.Tab), catalog.Blob(row.Key), catalog.Integer(slice),
+			catalog.Integer(until)); err != nil {
 			return err
 		}
 	}
@@ -45,7 +46,8 @@ func GotAhead(tx *rows.Tx, site causal.Site, has causal.Reached) error {
 		catalog.Integer(site), catalog.Integer(has.Until), catalog.Integer(has.Position)); err != nil {
 		return err
 	}
-	return tx.SQL.Exec("DELETE FROM ravno_early WHERE site=? AND slice<=? AND NOT there", catalog.Integer(site), catalog.Integer(has.Position))
+	return tx.SQL.Exec("DELETE FROM ravno_early WHERE site=? AND slice<=? AND NOT there", catalog.Integer(site),
+		catalog.Integer(has.Position))
 }
 
 func NotSent(tx *rows.Tx, site causal.Site) error {
@@ -62,7 +64,8 @@ func SomeNotSent(tx *rows.Tx, site causal.Site) (bool, error) {
 // seen, and up to where.
 func AheadOf(tx *rows.Tx, receiver causal.Site, from causal.Position) (map[catalog.Reference]causal.Position, error) {
 	var has map[catalog.Reference]causal.Position
-	err := tx.SQL.Rows("SELECT tab, key, max(until) FROM ravno_early WHERE site=?1 AND there AND slice<=?2 AND until>?2 GROUP BY tab, key",
+	err := tx.SQL.Rows(
+		"SELECT tab, key, max(until) FROM ravno_early WHERE site=?1 AND there AND slice<=?2 AND until>?2 GROUP BY tab, key",
 		[]crdt.Value{catalog.Integer(receiver), catalog.Integer(from)}, func(row []crdt.Value) error {
 			if has == nil {
 				has = map[catalog.Reference]causal.Position{}

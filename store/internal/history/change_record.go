@@ -11,7 +11,8 @@ import (
 
 // RecordChange records at the hub that a site changed a row of a document, and the values before,
 // where they are known.
-func RecordChange(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site, dead bool, before *catalog.Values) error {
+func RecordChange(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site, dead bool,
+	before *catalog.Values) error {
 	return tx.WriteChangeRecord(document, t, key, int64(site), dead, before.Encode())
 }
 
@@ -25,8 +26,9 @@ func RecordCount(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key 
 type Changes struct {
 	author causal.Site
 	after  causal.Seen
-	Others []crdt.ChangeRecord // by others than the site, after a position; they stay the same while its changes are applied
-	Own    bool                // there are some by the site, of whatever row and time
+	// by others than the site, after a position; they stay the same while its changes are applied
+	Others []crdt.ChangeRecord
+	Own    bool // there are some by the site, of whatever row and time
 }
 
 // maxKnownDocuments bounds how many documents' touches one transaction keeps in memory.
@@ -75,9 +77,11 @@ func readChanges(tx *rows.Tx, document catalog.Reference, author causal.Site, af
 		return nil, err
 	}
 	if !none {
-		unseen += " AND NOT EXISTS(SELECT 1 FROM ravno_early e WHERE e.site=?2 AND e.tab=t.tab AND e.key=t.key AND e.slice<=?3 AND e.there AND e.until>=t.position)"
+		unseen += " AND NOT EXISTS(SELECT 1 FROM ravno_early e WHERE e.site=?2 AND e.tab=t.tab AND e.key=t.key AND " +
+			"e.slice<=?3 AND e.there AND e.until>=t.position)"
 	}
-	err = tx.SQL.Rows("SELECT tab, key, site, position, dead FROM ravno_touch AS t WHERE document=?1 AND (abs(site)=?2 OR "+unseen+")",
+	err = tx.SQL.Rows(
+		"SELECT tab, key, site, position, dead FROM ravno_touch AS t WHERE document=?1 AND (abs(site)=?2 OR "+unseen+")",
 		[]crdt.Value{d, catalog.Integer(author), catalog.Integer(after)}, func(row []crdt.Value) error {
 			t, site := tx.Cat.ByNumber[row[0].Int()], row[2].Int()
 			switch by := causal.Site(max(site, -site)); {
@@ -94,7 +98,8 @@ func readChanges(tx *rows.Tx, document catalog.Reference, author causal.Site, af
 
 // ValuesBefore are the values that a site's recorded change of a row replaced; nil if there is
 // no such record.
-func ValuesBefore(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site) (*catalog.Values, error) {
+func ValuesBefore(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key crdt.Key, site causal.Site) (
+	*catalog.Values, error) {
 	d, err := tx.Recorded(document)
 	if err != nil {
 		return nil, err
@@ -110,9 +115,12 @@ func ValuesBefore(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key
 // ForgetSeenBy is trimTouches when one node has just said how far it is. In a chain of a thousand
 // hardly any of them is the last, and who is next is likely to be behind: so it is asked first.
 func ForgetSeenBy(tx *rows.Tx, site causal.Site) error {
-	const behind = "EXISTS(SELECT 1 FROM ravno_peer p CROSS JOIN ravno_site s ON s.site=p.site WHERE min(p.floor, p.acked)<oldest AND NOT s.removed AND p.site"
-	left, err := tx.SQL.Int("SELECT oldest IS NULL OR "+behind+">?1) OR "+behind+`<=?1) FROM (SELECT min(position) AS oldest FROM (
-		SELECT min(position) AS position FROM ravno_touch UNION ALL SELECT min(position) FROM ravno_former UNION ALL SELECT min(position) FROM ravno_moved))`,
+	const behind = "EXISTS(SELECT 1 FROM ravno_peer p CROSS JOIN ravno_site s ON s.site=p.site WHERE min(p.floor, " +
+		"p.acked)<oldest AND NOT s.removed AND p.site"
+	left, err := tx.SQL.Int("SELECT oldest IS NULL OR "+behind+">?1) OR "+behind+`<=?1) FROM (SELECT min(position)
+		AS oldest FROM (
+		SELECT min(position) AS position FROM ravno_touch UNION ALL SELECT min(position) FROM ravno_former UNION ALL SELECT
+		min(position) FROM ravno_moved))`,
 		catalog.Integer(site))
 	if err != nil || left != 0 {
 		return err // there is nothing to forget, or somebody else has yet to see it

@@ -21,7 +21,8 @@ func AnyChanged(tx *rows.Tx, t *catalog.Table, above causal.Position) (bool, err
 	if err := tx.Flush(); err != nil {
 		return false, err
 	}
-	n, err := tx.SQL.Int("SELECT EXISTS(SELECT 1 FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?)", catalog.Integer(above))
+	n, err := tx.SQL.Int("SELECT EXISTS(SELECT 1 FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?)",
+		catalog.Integer(above))
 	return n != 0, err
 }
 
@@ -32,24 +33,27 @@ func EachChanged(tx *rows.Tx, t *catalog.Table, above causal.Position, f func(Ch
 	if err != nil {
 		return err
 	}
-	return tx.SQL.Rows("SELECT key, row, document, position FROM "+t.Shadow+" WHERE "+where, []crdt.Value{catalog.Integer(above)}, func(values []crdt.Value) error {
-		row, err := shadow.Decode(values[1].Bytes())
-		if err == nil {
-			f(ChangedShadow{Stored: values[0], Row: row, StoredDocument: values[2], Position: causal.Position(values[3].Int())})
-		}
-		return err
-	})
+	return tx.SQL.Rows("SELECT key, row, document, position FROM "+t.Shadow+" WHERE "+where,
+		[]crdt.Value{catalog.Integer(above)}, func(values []crdt.Value) error {
+			row, err := shadow.Decode(values[1].Bytes())
+			if err == nil {
+				f(ChangedShadow{Stored: values[0], Row: row, StoredDocument: values[2], Position: causal.Position(values[3].Int())})
+			}
+			return err
+		})
 }
 
 // changedWhere is how to ask for the rows of a table above a position: by the index of positions, or,
 // where that would find many of them, by going through all of them as they lie.
 func changedWhere(tx *rows.Tx, t *catalog.Table, above causal.Position) (string, error) {
-	changed, err := tx.SQL.Int("SELECT count(*) FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?", catalog.Integer(above))
+	changed, err := tx.SQL.Int("SELECT count(*) FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?",
+		catalog.Integer(above))
 	if err != nil {
 		return "", err
 	}
 	const few = 3 // others for each of them: then going through all costs as much as finding each
-	others, err := tx.SQL.Int("SELECT count(*) FROM (SELECT 1 FROM "+t.Shadow+" WHERE +position<=?1 LIMIT ?2)", catalog.Integer(above), catalog.Integer(few*changed))
+	others, err := tx.SQL.Int("SELECT count(*) FROM (SELECT 1 FROM "+t.Shadow+" WHERE +position<=?1 LIMIT ?2)",
+		catalog.Integer(above), catalog.Integer(few*changed))
 	if err != nil || others < few*changed {
 		return "+position>?", err
 	}

@@ -17,7 +17,8 @@ type Overwritten struct {
 
 // EachOverwritten goes through such work above a position, by table and in the order in which it was kept.
 func EachOverwritten(tx *rows.Tx, above causal.Position, f func(Overwritten) error) error {
-	return tx.SQL.Rows("SELECT id, tab, change FROM ravno_displaced WHERE position>? ORDER BY tab, id", []crdt.Value{catalog.Integer(above)},
+	return tx.SQL.Rows("SELECT id, tab, change FROM ravno_displaced WHERE position>? ORDER BY tab, id",
+		[]crdt.Value{catalog.Integer(above)},
 		func(row []crdt.Value) error {
 			d := Overwritten{T: tx.Cat.ByNumber[row[1].Int()], id: row[0]}
 			if d.T == nil {

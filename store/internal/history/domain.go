@@ -47,5 +47,6 @@ func RowsWith(tx *rows.Tx, d catalog.DomainColumn, values []int64) (found []Refe
 // Rekey puts a key's fresh value into a column that holds it.
 func Rekey(tx *rows.Tx, d catalog.DomainColumn, old, new int64) error {
 	name := sqlite.Quote(d.T.Columns[d.Column].Name)
-	return tx.Put(d.T, "UPDATE "+sqlite.Quote(d.T.Name)+" SET "+name+"=? WHERE "+name+"=?", catalog.Integer(new), catalog.Integer(old))
+	return tx.Put(d.T, "UPDATE "+sqlite.Quote(d.T.Name)+" SET "+name+"=? WHERE "+name+"=?", catalog.Integer(new),
+		catalog.Integer(old))
 }

@@ -31,32 +31,36 @@ func MostStable(s rows.State) uint64 { return uint64(s.Settled) + uint64(s.Settl
 // are needed for something else are, because an admin may bring them back.
 func FindForgettable(tx *rows.Tx, needed map[catalog.Reference]bool) (found []Forgettable, err error) {
 	keeps := map[int64]bool{}
-	err = tx.SQL.Rows("SELECT tab FROM ravno_counting UNION SELECT tab FROM ravno_image WHERE state='held'", nil, func(row []crdt.Value) error {
-		keeps[row[0].Int()] = true
-		return nil
-	})
+	err = tx.SQL.Rows("SELECT tab FROM ravno_counting UNION SELECT tab FROM ravno_image WHERE state='held'", nil,
+		func(row []crdt.Value) error {
+			keeps[row[0].Int()] = true
+			return nil
+		})
 	if err != nil {
 		return nil, err
 	}
-	last, where := tx.State.Settled, catalog.HasPosition+" AND position<=?" // at the hub, where a row's position is that of its newest version
+	// at the hub, where a row's position is that of its newest version
+	last, where := tx.State.Settled, catalog.HasPosition+" AND position<=?"
 	if !tx.State.IsHub() {
-		last, where = tx.State.SettledOwn, "+position<=?" // at a node it is that of the newest which the hub is to get; most have none
+		// at a node it is that of the newest which the hub is to get; most have none
+		last, where = tx.State.SettledOwn, "+position<=?"
 	}
 	for _, t := range tx.Cat.Tables {
 		if keeps[t.Number] || t.Class != catalog.Synced && t.Class != catalog.Journal {
 			continue
 		}
 		if err == nil {
-			err = tx.SQL.Rows("SELECT key, row FROM "+t.Shadow+" WHERE "+where, []crdt.Value{catalog.Integer(last)}, func(values []crdt.Value) error {
-				row, err := shadow.Decode(values[1].Bytes())
-				if err != nil || !isStable(tx.State, row) || len(needed) > 0 && needed[t.Reference(t.KeyOf(values[0]))] {
-					return err
-				}
-				if found = append(found, Forgettable{t, values[0], values[1]}); len(found) == ForgetLook {
-					return catalog.ErrEnough
-				}
-				return nil
-			})
+			err = tx.SQL.Rows("SELECT key, row FROM "+t.Shadow+" WHERE "+where, []crdt.Value{catalog.Integer(last)},
+				func(values []crdt.Value) error {
+					row, err := shadow.Decode(values[1].Bytes())
+					if err != nil || !isStable(tx.State, row) || len(needed) > 0 && needed[t.Reference(t.KeyOf(values[0]))] {
+						return err
+					}
+					if found = append(found, Forgettable{t, values[0], values[1]}); len(found) == ForgetLook {
+						return catalog.ErrEnough
+					}
+					return nil
+				})
 		}
 	}
 	if errors.Is(err, catalog.ErrEnough) {

@@ -40,9 +40,12 @@ func NoteFormerHere(tx *rows.Tx, t *catalog.Table, key crdt.Key) error {
 // FindFormer finds the row that had the values of a reference until somebody, and not a given
 // site, changed them after a position; empty if there is none. Of several it is the first to
 // give them up: the one whoever had seen no more knew by them.
-func FindFormer(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value, not causal.Site, seen causal.Position) (key crdt.Key, err error) {
-	err = tx.SQL.Rows("SELECT key, names FROM ravno_former WHERE tab=? AND site<>? AND position>? ORDER BY position DESC, id DESC",
-		[]crdt.Value{catalog.Integer(l.Parent.Number), catalog.Integer(not), catalog.Integer(seen)}, func(row []crdt.Value) error {
+func FindFormer(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value, not causal.Site, seen causal.Position) (
+	key crdt.Key, err error) {
+	err = tx.SQL.Rows(
+		"SELECT key, names FROM ravno_former WHERE tab=? AND site<>? AND position>? ORDER BY position DESC, id DESC",
+		[]crdt.Value{catalog.Integer(l.Parent.Number), catalog.Integer(not), catalog.Integer(seen)},
+		func(row []crdt.Value) error {
 			names, err := catalog.DecodeValues(row[1])
 			if err != nil {
 				return err

@@ -14,7 +14,8 @@ import (
 
 // KeepOverwritten keeps those of a row's columns that are own work which the hub does not have,
 // and, if everything is replaced of a row it has not heard of, the row.
-func KeepOverwritten(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, was *catalog.Values, columns []int, everything bool) error {
+func KeepOverwritten(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, was *catalog.Values, columns []int,
+	everything bool) error {
 	lost := crdt.Change{Key: key, Birth: row.Birth.Stamp}
 	has, err := HubHas(tx, t.Reference(key))
 	if err != nil {
@@ -48,7 +49,8 @@ func KeepOverwritten(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, 
 		// not look like the birth of one it has to find a place for.
 		lost.Whole = (Unacknowledged(tx, row.Birth, has) || row.Revived > has) && len(lost.Registers) == t.Registers()
 		if !lost.Whole { // of any other row only what is ours is ours to send
-			lost.Registers = slices.DeleteFunc(lost.Registers, func(r crdt.Register) bool { return r.Stamp.Site != tx.State.Site })
+			lost.Registers = slices.DeleteFunc(lost.Registers,
+				func(r crdt.Register) bool { return r.Stamp.Site != tx.State.Site })
 		}
 	}
 	if !own {
@@ -103,7 +105,8 @@ func packChange(c crdt.Change, document catalog.Reference) packedChange {
 	p := packedChange{Key: []byte(c.Key), Birth: packedStamp(c.Birth), Seen: c.Seen, Whole: c.Whole,
 		DocumentTab: document.Tab, DocumentRoot: []byte(document.Key)}
 	for _, r := range c.Registers {
-		p.Registers = append(p.Registers, packedRegister{Column: r.Column, Stamp: packedStamp(r.Stamp), Value: catalog.EncodeValue(r.Value)})
+		p.Registers = append(p.Registers, packedRegister{
+			Column: r.Column, Stamp: packedStamp(r.Stamp), Value: catalog.EncodeValue(r.Value)})
 	}
 	return p
 }

@@ -35,8 +35,10 @@ func RekeyedRows(tx *rows.Tx, maker causal.Site, above causal.Position) (found [
 
 // NoteRekeyed notes that a row of a maker has got a fresh key; it travels to the maker.
 func NoteRekeyed(tx *rows.Tx, maker causal.Site, r Rekeyed) error {
-	if err := tx.SQL.Exec("INSERT INTO ravno_rename(site, tab, old, birth, new, position) VALUES(?,?,?,?,?,?)", catalog.Integer(maker),
-		catalog.Text(r.T.Name), catalog.Integer(r.Old), catalog.Integer(r.Birth), catalog.Integer(r.New), catalog.Integer(tx.Position())); err != nil {
+	if err := tx.SQL.Exec("INSERT INTO ravno_rename(site, tab, old, birth, new, position) VALUES(?,?,?,?,?,?)",
+		catalog.Integer(maker),
+		catalog.Text(r.T.Name), catalog.Integer(r.Old), catalog.Integer(r.Birth), catalog.Integer(r.New),
+		catalog.Integer(tx.Position())); err != nil {
 		return err
 	}
 	id, err := tx.SQL.Int("SELECT last_insert_rowid()")
@@ -48,7 +50,8 @@ func NoteRekeyed(tx *rows.Tx, maker causal.Site, r Rekeyed) error {
 
 // NewestRekeyed is the newest position of a fresh key that a maker is to hear of.
 func NewestRekeyed(tx *rows.Tx, maker causal.Site) (causal.Position, error) {
-	newest, err := tx.SQL.Int("SELECT max(s.position) FROM "+tx.Cat.ByName["ravno_rename"].Shadow+" s JOIN ravno_rename r ON r.id=s.key WHERE r.site=?",
+	newest, err := tx.SQL.Int("SELECT max(s.position) FROM "+tx.Cat.ByName["ravno_rename"].Shadow+
+		" s JOIN ravno_rename r ON r.id=s.key WHERE r.site=?",
 		catalog.Integer(maker))
 	return causal.Position(newest), err
 }
@@ -57,7 +60,8 @@ func NewestRekeyed(tx *rows.Tx, maker causal.Site) (causal.Position, error) {
 func HighestKey(tx *rows.Tx, t *catalog.Table) (int64, error) {
 	key := sqlite.Quote(t.Columns[t.Key[0]].Name)
 	return tx.SQL.Int(fmt.Sprintf(`SELECT max(k) FROM (SELECT max(%[1]s) AS k FROM %[2]s WHERE %[1]s<%[4]d
-		UNION ALL SELECT max(key) FROM %[3]s WHERE key<%[4]d UNION ALL SELECT max(new) FROM ravno_rename WHERE lower(tab)=lower(?))`,
+		UNION ALL SELECT max(key) FROM %[3]s WHERE key<%[4]d UNION ALL SELECT max(new) FROM ravno_rename WHERE
+		lower(tab)=lower(?))`,
 		key, sqlite.Quote(t.Name), t.Shadow, int64(catalog.MaxFreshKey)), catalog.Text(t.Name))
 }
 
@@ -85,7 +89,8 @@ func MoveShadow(tx *rows.Tx, t *catalog.Table, from, to crdt.Key) error {
 		return err
 	}
 	if !none {
-		if err := tx.SQL.Exec("UPDATE OR REPLACE ravno_early SET key=? WHERE site=0 AND tab=? AND key=?", catalog.Blob(to), catalog.Integer(t.Number), catalog.Blob(from)); err != nil {
+		if err := tx.SQL.Exec("UPDATE OR REPLACE ravno_early SET key=? WHERE site=0 AND tab=? AND key=?", catalog.Blob(to),
+			catalog.Integer(t.Number), catalog.Blob(from)); err != nil {
 			return err
 		}
 	}
@@ -94,12 +99,13 @@ func MoveShadow(tx *rows.Tx, t *catalog.Table, from, to crdt.Key) error {
 
 // Documents are the documents that the rows of a table belong to, without those that are one row.
 func Documents(tx *rows.Tx, t *catalog.Table) (found []catalog.Reference, err error) {
-	err = tx.SQL.Rows("SELECT DISTINCT document FROM "+t.Shadow+" WHERE document IS NOT NULL ORDER BY document", nil, func(row []crdt.Value) error {
-		if d, ok := catalog.DecodeReference(row[0]); ok {
-			found = append(found, d)
-		}
-		return nil
-	})
+	err = tx.SQL.Rows("SELECT DISTINCT document FROM "+t.Shadow+" WHERE document IS NOT NULL ORDER BY document", nil,
+		func(row []crdt.Value) error {
+			if d, ok := catalog.DecodeReference(row[0]); ok {
+				found = append(found, d)
+			}
+			return nil
+		})
 	return found, err
 }
 

@@ -57,7 +57,8 @@ func steps(st *rows.State, known causal.Position, take func()) (changed bool) {
 // knownToAll is the hub's position that every enrolled node has seen, in work it may still send
 // too; where it is, if there are none.
 func knownToAll(c *sqlite.Conn, position causal.Position) (causal.Position, error) {
-	known, err := c.Int(`SELECT coalesce(min(min(p.floor, p.acked)), ?) FROM ravno_peer p JOIN ravno_site s ON s.site=p.site
+	known, err := c.Int(`SELECT coalesce(min(min(p.floor, p.acked)), ?) FROM ravno_peer p JOIN ravno_site s ON
+		s.site=p.site
 		WHERE NOT s.removed`, catalog.Integer(position))
 	return causal.Position(known), err
 }

@@ -32,7 +32,9 @@ type Span struct {
 type CrossingError struct{ Table string }
 
 func (e *CrossingError) Error() string {
-	return fmt.Sprintf("table %s: what came from the hub and what was written here have crossed; it comes again once the hub has both", e.Table)
+	return fmt.Sprintf(
+		"table %s: what came from the hub and what was written here have crossed; it comes again once the hub has both",
+		e.Table)
 }
 
 // UnsentRow reports whether a row has work of this site that the sender of the delta which is

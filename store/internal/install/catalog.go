@@ -12,14 +12,15 @@ import (
 // ReadSettings are the settings of tables, by name in lower case.
 func ReadSettings(c *sqlite.Conn) (map[string]catalog.Setting, error) {
 	settings := map[string]catalog.Setting{}
-	err := c.Rows("SELECT tab, class, document, counters FROM ravno_setting ORDER BY tab", nil, func(row []crdt.Value) error {
-		s := catalog.Setting{Table: row[0].Bytes(), Class: catalog.Class(row[1].Bytes()), Document: row[2].Bytes()}
-		if counters := row[3].Bytes(); counters != "" {
-			s.Counters = strings.Split(counters, ",")
-		}
-		settings[strings.ToLower(s.Table)] = s
-		return nil
-	})
+	err := c.Rows("SELECT tab, class, document, counters FROM ravno_setting ORDER BY tab", nil,
+		func(row []crdt.Value) error {
+			s := catalog.Setting{Table: row[0].Bytes(), Class: catalog.Class(row[1].Bytes()), Document: row[2].Bytes()}
+			if counters := row[3].Bytes(); counters != "" {
+				s.Counters = strings.Split(counters, ",")
+			}
+			settings[strings.ToLower(s.Table)] = s
+			return nil
+		})
 	return settings, err
 }
 
@@ -50,7 +51,8 @@ func ReadCatalog(c *sqlite.Conn, isHub, assign bool) (*catalog.Catalog, error) {
 			return c.Int("SELECT last_insert_rowid()")
 		}
 		facts.Numbering.NewColumn = func(table int64, number int, name string) error {
-			return c.Exec("INSERT INTO ravno_column(tab, number, name) VALUES(?,?,?)", catalog.Integer(table), catalog.Integer(number), catalog.Text(name))
+			return c.Exec("INSERT INTO ravno_column(tab, number, name) VALUES(?,?,?)", catalog.Integer(table),
+				catalog.Integer(number), catalog.Text(name))
 		}
 	}
 	cat, err := catalog.New(facts)

@@ -32,7 +32,8 @@ func Install(tx *rows.Tx, enrolling bool) (*catalog.Catalog, error) {
 		}
 		// What a node has from the hub has no position here, and nobody asks for it by one. (Files of
 		// older versions have all rows in the index, which costs a write for each and does no harm.)
-		if err := tx.SQL.Exec("CREATE INDEX IF NOT EXISTS " + index + " ON " + t.Shadow + "(position) WHERE " + catalog.HasPosition); err != nil {
+		if err := tx.SQL.Exec("CREATE INDEX IF NOT EXISTS " + index + " ON " + t.Shadow + "(position) WHERE " +
+			catalog.HasPosition); err != nil {
 			return nil, err
 		}
 		if t.Kept != "" {
@@ -88,16 +89,18 @@ func Install(tx *rows.Tx, enrolling bool) (*catalog.Catalog, error) {
 // the table at every server, and they are not two rows of one key.
 func seed(tx *rows.Tx, t *catalog.Table) error {
 	var keys []crdt.Key
-	err := tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name), nil, func(stored []crdt.Value) error {
-		if key, err := t.CanonicalKey(stored); err == nil { // a row without a key does not sync
-			keys = append(keys, key)
-		}
-		return nil
-	})
+	err := tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name), nil,
+		func(stored []crdt.Value) error {
+			if key, err := t.CanonicalKey(stored); err == nil { // a row without a key does not sync
+				keys = append(keys, key)
+			}
+			return nil
+		})
 	if err != nil || len(keys) == 0 {
 		return err
 	}
-	birth := crdt.Version{Stamp: hlc.Stamp{Time: catalog.FirstSeed, Site: tx.State.Site}, Position: tx.Position(), Seen: tx.State.Seen}
+	birth := crdt.Version{Stamp: hlc.Stamp{Time: catalog.FirstSeed, Site: tx.State.Site}, Position: tx.Position(),
+		Seen: tx.State.Seen}
 	if tx.State.IsHub() {
 		birth.Seen = causal.Seen(tx.State.Position)
 	}
@@ -127,7 +130,8 @@ func logBackfill(tx *rows.Tx, t *catalog.Table, column schema.Column) error {
 		other = "IS NOT " + column.DefaultSQL()
 	}
 	number := t.Numbers[t.ByName[strings.ToLower(column.Name)]]
-	return tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+sqlite.Quote(column.Name)+" "+other, nil,
+	return tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+
+		sqlite.Quote(column.Name)+" "+other, nil,
 		func(key []crdt.Value) error {
 			return capture.Append(tx.SQL, t.Number, capture.Update, capture.Columns(number), tx.Now(), key)
 		})
@@ -137,10 +141,11 @@ func logBackfill(tx *rows.Tx, t *catalog.Table, column schema.Column) error {
 // new columns.
 func installGone(tx *rows.Tx, t *catalog.Table) error {
 	present := map[string]bool{}
-	err := tx.SQL.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.BeforeImages, `"`))}, func(row []crdt.Value) error {
-		present[row[0].Bytes()] = true
-		return nil
-	})
+	err := tx.SQL.Rows("SELECT name FROM pragma_table_info(?)",
+		[]crdt.Value{catalog.Text(strings.Trim(t.BeforeImages, `"`))}, func(row []crdt.Value) error {
+			present[row[0].Bytes()] = true
+			return nil
+		})
 	if err != nil {
 		return err
 	}

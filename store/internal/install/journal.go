@@ -27,15 +27,18 @@ func installKept(tx *rows.Tx, t *catalog.Table) error {
 		key = append(key, sqlite.Quote(t.Columns[k].Name)+" COLLATE "+sqlite.Quote(t.Columns[k].Collation))
 	}
 	// The birth is part of the key: a node that trims its journal uses rowids again.
-	if err := tx.SQL.Exec("CREATE TABLE IF NOT EXISTS " + t.Kept + "(ravno_site INTEGER NOT NULL, ravno_received_at INTEGER NOT NULL, " +
-		"ravno_birth INTEGER NOT NULL, " + strings.Join(columns, ", ") + ", PRIMARY KEY(ravno_site, ravno_birth, " + strings.Join(key, ", ") + "))"); err != nil {
+	if err := tx.SQL.Exec("CREATE TABLE IF NOT EXISTS " + t.Kept +
+		"(ravno_site INTEGER NOT NULL, ravno_received_at INTEGER NOT NULL, " +
+		"ravno_birth INTEGER NOT NULL, " + strings.Join(columns, ", ") + ", PRIMARY KEY(ravno_site, ravno_birth, " +
+		strings.Join(key, ", ") + "))"); err != nil {
 		return err
 	}
 	present := map[string]bool{}
-	err := tx.SQL.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.Kept, `"`))}, func(row []crdt.Value) error {
-		present[strings.ToLower(row[0].Bytes())] = true
-		return nil
-	})
+	err := tx.SQL.Rows("SELECT name FROM pragma_table_info(?)", []crdt.Value{catalog.Text(strings.Trim(t.Kept, `"`))},
+		func(row []crdt.Value) error {
+			present[strings.ToLower(row[0].Bytes())] = true
+			return nil
+		})
 	if err != nil {
 		return err
 	}
@@ -48,9 +51,11 @@ func installKept(tx *rows.Tx, t *catalog.Table) error {
 	}
 	name := "ravno_journal_" + strings.TrimPrefix(t.Name, "ravno_")
 	list := strings.Join(shown, ", ")
-	create := "CREATE VIEW " + sqlite.Quote(name) + " AS SELECT coalesce(s.name, k.ravno_site) AS ravno_site, k.ravno_received_at, " +
+	create := "CREATE VIEW " + sqlite.Quote(name) +
+		" AS SELECT coalesce(s.name, k.ravno_site) AS ravno_site, k.ravno_received_at, " +
 		qualify("k.", shown) + " FROM " + t.Kept + " k LEFT JOIN ravno_site s ON s.site=k.ravno_site" +
-		" UNION ALL SELECT (SELECT s.name FROM ravno_site s, ravno_state st WHERE s.site=st.site), NULL, " + list + " FROM " + sqlite.Quote(t.Name)
+		" UNION ALL SELECT (SELECT s.name FROM ravno_site s, ravno_state st WHERE s.site=st.site), NULL, " + list + " FROM " +
+		sqlite.Quote(t.Name)
 	current, err := tx.SQL.Text("SELECT sql FROM sqlite_master WHERE type='view' AND name=?", catalog.Text(name))
 	if err != nil || current == create {
 		return err // unchanged: a new view would be a new schema version for everyone
@@ -81,7 +86,8 @@ func KeepJournal(tx *rows.Tx, t *catalog.Table, node causal.Site, change crdt.Ch
 		if err != nil {
 			return err
 		}
-		last, err := tx.SQL.Int("SELECT max(ravno_birth) FROM "+t.Kept+" WHERE ravno_site=? AND "+t.Sql.KeyWhere, append([]crdt.Value{catalog.Integer(node)}, key...)...)
+		last, err := tx.SQL.Int("SELECT max(ravno_birth) FROM "+t.Kept+" WHERE ravno_site=? AND "+t.Sql.KeyWhere,
+			append([]crdt.Value{catalog.Integer(node)}, key...)...)
 		if err != nil {
 			return err
 		}
@@ -141,7 +147,8 @@ func journalOf(tx *rows.Tx, t *catalog.Table, filter JournalFilter) ([]JournalRo
 	var found []JournalRow
 	columns := sqlite.QuoteAll("+", t.ColumnNames())
 	collect := func(site string, received int64, values []crdt.Value) {
-		if filter.Site != "" && !strings.EqualFold(filter.Site, site) || received != 0 && received < filter.Since.UnixMilli() {
+		if filter.Site != "" && !strings.EqualFold(filter.Site, site) || received != 0 &&
+			received < filter.Since.UnixMilli() {
 			return
 		}
 		row := JournalRow{Site: site, Table: t.Name, order: received}
@@ -157,7 +164,8 @@ func journalOf(tx *rows.Tx, t *catalog.Table, filter JournalFilter) ([]JournalRo
 		found = append(found, row)
 	}
 	if t.Kept != "" {
-		err := tx.SQL.Rows("SELECT ravno_site, ravno_received_at, "+columns+" FROM "+t.Kept+" ORDER BY ravno_received_at, ravno_site", nil,
+		err := tx.SQL.Rows("SELECT ravno_site, ravno_received_at, "+columns+" FROM "+t.Kept+
+			" ORDER BY ravno_received_at, ravno_site", nil,
 			func(row []crdt.Value) error {
 				collect(tx.SiteName(causal.Site(row[0].Int())), row[1].Int(), row[2:])
 				return nil

@@ -42,16 +42,19 @@ func PutMirrors(tx *rows.Tx, cat *catalog.Catalog) error {
 
 // mirrorTriggers does it, with the file's own triggers off. standing are the tables, by folded
 // name, that have mirrors now.
-func mirrorTriggers(c *sqlite.Conn, cat *catalog.Catalog) (refused []schema.Refusal, standing map[string]bool, err error) {
+func mirrorTriggers(c *sqlite.Conn, cat *catalog.Catalog) (
+	refused []schema.Refusal, standing map[string]bool, err error) {
 	plan, not, err := planMirrors(c, cat)
 	if err != nil {
 		return nil, nil, err
 	}
 	have := map[string]string{}
-	err = c.Rows(`SELECT name, sql FROM temp.sqlite_master WHERE type='trigger' AND name LIKE 'ravno\_mirror\_%' ESCAPE '\'`, nil, func(row []crdt.Value) error {
-		have[row[0].Bytes()] = row[1].Bytes()
-		return nil
-	})
+	err = c.Rows(
+		`SELECT name, sql FROM temp.sqlite_master WHERE type='trigger' AND name LIKE 'ravno\_mirror\_%' ESCAPE '\'`, nil,
+		func(row []crdt.Value) error {
+			have[row[0].Bytes()] = row[1].Bytes()
+			return nil
+		})
 	if err != nil || len(plan)+len(have) == 0 {
 		return refuseMirrors(not), nil, err
 	}
@@ -59,7 +62,8 @@ func mirrorTriggers(c *sqlite.Conn, cat *catalog.Catalog) (refused []schema.Refu
 	for _, m := range plan {
 		want[m.name] = "CREATE TRIGGER " + m.sql()
 	}
-	if err := c.Exec("CREATE TABLE IF NOT EXISTS temp." + catalog.MirrorsOff + "(tab TEXT PRIMARY KEY, schema_version INTEGER, reason TEXT)"); err != nil {
+	if err := c.Exec("CREATE TABLE IF NOT EXISTS temp." + catalog.MirrorsOff +
+		"(tab TEXT PRIMARY KEY, schema_version INTEGER, reason TEXT)"); err != nil {
 		return nil, nil, err
 	}
 	standing = map[string]bool{}
@@ -98,7 +102,8 @@ func failedMirrors(c *sqlite.Conn) (failed []schema.Refusal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Exec("DELETE FROM temp."+catalog.MirrorsOff+" WHERE schema_version<>?", catalog.Integer(version)); err != nil {
+	if err := c.Exec("DELETE FROM temp."+catalog.MirrorsOff+" WHERE schema_version<>?",
+		catalog.Integer(version)); err != nil {
 		return nil, err
 	}
 	err = c.Rows("SELECT tab, reason FROM temp."+catalog.MirrorsOff, nil, func(row []crdt.Value) error {
@@ -154,10 +159,11 @@ type object struct{ kind, sql string }
 
 func readObjects(c *sqlite.Conn) (map[string]object, error) {
 	objects := map[string]object{}
-	err := c.Rows("SELECT name, type, coalesce(sql, '') FROM main.sqlite_master WHERE type IN ('table', 'view')", nil, func(row []crdt.Value) error {
-		objects[strings.ToLower(row[0].Bytes())] = object{kind: row[1].Bytes(), sql: row[2].Bytes()}
-		return nil
-	})
+	err := c.Rows("SELECT name, type, coalesce(sql, '') FROM main.sqlite_master WHERE type IN ('table', 'view')", nil,
+		func(row []crdt.Value) error {
+			objects[strings.ToLower(row[0].Bytes())] = object{kind: row[1].Bytes(), sql: row[2].Bytes()}
+			return nil
+		})
 	return objects, err
 }
 
@@ -186,7 +192,8 @@ func mirrors(cat *catalog.Catalog, t schema.Trigger, objects map[string]object) 
 	case travels != "":
 		return "writes to " + travels + " too, whose rows come from elsewhere already", false
 	case t.Refuses:
-		return "can refuse a row (RAISE, OR FAIL, OR ROLLBACK), and rows that were accepted elsewhere are not refused here", false
+		return "can refuse a row (RAISE, OR FAIL, OR ROLLBACK), and rows that were accepted elsewhere are not refused here",
+			false
 	}
 	return cause, cause == ""
 }
@@ -195,7 +202,8 @@ func mirrors(cat *catalog.Catalog, t schema.Trigger, objects map[string]object) 
 // applied one after the other, so it may not find there what it found at the origin.
 func readsOthers(cat *catalog.Catalog, t schema.Trigger) string {
 	for _, name := range t.Reads {
-		if read := cat.ByName[strings.ToLower(name)]; read != nil && read.Class == catalog.Synced && !strings.EqualFold(name, t.Table) {
+		if read := cat.ByName[strings.ToLower(name)]; read != nil && read.Class == catalog.Synced &&
+			!strings.EqualFold(name, t.Table) {
 			return read.Name
 		}
 	}
@@ -205,8 +213,10 @@ func readsOthers(cat *catalog.Catalog, t schema.Trigger) string {
 // sql is the trigger as the file keeps it, but for the words before its name.
 func (m mirror) sql() string {
 	when := cmp.Or(m.When, "1")
-	return sqlite.Quote(m.name) + " " + m.Head + " ON main." + sqlite.Quote(m.Table) + " FOR EACH ROW WHEN CASE WHEN EXISTS(SELECT 1 FROM temp." +
-		catalog.MirrorsOff + " WHERE tab=" + sqlite.Literal(strings.ToLower(m.Table)) + ") THEN 0 ELSE (" + when + ") END " + m.Body
+	return sqlite.Quote(m.name) + " " + m.Head + " ON main." + sqlite.Quote(m.Table) +
+		" FOR EACH ROW WHEN CASE WHEN EXISTS(SELECT 1 FROM temp." +
+		catalog.MirrorsOff + " WHERE tab=" + sqlite.Literal(strings.ToLower(m.Table)) + ") THEN 0 ELSE (" + when + ") END " +
+		m.Body
 }
 
 // allCompile reports whether the triggers that stand are the ones wanted, and what fires
@@ -254,11 +264,12 @@ func (m mirror) compile(c *sqlite.Conn) error {
 		return c.Exec("EXPLAIN DELETE FROM " + table)
 	}
 	var set []string
-	err := c.Rows("SELECT name FROM pragma_table_info(?, 'main')", []crdt.Value{catalog.Text(m.Table)}, func(row []crdt.Value) error {
-		column := sqlite.Quote(row[0].Bytes())
-		set = append(set, column+"="+column)
-		return nil
-	})
+	err := c.Rows("SELECT name FROM pragma_table_info(?, 'main')", []crdt.Value{catalog.Text(m.Table)},
+		func(row []crdt.Value) error {
+			column := sqlite.Quote(row[0].Bytes())
+			set = append(set, column+"="+column)
+			return nil
+		})
 	if err != nil {
 		return err
 	}

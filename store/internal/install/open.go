@@ -19,7 +19,8 @@ func OpenWriter(path string) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, sql := range []string{"PRAGMA foreign_keys=OFF", "PRAGMA recursive_triggers=OFF", "PRAGMA cache_size=-" + cacheKiB} {
+	for _, sql := range []string{"PRAGMA foreign_keys=OFF", "PRAGMA recursive_triggers=OFF", "PRAGMA cache_size=-" +
+		cacheKiB} {
 		if err := c.Exec(sql); err != nil {
 			c.Close()
 			return nil, err
@@ -70,5 +71,6 @@ func ReturnToWAL(c *sqlite.Conn, path string) error {
 }
 
 func ErrNoWAL(path, mode string) error {
-	return &sqlite.FileError{Path: path, Problem: "cannot be put into WAL mode (it is in " + mode + " mode)", Try: "close the application, then again; the file must be on a local disk"}
+	return &sqlite.FileError{Path: path, Problem: "cannot be put into WAL mode (it is in " + mode + " mode)",
+		Try: "close the application, then again; the file must be on a local disk"}
 }

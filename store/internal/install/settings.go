@@ -17,7 +17,8 @@ import (
 func beginCounting(tx *rows.Tx, t *catalog.Table) error {
 	var fresh []crdt.Column
 	for _, column := range t.Counters {
-		known, err := tx.SQL.Int("SELECT count(*) FROM ravno_counting WHERE tab=? AND col=?", catalog.Integer(t.Number), catalog.Integer(int64(column)))
+		known, err := tx.SQL.Int("SELECT count(*) FROM ravno_counting WHERE tab=? AND col=?", catalog.Integer(t.Number),
+			catalog.Integer(int64(column)))
 		if err != nil {
 			return err
 		}
@@ -29,7 +30,8 @@ func beginCounting(tx *rows.Tx, t *catalog.Table) error {
 		return nil
 	}
 	for _, column := range fresh {
-		if err := tx.SQL.Exec("INSERT INTO ravno_counting(tab, col) VALUES(?,?)", catalog.Integer(t.Number), catalog.Integer(int64(column))); err != nil {
+		if err := tx.SQL.Exec("INSERT INTO ravno_counting(tab, col) VALUES(?,?)", catalog.Integer(t.Number),
+			catalog.Integer(int64(column))); err != nil {
 			return err
 		}
 	}
@@ -104,7 +106,8 @@ func WriteSettings(c *sqlite.Conn, settings []catalog.Setting) error {
 			document = catalog.Text(s.Document)
 		}
 		if err := c.Exec("INSERT OR REPLACE INTO ravno_setting(tab, class, document, counters) VALUES(?,?,?,?)",
-			catalog.Text(s.Table), catalog.Text(string(s.Class)), document, catalog.Text(strings.Join(s.Counters, ","))); err != nil {
+			catalog.Text(s.Table), catalog.Text(string(s.Class)), document,
+			catalog.Text(strings.Join(s.Counters, ","))); err != nil {
 			return err
 		}
 	}
@@ -115,7 +118,8 @@ func WriteSettings(c *sqlite.Conn, settings []catalog.Setting) error {
 func CheckSettings(c *sqlite.Conn, settings []catalog.Setting) error {
 	for _, s := range settings {
 		exists := func(table string) (bool, error) {
-			n, err := c.Int("SELECT count(*) FROM sqlite_master WHERE type='table' AND lower(name)=lower(?)", catalog.Text(table))
+			n, err := c.Int("SELECT count(*) FROM sqlite_master WHERE type='table' AND lower(name)=lower(?)",
+				catalog.Text(table))
 			return n > 0, err
 		}
 		for _, name := range []string{s.Table, s.Document} {
@@ -129,21 +133,26 @@ func CheckSettings(c *sqlite.Conn, settings []catalog.Setting) error {
 			}
 		}
 		if s.Document != "" && !strings.EqualFold(s.Document, s.Table) {
-			n, err := c.Int("SELECT count(*) FROM pragma_foreign_key_list(?) WHERE lower(\"table\")=lower(?)", catalog.Text(s.Table), catalog.Text(s.Document))
+			n, err := c.Int("SELECT count(*) FROM pragma_foreign_key_list(?) WHERE lower(\"table\")=lower(?)",
+				catalog.Text(s.Table), catalog.Text(s.Document))
 			if err != nil {
 				return err
 			}
 			if n == 0 {
-				return &catalog.SettingError{What: fmt.Sprintf("table %s has no foreign key to %s, so its rows cannot belong to that document", s.Table, s.Document), Try: "the table its foreign key refers to"}
+				return &catalog.SettingError{What: fmt.Sprintf(
+					"table %s has no foreign key to %s, so its rows cannot belong to that document", s.Table, s.Document),
+					Try: "the table its foreign key refers to"}
 			}
 		}
 		for _, column := range s.Counters {
-			n, err := c.Int("SELECT count(*) FROM pragma_table_info(?) WHERE lower(name)=lower(?)", catalog.Text(s.Table), catalog.Text(column))
+			n, err := c.Int("SELECT count(*) FROM pragma_table_info(?) WHERE lower(name)=lower(?)", catalog.Text(s.Table),
+				catalog.Text(column))
 			if err != nil {
 				return err
 			}
 			if n == 0 {
-				return &catalog.SettingError{What: "table " + s.Table + " has no column " + column, Try: "the column's name as in the schema"}
+				return &catalog.SettingError{What: "table " + s.Table + " has no column " + column,
+					Try: "the column's name as in the schema"}
 			}
 		}
 		if err := checkCounters(c, s); err != nil {
@@ -248,7 +257,8 @@ func mayChangeClass(tx *rows.Tx, set catalog.Setting) error {
 	}
 	n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE role='node' AND NOT removed")
 	if err == nil && n > 0 {
-		err = &catalog.SettingError{What: fmt.Sprintf("table %s is %s, and %d nodes hold rows of their own in it", set.Table, before.Class, n),
+		err = &catalog.SettingError{What: fmt.Sprintf("table %s is %s, and %d nodes hold rows of their own in it", set.Table,
+			before.Class, n),
 			Try: "remove the nodes, change the table, and join them again with --keep-local"}
 	}
 	return err

@@ -12,7 +12,8 @@ import (
 // application's views, which may call functions that only the application has.
 var upgrades = []string{
 	// 2: references that follow, fresh keys for colliding rows, resolutions that can be taken back.
-	`CREATE TABLE ravno_rename(id INTEGER PRIMARY KEY, site INTEGER NOT NULL, tab TEXT NOT NULL, old INTEGER NOT NULL, birth INTEGER NOT NULL,
+	`CREATE TABLE ravno_rename(id INTEGER PRIMARY KEY, site INTEGER NOT NULL, tab TEXT NOT NULL, old INTEGER NOT NULL,
+		birth INTEGER NOT NULL,
 	  new INTEGER NOT NULL, position INTEGER NOT NULL);
 	CREATE INDEX ravno_rename_site ON ravno_rename(site, position);
 	CREATE TABLE ravno_former(id INTEGER PRIMARY KEY, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
@@ -24,10 +25,12 @@ var upgrades = []string{
 	ALTER TABLE ravno_peer ADD COLUMN heard INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE ravno_conflict ADD COLUMN undo TEXT NOT NULL DEFAULT '';`,
 	// 3: slices.
-	`CREATE TABLE ravno_moved(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, former BLOB NOT NULL, document BLOB NOT NULL);
+	`CREATE TABLE ravno_moved(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, former BLOB NOT NULL, document BLOB NOT
+		NULL);
 	CREATE INDEX ravno_moved_position ON ravno_moved(position);`,
 	// 4: what was sent early; settled rows are forgotten.
-	`CREATE TABLE ravno_early(site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, slice INTEGER NOT NULL, until INTEGER NOT NULL,
+	`CREATE TABLE ravno_early(site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, slice INTEGER NOT NULL,
+		until INTEGER NOT NULL,
 	  there INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(site, tab, key, slice)) WITHOUT ROWID;
 	CREATE INDEX ravno_early_until ON ravno_early(site, until);
 	ALTER TABLE ravno_state ADD COLUMN until INTEGER NOT NULL DEFAULT 0;

@@ -18,7 +18,8 @@ import (
 // ApplyFromHub merges a delta of the hub. fold folds what the log has, and returns the rows that are held.
 func ApplyFromHub(tx *rows.Tx, delta Delta, fold func(*rows.Tx) (*held.Set, error)) (applied Applied, err error) {
 	if delta.From != tx.State.Seen {
-		return applied, &OutOfOrderError{From: delta.From, Have: causal.Reached{Position: tx.State.Seen, Until: tx.State.Until}}
+		return applied, &OutOfOrderError{From: delta.From,
+			Have: causal.Reached{Position: tx.State.Seen, Until: tx.State.Until}}
 	}
 	held, err := fold(tx)
 	if err != nil {
@@ -31,13 +32,15 @@ func ApplyFromHub(tx *rows.Tx, delta Delta, fold func(*rows.Tx) (*held.Set, erro
 	tx.State.Seen, tx.State.Until = delta.To, delta.Until
 	none, err := history.NoneShippedAhead(tx)
 	applied = in.applied
-	applied.Position, applied.Floor, applied.Unsent = tx.State.Position, history.SeenFloor(tx.State), tx.State.HasFloor || !none
+	applied.Position, applied.Floor, applied.Unsent = tx.State.Position, history.SeenFloor(tx.State), tx.State.HasFloor ||
+		!none
 	return applied, err
 }
 
 // ApplyFromNode merges a node's own changes, at the hub. fold folds what the log has, and returns the rows
 // that are held.
-func ApplyFromNode(tx *rows.Tx, node causal.Site, delta Delta, floor causal.Seen, fold func(*rows.Tx) (*held.Set, error)) (applied Applied, err error) {
+func ApplyFromNode(tx *rows.Tx, node causal.Site, delta Delta, floor causal.Seen,
+	fold func(*rows.Tx) (*held.Set, error)) (applied Applied, err error) {
 	have, heard, err := history.HasOf(tx, node)
 	if err != nil {
 		return applied, err
@@ -148,7 +151,9 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 		return err
 	}
 	if author != 0 && change.Seen < tx.State.Settled {
-		return fmt.Errorf("site %d sent a change of table %s that had seen the hub's position %d, and up to %d is settled. Try: ravno leave --force at the node, then ravno join --keep-local with a new token", author, t.Name, change.Seen, tx.State.Settled)
+		return fmt.Errorf("site %d sent a change of table %s that had seen the hub's position %d, and up to %d is settled. "+
+			"Try: ravno leave --force at the node, then ravno join --keep-local with a new token", author, t.Name, change.Seen,
+			tx.State.Settled)
 	}
 	document, position := here.Document, here.Position
 	m := &in.merging
@@ -175,7 +180,8 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 	if author == 0 {
 		m.comesBack(tx.State.Site, in.delta.Seen)
 	} else if !m.present && m.change.Whole && m.change.Birth.IsZero() && m.out.Row.Live() {
-		m.out.Row.Revived = tx.Position() // its birth is news to nobody, so this says that whoever lacks the row gets it whole
+		// its birth is news to nobody, so this says that whoever lacks the row gets it whole
+		m.out.Row.Revived = tx.Position()
 	}
 	// Whatever is written here from now on is newer than what it could see.
 	newest := newestTime(m.change)
@@ -288,7 +294,8 @@ func (m *merging) admit() error {
 		return err
 	}
 	if newest := newestTime(m.change); newest >= hlc.At(hlc.MaxMillis) {
-		return fmt.Errorf("table %s: a stamp of site %d is beyond the last time there is: the clock of that server is broken", m.t.Name, m.author)
+		return fmt.Errorf("table %s: a stamp of site %d is beyond the last time there is: the clock of that server is broken",
+			m.t.Name, m.author)
 	}
 	if b := m.change.Birth; b.Site != m.author && !b.IsZero() && (!m.present || b.After(m.row.Birth.Stamp)) {
 		return &IdentityError{Node: m.author, Claimed: b.Site, Table: m.t.Name}

@@ -50,7 +50,8 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 		}
 		touches := found.Others
 		if m.t.Alone && m.present && !m.row.Birth.Stamp.IsZero() && m.row.Birth.Position > m.seen { // its birth left no touch
-			touches = append(slices.Clip(touches), crdt.ChangeRecord{Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
+			touches = append(slices.Clip(touches), crdt.ChangeRecord{
+				Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
 				Table: m.t.Name, Key: m.change.Key, Dead: !m.row.Live()})
 		}
 		if d == document {
@@ -89,10 +90,12 @@ func (m *merging) unacknowledged() bool { return !m.present && !m.out.Row.Live()
 // withDeath adds to the touches of a document the death of a row that keeps an older one of its key
 // out, where it has left none: what is kept out would be nowhere.
 func (m *merging) withDeath(touches []crdt.ChangeRecord) []crdt.ChangeRecord {
-	if !m.out.Outlived || m.row.Live() || slices.ContainsFunc(touches, func(o crdt.ChangeRecord) bool { return o.Table == m.t.Name && o.Key == m.change.Key }) {
+	if !m.out.Outlived || m.row.Live() || slices.ContainsFunc(
+		touches, func(o crdt.ChangeRecord) bool { return o.Table == m.t.Name && o.Key == m.change.Key }) {
 		return touches
 	}
-	return append(slices.Clip(touches), crdt.ChangeRecord{Site: m.row.Death.Stamp.Site, Position: m.row.Death.Position, Table: m.t.Name, Key: m.change.Key, Dead: true})
+	return append(slices.Clip(touches), crdt.ChangeRecord{
+		Site: m.row.Death.Stamp.Site, Position: m.row.Death.Position, Table: m.t.Name, Key: m.change.Key, Dead: true})
 }
 
 // deathUnseen reports whether the row was deleted without its author's knowledge: then the
@@ -135,7 +138,8 @@ func (in *incoming) recordChange(d catalog.Reference, m *merging, dead bool, kno
 }
 
 // recordConflict writes or extends the one open record of a document.
-func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog.Reference, unseen []crdt.ChangeRecord) (bool, error) {
+func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog.Reference,
+	unseen []crdt.ChangeRecord) (bool, error) {
 	tx, mine := in.tx, m.authorSide()
 	others, before, claims, err := in.otherSides(m, d, unseen)
 	if err != nil {
@@ -152,7 +156,8 @@ func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog
 	if err != nil {
 		return false, err
 	}
-	more, sites := conflict.Detail{Sides: append([]conflict.Side{mine}, others...), Before: before}, []causal.Site{m.author}
+	more, sites := conflict.Detail{Sides: append([]conflict.Side{mine}, others...), Before: before},
+		[]causal.Site{m.author}
 	for _, other := range others {
 		sites = append(sites, other.Site)
 	}
@@ -213,7 +218,8 @@ func (in *incoming) noteDecision(m *merging) error {
 
 // authorSide is what the change itself says.
 func (m *merging) authorSide() conflict.Side {
-	s := conflict.Side{Site: m.author, Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)), Whole: m.change.Whole,
+	s := conflict.Side{Site: m.author, Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)),
+		Whole:   m.change.Whole,
 		Deleted: m.change.Death.After(m.row.Death.Stamp), Values: map[string]string{}}
 	for _, reg := range m.change.Registers {
 		if (reg.Stamp.Site == m.author || m.change.Whole) && !m.isBase(reg) {
@@ -236,7 +242,8 @@ func (m *merging) side() crdt.Claim {
 
 // otherSides is what the unseen touches wrote, what was there before them, and the newest
 // of them as the other side of the conflict.
-func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.ChangeRecord) (others, before []conflict.Side, newest crdt.Claim, err error) {
+func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.ChangeRecord) (
+	others, before []conflict.Side, newest crdt.Claim, err error) {
 	tx := in.tx
 	for _, touch := range unseen {
 		t := tx.Cat.ByName[strings.ToLower(touch.Table)]
@@ -258,7 +265,8 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 				return nil, nil, newest, err
 			}
 		}
-		s := conflict.Side{Site: touch.Site, Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Deleted: touch.Dead, Values: map[string]string{}}
+		s := conflict.Side{Site: touch.Site, Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Deleted: touch.Dead,
+			Values: map[string]string{}}
 		stamp := row.Death.Stamp
 		for number, v := range values.All() {
 			version := row.Version(number)
@@ -280,7 +288,8 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 			s.Whole = true
 		}
 		others = append(others, s)
-		if claim := (crdt.Claim{Site: touch.Site, Stamp: stamp}); newest.Stamp == (hlc.Stamp{}) || claim.Stamp.After(newest.Stamp) {
+		if claim := (crdt.Claim{Site: touch.Site, Stamp: stamp}); newest.Stamp == (hlc.Stamp{}) ||
+			claim.Stamp.After(newest.Stamp) {
 			newest = claim
 		}
 		b, err := beforeChange(tx, d, t, touch)

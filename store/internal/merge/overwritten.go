@@ -32,7 +32,8 @@ func (in *incoming) keepOverwritten(m *merging) error {
 // unseen, and came along in the same delta.
 func (in *incoming) recordReinserted(m *merging, document catalog.Reference) error {
 	came := func(v crdt.Version) bool { return v.Stamp.Site == m.author && v.Position > in.began }
-	if !m.out.Reborn || m.t.Own || m.state != catalog.Held && !came(m.row.Birth) && !slices.ContainsFunc(m.row.Columns, func(c crdt.ColumnVersion) bool { return came(c.Version) }) {
+	if !m.out.Reborn || m.t.Own || m.state != catalog.Held && !came(m.row.Birth) &&
+		!slices.ContainsFunc(m.row.Columns, func(c crdt.ColumnVersion) bool { return came(c.Version) }) {
 		return nil
 	}
 	in.applied.Conflicts++

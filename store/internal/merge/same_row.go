@@ -27,7 +27,8 @@ func (in *incoming) sameRow(m *merging) {
 			m.change.Birth = here.Stamp
 		}
 	case !here.Stamp.IsZero(), m.author == 0: // a node forgets no birth that the hub still speaks of
-	case !m.change.Whole || said.Site != m.author || said.Time <= heard: // what is new comes whole, and first from its maker
+	// what is new comes whole, and first from its maker
+	case !m.change.Whole || said.Site != m.author || said.Time <= heard:
 		if said.Site == m.author && said.Time > heard {
 			m.remade = said // made anew there, and deleted before anybody heard of it
 		}
@@ -45,7 +46,8 @@ func (in *incoming) sameVersions(m *merging) {
 			continue
 		}
 		here := m.row.Version(reg.Column)
-		if m.author == 0 && !history.UnsentVersion(tx, here, in.delta.Seen) || m.author != 0 && here.Position <= tx.State.Settled {
+		if m.author == 0 && !history.UnsentVersion(tx, here, in.delta.Seen) || m.author != 0 &&
+			here.Position <= tx.State.Settled {
 			reg.Stamp = here.Stamp
 		}
 	}

@@ -178,7 +178,8 @@ func (x *Rekeying) FindCollisions(each func(func(*crdt.Section) error) error, ke
 	return nil
 }
 
-func (x *Rekeying) collision(t *catalog.Table, change crdt.Change, highest map[*catalog.Table]int64) (c collision, any bool, err error) {
+func (x *Rekeying) collision(t *catalog.Table, change crdt.Change, highest map[*catalog.Table]int64) (
+	c collision, any bool, err error) {
 	tx, author := x.Tx, x.Author
 	stored, err := t.ShadowKey(change.Key)
 	if err != nil {
@@ -209,8 +210,10 @@ func (x *Rekeying) collision(t *catalog.Table, change crdt.Change, highest map[*
 	// one who did not know that the hub's row has taken the place of the one it is about; unless
 	// that is deleted again and newer, and would take the other one with it.
 	// What it has heard of before comes whole where a row outlived a deletion that it made itself.
-	fresh := change.Whole && (change.Birth.Time > x.Heard || change.Birth.Time == catalog.FirstSeed) || !change.Death.IsZero() && change.Birth.After(other.Stamp)
-	if known || !fresh || other.Stamp == change.Birth || other.Stamp.Time == catalog.FirstSeed && change.Birth.Time == catalog.FirstSeed {
+	fresh := change.Whole && (change.Birth.Time > x.Heard || change.Birth.Time == catalog.FirstSeed) ||
+		!change.Death.IsZero() && change.Birth.After(other.Stamp)
+	if known || !fresh || other.Stamp == change.Birth || other.Stamp.Time == catalog.FirstSeed &&
+		change.Birth.Time == catalog.FirstSeed {
 		return c, false, nil
 	}
 	return collision{t: t, old: old, birth: change.Birth, other: other.Stamp.Site}, true, nil
@@ -256,7 +259,8 @@ func (x *Rekeying) RecordCollisions() error {
 	tx, author := x.Tx, x.Author
 	for _, c := range x.collisions {
 		old, new := crdt.NewKey(catalog.Integer(c.old)), crdt.NewKey(catalog.Integer(c.new))
-		det := conflict.Detail{Renumbered: &conflict.Rekeyed{Site: author, Table: c.t.Name, Old: fmt.Sprintf("%x", string(old)), New: fmt.Sprintf("%x", string(new))}}
+		det := conflict.Detail{Renumbered: &conflict.Rekeyed{
+			Site: author, Table: c.t.Name, Old: fmt.Sprintf("%x", string(old)), New: fmt.Sprintf("%x", string(new))}}
 		for _, one := range []struct {
 			site causal.Site
 			key  crdt.Key
@@ -266,7 +270,8 @@ func (x *Rekeying) RecordCollisions() error {
 				return err
 			}
 			if m != nil {
-				det.Sides = append(det.Sides, conflict.WholeSide(c.t, conflict.Owner(hlc.Stamp{Site: one.site, Time: 1}), one.key, m))
+				det.Sides = append(det.Sides, conflict.WholeSide(c.t, conflict.Owner(hlc.Stamp{Site: one.site, Time: 1}), one.key,
+					m))
 			}
 		}
 		document, err := tx.Root(c.t, new, nil)
@@ -274,9 +279,11 @@ func (x *Rekeying) RecordCollisions() error {
 			return err
 		}
 		words := fmt.Sprintf("%s %d of %s is %d now", c.t.Name, c.old, tx.SiteName(author), c.new)
-		id := conflict.IDOf(crdt.KeyCollision, c.t.Reference(old), c.t, crdt.Claim{Site: author, Stamp: c.birth}, crdt.Claim{Site: c.other})
-		if err := conflict.Write(tx, conflict.New{Id: id, Kind: crdt.KeyCollision, Row: c.t.Reference(new), Document: document,
-			Sites: []causal.Site{c.other, author}, Detail: det, Closed: words}); err != nil {
+		id := conflict.IDOf(crdt.KeyCollision, c.t.Reference(old), c.t, crdt.Claim{Site: author, Stamp: c.birth},
+			crdt.Claim{Site: c.other})
+		if err := conflict.Write(tx, conflict.New{Id: id, Kind: crdt.KeyCollision, Row: c.t.Reference(new),
+			Document: document,
+			Sites:    []causal.Site{c.other, author}, Detail: det, Closed: words}); err != nil {
 			return err
 		}
 		if err := tx.Record(journal.Renumbered(tx.SiteName(author), words)); err != nil {

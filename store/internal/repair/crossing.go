@@ -99,9 +99,10 @@ func (n *Effects) crossingParents(arrived Arrival) error {
 // rows of a link's parent are referred to. What was written to other columns cannot.
 func (n *Effects) unsentReferences(l *catalog.ForeignKey) (any bool, err error) {
 	err = n.eachUnsent(l.Parent, func(row crdt.Row, _, _ crdt.Value) {
-		any = any || history.UnsentVersion(n.tx, row.Birth, n.Seen) || history.UnsentVersion(n.tx, row.Death, n.Seen) || slices.ContainsFunc(l.Refers, func(i int) bool {
-			return history.UnsentVersion(n.tx, row.Version(crdt.Column(l.Parent.Numbers[i])), n.Seen)
-		})
+		any = any || history.UnsentVersion(n.tx, row.Birth, n.Seen) || history.UnsentVersion(n.tx, row.Death, n.Seen) ||
+			slices.ContainsFunc(l.Refers, func(i int) bool {
+				return history.UnsentVersion(n.tx, row.Version(crdt.Column(l.Parent.Numbers[i])), n.Seen)
+			})
 	})
 	return any, err
 }

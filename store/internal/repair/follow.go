@@ -110,7 +110,8 @@ func (x *Repairs) follow(l *catalog.ForeignKey, child, parent crdt.Key) error {
 	if err != nil || before == nil {
 		return err
 	}
-	det := conflict.Detail{Sides: []conflict.Side{conflict.WholeSide(l.Child, conflict.Owner(row.Newest()), child, before)}}
+	det := conflict.Detail{Sides: []conflict.Side{
+		conflict.WholeSide(l.Child, conflict.Owner(row.Newest()), child, before)}}
 	values, columns, names, fits := catalog.NewValues(0), []crdt.Column(nil), []string(nil), true
 	for i, c := range l.Columns {
 		v := now.Value(crdt.Column(l.Parent.Numbers[l.Refers[i]]))
@@ -145,7 +146,8 @@ func (x *Repairs) follow(l *catalog.ForeignKey, child, parent crdt.Key) error {
 		document = l.Parent.Reference(parent)
 	}
 	changer := conflict.Owner(parentRow.Newest())
-	changed := conflict.Side{Site: changer, Table: l.Parent.Name, Key: hex.EncodeToString([]byte(parent)), Values: map[string]string{}}
+	changed := conflict.Side{Site: changer, Table: l.Parent.Name, Key: hex.EncodeToString([]byte(parent)),
+		Values: map[string]string{}}
 	for _, c := range l.Refers {
 		changed.Values[l.Parent.Columns[c].Name] = catalog.EncodeValue(now.Value(crdt.Column(l.Parent.Numbers[c])))
 	}

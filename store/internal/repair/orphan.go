@@ -77,7 +77,8 @@ func missingParents(tx *rows.Tx, ref catalog.Reference) (gone []missing, err err
 }
 
 // deletedParent finds the deleted row a reference is to: by its key, or among the remains.
-func deletedParent(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value) (key crdt.Key, row crdt.Row, found bool, err error) {
+func deletedParent(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value) (
+	key crdt.Key, row crdt.Row, found bool, err error) {
 	if slices.Equal(l.Refers, l.Parent.Key) {
 		if key, err = l.Parent.CanonicalKey(reference); err != nil {
 			return "", row, false, nil // a reference no key can equal
@@ -101,7 +102,8 @@ func deletedParent(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value) (
 // eachDangling goes through the links over which a row with these values refers to a row that
 // is not in its table. Each is asked about when its turn comes: what was done about the ones
 // before may have mended it.
-func eachDangling(tx *rows.Tx, t *catalog.Table, m *catalog.Values, each func(l *catalog.ForeignKey, reference []crdt.Value) error) error {
+func eachDangling(tx *rows.Tx, t *catalog.Table, m *catalog.Values,
+	each func(l *catalog.ForeignKey, reference []crdt.Value) error) error {
 	for _, l := range t.Up {
 		reference, ok := l.Reference(m)
 		if !ok {

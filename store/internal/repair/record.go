@@ -36,14 +36,17 @@ func (x *Repairs) recordKilled(document catalog.Reference, root crdt.Row, parts 
 		return err
 	}
 	t := x.Tx.Cat.ByNumber[document.Tab]
-	det.Sides = append(det.Sides, conflict.Side{Site: deleter.Site, Table: t.Name, Key: hex.EncodeToString([]byte(document.Key)), Deleted: true})
+	det.Sides = append(det.Sides, conflict.Side{
+		Site: deleter.Site, Table: t.Name, Key: hex.EncodeToString([]byte(document.Key)), Deleted: true})
 	x.Recorded++
-	return conflict.Write(x.Tx, conflict.New{Kind: crdt.EditDelete, Row: document, Document: document, Sites: sites, Detail: det,
-		Id: conflict.IDOf(crdt.EditDelete, document, t, deleter, newest)})
+	return conflict.Write(x.Tx, conflict.New{Kind: crdt.EditDelete, Row: document, Document: document, Sites: sites,
+		Detail: det,
+		Id:     conflict.IDOf(crdt.EditDelete, document, t, deleter, newest)})
 }
 
 // recordReference records that a row was deleted here and referred to there, and is back.
-func (x *Repairs) recordReference(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *catalog.Table, key crdt.Key, parent crdt.Row) error {
+func (x *Repairs) recordReference(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *catalog.Table, key crdt.Key,
+	parent crdt.Row) error {
 	tx := x.Tx
 	m, _, err := conflict.ValuesOf(tx, l.Child, child)
 	if err != nil {
@@ -65,25 +68,30 @@ func (x *Repairs) recordReference(l *catalog.ForeignKey, child crdt.Key, row crd
 	if err != nil {
 		return err
 	}
-	det := conflict.Detail{Sides: []conflict.Side{{Site: deleter, Table: t.Name, Key: hex.EncodeToString([]byte(key)), Deleted: true},
+	det := conflict.Detail{Sides: []conflict.Side{
+		{Site: deleter, Table: t.Name, Key: hex.EncodeToString([]byte(key)), Deleted: true},
 		conflict.WholeSide(l.Child, author, child, m)}, Before: []conflict.Side{before}}
 	x.Recorded++
-	return x.recordForeignKey(t, key, document, det, crdt.Claim{Site: deleter, Stamp: parent.Death.Stamp}, crdt.Claim{Site: author, Stamp: stamp})
+	return x.recordForeignKey(t, key, document, det, crdt.Claim{Site: deleter, Stamp: parent.Death.Stamp},
+		crdt.Claim{Site: author, Stamp: stamp})
 }
 
 // recordForeignKey records what was done about a reference to a row, in the open conflict of
 // its document if there is one.
-func (x *Repairs) recordForeignKey(t *catalog.Table, key crdt.Key, document catalog.Reference, det conflict.Detail, a, b crdt.Claim) error {
+func (x *Repairs) recordForeignKey(t *catalog.Table, key crdt.Key, document catalog.Reference, det conflict.Detail, a,
+	b crdt.Claim) error {
 	sites := []causal.Site{a.Site, b.Site}
 	if known, err := extendOpen(x.Tx, document, crdt.ForeignKey, sites, det); err != nil || known {
 		return err
 	}
-	return conflict.Write(x.Tx, conflict.New{Kind: crdt.ForeignKey, Row: t.Reference(key), Document: document, Sites: sites, Detail: det,
+	return conflict.Write(x.Tx, conflict.New{Kind: crdt.ForeignKey, Row: t.Reference(key), Document: document,
+		Sites: sites, Detail: det,
 		Id: conflict.IDOf(crdt.ForeignKey, t.Reference(key), t, a, b)})
 }
 
 // extendOpen takes more into the open record of a document; known is false if it has none.
-func extendOpen(tx *rows.Tx, document catalog.Reference, kind crdt.ConflictKind, sites []causal.Site, more conflict.Detail) (known bool, err error) {
+func extendOpen(tx *rows.Tx, document catalog.Reference, kind crdt.ConflictKind, sites []causal.Site,
+	more conflict.Detail) (known bool, err error) {
 	row, err := conflict.OpenRecord(tx, tx.Cat.ByNumber[document.Tab], document)
 	if err != nil || row == nil {
 		return false, err

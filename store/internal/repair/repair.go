@@ -28,7 +28,8 @@ type Repairs struct {
 // not know.
 func (x *Repairs) concurrent(row crdt.Row, seen causal.Position) bool {
 	other := func(v crdt.Version) bool { return v.Stamp.Site != x.Author && v.Position > seen }
-	return other(row.Birth) || other(row.Base) || slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return other(c.Version) })
+	return other(row.Birth) || other(row.Base) ||
+		slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return other(c.Version) })
 }
 
 // References brings back the rows that are referred to by those who did not know of their

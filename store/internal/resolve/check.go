@@ -56,7 +56,8 @@ func (d *decision) spreadTo(r *decided, l *catalog.ForeignKey, key crdt.Key) err
 	case d.cascade && recorded:
 		c.delete()
 	default:
-		return fmt.Errorf("conflict %s: %s is to be deleted, and %s refers to it. Try: change or delete %s in the application first, or keep the other side", d.x.ID, r, c, c)
+		return fmt.Errorf("conflict %s: %s is to be deleted, and %s refers to it. Try: change or delete %s in the "+
+			"application first, or keep the other side", d.x.ID, r, c, c)
 	}
 	return nil
 }
@@ -77,7 +78,8 @@ func (d *decision) check() error {
 			continue
 		}
 		if there == nil {
-			return fmt.Errorf("conflict %s: another row still keeps %s out of its table. Try: --set COLUMN=VALUE with a value that no other row has, or --keep SITE", d.x.ID, r)
+			return fmt.Errorf("conflict %s: another row still keeps %s out of its table. Try: --set COLUMN=VALUE with a value "+
+				"that no other row has, or --keep SITE", d.x.ID, r)
 		}
 		if err := d.checkParents(r); err != nil {
 			return err
@@ -105,7 +107,8 @@ func (d *decision) checkParents(r *decided) error {
 		for i, at := range l.Refers {
 			named = append(named, catalog.Named{Name: l.Parent.Columns[at].Name, Value: reference[i]})
 		}
-		return fmt.Errorf("conflict %s: %s would refer to %s, which is not there. Try: bring that row back first, or --set %s.%s=VALUE of a row that is there",
+		return fmt.Errorf("conflict %s: %s would refer to %s, which is not there. Try: bring that row back first, or --set "+
+			"%s.%s=VALUE of a row that is there",
 			d.x.ID, r, catalog.RowName(l.Parent.Name, named), r, r.t.Columns[l.Columns[0]].Name)
 	}
 	return nil
@@ -142,7 +145,8 @@ func (d *decision) checkChildren(r *decided) error {
 			return err
 		}
 		if len(keys) > 0 {
-			return fmt.Errorf("conflict %s: %s refers to %s by the value that is to change. Try: another column, or the change in the application", d.x.ID,
+			return fmt.Errorf("conflict %s: %s refers to %s by the value that is to change. Try: another column, or the "+
+				"change in the application", d.x.ID,
 				catalog.RowName(l.Child.Name, d.tx.Cat.NameKey(l.Child.Name, keys[0])), r)
 		}
 	}

@@ -391,11 +391,16 @@ func (d *decision) refuse(r *decided, err error) error {
 	case errors.Is(err, errIncomplete):
 		return fmt.Errorf("conflict %s: not every value of %s is here yet. Try: again when this server is level", d.x.ID, r)
 	case errors.Is(err, errKeyChange):
-		return fmt.Errorf("conflict %s: the decision would give %s another key, which makes it another row. Try: that in the application", d.x.ID, r)
+		return fmt.Errorf(
+			"conflict %s: the decision would give %s another key, which makes it another row. Try: that in the application",
+			d.x.ID, r)
 	case rows.IsConstraint(err) && d.undo && r.stepsAside:
-		return fmt.Errorf("conflict %s: the values %s had before the resolution do not fit its table, which is why it was held: %w. Try: an ordinary write in the application", d.x.ID, r, err)
+		return fmt.Errorf("conflict %s: the values %s had before the resolution do not fit its table, which is why it was "+
+			"held: %w. Try: an ordinary write in the application", d.x.ID, r, err)
 	case rows.IsConstraint(err):
-		return fmt.Errorf("conflict %s: the table does not take these values of %s: %w. Try: --set COLUMN=VALUE with values that fit", d.x.ID, r, err)
+		return fmt.Errorf(
+			"conflict %s: the table does not take these values of %s: %w. Try: --set COLUMN=VALUE with values that fit", d.x.ID,
+			r, err)
 	}
 	return err
 }

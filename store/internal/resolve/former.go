@@ -9,7 +9,8 @@ import (
 
 // renamed remembers what a row was called before a decision made at the hub.
 func (d *decision) renamed(r *decided) error {
-	if !d.tx.State.IsHub() || !slices.ContainsFunc(r.t.Down, func(l *catalog.ForeignKey) bool { return !l.ByKey() && r.changed(l.Refers) }) {
+	if !d.tx.State.IsHub() || !slices.ContainsFunc(
+		r.t.Down, func(l *catalog.ForeignKey) bool { return !l.ByKey() && r.changed(l.Refers) }) {
 		return nil
 	}
 	return history.NoteFormer(d.tx, r.t, r.key, r.before, d.tx.State.Site)

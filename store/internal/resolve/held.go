@@ -71,7 +71,8 @@ func (d *decision) makeRoom(r *decided) (h bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	newer := names == nil || slices.ContainsFunc(names, func(name string) bool { return uniqueClaims(r.t, r.t.NumberOf(name)) })
+	newer := names == nil || slices.ContainsFunc(
+		names, func(name string) bool { return uniqueClaims(r.t, r.t.NumberOf(name)) })
 	if r.stepsAside && !r.wasLive() {
 		return true, d.held.Keep(r.t, r.key, r.after)
 	}

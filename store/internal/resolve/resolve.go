@@ -49,10 +49,14 @@ func ResolveConflict(tx *rows.Tx, held *held.Set, id string, r Resolution) ([]Wr
 		return nil, err
 	}
 	if !x.Open && x.ResolvedBy == conflict.ByItself {
-		return nil, fmt.Errorf("conflict %s was closed by ravno itself%s: there is nothing to decide. Try: an ordinary write in the application", x.ID, closedWhy(&x))
+		return nil,
+			fmt.Errorf(
+				"conflict %s was closed by ravno itself%s: there is nothing to decide. Try: an ordinary write in the application",
+				x.ID, closedWhy(&x))
 	}
 	if !x.Open {
-		return nil, fmt.Errorf("conflict %s was resolved already, by %s at %s. Try: ravno conflict undo, then decide again", x.ID, x.ResolvedBy, x.ResolvedAt.Format("2006-01-02 15:04"))
+		return nil, fmt.Errorf("conflict %s was resolved already, by %s at %s. Try: ravno conflict undo, then decide again",
+			x.ID, x.ResolvedBy, x.ResolvedAt.Format("2006-01-02 15:04"))
 	}
 	d, err := newDecision(tx, held, &x)
 	if err != nil {
@@ -69,8 +73,10 @@ func ResolveConflict(tx *rows.Tx, held *held.Set, id string, r Resolution) ([]Wr
 	if err != nil {
 		return nil, err
 	}
-	if err := tx.ChangeOwn("ravno_conflict", crdt.NewKey(catalog.Text(x.ID)), map[string]crdt.Value{"resolved": catalog.Integer(x.Revision),
-		"resolved_by": catalog.Text(r.By), "resolved_at": catalog.Integer(tx.Now()), "note": catalog.Text(r.Note), "undo": catalog.Text(kept)}); err != nil {
+	if err := tx.ChangeOwn("ravno_conflict", crdt.NewKey(catalog.Text(x.ID)),
+		map[string]crdt.Value{"resolved": catalog.Integer(x.Revision),
+			"resolved_by": catalog.Text(r.By), "resolved_at": catalog.Integer(tx.Now()), "note": catalog.Text(r.Note),
+			"undo": catalog.Text(kept)}); err != nil {
 		return nil, err
 	}
 	if err := tx.Record(journal.Resolved(tx.SiteName(tx.State.Site), x.ID, r.By)); err != nil {
@@ -100,7 +106,8 @@ func (d *decision) choose(r Resolution) error {
 	if r.Keep != "" {
 		i := slices.IndexFunc(x.Sites, func(name string) bool { return strings.EqualFold(name, r.Keep) })
 		if i < 0 {
-			return fmt.Errorf("conflict %s is between %s; %s is not one of them. Try: --keep %s", x.ID, strings.Join(x.Sites, " and "), r.Keep, x.Sites[0])
+			return fmt.Errorf("conflict %s is between %s; %s is not one of them. Try: --keep %s", x.ID,
+				strings.Join(x.Sites, " and "), r.Keep, x.Sites[0])
 		}
 		switch x.Kind {
 		case crdt.Unique:
@@ -167,13 +174,15 @@ func value(values map[string]*crdt.Value, site string) (*crdt.Value, bool) {
 func find(x *conflict.Conflict, name string) (int, error) {
 	var found, spellings = []int(nil), []string(nil)
 	for i, c := range x.Columns {
-		if slices.ContainsFunc([]string{c.Name, c.Table + "." + c.Name, c.Spelling()}, func(s string) bool { return strings.EqualFold(s, name) }) {
+		if slices.ContainsFunc([]string{c.Name, c.Table + "." + c.Name, c.Spelling()},
+			func(s string) bool { return strings.EqualFold(s, name) }) {
 			found = append(found, i)
 		}
 		spellings = append(spellings, c.Spelling())
 	}
 	if x.Kind == crdt.Unique && len(found) > 1 {
-		held := slices.DeleteFunc(slices.Clone(found), func(i int) bool { return !isHeldRow(x, x.Columns[i].Table, x.Columns[i].RowKey) })
+		held := slices.DeleteFunc(slices.Clone(found),
+			func(i int) bool { return !isHeldRow(x, x.Columns[i].Table, x.Columns[i].RowKey) })
 		if len(held) == 1 {
 			found = held
 		}
@@ -184,7 +193,8 @@ func find(x *conflict.Conflict, name string) (int, error) {
 	case len(found) == 0:
 		return 0, fmt.Errorf("conflict %s has no column %s. Try: one of %s", x.ID, name, strings.Join(spellings, ", "))
 	case len(found) > 1:
-		return 0, fmt.Errorf("conflict %s has %d columns called %s. Try: one of %s", x.ID, len(found), name, strings.Join(spellings, ", "))
+		return 0, fmt.Errorf("conflict %s has %d columns called %s. Try: one of %s", x.ID, len(found), name,
+			strings.Join(spellings, ", "))
 	}
 	return found[0], nil
 }
@@ -223,7 +233,8 @@ func (d *decision) refuseForAnother(r *decided) error {
 	if d.documentGone {
 		gone = catalog.RowName(d.x.DocumentTable, d.x.DocumentKey)
 	}
-	return fmt.Errorf("conflict %s: %s was deleted since, and its key is another row's now. Try: --set COLUMN=VALUE with what the row that is there is to have, its present value say", d.x.ID, gone)
+	return fmt.Errorf("conflict %s: %s was deleted since, and its key is another row's now. Try: --set COLUMN=VALUE "+
+		"with what the row that is there is to have, its present value say", d.x.ID, gone)
 }
 
 // keepSide plans one side's rows into force: what it wrote is written again, what it deleted
@@ -297,9 +308,11 @@ func (d *decision) keepUnique(site causal.Site, name string) error {
 	}
 	switch {
 	case len(kept) == 0:
-		return fmt.Errorf("conflict %s: neither of the rows that claim the value is of %s. Try: --set COLUMN=VALUE to give one of them another value", d.x.ID, name)
+		return fmt.Errorf("conflict %s: neither of the rows that claim the value is of %s. Try: --set COLUMN=VALUE to give "+
+			"one of them another value", d.x.ID, name)
 	case len(others) == 0:
-		return fmt.Errorf("conflict %s: both rows are of %s, so --keep does not say which. Try: --set COLUMN=VALUE to give the one that is held another value", d.x.ID, name)
+		return fmt.Errorf("conflict %s: both rows are of %s, so --keep does not say which. Try: --set COLUMN=VALUE to give "+
+			"the one that is held another value", d.x.ID, name)
 	}
 	blocked := false
 	for _, s := range kept {
@@ -383,7 +396,9 @@ func (d *decision) bringBack(row sideRow, site causal.Site) error {
 	}
 	whole, err := r.restore(known)
 	if err == nil && !whole {
-		err = fmt.Errorf("conflict %s: not every value of the deleted row %s is known here. Try: the same at %s, or enter the row again", d.x.ID, r, strings.Join(d.x.Sites, " or "))
+		err = fmt.Errorf(
+			"conflict %s: not every value of the deleted row %s is known here. Try: the same at %s, or enter the row again",
+			d.x.ID, r, strings.Join(d.x.Sites, " or "))
 	}
 	return err
 }

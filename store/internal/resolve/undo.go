@@ -42,7 +42,8 @@ func (d *decision) replaced() []conflict.ReplacedRow {
 		if !r.deleted() && !r.written() && !held {
 			continue
 		}
-		row := conflict.ReplacedRow{Table: r.t.Name, Key: hex.EncodeToString([]byte(r.key)), Absent: !r.wasLive(), Held: held, Deleted: r.deleted()}
+		row := conflict.ReplacedRow{Table: r.t.Name, Key: hex.EncodeToString([]byte(r.key)), Absent: !r.wasLive(), Held: held,
+			Deleted: r.deleted()}
 		if r.wasLive() {
 			row.Values = r.encode(r.before, nil)
 		}
@@ -82,8 +83,9 @@ func (d *decision) keepUndo() (string, error) {
 	if encoded, err = json.Marshal(kept); err != nil {
 		return "", err
 	}
-	return string(encoded), d.tx.Record(journal.Event{Kind: journal.ConflictResolved, Server: d.tx.SiteName(d.tx.State.Site),
-		Text: d.x.ID + " replaced more than a record can keep: the resolution cannot be taken back"})
+	return string(encoded),
+		d.tx.Record(journal.Event{Kind: journal.ConflictResolved, Server: d.tx.SiteName(d.tx.State.Site),
+			Text: d.x.ID + " replaced more than a record can keep: the resolution cannot be taken back"})
 }
 
 // UndoOptions is how to take a resolution back.
@@ -133,17 +135,23 @@ func UndoResolution(tx *rows.Tx, held *held.Set, id string, how UndoOptions) ([]
 func mayUndo(x *conflict.Conflict) error {
 	switch {
 	case x.Open && x.ResolvedBy != "":
-		return fmt.Errorf("conflict %s: more was found after its resolution by %s, so it is open already. Try: ravno conflict resolve", x.ID, x.ResolvedBy)
+		return fmt.Errorf(
+			"conflict %s: more was found after its resolution by %s, so it is open already. Try: ravno conflict resolve", x.ID,
+			x.ResolvedBy)
 	case x.Open && len(x.Undo.History) > 0:
-		return fmt.Errorf("conflict %s: its resolution was taken back already, so it is open. Try: ravno conflict resolve", x.ID)
+		return fmt.Errorf("conflict %s: its resolution was taken back already, so it is open. Try: ravno conflict resolve",
+			x.ID)
 	case x.Open:
 		return fmt.Errorf("conflict %s was never resolved: there is nothing to take back. Try: ravno conflict resolve", x.ID)
 	case x.ResolvedBy == conflict.ByItself:
-		return fmt.Errorf("conflict %s was closed by ravno itself%s: nobody decided anything that could be taken back. Try: an ordinary write in the application", x.ID, closedWhy(x))
+		return fmt.Errorf("conflict %s was closed by ravno itself%s: nobody decided anything that could be taken back. "+
+			"Try: an ordinary write in the application", x.ID, closedWhy(x))
 	case x.Undo.TooLong:
-		return fmt.Errorf("conflict %s: its resolution replaced more than %d MB, which is more than a record can keep, so it cannot be taken back. Try: an ordinary write in the application", x.ID, maxUndoBytes>>20)
+		return fmt.Errorf("conflict %s: its resolution replaced more than %d MB, which is more than a record can keep, so "+
+			"it cannot be taken back. Try: an ordinary write in the application", x.ID, maxUndoBytes>>20)
 	case !x.Undo.Kept:
-		return fmt.Errorf("conflict %s was resolved by an older ravno, which did not keep what it replaced. Try: an ordinary write in the application", x.ID)
+		return fmt.Errorf("conflict %s was resolved by an older ravno, which did not keep what it replaced. Try: an "+
+			"ordinary write in the application", x.ID)
 	}
 	return nil
 }
@@ -165,11 +173,14 @@ func reopen(tx *rows.Tx, x *conflict.Conflict, how UndoOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.ChangeOwn("ravno_conflict", crdt.NewKey(catalog.Text(x.ID)), map[string]crdt.Value{"resolved": catalog.Integer(0),
-		"resolved_by": catalog.Text(""), "resolved_at": catalog.Integer(0), "note": catalog.Text(""), "undo": catalog.Text(string(kept))}); err != nil {
+	if err := tx.ChangeOwn("ravno_conflict", crdt.NewKey(catalog.Text(x.ID)),
+		map[string]crdt.Value{"resolved": catalog.Integer(0),
+			"resolved_by": catalog.Text(""), "resolved_at": catalog.Integer(0), "note": catalog.Text(""),
+			"undo": catalog.Text(string(kept))}); err != nil {
 		return err
 	}
-	return tx.Record(journal.Event{Kind: conflictUndone, Server: tx.SiteName(tx.State.Site), Text: x.ID + " taken back by " + how.By})
+	return tx.Record(journal.Event{Kind: conflictUndone, Server: tx.SiteName(tx.State.Site), Text: x.ID +
+		" taken back by " + how.By})
 }
 
 // takeBack plans what the resolution replaced into force again.
@@ -208,7 +219,8 @@ func (d *decision) takeBack(force bool) error {
 			more = fmt.Sprintf(" and %d more rows", len(changed)-maxChangedNamed)
 			changed = changed[:maxChangedNamed]
 		}
-		return fmt.Errorf("conflict %s: %s%s changed again since the resolution, and taking it back would overwrite that. Try: ravno conflict undo --force, or an ordinary write in the application",
+		return fmt.Errorf("conflict %s: %s%s changed again since the resolution, and taking it back would overwrite that. "+
+			"Try: ravno conflict undo --force, or an ordinary write in the application",
 			d.x.ID, strings.Join(changed, ", "), more)
 	}
 	return nil
@@ -232,7 +244,8 @@ func (d *decision) takeBackRow(r *decided, was conflict.ReplacedRow) (same bool,
 	if !r.live() {
 		whole, err := r.restore(was.Values)
 		if err == nil && !whole {
-			err = fmt.Errorf("conflict %s: not every value %s had before the resolution is known. Try: enter the row again", d.x.ID, r)
+			err = fmt.Errorf("conflict %s: not every value %s had before the resolution is known. Try: enter the row again",
+				d.x.ID, r)
 		}
 		return same, err
 	}

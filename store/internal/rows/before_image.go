@@ -39,26 +39,27 @@ type beforeImages struct{ first, last *catalog.Values }
 
 func (tx *Tx) readBeforeImages(t *catalog.Table) (map[crdt.Key]beforeImages, error) {
 	taken := map[crdt.Key]beforeImages{}
-	err := tx.SQL.Rows("SELECT "+strings.Join(t.BeforeImageColumns(), ", ")+" FROM "+t.BeforeImages+" ORDER BY rowid", nil, func(values []crdt.Value) error {
-		m, stored := catalog.NewValues(len(values)), make([]crdt.Value, len(t.Key))
-		for i, v := range values {
-			m.Set(crdt.Column(t.Numbers[i]), v)
-		}
-		for i, k := range t.Key {
-			stored[i] = values[k]
-		}
-		key, err := t.CanonicalKey(stored)
-		if err != nil {
+	err := tx.SQL.Rows("SELECT "+strings.Join(t.BeforeImageColumns(), ", ")+" FROM "+t.BeforeImages+" ORDER BY rowid", nil,
+		func(values []crdt.Value) error {
+			m, stored := catalog.NewValues(len(values)), make([]crdt.Value, len(t.Key))
+			for i, v := range values {
+				m.Set(crdt.Column(t.Numbers[i]), v)
+			}
+			for i, k := range t.Key {
+				stored[i] = values[k]
+			}
+			key, err := t.CanonicalKey(stored)
+			if err != nil {
+				return nil
+			}
+			kept := taken[key]
+			if kept.first == nil {
+				kept.first = m
+			}
+			kept.last = m
+			taken[key] = kept
 			return nil
-		}
-		kept := taken[key]
-		if kept.first == nil {
-			kept.first = m
-		}
-		kept.last = m
-		taken[key] = kept
-		return nil
-	})
+		})
 	return taken, err
 }
 

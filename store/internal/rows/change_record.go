@@ -7,10 +7,12 @@ import (
 
 // WriteChangeRecord records at the hub that a site changed a row of a document, and the values before. A
 // site's number below zero says that it only counted.
-func (tx *Tx) WriteChangeRecord(document catalog.Reference, t *catalog.Table, key crdt.Key, site int64, dead bool, before crdt.Value) error {
+func (tx *Tx) WriteChangeRecord(document catalog.Reference, t *catalog.Table, key crdt.Key, site int64, dead bool,
+	before crdt.Value) error {
 	b := &tx.written.recorded
 	b.into("INSERT OR REPLACE INTO ravno_touch(document, tab, key, site, position, dead, before) VALUES(?,?,?,?,?,?,?)")
-	return tx.written.write(tx.SQL, b, document.Encode(), catalog.Integer(t.Number), catalog.Blob(key), catalog.Integer(site),
+	return tx.written.write(tx.SQL, b, document.Encode(), catalog.Integer(t.Number), catalog.Blob(key),
+		catalog.Integer(site),
 		catalog.Integer(tx.Position()), catalog.Boolean(dead), before)
 }
 

@@ -62,7 +62,8 @@ func (tx *Tx) ChangeOwn(name string, key crdt.Key, values map[string]crdt.Value)
 // Record journals something that happened to ravno itself.
 func (tx *Tx) Record(e journal.Event) error {
 	at := tx.Clock().UTC().Format(time.RFC3339Nano)
-	if err := tx.SQL.Exec("INSERT INTO ravno_event(at, kind, site, text) VALUES(?,?,?,?)", catalog.Text(at), catalog.Text(string(e.Kind)), catalog.Text(e.Server), catalog.Text(e.Text)); err != nil {
+	if err := tx.SQL.Exec("INSERT INTO ravno_event(at, kind, site, text) VALUES(?,?,?,?)", catalog.Text(at),
+		catalog.Text(string(e.Kind)), catalog.Text(e.Server), catalog.Text(e.Text)); err != nil {
 		return err
 	}
 	id, err := tx.SQL.Int("SELECT last_insert_rowid()")

@@ -24,7 +24,8 @@ func (tx *Tx) Put(t *catalog.Table, sql string, args ...crdt.Value) error {
 	if err == nil || !t.Mirrored || sqlite.IsOfFile(err) {
 		return err
 	}
-	closed, failed := tx.SQL.Int("SELECT count(*) FROM temp."+catalog.MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name)))
+	closed, failed := tx.SQL.Int("SELECT count(*) FROM temp."+catalog.MirrorsOff+" WHERE tab=?",
+		catalog.Text(strings.ToLower(t.Name)))
 	if failed != nil || closed > 0 {
 		return errors.Join(err, failed)
 	}
@@ -34,11 +35,13 @@ func (tx *Tx) Put(t *catalog.Table, sql string, args ...crdt.Value) error {
 		return err
 	}
 	if own := tx.SQL.Exec(sql, args...); own != nil { // it is the row that does not fit
-		return errors.Join(own, tx.SQL.Exec("DELETE FROM temp."+catalog.MirrorsOff+" WHERE tab=?", catalog.Text(strings.ToLower(t.Name))))
+		return errors.Join(own, tx.SQL.Exec("DELETE FROM temp."+catalog.MirrorsOff+" WHERE tab=?",
+			catalog.Text(strings.ToLower(t.Name))))
 	}
 	tx.Cat.Unmirrored = append(tx.Cat.Unmirrored, catalog.FailedMirror(t.Name, reason.Error()))
 	return tx.Record(journal.Event{Kind: mirrorFailed, Server: tx.SiteName(tx.State.Site),
-		Text: fmt.Sprintf("what triggers of %s write is not kept fresh any more: %v. Try: %s", t.Name, reason, catalog.TryRebuild)})
+		Text: fmt.Sprintf("what triggers of %s write is not kept fresh any more: %v. Try: %s", t.Name, reason,
+			catalog.TryRebuild)})
 }
 
 // stopMirrors switches the mirrors of a table off.
@@ -46,6 +49,7 @@ func (tx *Tx) stopMirrors(t *catalog.Table, reason string) error {
 	if !t.Mirrored {
 		return nil
 	}
-	return tx.SQL.Exec("INSERT OR REPLACE INTO temp."+catalog.MirrorsOff+" SELECT ?, schema_version, ? FROM pragma_schema_version",
+	return tx.SQL.Exec("INSERT OR REPLACE INTO temp."+catalog.MirrorsOff+
+		" SELECT ?, schema_version, ? FROM pragma_schema_version",
 		catalog.Text(strings.ToLower(t.Name)), catalog.Text(reason))
 }

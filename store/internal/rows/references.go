@@ -10,7 +10,8 @@ import (
 
 // Root finds the root of the document a row belongs to. parents gives the foreign key
 // values of rows that are gone from their table, as the log recorded them.
-func (tx *Tx) Root(t *catalog.Table, key crdt.Key, parents map[catalog.Reference][]crdt.Value) (catalog.Reference, error) {
+func (tx *Tx) Root(t *catalog.Table, key crdt.Key, parents map[catalog.Reference][]crdt.Value) (
+	catalog.Reference, error) {
 	for depth := 0; t.Parent != nil && depth < catalog.MaxDocumentDepth; depth++ {
 		values, err := tx.parentValues(t, key)
 		if err != nil {
@@ -46,7 +47,8 @@ func (tx *Tx) parentValues(t *catalog.Table, key crdt.Key) ([]crdt.Value, error)
 	if err != nil {
 		return nil, err
 	}
-	return tx.SQL.Row("SELECT "+sqlite.QuoteAll("+", t.Parent.Names)+" FROM "+sqlite.Quote(t.Name)+" WHERE "+t.Sql.KeyWhere, values...)
+	return tx.SQL.Row("SELECT "+sqlite.QuoteAll("+", t.Parent.Names)+" FROM "+sqlite.Quote(t.Name)+" WHERE "+
+		t.Sql.KeyWhere, values...)
 }
 
 // ParentKey finds the key of the parent row from foreign key values. ok is false if there
@@ -64,7 +66,8 @@ func (tx *Tx) ParentKey(t *catalog.Table, values []crdt.Value) (key crdt.Key, ok
 		where += sqlite.Quote(name) + "=?"
 		byName[name] = values[i]
 	}
-	stored, err := tx.SQL.Row("SELECT "+sqlite.QuoteAll("+", up.KeyNames())+" FROM "+sqlite.Quote(up.Name)+" WHERE "+where, values...)
+	stored, err := tx.SQL.Row("SELECT "+sqlite.QuoteAll("+", up.KeyNames())+" FROM "+sqlite.Quote(up.Name)+" WHERE "+where,
+		values...)
 	if err != nil {
 		return "", false, err
 	}

@@ -131,7 +131,8 @@ func (tx *Tx) readBoth(t *catalog.Table, key crdt.Key, whole bool) (remembered, 
 }
 
 // WriteShadow remembers a row. at is where it last changed in a way this site has to pass on.
-func (tx *Tx) WriteShadow(t *catalog.Table, key crdt.Key, row crdt.Row, document catalog.Reference, at causal.Position) error {
+func (tx *Tx) WriteShadow(t *catalog.Table, key crdt.Key, row crdt.Row, document catalog.Reference,
+	at causal.Position) error {
 	stored, err := t.ShadowKey(key)
 	if err != nil {
 		return err
@@ -144,5 +145,6 @@ func (tx *Tx) WriteShadow(t *catalog.Table, key crdt.Key, row crdt.Row, document
 		return err
 	}
 	tx.packed = shadow.Append(tx.packed[:0], row)
-	return tx.written.write(tx.SQL, &tx.written.shadows, stored, catalog.Integer(at), crdt.BlobValue(string(tx.packed)), root)
+	return tx.written.write(tx.SQL, &tx.written.shadows, stored, catalog.Integer(at), crdt.BlobValue(string(tx.packed)),
+		root)
 }

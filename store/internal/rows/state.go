@@ -66,7 +66,8 @@ func ReadState(c *sqlite.Conn) (*State, error) {
 		return nil, fmt.Errorf("%s: ravno_state is empty: the database is not enrolled", c.Path())
 	}
 	if format := row[12].Int(); format != catalog.Format {
-		return nil, fmt.Errorf("%s: written by ravno with table format %d, this ravno knows %d. Try: the newer ravno", c.Path(), format, catalog.Format)
+		return nil, fmt.Errorf("%s: written by ravno with table format %d, this ravno knows %d. Try: the newer ravno",
+			c.Path(), format, catalog.Format)
 	}
 	s := &State{
 		Site:         causal.Site(row[0].Int()),
@@ -103,6 +104,7 @@ func (s *State) Write(c *sqlite.Conn) error {
 		settled_at=?, settled=?`,
 		catalog.Integer(s.Position), catalog.Integer(s.Clock.Last()), catalog.Integer(s.Folded), catalog.Integer(s.Catalog),
 		crdt.BlobValue(string(s.HubIncarnation[:])), catalog.Integer(s.Seen), catalog.Integer(s.HubHave), floor,
-		catalog.Integer(s.ClockOffset), catalog.Integer(s.LastTransfer), catalog.Integer(s.Until), catalog.Integer(s.MarkSeen), catalog.Integer(s.Mark), catalog.Integer(s.SettledOwn),
+		catalog.Integer(s.ClockOffset), catalog.Integer(s.LastTransfer), catalog.Integer(s.Until),
+		catalog.Integer(s.MarkSeen), catalog.Integer(s.Mark), catalog.Integer(s.SettledOwn),
 		catalog.Integer(s.Checkpoint), catalog.Integer(s.SettledAt), catalog.Integer(s.Settled))
 }

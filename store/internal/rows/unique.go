@@ -33,7 +33,8 @@ func (tx *Tx) Blockers(t *catalog.Table, key crdt.Key, image *catalog.Values) ([
 		if index.Where != "" {
 			parts = append(parts, "("+index.Where+")")
 		}
-		err := tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+strings.Join(parts, " AND "), values[i],
+		err := tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+sqlite.Quote(t.Name)+" WHERE "+
+			strings.Join(parts, " AND "), values[i],
 			func(stored []crdt.Value) error {
 				key, err := t.CanonicalKey(stored)
 				found[key] = true
@@ -81,7 +82,8 @@ func (tx *Tx) uniqueValues(t *catalog.Table, key crdt.Key, image *catalog.Values
 			if index.Where != "" {
 				where += " AND (" + index.Where + ")"
 			}
-			found, err := tx.SQL.Row("SELECT "+strings.Join(parts, ", ")+" FROM "+sqlite.Quote(t.Name)+" WHERE "+where, stored...)
+			found, err := tx.SQL.Row("SELECT "+strings.Join(parts, ", ")+" FROM "+sqlite.Quote(t.Name)+" WHERE "+where,
+				stored...)
 			if err != nil {
 				return false, err
 			}

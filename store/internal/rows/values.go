@@ -31,7 +31,8 @@ func (tx *Tx) ReadKept(t *catalog.Table, key crdt.Key) (*catalog.Values, catalog
 	if tx.noneKept() {
 		return nil, catalog.Nowhere, nil
 	}
-	row, err := tx.SQL.First("SELECT state, image FROM ravno_image WHERE tab=? AND key=?", catalog.Integer(t.Number), catalog.Blob(key))
+	row, err := tx.SQL.First("SELECT state, image FROM ravno_image WHERE tab=? AND key=?", catalog.Integer(t.Number),
+		catalog.Blob(key))
 	if err != nil || row == nil {
 		return nil, catalog.Nowhere, err
 	}
@@ -56,11 +57,13 @@ func (tx *Tx) SomeHeld() (bool, error) {
 
 // EachKept goes through the rows whose values are kept outside their table, by table and key. t: of one
 // table; nil: of all.
-func (tx *Tx) EachKept(t *catalog.Table, f func(row catalog.Reference, values *catalog.Values) error, where ...catalog.Whereabouts) error {
+func (tx *Tx) EachKept(t *catalog.Table, f func(row catalog.Reference, values *catalog.Values) error,
+	where ...catalog.Whereabouts) error {
 	if tx.noneKept() {
 		return nil
 	}
-	sql, args := "SELECT tab, key, image FROM ravno_image WHERE state IN (?"+strings.Repeat(",?", len(where)-1)+")", make([]crdt.Value, len(where))
+	sql, args := "SELECT tab, key, image FROM ravno_image WHERE state IN (?"+strings.Repeat(",?", len(where)-1)+")",
+		make([]crdt.Value, len(where))
 	for i, w := range where {
 		args[i] = catalog.Text(string(w))
 	}
@@ -151,12 +154,13 @@ func (tx *Tx) Remove(t *catalog.Table, key crdt.Key) error {
 func (tx *Tx) EachRow(t *catalog.Table, each func(key crdt.Key, values []crdt.Value) error) error {
 	names := slices.Sorted(slices.Values(t.ColumnNames()))
 	stored := make([]crdt.Value, len(t.Key))
-	return tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", append(t.KeyNames(), names...))+" FROM "+sqlite.Quote(t.Name), nil, func(row []crdt.Value) error {
-		copy(stored, row)
-		key, err := t.CanonicalKey(stored)
-		if err != nil {
-			return nil // a row that cannot sync is not compared
-		}
-		return each(key, row[len(stored):])
-	})
+	return tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", append(t.KeyNames(), names...))+" FROM "+sqlite.Quote(t.Name), nil,
+		func(row []crdt.Value) error {
+			copy(stored, row)
+			key, err := t.CanonicalKey(stored)
+			if err != nil {
+				return nil // a row that cannot sync is not compared
+			}
+			return each(key, row[len(stored):])
+		})
 }

@@ -12,11 +12,13 @@ import (
 )
 
 // keyDeclarations are key columns of every affinity and collation.
-var keyDeclarations = []string{"", "TEXT", "INT", "REAL", "NUMERIC", "BLOB", "TEXT COLLATE NOCASE", "TEXT COLLATE RTRIM", "COLLATE NOCASE",
+var keyDeclarations = []string{"", "TEXT", "INT", "REAL", "NUMERIC", "BLOB", "TEXT COLLATE NOCASE",
+	"TEXT COLLATE RTRIM", "COLLATE NOCASE",
 	"INT COLLATE NOCASE", "REAL COLLATE RTRIM"}
 
 func TestKeysWithSpellingsAreRegisters(t *testing.T) {
-	spellings := map[string]bool{"": true, "BLOB": true, "TEXT COLLATE NOCASE": true, "TEXT COLLATE RTRIM": true, "COLLATE NOCASE": true,
+	spellings := map[string]bool{"": true, "BLOB": true, "TEXT COLLATE NOCASE": true, "TEXT COLLATE RTRIM": true,
+		"COLLATE NOCASE":     true,
 		"INT COLLATE NOCASE": true, "REAL COLLATE RTRIM": true}
 	for _, declared := range keyDeclarations {
 		s, _ := read(t, "CREATE TABLE t(k "+declared+" PRIMARY KEY, v)")
@@ -24,7 +26,8 @@ func TestKeysWithSpellingsAreRegisters(t *testing.T) {
 			t.Errorf("%q: register %v", declared, got)
 		}
 	}
-	s, _ := read(t, "CREATE TABLE t(k ANY PRIMARY KEY, v ANY) STRICT; CREATE TABLE r(k INTEGER COLLATE NOCASE PRIMARY KEY)")
+	s, _ := read(
+		t, "CREATE TABLE t(k ANY PRIMARY KEY, v ANY) STRICT; CREATE TABLE r(k INTEGER COLLATE NOCASE PRIMARY KEY)")
 	if c := table(t, s, "t").Columns[0]; !c.Register || c.Affinity != BlobAffinity {
 		t.Errorf("ANY in a STRICT table: %+v", c)
 	}
@@ -40,8 +43,10 @@ func values() *rapid.Generator[crdt.Value] {
 		rapid.Custom(func(t *rapid.T) crdt.Value { return crdt.TextValue(letters.Draw(t, "text")) }),
 		rapid.Custom(func(t *rapid.T) crdt.Value { return crdt.BlobValue(letters.Draw(t, "blob")) }),
 		rapid.SampledFrom([]crdt.Value{
-			crdt.IntegerValue(0), crdt.IntegerValue(1), crdt.IntegerValue(1 << 53), crdt.IntegerValue(1<<53 + 1), crdt.IntegerValue(math.MaxInt64),
-			crdt.IntegerValue(math.MinInt64), crdt.IntegerValue(math.MinInt64 + 1), crdt.RealValue(0), crdt.RealValue(math.Copysign(0, -1)),
+			crdt.IntegerValue(0), crdt.IntegerValue(1), crdt.IntegerValue(1 << 53), crdt.IntegerValue(1<<53 + 1),
+			crdt.IntegerValue(math.MaxInt64),
+			crdt.IntegerValue(math.MinInt64), crdt.IntegerValue(math.MinInt64 + 1), crdt.RealValue(0),
+			crdt.RealValue(math.Copysign(0, -1)),
 			crdt.RealValue(1), crdt.RealValue(1.5), crdt.RealValue(1 << 53), crdt.RealValue(1 << 63), crdt.RealValue(-(1 << 63)),
 			crdt.RealValue(math.Inf(1)), crdt.RealValue(math.Inf(-1)), crdt.RealValue(5e-324),
 			crdt.TextValue("1"), crdt.TextValue("1.0"), crdt.TextValue("-9223372036854775808.0"),
@@ -61,10 +66,12 @@ func TestTwoRowsHaveOneKeyExactlyIfSQLiteTakesThemForOne(t *testing.T) {
 				storedB, keyB := store(t, c, keyed, b)
 				err := c.Exec("INSERT INTO t(k) VALUES(?)", a)
 				if same := keyA == keyB; same != sqlite.IsUnique(err) {
-					t.Fatalf("%v (%s) and %v (%s): one key %v, SQLite says %v", storedA, storedA.Kind(), storedB, storedB.Kind(), same, err)
+					t.Fatalf("%v (%s) and %v (%s): one key %v, SQLite says %v", storedA, storedA.Kind(), storedB, storedB.Kind(), same,
+						err)
 				}
 				minInteger := crdt.RealValue(-(1 << 63)) // the one value hasSpellings leaves out
-				if keyA == keyB && storedA != storedB && !keyed.Columns[0].Register && storedA != minInteger && storedB != minInteger {
+				if keyA == keyB && storedA != storedB && !keyed.Columns[0].Register && storedA != minInteger &&
+					storedB != minInteger {
 					t.Fatalf("%v and %v are two spellings of a key said to have one", storedA, storedB)
 				}
 			})

@@ -100,7 +100,8 @@ func (r *reader) all() error {
 		var no refused
 		switch {
 		case errors.As(err, &no):
-			r.schema.Refused = append(r.schema.Refused, Refusal{Table: o.name, Reason: no.reason, Try: no.try + tryLeavingOut + o.name})
+			r.schema.Refused = append(r.schema.Refused,
+				Refusal{Table: o.name, Reason: no.reason, Try: no.try + tryLeavingOut + o.name})
 		case err != nil:
 			return fmt.Errorf("table %q: %w", o.name, err)
 		default:
@@ -128,7 +129,8 @@ func (r *reader) own(names []string) error {
 
 // list reads the names of everything that can be selected from, sorted, and of the indexes.
 func (r *reader) list() error {
-	err := r.conn.Rows("SELECT name, type, coalesce(sql, '') FROM sqlite_master WHERE type IN ('table', 'view', 'index') ORDER BY name", nil,
+	err := r.conn.Rows(
+		"SELECT name, type, coalesce(sql, '') FROM sqlite_master WHERE type IN ('table', 'view', 'index') ORDER BY name", nil,
 		func(row []crdt.Value) error {
 			o := object{name: row[0].Bytes(), kind: row[1].Bytes(), sql: row[2].Bytes()}
 			if o.kind == "index" {
@@ -200,7 +202,8 @@ func (r *reader) columns(t *Table) (layout, error) {
 	t.Autoincrement = autoincrement
 	var l layout
 	var places []int64 // of the primary key's columns within it, parallel to l.primary
-	err := r.conn.Rows(`SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, 'main') ORDER BY cid`,
+	err := r.conn.Rows(
+		`SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, 'main') ORDER BY cid`,
 		[]crdt.Value{crdt.TextValue(t.Name)}, func(row []crdt.Value) error {
 			name, cid := row[0].Bytes(), len(l.column)
 			if row[5].Int() != 0 {
@@ -229,7 +232,8 @@ func (r *reader) columns(t *Table) (layout, error) {
 func (r *reader) foreignKeys(t *Table) error {
 	last := int64(-1)
 	var keys []ForeignKey
-	err := r.conn.Rows(`SELECT id, "table", "from", "to", on_delete, on_update FROM pragma_foreign_key_list(?, 'main') ORDER BY id DESC, seq`,
+	err := r.conn.Rows(`SELECT id, "table", "from", "to", on_delete, on_update FROM pragma_foreign_key_list(?, 'main')
+		ORDER BY id DESC, seq`,
 		[]crdt.Value{crdt.TextValue(t.Name)}, func(row []crdt.Value) error {
 			if row[0].Int() != last {
 				last = row[0].Int()

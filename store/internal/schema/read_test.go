@@ -63,8 +63,10 @@ func TestTheKeyIsWhatIdentifiesARow(t *testing.T) {
 		{"without rowid", "CREATE TABLE t(a, b, c, PRIMARY KEY(c, a)) WITHOUT ROWID", "c,a", false},
 		{"unique and NOT NULL", "CREATE TABLE t(a, b NOT NULL UNIQUE)", "b", false},
 		{"unique index made later", "CREATE TABLE t(a, b NOT NULL); CREATE UNIQUE INDEX i ON t(b)", "b", false},
-		{"the narrowest, then the first by name", "CREATE TABLE t(a NOT NULL, b NOT NULL UNIQUE, c NOT NULL UNIQUE, UNIQUE(a, b))", "b", false},
-		{"nullable, partial and computed ones do not count", `CREATE TABLE t(a UNIQUE, b NOT NULL, c NOT NULL, d NOT NULL UNIQUE);
+		{"the narrowest, then the first by name",
+			"CREATE TABLE t(a NOT NULL, b NOT NULL UNIQUE, c NOT NULL UNIQUE, UNIQUE(a, b))", "b", false},
+		{"nullable, partial and computed ones do not count", `CREATE TABLE t(a UNIQUE, b NOT NULL, c NOT NULL,
+			d NOT NULL UNIQUE);
 			CREATE UNIQUE INDEX i ON t(b) WHERE b > 0; CREATE UNIQUE INDEX j ON t(abs(c))`, "d", false},
 		{"a generated column before it", "CREATE TABLE t(g AS (a + 1), a, b, PRIMARY KEY(b))", "b", false},
 	} {
@@ -88,7 +90,8 @@ func TestATableIsReadWhole(t *testing.T) {
 			pa TEXT, pb TEXT REFERENCES gone, self INT REFERENCES CHILD ON DELETE CASCADE ON UPDATE SET NULL,
 			CHECK (price > 0 COLLATE RTRIM), UNIQUE("name, of", total),
 			FOREIGN KEY (PA, pb) REFERENCES parent);
-		CREATE UNIQUE INDEX [odd ) on] ON child(lower("name, of" || ')') COLLATE RTRIM DESC, pa) WHERE self /* c */ IS NOT NULL -- end
+		CREATE UNIQUE INDEX [odd ) on] ON child(lower("name, of" || ')') COLLATE RTRIM DESC, pa) WHERE self /* c */ IS NOT
+		NULL -- end
 		;
 		CREATE INDEX plain ON child(pa)`)
 	got := table(t, s, "CHILD")
@@ -97,8 +100,10 @@ func TestATableIsReadWhole(t *testing.T) {
 		Name: "child", Key: []int{0}, RowidKey: true, Autoincrement: true, Generated: []string{"total"},
 		Columns: []Column{
 			{Name: "id", Type: "INTEGER", Affinity: IntegerAffinity, Collation: Binary, InKey: true},
-			{Name: "name, of", Type: "TEXT", Affinity: TextAffinity, Collation: NoCase, NotNull: true, Default: "'x, COLLATE y'", HasDefault: true, Register: true},
-			{Name: "price", Type: "DECIMAL(10, 2)", Affinity: NumericAffinity, Collation: Binary, Default: "1 + 1", HasDefault: true, Register: true},
+			{Name: "name, of", Type: "TEXT", Affinity: TextAffinity, Collation: NoCase, NotNull: true, Default: "'x, COLLATE y'",
+				HasDefault: true, Register: true},
+			{Name: "price", Type: "DECIMAL(10, 2)", Affinity: NumericAffinity, Collation: Binary, Default: "1 + 1",
+				HasDefault: true, Register: true},
 			{Name: "pa", Type: "TEXT", Affinity: TextAffinity, Collation: Binary, Register: true},
 			{Name: "pb", Type: "TEXT", Affinity: TextAffinity, Collation: Binary, Register: true},
 			{Name: "self", Type: "INT", Affinity: IntegerAffinity, Collation: Binary, Register: true},
@@ -106,12 +111,15 @@ func TestATableIsReadWhole(t *testing.T) {
 		Unique: []UniqueIndex{
 			{Name: "odd ) on", Where: "self /* c */ IS NOT NULL", Parts: []IndexPart{
 				{Column: -1, Expr: `lower("name, of" || ')')`, Collation: RTrim}, {Column: 3, Collation: Binary}}},
-			{Name: "sqlite_autoindex_child_1", Parts: []IndexPart{{Column: 1, Collation: NoCase}, {Column: -1, Expr: `"total"`, Collation: Binary}}},
+			{Name: "sqlite_autoindex_child_1", Parts: []IndexPart{
+				{Column: 1, Collation: NoCase}, {Column: -1, Expr: `"total"`, Collation: Binary}}},
 		},
 		ForeignKeys: []ForeignKey{
 			{Parent: "gone", Columns: []string{"pb"}, OnDelete: "NO ACTION", OnUpdate: "NO ACTION"},
-			{Parent: "child", Columns: []string{"self"}, ParentColumns: []string{"id"}, OnDelete: "CASCADE", OnUpdate: "SET NULL"},
-			{Parent: "Parent", Columns: []string{"pa", "pb"}, ParentColumns: []string{"a", "B"}, OnDelete: "NO ACTION", OnUpdate: "NO ACTION"},
+			{Parent: "child", Columns: []string{"self"}, ParentColumns: []string{"id"}, OnDelete: "CASCADE",
+				OnUpdate: "SET NULL"},
+			{Parent: "Parent", Columns: []string{"pa", "pb"}, ParentColumns: []string{"a", "B"}, OnDelete: "NO ACTION",
+				OnUpdate: "NO ACTION"},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -126,7 +134,8 @@ func TestATableIsReadWhole(t *testing.T) {
 }
 
 func TestOddNamesAreOrdinaryNames(t *testing.T) {
-	s, _ := read(t, `CREATE TABLE "a ""b"" ; -- c"("k 'k'" TEXT PRIMARY KEY, [brack"et], `+"`tick``s`"+` TEXT COLLATE NOCASE UNIQUE, "rowid", oid);
+	s, _ := read(t, `CREATE TABLE "a ""b"" ; -- c"("k 'k'" TEXT PRIMARY KEY, [brack"et], `+"`tick``s`"+` TEXT COLLATE
+		NOCASE UNIQUE, "rowid", oid);
 		CREATE TABLE "Заказы"("номер" INTEGER PRIMARY KEY, "имя" TEXT COLLATE "nocase" NOT NULL UNIQUE);
 		CREATE TABLE "new
 line"(a
@@ -140,7 +149,8 @@ lines", "select", "COLLATE" TEXT);
 	if odd.KeyColumns()[0] != "k 'k'" || odd.Columns[2].Name != "tick`s" || odd.Columns[2].Collation != NoCase {
 		t.Errorf("%+v", odd.Columns)
 	}
-	if z := table(t, s, "Заказы"); z.Unique[0].Parts[0] != (IndexPart{Column: 1, Collation: NoCase}) || z.Columns[1].Collation != NoCase {
+	if z := table(t, s, "Заказы"); z.Unique[0].Parts[0] != (IndexPart{Column: 1, Collation: NoCase}) ||
+		z.Columns[1].Collation != NoCase {
 		t.Errorf("%+v", z)
 	}
 	if n := table(t, s, "new\nline"); n.Columns[3].Name != "COLLATE" || n.Columns[3].Collation != Binary {
@@ -215,7 +225,8 @@ func TestWhatCannotBeCapturedIsRefusedByNameAndTheRestIsRead(t *testing.T) {
 	if got := strings.Join(names, " "); got != "good holes triggered whole" {
 		t.Errorf("tables: %s", got)
 	}
-	if holes := s.Table("holes"); holes == nil || holes.NullKey == nil || !strings.Contains(holes.NullKey.Reason, "key column b is NULL") {
+	if holes := s.Table("holes"); holes == nil || holes.NullKey == nil ||
+		!strings.Contains(holes.NullKey.Reason, "key column b is NULL") {
 		t.Errorf("the rows of holes without a key go unnoticed: %+v", holes)
 	}
 	if after, _ := c.Int("PRAGMA data_version"); after != before || len(s.Refused) != 9 {
@@ -228,7 +239,8 @@ func TestWhatCannotBeCapturedIsRefusedByNameAndTheRestIsRead(t *testing.T) {
 
 func TestVirtualTablesAndTheirIndexesAreLeftAlone(t *testing.T) {
 	s, c := read(t, `CREATE VIRTUAL TABLE notes USING fts4(body); CREATE VIRTUAL TABLE boxes USING rtree(id, x0, x1);
-		CREATE TABLE notes_of_shops(id INTEGER PRIMARY KEY); CREATE VIEW v AS SELECT 1; CREATE TABLE ravno_log(id INTEGER PRIMARY KEY);
+		CREATE TABLE notes_of_shops(id INTEGER PRIMARY KEY); CREATE VIEW v AS SELECT 1;
+		CREATE TABLE ravno_log(id INTEGER PRIMARY KEY);
 		CREATE TABLE docs_data(id INTEGER PRIMARY KEY, block BLOB); CREATE TABLE docs_x(id INTEGER PRIMARY KEY);
 		CREATE TABLE vec_chunks(id INTEGER PRIMARY KEY)`)
 	if len(s.Ignored) != 11 || len(s.Refused) != 0 || len(s.Tables) != 4 {
@@ -245,7 +257,8 @@ func TestVirtualTablesAndTheirIndexesAreLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Ignored) != 14 || s.Table("docs_data") != nil || s.Table("docs_x") == nil || s.Table("notes_of_shops") == nil {
+	if len(s.Ignored) != 14 || s.Table("docs_data") != nil || s.Table("docs_x") == nil ||
+		s.Table("notes_of_shops") == nil {
 		t.Errorf("ignored %+v", s.Ignored)
 	}
 	if len(s.Refused) != 1 || s.Refused[0].Table != "vec_chunks" || !strings.Contains(s.Refused[0].Reason, "vec0") {
@@ -254,7 +267,8 @@ func TestVirtualTablesAndTheirIndexesAreLeftAlone(t *testing.T) {
 }
 
 func TestAnFTS5IndexIsRefusedByABuildWithoutFTS5(t *testing.T) {
-	_, c := read(t, `CREATE TABLE fts5(id INTEGER PRIMARY KEY, "CREATE VIRTUAL TABLE x USING fts5(y)"); CREATE VIRTUAL TABLE notes USING fts4(body)`)
+	_, c := read(t, `CREATE TABLE fts5(id INTEGER PRIMARY KEY, "CREATE VIRTUAL TABLE x USING fts5(y)");
+		CREATE VIRTUAL TABLE notes USING fts4(body)`)
 	if err := checkModules(c, false); err != nil {
 		t.Errorf("there is none, but: %v", err)
 	}
@@ -263,7 +277,8 @@ func TestAnFTS5IndexIsRefusedByABuildWithoutFTS5(t *testing.T) {
 		PRAGMA writable_schema=RESET`); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkModules(c, false); err == nil || !strings.Contains(err.Error(), "table found is a full-text index (FTS5)") ||
+	if err := checkModules(c, false); err == nil ||
+		!strings.Contains(err.Error(), "table found is a full-text index (FTS5)") ||
 		!strings.Contains(err.Error(), "Try: ") {
 		t.Errorf("not refused, or without a reason: %v", err)
 	}
@@ -283,7 +298,8 @@ func TestFingerprintsFollowMeaningNotOrder(t *testing.T) {
 	}
 	for _, other := range []string{
 		"CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, c REAL)", "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b INT)",
-		"CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE, b REAL)", "CREATE TABLE t(id INTEGER, a TEXT PRIMARY KEY, b REAL)",
+		"CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE, b REAL)",
+		"CREATE TABLE t(id INTEGER, a TEXT PRIMARY KEY, b REAL)",
 		"CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b REAL, c)",
 	} {
 		if print(other) == first {

@@ -52,13 +52,14 @@ func checkModules(c *sqlite.Conn, hasFTS5 bool) error {
 	if hasFTS5 {
 		return nil
 	}
-	return c.Rows("SELECT name, sql FROM sqlite_master WHERE type='table' AND rootpage=0 ORDER BY name", nil, func(row []crdt.Value) error {
-		if module := moduleOf(object{sql: row[1].Bytes()}); module != "fts5" && module != "fts5vocab" {
-			return nil
-		}
-		return fmt.Errorf("table %s is a full-text index (FTS5), and this ravno was built without FTS5. "+
-			"Try: a ravno built with make build, or with go build -tags sqlite_fts5", row[0].Bytes())
-	})
+	return c.Rows("SELECT name, sql FROM sqlite_master WHERE type='table' AND rootpage=0 ORDER BY name", nil,
+		func(row []crdt.Value) error {
+			if module := moduleOf(object{sql: row[1].Bytes()}); module != "fts5" && module != "fts5vocab" {
+				return nil
+			}
+			return fmt.Errorf("table %s is a full-text index (FTS5), and this ravno was built without FTS5. "+
+				"Try: a ravno built with make build, or with go build -tags sqlite_fts5", row[0].Bytes())
+		})
 }
 
 // aside says why something is none of the application's ordinary tables, or refuses it if
@@ -117,14 +118,16 @@ func (r *reader) checkWritable(t *Table) error {
 		names[i] = c.Name
 	}
 	values := strings.TrimSuffix(strings.Repeat("NULL,", len(names)), ",")
-	err := r.conn.Exec("EXPLAIN INSERT INTO main." + sqlite.Quote(t.Name) + "(" + sqlite.QuoteAll("", names) + ") VALUES(" + values + ")")
+	err := r.conn.Exec("EXPLAIN INSERT INTO main." + sqlite.Quote(t.Name) + "(" + sqlite.QuoteAll("", names) +
+		") VALUES(" + values + ")")
 	if err == nil {
 		return nil
 	}
 	if failure := sqlite.FailureOf(err); failure != sqlite.OtherFailure {
 		return err // the file, not the table
 	}
-	return refuse("define it without what only the application has, ", "it cannot be written from outside the application: %v",
+	return refuse("define it without what only the application has, ",
+		"it cannot be written from outside the application: %v",
 		cmp.Or(errors.Unwrap(err), err))
 }
 
@@ -137,12 +140,14 @@ func (r *reader) checkNullKey(t *Table) error {
 		if c.NotNull || t.RowidKey || t.WithoutRowid {
 			continue
 		}
-		found, err := r.conn.Int("SELECT EXISTS(SELECT 1 FROM main." + sqlite.Quote(t.Name) + " WHERE " + sqlite.Quote(c.Name) + " IS NULL)")
+		found, err := r.conn.Int("SELECT EXISTS(SELECT 1 FROM main." + sqlite.Quote(t.Name) + " WHERE " +
+			sqlite.Quote(c.Name) + " IS NULL)")
 		if err != nil {
 			return err
 		}
 		if found != 0 {
-			no := refuse("give every row a key and declare it NOT NULL, ", "key column %s is NULL in some rows, which have no identity", c.Name).(refused)
+			no := refuse("give every row a key and declare it NOT NULL, ",
+				"key column %s is NULL in some rows, which have no identity", c.Name).(refused)
 			t.NullKey = &Refusal{Table: t.Name, Reason: no.reason, Try: no.try + tryLeavingOut + t.Name}
 		}
 	}

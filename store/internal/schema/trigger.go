@@ -24,8 +24,10 @@ type Trigger struct {
 // and ravno's own, are not among them.
 func ReadTriggers(c *sqlite.Conn) ([]Trigger, error) {
 	var all []Trigger
-	err := c.Rows(`SELECT g.name, t.name, g.sql FROM main.sqlite_master g JOIN main.sqlite_master t ON t.type='table' AND lower(t.name)=lower(g.tbl_name)
-		WHERE g.type='trigger' AND g.name NOT LIKE 'ravno\_%' ESCAPE '\' AND g.tbl_name NOT LIKE 'ravno\_%' ESCAPE '\' ORDER BY g.name`, nil,
+	err := c.Rows(`SELECT g.name, t.name, g.sql FROM main.sqlite_master g JOIN main.sqlite_master t ON t.type='table' AND
+		lower(t.name)=lower(g.tbl_name)
+		WHERE g.type='trigger' AND g.name NOT LIKE 'ravno\_%' ESCAPE '\' AND g.tbl_name NOT LIKE 'ravno\_%' ESCAPE '\' `+
+		`ORDER BY g.name`, nil,
 		func(row []crdt.Value) error {
 			if t, ok := parseTrigger(row[2].Bytes()); ok {
 				t.Name, t.Table = row[0].Bytes(), row[1].Bytes()

@@ -35,17 +35,23 @@ func CheckFile(path string, mayBeMissing bool) error {
 func Explain(path string, err error) error {
 	switch FailureOf(err) {
 	case NotADatabase:
-		return &FileError{Path: path, Problem: "is not an SQLite database, or is encrypted or damaged", Try: "give the application's database file"}
+		return &FileError{Path: path, Problem: "is not an SQLite database, or is encrypted or damaged",
+			Try: "give the application's database file"}
 	case ReadOnlyFile:
-		return &FileError{Path: path, Problem: "is read-only", Try: "let this user write the file and its directory (chmod, chown, mount)"}
+		return &FileError{Path: path, Problem: "is read-only",
+			Try: "let this user write the file and its directory (chmod, chown, mount)"}
 	case CannotOpenFile:
-		return &FileError{Path: path, Problem: "cannot be opened", Try: "check that this user may read and write the file and its directory"}
+		return &FileError{Path: path, Problem: "cannot be opened",
+			Try: "check that this user may read and write the file and its directory"}
 	case DiskFull:
-		return &FileError{Path: path, Problem: "no space left on its disk; nothing was lost and nothing acknowledged", Try: "free some space: ravno goes on by itself", Disk: true}
+		return &FileError{Path: path, Problem: "no space left on its disk; nothing was lost and nothing acknowledged",
+			Try: "free some space: ravno goes on by itself", Disk: true}
 	case DiskError:
-		return &FileError{Path: path, Problem: "its disk does not read or write", Try: "check the disk and the system's log: " + err.Error(), Disk: true}
+		return &FileError{Path: path, Problem: "its disk does not read or write",
+			Try: "check the disk and the system's log: " + err.Error(), Disk: true}
 	case Busy:
-		return &FileError{Path: path, Problem: "is locked by another program for longer than " + BusyTimeout.String(), Try: "end the transaction that program has open, then again"}
+		return &FileError{Path: path, Problem: "is locked by another program for longer than " + BusyTimeout.String(),
+			Try: "end the transaction that program has open, then again"}
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }

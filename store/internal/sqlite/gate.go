@@ -118,7 +118,8 @@ func (g *gate) frames() (all, left int) {
 // sync puts the -wal file on disk.
 func (g *gate) sync() error {
 	if code := C.ravno_gate_sync(g.raw); code != 0 {
-		return &failed{code: driver3.ErrNoExtended(code), message: g.shm.file.Name() + ": its -wal file cannot be put on disk"}
+		return &failed{code: driver3.ErrNoExtended(code), message: g.shm.file.Name() +
+			": its -wal file cannot be put on disk"}
 	}
 	return nil
 }

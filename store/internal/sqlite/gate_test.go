@@ -18,7 +18,8 @@ func beside(t *testing.T) (path string, w *Conn, app *application) {
 	path = filepath.Join(t.TempDir(), "shop.db")
 	c, err := Open(path, Create)
 	must(t, err)
-	must(t, c.Exec("PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, n INT); INSERT INTO t VALUES(1,0); CREATE TABLE ours(id INTEGER PRIMARY KEY, b)"))
+	must(t, c.Exec("PRAGMA journal_mode=WAL; CREATE TABLE t(id INTEGER PRIMARY KEY, n INT); INSERT INTO t VALUES(1,0); "+
+		"CREATE TABLE ours(id INTEGER PRIMARY KEY, b)"))
 	must(t, c.Close())
 	w, err = OpenWriter(path)
 	must(t, err)
@@ -298,7 +299,8 @@ func TestLogStaysShort(t *testing.T) {
 	path, w, app := beside(t)
 	for range 100 {
 		must(t, w.Write(time.Sleep, func() error {
-			return w.Exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<400) INSERT INTO ours(b) SELECT randomblob(4000) FROM n")
+			return w.Exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<400) INSERT INTO ours(b) " +
+				"SELECT randomblob(4000) FROM n")
 		}))
 		app.do("SELECT count(*) FROM ours")
 	}

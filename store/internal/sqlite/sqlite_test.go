@@ -28,7 +28,8 @@ func TestValuesComeBackByStorageClassAndBytes(t *testing.T) {
 	for _, v := range []crdt.Value{
 		{}, crdt.IntegerValue(0), crdt.IntegerValue(math.MinInt64), crdt.IntegerValue(1<<53 + 1), crdt.RealValue(1),
 		crdt.RealValue(math.Copysign(0, -1)), crdt.RealValue(math.Inf(1)), crdt.RealValue(5e-324), crdt.TextValue(""),
-		crdt.TextValue("a\x00b"), crdt.TextValue("\xff\xfe"), crdt.TextValue("1"), crdt.BlobValue(""), crdt.BlobValue("\x00\x01"),
+		crdt.TextValue("a\x00b"), crdt.TextValue("\xff\xfe"), crdt.TextValue("1"), crdt.BlobValue(""),
+		crdt.BlobValue("\x00\x01"),
 	} {
 		if err := c.Exec("INSERT INTO t(a) VALUES(?)", v); err != nil {
 			t.Fatal(err)
@@ -52,7 +53,8 @@ func TestTriggersAreSwitchedForOneConnectionOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if err := c.Exec("CREATE TABLE t(a); CREATE TABLE l(a); CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO l VALUES(NEW.a); END"); err != nil {
+	if err := c.Exec(
+		"CREATE TABLE t(a); CREATE TABLE l(a); CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO l VALUES(NEW.a); END"); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.SetTriggers(false); err != nil {

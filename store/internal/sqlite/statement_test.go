@@ -25,9 +25,11 @@ func values() *rapid.Generator[crdt.Value] {
 	return rapid.OneOf(
 		rapid.Just(crdt.Value{}),
 		rapid.Map(rapid.Int64(), crdt.IntegerValue),
-		rapid.SampledFrom([]crdt.Value{crdt.IntegerValue(math.MinInt64), crdt.IntegerValue(math.MaxInt64), crdt.IntegerValue(1<<53 + 1),
+		rapid.SampledFrom([]crdt.Value{crdt.IntegerValue(math.MinInt64), crdt.IntegerValue(math.MaxInt64),
+			crdt.IntegerValue(1<<53 + 1),
 			crdt.RealValue(math.Copysign(0, -1)), crdt.RealValue(math.Inf(-1)), crdt.RealValue(5e-324), crdt.RealValue(1),
-			crdt.TextValue(""), crdt.BlobValue(""), crdt.TextValue("a\x00b\x00"), crdt.TextValue("\xff\xfe"), crdt.BlobValue("\x00")}),
+			crdt.TextValue(""), crdt.BlobValue(""), crdt.TextValue("a\x00b\x00"), crdt.TextValue("\xff\xfe"),
+			crdt.BlobValue("\x00")}),
 		rapid.Map(rapid.Float64(), crdt.RealValue),
 		rapid.Map(text, crdt.TextValue),
 		rapid.Map(text, crdt.BlobValue),
@@ -53,7 +55,8 @@ func TestWhateverIsWrittenIsReadByEveryWayOfReading(t *testing.T) {
 				t.Fatalf("bound %v, got %v: %v", row, got, err)
 			}
 		}
-		if got := readAll(t, c, len(want), rapid.IntRange(0, 2).Draw(t, "depth")); !slices.EqualFunc(got, want, slices.Equal) {
+		if got := readAll(t, c, len(want), rapid.IntRange(0, 2).Draw(t, "depth")); !slices.EqualFunc(
+			got, want, slices.Equal) {
 			t.Fatalf("read %v, want %v", got, want)
 		}
 		stop := rapid.IntRange(0, 40).Draw(t, "stop")
@@ -103,17 +106,19 @@ func must(t interface{ Fatal(...any) }, err error) {
 
 // count is a query for the numbers from 1 to n.
 func count(n int, what string) string {
-	return fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d) SELECT %s FROM n", n, what)
+	return fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d) SELECT %s FROM n", n,
+		what)
 }
 
 func TestAnErrorAfterSomeRowsComesAfterThoseRows(t *testing.T) {
 	c := open(t)
 	for _, bad := range []int{1, 2, 500, 20_000} {
 		rows := 0
-		err := c.Rows(count(30_000, fmt.Sprintf("abs(CASE i WHEN %d THEN -9223372036854775808 ELSE i END)", bad)), nil, func([]crdt.Value) error {
-			rows++
-			return c.Exec("SELECT 1 WHERE ?", crdt.IntegerValue(1)) // forgets what the connection last failed at
-		})
+		err := c.Rows(count(30_000, fmt.Sprintf("abs(CASE i WHEN %d THEN -9223372036854775808 ELSE i END)", bad)), nil,
+			func([]crdt.Value) error {
+				rows++
+				return c.Exec("SELECT 1 WHERE ?", crdt.IntegerValue(1)) // forgets what the connection last failed at
+			})
 		if rows != bad-1 || err == nil || !strings.Contains(err.Error(), "integer overflow") {
 			t.Errorf("%d rows before the bad one at %d, and %v", rows, bad, err)
 		}
@@ -227,7 +232,8 @@ func TestATextThatIsNotOneStatementOrLacksValuesIsRefused(t *testing.T) {
 	if row, err := c.Row("SELECT ?1, ?2, ?1 ; ", one, one); err != nil || len(row) != 3 {
 		t.Errorf("%v, %v", row, err)
 	}
-	if _, err := c.Prepare("SELECT a FROM nowhere"); err == nil || !strings.Contains(err.Error(), "no such table: nowhere") {
+	if _, err := c.Prepare("SELECT a FROM nowhere"); err == nil ||
+		!strings.Contains(err.Error(), "no such table: nowhere") {
 		t.Errorf("the cause is missing: %v", err)
 	}
 }
@@ -249,10 +255,12 @@ func TestErrorsAreSortedWhicheverWayTheStatementRan(t *testing.T) {
 		},
 	}
 	for name, run := range ways {
-		if err := run(c, insert, one, one, one); !IsUnique(err) || FailureOf(err) != Constraint || !strings.Contains(err.Error(), "t.a") {
+		if err := run(c, insert, one, one, one); !IsUnique(err) || FailureOf(err) != Constraint ||
+			!strings.Contains(err.Error(), "t.a") {
 			t.Errorf("%s: %v", name, err)
 		}
-		for _, row := range [][]crdt.Value{{crdt.IntegerValue(2), {}, one}, {crdt.IntegerValue(2), one, crdt.IntegerValue(-1)}} {
+		for _, row := range [][]crdt.Value{{crdt.IntegerValue(2), {}, one},
+			{crdt.IntegerValue(2), one, crdt.IntegerValue(-1)}} {
 			if err := run(c, insert, row...); IsUnique(err) || FailureOf(err) != Constraint {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -272,7 +280,8 @@ func TestErrorsAreSortedWhicheverWayTheStatementRan(t *testing.T) {
 		}
 		must(t, c.Exec("ROLLBACK"))
 		must(t, c.Exec("PRAGMA max_page_count=8"))
-		if err := run(c, "INSERT INTO t VALUES(?,1,1) RETURNING a", crdt.BlobValue(strings.Repeat("x", 100_000))); FailureOf(err) != DiskFull {
+		if err := run(c, "INSERT INTO t VALUES(?,1,1) RETURNING a", crdt.BlobValue(strings.Repeat("x", 100_000))); FailureOf(
+			err) != DiskFull {
 			t.Errorf("%s: %v", name, err)
 		}
 		must(t, other.Close())

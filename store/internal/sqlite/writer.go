@@ -117,8 +117,9 @@ func (c *Conn) Entries() Entries {
 		return Entries{}
 	}
 	e := &c.writer.entries
-	return Entries{AtOnce: e.atOnce.Load(), Waited: e.waited.Load(), Forced: e.forced.Load(), Ungated: e.ungated.Load(), Overran: e.overran.Load(),
-		Syncs: c.writer.durable.syncs.Load()}
+	return Entries{AtOnce: e.atOnce.Load(), Waited: e.waited.Load(), Forced: e.forced.Load(), Ungated: e.ungated.Load(),
+		Overran: e.overran.Load(),
+		Syncs:   c.writer.durable.syncs.Load()}
 }
 
 // beginWriting begins a write transaction behind the gate, and returns how to open that.
