@@ -95,8 +95,22 @@ func (r *Row) counter(column Column) *Counter {
 // is. The base was lost with a deleted row, or parts arrived before it. NULL stands for a base
 // that is not known. A base that really is NULL counts as the same number.
 func (r Row) lacksBase(reg Register) bool {
+	switch reg.Class {
+	case ClassRegister, ClassNone:
+		return false
+	case ClassCounter:
+	}
 	known, _ := r.Counter(reg.Column)
 	return known.Base == Value{} && reg.Value != Value{}
+}
+
+// setBaseOf sets the base of a counter to what its register says. A register of another class has none.
+func (r *Row) setBaseOf(reg Register) {
+	switch reg.Class {
+	case ClassRegister, ClassNone:
+	case ClassCounter:
+		r.SetBase(reg.Column, reg.Value)
+	}
 }
 
 // take gives a site's part the total that travelled, unless the row has the same or a newer

@@ -195,7 +195,7 @@ func (c *chain) say(at int) crdt.Change {
 	version := c.sites[at].Version(0)
 	counter, _ := c.sites[at].Counter(0)
 	change := crdt.Change{Whole: true, Registers: []crdt.Register{
-		{Stamp: version.Stamp, Value: counter.Base, Counter: true}}}
+		{Stamp: version.Stamp, Value: counter.Base, Class: crdt.ClassCounter}}}
 	for _, p := range counter.Parts {
 		change.Parts = append(change.Parts, crdt.ChangePart{Stamp: p.Stamp, Total: p.Total})
 	}
@@ -264,7 +264,7 @@ func TestBaseNotKnownIsFilledIn(t *testing.T) {
 	partAlone := crdt.Change{Birth: birth.Stamp, Parts: []crdt.ChangePart{part}}
 	base := func(stamp hlc.Stamp, counter bool) crdt.Change {
 		return crdt.Change{Birth: birth.Stamp, Registers: []crdt.Register{
-			{Column: 1, Stamp: stamp, Value: integer(10), Counter: counter}}}
+			{Column: 1, Stamp: stamp, Value: integer(10), Class: classOf(counter)}}}
 	}
 	early := crdt.Merge(crdt.Row{}, false, partAlone, 5).Row
 	cases := []struct {
@@ -279,7 +279,7 @@ func TestBaseNotKnownIsFilledIn(t *testing.T) {
 		{"an older one", base(stampAt(5, 4), true), integer(-3), false},
 		{"a column that is no counter here", base(birth.Stamp, false), integer(-3), false},
 		{"a base that is NULL", crdt.Change{Birth: birth.Stamp,
-			Registers: []crdt.Register{{Column: 1, Stamp: birth.Stamp, Counter: true}}}, integer(-3), false},
+			Registers: []crdt.Register{{Column: 1, Stamp: birth.Stamp, Class: crdt.ClassCounter}}}, integer(-3), false},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -300,7 +300,7 @@ func TestCountersBelongToOneBirth(t *testing.T) {
 	old.SetBase(1, integer(10))
 	old.Count(1, integer(7), crdt.Version{Stamp: stampAt(20, 3)})
 	anew := crdt.Change{Birth: stampAt(30, 4), Whole: true,
-		Registers: []crdt.Register{{Column: 1, Stamp: stampAt(30, 4), Value: integer(50), Counter: true}},
+		Registers: []crdt.Register{{Column: 1, Stamp: stampAt(30, 4), Value: integer(50), Class: crdt.ClassCounter}},
 		Parts: []crdt.ChangePart{{Column: 1, Stamp: stampAt(31, 4), Total: integer(-1)},
 			{Column: 1, Stamp: stampAt(32, 5), Total: integer(-2)},
 			{Column: 2, Stamp: stampAt(32, 5), Total: integer(9)}}}
@@ -313,4 +313,12 @@ func TestCountersBelongToOneBirth(t *testing.T) {
 	if again := crdt.Merge(out.Row, true, late, 7); again.Changed || again.Counted != nil || !again.Outlived {
 		t.Errorf("counting in the former row: %+v", again)
 	}
+}
+
+// classOf is the class of a column that is a counter, or is not.
+func classOf(counter bool) crdt.ColumnClass {
+	if counter {
+		return crdt.ClassCounter
+	}
+	return crdt.ClassRegister
 }

@@ -151,8 +151,8 @@ func (p place) change(rules smallRules) crdt.Change {
 	for column, stamp := range p.stamps {
 		if p.known[column] {
 			change.Registers = append(change.Registers,
-				crdt.Register{Column: crdt.Column(column), Stamp: stamp, Value: p.values[column], Counter: rules.counting &&
-					column == smallCounter})
+				crdt.Register{Column: crdt.Column(column), Stamp: stamp, Value: p.values[column], Class: classOf(
+					rules.counting && column == smallCounter)})
 		}
 	}
 	return change

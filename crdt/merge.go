@@ -49,15 +49,13 @@ func Merge(row Row, present bool, change Change, at causal.Position) Outcome {
 		switch order := reg.Stamp.Compare(row.Version(reg.Column).Stamp); {
 		case order > 0:
 			out.Row.Set(reg.Column, Version{Stamp: reg.Stamp, Position: at, Seen: change.Seen})
-			if reg.Counter {
-				out.Row.SetBase(reg.Column, reg.Value)
-			}
+			out.Row.setBaseOf(reg)
 			out.Won = append(out.Won, i)
 			out.Changed = true
 		case order < 0:
 			out.Lost = append(out.Lost, i)
-		case reg.Counter && out.Row.lacksBase(reg):
-			out.Row.SetBase(reg.Column, reg.Value)
+		case out.Row.lacksBase(reg):
+			out.Row.setBaseOf(reg)
 			out.Changed = true
 		}
 	}
@@ -88,9 +86,7 @@ func begin(row Row, present bool, change Change, at causal.Position) Outcome {
 	}
 	for _, reg := range change.Registers {
 		out.Row.Set(reg.Column, Version{Stamp: reg.Stamp, Position: at, Seen: change.Seen})
-		if reg.Counter {
-			out.Row.SetBase(reg.Column, reg.Value)
-		}
+		out.Row.setBaseOf(reg)
 	}
 	out.count(change, at)
 	live := out.Row.Live()

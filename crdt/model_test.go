@@ -85,7 +85,7 @@ func (h held) whole(key crdt.Key) crdt.Change {
 	change := crdt.Change{Key: key, Birth: h.row.Birth.Stamp, Death: h.row.Death.Stamp, Whole: true}
 	for _, column := range slices.Sorted(maps.Keys(h.values)) {
 		change.Registers = append(change.Registers, crdt.Register{
-			Column: column, Stamp: h.row.Version(column).Stamp, Value: h.values[column], Counter: column == modelCounter,
+			Column: column, Stamp: h.row.Version(column).Stamp, Value: h.values[column], Class: classOf(column == modelCounter),
 		})
 	}
 	for _, counter := range h.row.Counters {
@@ -208,7 +208,7 @@ func changes() *rapid.Generator[crdt.Change] {
 			if change.Whole || rapid.Bool().Draw(t, "sent") {
 				stamp := stampsFrom(change.Birth).Draw(t, "stamp")
 				change.Registers = append(change.Registers,
-					crdt.Register{Column: column, Stamp: stamp, Value: written(column, stamp), Counter: column == modelCounter})
+					crdt.Register{Column: column, Stamp: stamp, Value: written(column, stamp), Class: classOf(column == modelCounter)})
 			}
 		}
 		if rapid.Bool().Draw(t, "counts") {

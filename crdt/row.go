@@ -126,11 +126,11 @@ func (r Row) Clone() Row {
 // Register is one column's register with its value, as it travels.
 type Register struct {
 	Column Column
-	// Counter says that the column is a counter at this site, and Value the base it was set
-	// to. It never travels. The receiver's store sets it before Merge, from its own settings.
-	Counter bool
-	Stamp   hlc.Stamp
-	Value   Value
+	// Class is the column's class at this site. Of a counter, Value is the base it was set to. The class never
+	// travels. The receiver's store sets it before Merge, from its own settings.
+	Class ColumnClass
+	Stamp hlc.Stamp
+	Value Value
 }
 
 // Change is the part of one row that travels. It has the row's birth, its death if any, and the

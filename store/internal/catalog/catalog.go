@@ -41,13 +41,14 @@ type Table struct {
 	Kept         string // quoted name of the kept journal (hub, class journal)
 	BeforeImages string // quoted name of the table that takes deleted rows until the next fold; empty: they are not kept
 	Parent       *parent
-	Counters     []crdt.Column // that merge by summing differences, ascending
-	Fresh        bool          // the table was not known before
-	Added        []int         // columns not seen before, of a table that was; indexes into Columns
-	Alone        bool          // each row is a document of its own: no parent, no children
-	Up           []*ForeignKey // foreign keys of this table
-	Down         []*ForeignKey // foreign keys that refer to this table
-	Cyclic       bool          // a row may, over other rows, refer to itself
+	Counters     []crdt.Column      // that merge by summing differences, ascending
+	classes      []crdt.ColumnClass // by column number
+	Fresh        bool               // the table was not known before
+	Added        []int              // columns not seen before, of a table that was; indexes into Columns
+	Alone        bool               // each row is a document of its own: no parent, no children
+	Up           []*ForeignKey      // foreign keys of this table
+	Down         []*ForeignKey      // foreign keys that refer to this table
+	Cyclic       bool               // a row may, over other rows, refer to itself
 	// how many foreign keys can be followed from it at most, one after the other, circles not counted
 	Depth int
 	// the lowest number among the tables with which it refers to each other; its own if there is none
@@ -146,6 +147,7 @@ func New(f Facts) (*Catalog, error) {
 			continue // not numbered yet: the next write transaction installs it
 		}
 		entry.findCounters(settings[strings.ToLower(t.Name)].Counters)
+		entry.classify()
 		entry.write(f.IsHub, f.UTF8)
 		cat.Tables = append(cat.Tables, entry)
 		cat.Sequences = cat.Sequences || entry.Counts()
@@ -287,13 +289,40 @@ func (t *Table) KeyNames() []string {
 	return names
 }
 
-// IsRegister reports whether a column has a register; a key column whose stored bytes the
-// key determines has none.
-func (t *Table) IsRegister(column crdt.Column) bool {
-	i, ok := t.ByNum[column]
-	return ok && t.Columns[i].Register
+// ClassOf is the class of a column. A key column whose stored bytes the key determines has none.
+func (t *Table) ClassOf(column crdt.Column) crdt.ColumnClass {
+	if int(column) >= len(t.classes) {
+		return crdt.ClassNone
+	}
+	return t.classes[column]
 }
 
+// classify gives the columns their classes, once their numbers and the counters are known.
+func (t *Table) classify() {
+	for i, number := range t.Numbers {
+		for len(t.classes) <= number {
+			t.classes = append(t.classes, crdt.ClassNone)
+		}
+		switch {
+		case slices.Contains(t.Counters, crdt.Column(number)):
+			t.classes[number] = crdt.ClassCounter
+		case t.Columns[i].Register:
+			t.classes[number] = crdt.ClassRegister
+		}
+	}
+}
+
+// HasRegister reports whether a column has a register: whether its writes have stamps.
+func (t *Table) HasRegister(column crdt.Column) bool {
+	switch t.ClassOf(column) {
+	case crdt.ClassRegister, crdt.ClassCounter:
+		return true
+	case crdt.ClassNone:
+	}
+	return false
+}
+
+// Registers counts the columns that have a register.
 func (t *Table) Registers() (n int) {
 	for _, c := range t.Columns {
 		if c.Register {

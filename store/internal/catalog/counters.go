@@ -22,13 +22,10 @@ func (t *Table) findCounters(names []string) {
 	slices.Sort(t.Counters)
 }
 
-// IsCounter reports whether a column merges by summing differences.
-func (t *Table) IsCounter(column crdt.Column) bool { return slices.Contains(t.Counters, column) }
-
 // OnlyCounters reports whether values are of counters alone.
 func (t *Table) OnlyCounters(m *Values) bool {
 	for column := range m.All() {
-		if !t.IsCounter(column) {
+		if t.ClassOf(column) != crdt.ClassCounter {
 			return false
 		}
 	}

@@ -239,7 +239,7 @@ func Owner(claim hlc.Stamp) causal.Site {
 func WholeSide(t *catalog.Table, site causal.Site, key crdt.Key, m *catalog.Values) Side {
 	s := Side{Site: site, Table: t.Name, Key: hex.EncodeToString([]byte(key)), Whole: true, Values: map[string]string{}}
 	for number, v := range m.All() {
-		if t.IsRegister(number) {
+		if t.HasRegister(number) {
 			s.Values[t.Columns[t.ByNum[number]].Name] = catalog.EncodeValue(v)
 		}
 	}

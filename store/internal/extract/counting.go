@@ -32,7 +32,7 @@ func (x *Extraction) parts(t *catalog.Table, row crdt.Row, whole bool, note func
 func (x *Extraction) bases(t *catalog.Table, row crdt.Row) (bases []crdt.Register) {
 	for i, number := range t.Numbers {
 		column := crdt.Column(number)
-		if c, known := row.Counter(column); known && t.IsCounter(column) && x.isNew(row.Version(column)) {
+		if c, known := row.Counter(column); known && t.ClassOf(column) == crdt.ClassCounter && x.isNew(row.Version(column)) {
 			bases = append(bases, crdt.Register{Column: crdt.Column(i), Stamp: row.Version(column).Stamp, Value: c.Base})
 		}
 	}

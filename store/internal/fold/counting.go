@@ -46,7 +46,7 @@ func (f *folding) onlyCounts() bool {
 	}
 	for _, set := range f.sets {
 		for number := range set.columns.All() {
-			if !f.T.IsCounter(crdt.Column(number)) {
+			if f.T.ClassOf(crdt.Column(number)) != crdt.ClassCounter {
 				return false
 			}
 		}

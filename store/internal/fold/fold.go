@@ -290,8 +290,10 @@ func foldLive(tx *rows.Tx, f *folding, row *crdt.Row, found bool) bool {
 		for _, set := range f.sets {
 			version := version(tx, f, set.At)
 			for number := range set.columns.All() {
-				if !f.T.IsCounter(crdt.Column(number)) {
-					row.Set(crdt.Column(number), version)
+				switch column := crdt.Column(number); f.T.ClassOf(column) {
+				case crdt.ClassRegister, crdt.ClassNone:
+					row.Set(column, version)
+				case crdt.ClassCounter: // foldCounters sees to it
 				}
 			}
 		}
@@ -346,24 +348,27 @@ func (p *Pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
 func (f *folding) overwrote(tx *rows.Tx, row *crdt.Row, remains *catalog.Values) bool {
 	any := false
 	note := func(column crdt.Column, at hlc.Time) {
-		switch {
-		case f.T.IsCounter(column):
-		case tx.State.IsHub():
+		switch f.T.ClassOf(column) {
+		case crdt.ClassCounter:
+			return
+		case crdt.ClassRegister, crdt.ClassNone:
+		}
+		if tx.State.IsHub() {
 			row.Set(column, version(tx, f, at))
 			any = true
-		default:
-			remains.Forget(column)
-			row.Set(column, row.Birth)
+			return
 		}
+		remains.Forget(column)
+		row.Set(column, row.Birth)
 	}
 	for _, number := range f.T.Numbers {
 		version := row.Version(crdt.Column(number))
-		if !tx.State.IsHub() && f.T.IsRegister(crdt.Column(number)) && history.Unacknowledged(tx, version, f.has) {
+		if !tx.State.IsHub() && f.T.HasRegister(crdt.Column(number)) && history.Unacknowledged(tx, version, f.has) {
 			note(crdt.Column(number), 0)
 		}
 	}
 	for _, number := range f.T.Numbers {
-		if column := crdt.Column(number); f.replaced && f.T.IsRegister(column) {
+		if column := crdt.Column(number); f.replaced && f.T.HasRegister(column) {
 			note(column, f.lastAt)
 		}
 	}

@@ -27,7 +27,7 @@ func KeepOverwritten(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, 
 		version := row.Version(column)
 		v, known := was.Get(column)
 		unheard := Unacknowledged(tx, version, has)
-		if !known || !unheard && !everything || !t.IsRegister(column) {
+		if !known || !unheard && !everything || !t.HasRegister(column) {
 			continue
 		}
 		if unheard {

@@ -18,7 +18,7 @@ func (m *merging) readCounters() {
 		}
 	}
 	for i, reg := range m.change.Registers {
-		m.change.Registers[i].Counter = m.t.IsCounter(reg.Column)
+		m.change.Registers[i].Class = m.t.ClassOf(reg.Column)
 	}
 }
 
@@ -44,7 +44,7 @@ func (m *merging) onlyCounts() bool {
 
 // isBase reports whether a register is only the base of a deleted row's counter, and no edit.
 func (m *merging) isBase(reg crdt.Register) bool {
-	return reg.Counter && !m.change.Whole && m.change.Death.After(reg.Stamp)
+	return reg.Class == crdt.ClassCounter && !m.change.Whole && m.change.Death.After(reg.Stamp)
 }
 
 // ignoreBases takes bases of a deleted row's counters out of what a change has set.

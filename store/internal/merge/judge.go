@@ -270,7 +270,7 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 		stamp := row.Death.Stamp
 		for number, v := range values.All() {
 			version := row.Version(number)
-			if !t.IsRegister(number) || version.Stamp.Site != touch.Site || version.Position <= seen || touch.Dead {
+			if !t.HasRegister(number) || version.Stamp.Site != touch.Site || version.Position <= seen || touch.Dead {
 				continue
 			}
 			if version.Stamp.After(stamp) {
@@ -281,7 +281,7 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 		s.Whole = len(s.Values) == t.Registers() && !touch.Dead
 		if s.Whole || m.out.Died && here { // about to be replaced: keep it whole
 			for number, v := range values.All() {
-				if t.IsRegister(number) {
+				if t.HasRegister(number) {
 					s.Values[t.Columns[t.ByNum[number]].Name] = catalog.EncodeValue(v)
 				}
 			}
@@ -313,7 +313,7 @@ func (m *merging) before() conflict.Side {
 	if m.change.Death.After(m.row.Death.Stamp) {
 		for number, v := range m.was.All() {
 			version := m.row.Version(number)
-			if !m.t.IsRegister(number) || causal.Concurrent(m.author, version.Stamp.Site, m.seen, version.Position) {
+			if !m.t.HasRegister(number) || causal.Concurrent(m.author, version.Stamp.Site, m.seen, version.Position) {
 				continue
 			}
 			b.Values[m.t.Columns[m.t.ByNum[number]].Name] = catalog.EncodeValue(v)

@@ -63,8 +63,10 @@ func (m *merging) values() (*catalog.Values, []crdt.Column) {
 	written := make([]crdt.Column, 0, len(m.out.Won))
 	for _, i := range m.out.Won {
 		reg := &m.change.Registers[i]
-		if reg.Counter {
+		switch reg.Class {
+		case crdt.ClassCounter:
 			continue // what it says is the sum, not its base
+		case crdt.ClassRegister, crdt.ClassNone:
 		}
 		merged.Set(reg.Column, reg.Value)
 		written = append(written, reg.Column)
@@ -72,7 +74,7 @@ func (m *merging) values() (*catalog.Values, []crdt.Column) {
 	for i := range m.change.Registers {
 		reg := &m.change.Registers[i]
 		// A value whose version we have, but which was lost with a deleted row.
-		if _, known := merged.Get(reg.Column); !known && !reg.Counter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
+		if _, known := merged.Get(reg.Column); !known && reg.Class != crdt.ClassCounter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
 			merged.Set(reg.Column, reg.Value)
 			written = append(written, reg.Column)
 		}

@@ -187,7 +187,7 @@ func (x *Repairs) putBack(t *catalog.Table, key crdt.Key, m *catalog.Values) err
 		return err
 	}
 	for i, c := range t.Columns {
-		if c.Register && !t.IsCounter(crdt.Column(t.Numbers[i])) {
+		if t.ClassOf(crdt.Column(t.Numbers[i])) == crdt.ClassRegister {
 			return tx.Log(t, key, capture.Update, []string{c.Name})
 		}
 	}

@@ -368,9 +368,10 @@ func (d *decision) stampedColumns(r *decided) ([]string, error) {
 	for _, column := range r.columns {
 		name := r.t.Columns[r.t.ByNum[column]].Name
 		was, known := r.before.Get(column)
+		class := r.t.ClassOf(column)
 		switch {
-		case !r.t.IsRegister(column): // the key says it
-		case !r.wasLive() && r.t.IsCounter(column):
+		case class == crdt.ClassNone: // the key says it
+		case !r.wasLive() && class == crdt.ClassCounter:
 		case d.undo && !r.wasLive() && !r.stepsAside && known && was == r.after.Value(column) && uniqueClaims(r.t, column):
 			claims = append(claims, name)
 		default:

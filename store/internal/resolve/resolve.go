@@ -267,7 +267,7 @@ func (d *decision) keepSide(site causal.Site, name string) error {
 		if r.another || d.documentGone {
 			continue // the site has said nothing of the row that is there
 		}
-		if r.t.IsCounter(r.t.NumberOf(c.Name)) {
+		if r.t.ClassOf(r.t.NumberOf(c.Name)) == crdt.ClassCounter {
 			continue // what either side counted has happened
 		}
 		alone := len(d.x.Sites) == 1 // it made a row in the place of its own: what is in force is no side
@@ -386,7 +386,7 @@ func (d *decision) bringBack(row sideRow, site causal.Site) error {
 	for column, v := range r.before.All() { // what the deletion left, or what has come of it so far
 		if i, ok := r.t.ByNum[column]; ok {
 			name := r.t.Columns[i].Name
-			note(map[string]string{name: catalog.EncodeValue(v)}, r.t.IsCounter(column))
+			note(map[string]string{name: catalog.EncodeValue(v)}, r.t.ClassOf(column) == crdt.ClassCounter)
 		}
 	}
 	for _, s := range d.x.Detail.Sides {

@@ -64,7 +64,7 @@ func (r *decided) encode(m *catalog.Values, columns []crdt.Column) map[string]st
 	}
 	values := map[string]string{}
 	for _, column := range columns {
-		if v, known := m.Get(column); known && r.t.IsRegister(column) {
+		if v, known := m.Get(column); known && r.t.HasRegister(column) {
 			values[r.t.Columns[r.t.ByNum[column]].Name] = catalog.EncodeValue(v)
 		}
 	}

@@ -90,8 +90,8 @@ func TestATableIsReadWhole(t *testing.T) {
 			pa TEXT, pb TEXT REFERENCES gone, self INT REFERENCES CHILD ON DELETE CASCADE ON UPDATE SET NULL,
 			CHECK (price > 0 COLLATE RTRIM), UNIQUE("name, of", total),
 			FOREIGN KEY (PA, pb) REFERENCES parent);
-		CREATE UNIQUE INDEX [odd ) on] ON child(lower("name, of" || ')') COLLATE RTRIM DESC, pa) WHERE self /* c */ IS NOT
-		NULL -- end
+		CREATE UNIQUE INDEX [odd ) on] ON child(lower("name, of" || ')') COLLATE RTRIM DESC, pa)
+		WHERE self /* c */ IS NOT NULL -- end
 		;
 		CREATE INDEX plain ON child(pa)`)
 	got := table(t, s, "CHILD")
