@@ -22,6 +22,27 @@ const (
 	ForeignKey   ConflictKind = "foreign_key"   // one deleted what the other refers to
 )
 
+// SettledByEqual reports whether a conflict of this kind is none if both sides wrote the same values.
+func (k ConflictKind) SettledByEqual() bool {
+	switch k {
+	case EditEdit, KeyCollision:
+		return true
+	case EditDelete, Unique, ForeignKey:
+	}
+	return false
+}
+
+// With is the kind of a record of this kind that takes in a conflict of another. Edits give way to
+// whatever else is found. Of any other kind, the first stays.
+func (k ConflictKind) With(more ConflictKind) ConflictKind {
+	switch k {
+	case EditEdit:
+		return more
+	case EditDelete, KeyCollision, Unique, ForeignKey:
+	}
+	return k
+}
+
 // ChangeRecord records that a site changed a row of a document, as the hub committed it.
 type ChangeRecord struct {
 	Site     causal.Site

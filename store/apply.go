@@ -30,7 +30,7 @@ func (s *Store) ApplyFromHub(delta merge.Delta) (applied merge.Applied, err erro
 // applications that reload when it moves.
 func (s *Store) touchFile() {
 	now := s.clock()
-	os.Chtimes(s.path, now, now) // only a hint: the data is there either way
+	_ = os.Chtimes(s.path, now, now) // only a hint: the data is there either way
 }
 
 // ApplyFromNode merges a node's own changes into the hub's tables, in one transaction, and

@@ -33,12 +33,6 @@ func offered(t *testing.T) *chain {
 	return c
 }
 
-func (c *chain) floorOf(name string) causal.Seen {
-	self, err := c.store(name).Self()
-	c.must(err)
-	return self.Floor
-}
-
 // The offer is work that waits for the hub, and yet the node's floor is past it: the deletion of
 // the row settles while the offer waits.
 func TestAnOfferOnItsWayDoesNotBringADeletedRowBack(t *testing.T) {

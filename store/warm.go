@@ -32,7 +32,7 @@ func (s *Store) warm(delta merge.Delta) {
 	if !s.turn.waitsForDisk() {
 		return
 	}
-	s.readWithWriter(func(tx *rows.Tx) error {
+	_ = s.readWithWriter(func(tx *rows.Tx) error {
 		return delta.Each(func(section *crdt.Section) error {
 			t := tx.Cat.ByName[strings.ToLower(section.Table)]
 			if t == nil || t.Class == catalog.Journal {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -84,7 +85,7 @@ func headConflict(w io.Writer, x store.Conflict, id string) {
 		state = "resolved"
 	}
 	fmt.Fprintf(w, "%s  %s  %s %s: %s\n", id, state, visible(x.DocumentTable), visible(namedText(x.DocumentKey)),
-		kindWords(x.Kind))
+		cmp.Or(kindWords[x.Kind], string(x.Kind)))
 	fmt.Fprintf(w, "  %s, found %s\n", visible(strings.Join(x.Sites, " and ")), minute(x.FoundAt))
 	if !x.Open {
 		fmt.Fprintln(w, "  "+visible(resolvedWords(x.ResolvedBy, minute(x.ResolvedAt), x.Note)))

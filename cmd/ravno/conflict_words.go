@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,41 +14,38 @@ import (
 const maxRowsNamed = 3
 
 // kindWords are the kinds of conflict for people.
-func kindWords(kind crdt.ConflictKind) string {
-	switch kind {
-	case crdt.EditEdit:
-		return "changed on both sides"
-	case crdt.EditDelete:
-		return "changed on one side, deleted on the other"
-	case crdt.KeyCollision:
-		return "one key given to two rows"
-	case crdt.Unique:
-		return "one unique value claimed by two rows"
-	case crdt.ForeignKey:
-		return "deleted on one side, referred to on the other"
-	}
-	return string(kind)
+//
+//exhaustive:enforce
+var kindWords = map[crdt.ConflictKind]string{
+	crdt.EditEdit:     "changed on both sides",
+	crdt.EditDelete:   "changed on one side, deleted on the other",
+	crdt.KeyCollision: "one key given to two rows",
+	crdt.Unique:       "one unique value claimed by two rows",
+	crdt.ForeignKey:   "deleted on one side, referred to on the other",
 }
 
 // kindNames are the kinds as scripts know them.
-func kindNames() []string {
-	return []string{string(crdt.EditEdit), string(crdt.EditDelete), string(crdt.KeyCollision), string(crdt.Unique),
-		string(crdt.ForeignKey)}
+func kindNames() (names []string) {
+	for _, kind := range slices.Sorted(maps.Keys(kindWords)) {
+		names = append(names, string(kind))
+	}
+	return names
 }
 
 // happened is one sentence on the actions of the sides.
 func happened(x store.Conflict) string {
-	switch {
-	case x.Renumbered != nil:
-		r := x.Renumbered
+	if r := x.Renumbered; r != nil {
 		return r.Table + " " + keyText(r.Old) + " of " + r.Site + " is " + keyText(r.New) +
 			" now: another server had made a row of that key too"
-	case x.Kind == crdt.KeyCollision:
+	}
+	switch x.Kind {
+	case crdt.KeyCollision:
 		return strings.Join(x.Sites, " and ") + " each made a row " + store.RowName(x.Table, x.Key)
-	case x.Kind == crdt.Unique:
+	case crdt.Unique:
 		return claimedWords(x)
-	case x.Kind == crdt.ForeignKey:
+	case crdt.ForeignKey:
 		return referredWords(x)
+	case crdt.EditEdit, crdt.EditDelete:
 	}
 	return editedWords(x)
 }

@@ -1,8 +1,11 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -90,26 +93,51 @@ func Judge(f Facts, loc *time.Location) Verdict {
 	}
 }
 
+// rank says which of several causes to fix first: the one with the least number. It is a map, so that the
+// linter sees whether a cause is missing.
+//
+//exhaustive:enforce
+var rank = map[Cause]int{
+	NoCause: 0, Revoked: 1, Identity: 2, Disk: 3, NoLink: 4, Clock: 5, Schema: 6, Parked: 7, Error: 8, Conflict: 9,
+}
+
 // findings lists everything that is wrong, the one to fix first in front.
-func (f Facts) findings(loc *time.Location) []finding {
-	var found []finding
-	add := func(wrong bool, cause Cause, what, try string) {
-		if wrong {
+func (f Facts) findings(loc *time.Location) (found []finding) {
+	causes := slices.SortedFunc(maps.Keys(rank), func(a, b Cause) int { return cmp.Compare(rank[a], rank[b]) })
+	for _, cause := range causes {
+		if wrong, what, try := f.look(cause, loc); wrong {
 			found = append(found, finding{cause, what, try})
 		}
 	}
-	live := f.Known
-	add(f.Revoked, Revoked, "revoked: the hub refuses this server",
-		"ravno node add at the hub, then ravno join on this server")
-	add(live && f.IdentityTrouble != "", Identity, oneLine(f.IdentityTrouble), "")
-	add(live && f.DiskTrouble != "", Disk, oneLine(f.DiskTrouble), "")
-	add(live && !f.LinkUp, NoLink, f.linkText(loc), "")
-	add(live && f.clockWrong(), Clock, f.clockText(), "synchronise its clock")
-	add(live && f.SchemaDifference != "", Schema, "schema differs: "+oneLine(f.SchemaDifference), "")
-	add(live && f.Parked != 0, Parked, counted(f.Parked, "change")+" parked", "")
-	add(live && f.OtherTrouble != "", Error, oneLine(f.OtherTrouble), "")
-	add(f.Conflicts != 0, Conflict, f.conflictText(), "ravno conflict list")
 	return found
+}
+
+// look reports whether a cause is there, what to say of it, and what to try.
+func (f Facts) look(cause Cause, loc *time.Location) (wrong bool, what, try string) {
+	live := f.Known
+	switch cause {
+	case NoCause:
+		return false, "", ""
+	case Revoked:
+		return f.Revoked, "revoked: the hub refuses this server", "ravno node add at the hub, then ravno join on this server"
+	case Identity:
+		return live && f.IdentityTrouble != "", oneLine(f.IdentityTrouble), ""
+	case Disk:
+		return live && f.DiskTrouble != "", oneLine(f.DiskTrouble), ""
+	case NoLink:
+		return live && !f.LinkUp, f.linkText(loc), ""
+	case Clock:
+		return live && f.clockWrong(), f.clockText(), "synchronise its clock"
+	case Schema:
+		return live && f.SchemaDifference != "", "schema differs: " + oneLine(f.SchemaDifference), ""
+	case Parked:
+		return live && f.Parked != 0, counted(f.Parked, "change") + " parked", ""
+	case Error:
+		return live && f.OtherTrouble != "", oneLine(f.OtherTrouble), ""
+	case Conflict:
+		return f.Conflicts != 0, f.conflictText(), "ravno conflict list"
+	}
+	return false, "", ""
 }
 
 // sentence is the first finding, the others after it, and the advice for the first.

@@ -108,9 +108,7 @@ func ExtendRecord(tx *rows.Tx, row []crdt.Value, kind crdt.ConflictKind, sites [
 		return fmt.Errorf("conflict %s: %w", row[0].Bytes(), err)
 	}
 	det.Take(more)
-	if old := crdt.ConflictKind(row[1].Bytes()); old != crdt.EditEdit {
-		kind = old
-	}
+	kind = crdt.ConflictKind(row[1].Bytes()).With(kind)
 	encoded, err := json.Marshal(det)
 	if err != nil {
 		return err

@@ -169,7 +169,7 @@ func enrol(path string, clock func() time.Time, prepare func(*sqlite.Conn) error
 	})
 	if err == nil {
 		// Nobody waits for this, and if it fails, the file is enrolled all the same.
-		c.Transaction("DEFERRED", func() error { return report.count(c, tables) })
+		_ = c.Transaction("DEFERRED", func() error { return report.count(c, tables) })
 	} else if !report.WasWAL {
 		leaveWAL(path, c)
 	}
@@ -187,7 +187,7 @@ func enrol(path string, clock func() time.Time, prepare func(*sqlite.Conn) error
 func leaveWAL(path string, enrolling *sqlite.Conn) {
 	enrolling.Close() // all of its connections are in the way
 	if c, err := sqlite.Open(path, sqlite.ReadWrite); err == nil {
-		c.Text("PRAGMA journal_mode=DELETE")
+		_, _ = c.Text("PRAGMA journal_mode=DELETE")
 		c.Close()
 	}
 }

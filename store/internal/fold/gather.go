@@ -200,7 +200,7 @@ func ReadLog(tx *rows.Tx, upTo int64, refuse func(t *catalog.Table, cause error)
 		if err != nil {
 			return refuse(t, err)
 		}
-		at := tx.State.Clock.Last()
+		var at hlc.Time
 		if !t.Own {
 			read.written = e.Millis
 		}

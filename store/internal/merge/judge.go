@@ -145,7 +145,7 @@ func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog
 	if err != nil {
 		return false, err
 	}
-	if (kind == crdt.EditEdit || kind == crdt.KeyCollision) && conflict.SameEdit(mine, others) {
+	if kind.SettledByEqual() && conflict.SameEdit(mine, others) {
 		return false, nil // both wrote the same values: nothing to decide
 	}
 	root := tx.Cat.ByNumber[d.Tab]

@@ -116,7 +116,7 @@ func (x *Repairs) follow(l *catalog.ForeignKey, child, parent crdt.Key) error {
 	for i, c := range l.Columns {
 		v := now.Value(crdt.Column(l.Parent.Numbers[l.Refers[i]]))
 		column := l.Child.Columns[c]
-		fits = fits && !column.InKey && !(v.Kind() == crdt.Null && column.NotNull)
+		fits = fits && !column.InKey && (v.Kind() != crdt.Null || !column.NotNull)
 		number := crdt.Column(l.Child.Numbers[c])
 		values.Set(number, v)
 		columns, names = append(columns, number), append(names, column.Name)

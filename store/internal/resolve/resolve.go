@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -114,6 +115,7 @@ func (d *decision) choose(r Resolution) error {
 			return d.keepUnique(x.SiteNumbers[i], x.Sites[i])
 		case crdt.ForeignKey:
 			return d.keepReference(x.SiteNumbers[i])
+		case crdt.EditEdit, crdt.EditDelete, crdt.KeyCollision:
 		}
 		return d.keepSide(x.SiteNumbers[i], x.Sites[i])
 	}
@@ -125,7 +127,8 @@ func (d *decision) choose(r Resolution) error {
 		chosen[at] = v
 		return nil
 	}
-	for name, site := range r.Take {
+	for _, name := range slices.Sorted(maps.Keys(r.Take)) {
+		site := r.Take[name]
 		at, err := find(x, name)
 		if err != nil {
 			return err

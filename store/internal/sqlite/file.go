@@ -52,6 +52,7 @@ func Explain(path string, err error) error {
 	case Busy:
 		return &FileError{Path: path, Problem: "is locked by another program for longer than " + BusyTimeout.String(),
 			Try: "end the transaction that program has open, then again"}
+	case OtherFailure, Constraint:
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }
@@ -61,6 +62,7 @@ func IsOfFile(err error) bool {
 	switch FailureOf(err) {
 	case Constraint, OtherFailure, NotADatabase: // an index can be malformed by itself
 		return false
+	case Busy, DiskFull, DiskError, ReadOnlyFile, CannotOpenFile:
 	}
 	return true
 }
