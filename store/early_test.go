@@ -73,7 +73,7 @@ func (c *chain) writtenApart(site string, statements ...string) {
 func (c *chain) noneEarly(sites ...string) {
 	c.t.Helper()
 	for _, site := range sites {
-		c.expect(site, "SELECT count(*) FROM ravno_early", "0")
+		c.expect(site, "SELECT count(*) FROM ravno_ahead", "0")
 	}
 }
 
@@ -83,7 +83,7 @@ func TestWhoHasADocumentEarlyAndEditsItIsInNoConflict(t *testing.T) {
 	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2",
 		"UPDATE l SET x='h' WHERE id=1")
 	c.firstDown("a")
-	c.expect("hub", "SELECT count(*) FROM ravno_early", "1")
+	c.expect("hub", "SELECT count(*) FROM ravno_ahead", "1")
 	c.expect("a", "SELECT x FROM l WHERE id=1", "h")
 	c.at("a", "UPDATE l SET x='a, having seen h' WHERE id=1")
 	c.level()
@@ -190,7 +190,7 @@ func TestDisplacedWorkThatWentEarlyIsNotSentAgain(t *testing.T) {
 	c.at("b", "UPDATE d SET a='b, later' WHERE id=3")
 	c.up("b")
 	c.down("a")
-	c.expect("a", "SELECT count(*) FROM ravno_displaced", "1")
+	c.expect("a", "SELECT count(*) FROM ravno_overwritten", "1")
 	c.firstUp("a")
 	id := c.open("hub")[0].ID
 	c.resolve("hub", id, resolve.Resolution{Keep: "b", By: "admin"})

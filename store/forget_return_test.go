@@ -190,7 +190,7 @@ func TestWhatANodeForgotAndGetsBackOverwritesNothingNewer(t *testing.T) {
 	c.up("b")
 	c.down("a")
 	c.down("b")
-	c.expect("a", "SELECT count(*) FROM ravno_displaced", "0")
+	c.expect("a", "SELECT count(*) FROM ravno_overwritten", "0")
 	for range 3 {
 		c.forget(1)
 	}

@@ -189,7 +189,7 @@ func (c *chain) agree(t *rapid.T) {
 	const held = "SELECT tab, hex(key) FROM ravno_image WHERE state='held' ORDER BY 1, 2"
 	heldAtHub, conflictsAtHub := c.rows("hub", held), c.conflicts("hub")
 	for _, site := range append([]string{"hub"}, c.names()...) {
-		c.expect(site, "SELECT count(*) FROM ravno_image WHERE state='partial'", "0")
+		c.expect(site, "SELECT count(*) FROM ravno_image WHERE state='incomplete'", "0")
 		c.expect(site, held, heldAtHub)
 		c.expect(site, "PRAGMA foreign_key_check", "")
 		if got := c.conflicts(site); got != conflictsAtHub {

@@ -13,7 +13,7 @@ func TestWhoChangedWhatIsForgottenWhenTheLastNodeHasSeenItWhicheverThatIs(t *tes
 			if i == len(order)-1 {
 				want = "0"
 			}
-			if got := c.rows("hub", "SELECT count(*) FROM ravno_touch"); got != want {
+			if got := c.rows("hub", "SELECT count(*) FROM ravno_change"); got != want {
 				t.Errorf("%v: after %s there are %s touches, want %s", order, name, got, want)
 			}
 		}
@@ -27,7 +27,7 @@ func TestARemovedNodeIsNotWaitedForBeforeWhoChangedWhatIsForgotten(t *testing.T)
 	c.down("a")
 	c.must(c.hub.RemoveSite("b"))
 	c.down("c")
-	if got := c.rows("hub", "SELECT count(*) FROM ravno_touch"); got != "0" {
+	if got := c.rows("hub", "SELECT count(*) FROM ravno_change"); got != "0" {
 		t.Errorf("%s touches are kept for a node that was removed", got)
 	}
 }

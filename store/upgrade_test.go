@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"ravno/store/internal/resolve"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,7 +50,7 @@ func TestDatabasesOfFormat1AreOpenedForEver(t *testing.T) {
 	c.at("hub", "INSERT INTO sale VALUES('s4','new'); INSERT INTO line(sale,product,qty) VALUES('s4','p1',1)")
 	c.level()
 	c.expect("shop", "SELECT count(*), count(DISTINCT sale) FROM line", "3|3")
-	c.expect("hub", "SELECT format FROM ravno_state", "4")
+	c.expect("hub", "SELECT format FROM ravno_state", "5")
 	if all, err := c.hub.Conflicts(true); err != nil || all[len(all)-1].Kind != crdt.KeyCollision {
 		t.Errorf("%+v %v", all, err)
 	}
@@ -74,5 +75,25 @@ func TestDatabasesOfFormat2AreOpenedForEver(t *testing.T) {
 	c.expect("shop", "SELECT count(*)>0 FROM ravno_moved", "1")
 	c.level()
 	c.expect("hub", "SELECT stock FROM product WHERE id='p1'", "95")
-	c.expect("hub", "SELECT format FROM ravno_state", "4")
+	c.expect("hub", "SELECT format FROM ravno_state", "5")
+}
+
+// The hub, the shop and the bar are as format 4 left them. There is a conflict of each kind, a held row and a
+// row with a fresh key. The hub has yet to hear of a sale, of an edit it has overwritten and of a moved line.
+func TestUpgradeFromFormat4Levels(t *testing.T) {
+	c := older(t, "format4")
+	c.expect("hub", "SELECT format FROM ravno_state", "5")
+	c.expect("shop", "SELECT count(*) FROM ravno_overwritten", "1")
+	c.expect("hub", "SELECT count(*)>0, (SELECT count(*) FROM ravno_ahead) FROM ravno_change", "1|1")
+	if kinds := c.kinds("hub"); !strings.Contains(kinds, "unique") {
+		t.Fatalf("%q", kinds)
+	}
+	c.level()
+	c.expect("hub", "SELECT code FROM sale WHERE id=40", "late")
+	c.expect("hub", "SELECT sale FROM line WHERE id=3", "4")
+	// The tables are those of a file made today.
+	fresh := newChain(t, "CREATE TABLE sale(id INTEGER PRIMARY KEY)", nil, "shop")
+	const own = "SELECT group_concat(name) FROM (SELECT name FROM sqlite_master " +
+		"WHERE name GLOB 'ravno_*' AND name NOT GLOB '*_[0-9]*' AND type IN ('table', 'index') ORDER BY name)"
+	c.expect("hub", own, fresh.rows("hub", own))
 }

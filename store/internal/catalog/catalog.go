@@ -100,7 +100,7 @@ var ownTables = map[string]Class{
 }
 
 // Format is the version of ravno's own tables, written by this program.
-const Format = 4
+const Format = 5
 
 // OwnNames are the names of ravno's tables that travel, in order.
 func OwnNames() []string { return slices.Sorted(maps.Keys(ownTables)) }

@@ -170,6 +170,6 @@ const (
 	Nowhere    Whereabouts = ""
 	InTable    Whereabouts = "table"
 	Held       Whereabouts = "held"    // outside its table: live, but a constraint keeps it out
-	Incomplete Whereabouts = "partial" // outside its table: live, but some values are still to come
-	Tombstone  Whereabouts = "remains" // outside its table: deleted, and kept in case an edit was newer
+	Incomplete Whereabouts = "incomplete" // outside its table: live, but some values are still to come
+	Tombstone  Whereabouts = "tombstone" // outside its table: deleted, and kept in case an edit was newer
 )

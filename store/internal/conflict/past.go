@@ -39,7 +39,7 @@ func NeededRows(tx *rows.Tx) (map[catalog.Reference]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = tx.SQL.Rows("SELECT tab, key FROM ravno_image WHERE state='partial'", nil, func(row []crdt.Value) error {
+	err = tx.SQL.Rows("SELECT tab, key FROM ravno_image WHERE state='incomplete'", nil, func(row []crdt.Value) error {
 		rows[catalog.Reference{Tab: row[0].Int(), Key: crdt.Key(row[1].Bytes())}] = true
 		return nil
 	})

@@ -309,7 +309,7 @@ func Write(tx *rows.Tx, x New) error {
 // CountKept counts the rows that are held, and those with values still to come.
 func CountKept(tx *rows.Tx) (held, partial int64, err error) {
 	if held, err = tx.SQL.Int("SELECT count(*) FROM ravno_image WHERE state='held'"); err == nil {
-		partial, err = tx.SQL.Int("SELECT count(*) FROM ravno_image WHERE state='partial'")
+		partial, err = tx.SQL.Int("SELECT count(*) FROM ravno_image WHERE state='incomplete'")
 	}
 	return held, partial, err
 }

@@ -20,7 +20,7 @@ func Pending(tx *rows.Tx, from causal.Position) (int64, error) {
 			parts = append(parts, "SELECT count(*) AS n FROM "+t.Shadow+" WHERE "+catalog.HasPosition+" AND position>?1")
 		}
 	}
-	parts = append(parts, "SELECT count(*) FROM ravno_displaced WHERE position>?1")
+	parts = append(parts, "SELECT count(*) FROM ravno_overwritten WHERE position>?1")
 	total := int64(0)
 	for len(parts) > 0 { // a compound SELECT has at most 500 terms
 		some := parts[:min(len(parts), 400)]
@@ -56,7 +56,7 @@ func ForgetAcknowledged(tx *rows.Tx, position causal.Position, everything bool) 
 	if err := ForgetAhead(tx, 0, position); err != nil {
 		return err
 	}
-	for _, table := range []string{"ravno_displaced", "ravno_moved"} {
+	for _, table := range []string{"ravno_overwritten", "ravno_moved"} {
 		if err := tx.SQL.Exec("DELETE FROM "+table+" WHERE position<=?", catalog.Integer(position)); err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func ShipAhead(tx *rows.Tx, to causal.Site, rows []catalog.Reference, slice, unt
 		}
 	}
 	for _, row := range rows {
-		if err := tx.SQL.Exec("INSERT OR REPLACE INTO ravno_early(site, tab, key, slice, until) VALUES(?,?,?,?,?)",
+		if err := tx.SQL.Exec("INSERT OR REPLACE INTO ravno_ahead(site, tab, key, slice, until) VALUES(?,?,?,?,?)",
 			catalog.Integer(to), catalog.Integer(row.Tab), catalog.Blob(row.Key), catalog.Integer(slice),
 			catalog.Integer(until)); err != nil {
 			return err
@@ -33,7 +33,7 @@ func ShipAhead(tx *rows.Tx, to causal.Site, rows []catalog.Reference, slice, unt
 
 // NoneShippedAhead reports whether no row was sent early when it was first asked in this transaction. None is
 // by the transactions that ask.
-func NoneShippedAhead(tx *rows.Tx) (bool, error) { return tx.Empty("ravno_early") }
+func NoneShippedAhead(tx *rows.Tx) (bool, error) { return tx.Empty("ravno_ahead") }
 
 // GotAhead takes in how far a site has come. What was to go with slices up to there is there if
 // it has got them of that very delta: a row can go early with a slice of one delta, and be
@@ -42,21 +42,21 @@ func GotAhead(tx *rows.Tx, site causal.Site, has causal.Reached) error {
 	if none, err := NoneShippedAhead(tx); err != nil || none {
 		return err
 	}
-	if err := tx.SQL.Exec("UPDATE ravno_early SET there=1 WHERE site=? AND until=? AND slice<=? AND NOT there",
+	if err := tx.SQL.Exec("UPDATE ravno_ahead SET there=1 WHERE site=? AND until=? AND slice<=? AND NOT there",
 		catalog.Integer(site), catalog.Integer(has.Until), catalog.Integer(has.Position)); err != nil {
 		return err
 	}
-	return tx.SQL.Exec("DELETE FROM ravno_early WHERE site=? AND slice<=? AND NOT there", catalog.Integer(site),
+	return tx.SQL.Exec("DELETE FROM ravno_ahead WHERE site=? AND slice<=? AND NOT there", catalog.Integer(site),
 		catalog.Integer(has.Position))
 }
 
 func NotSent(tx *rows.Tx, site causal.Site) error {
-	return tx.SQL.Exec("DELETE FROM ravno_early WHERE site=? AND NOT there", catalog.Integer(site))
+	return tx.SQL.Exec("DELETE FROM ravno_ahead WHERE site=? AND NOT there", catalog.Integer(site))
 }
 
 // SomeNotSent reports whether rows were to go early with slices that have not come.
 func SomeNotSent(tx *rows.Tx, site causal.Site) (bool, error) {
-	some, err := tx.SQL.Int("SELECT EXISTS(SELECT 1 FROM ravno_early WHERE site=? AND NOT there)", catalog.Integer(site))
+	some, err := tx.SQL.Int("SELECT EXISTS(SELECT 1 FROM ravno_ahead WHERE site=? AND NOT there)", catalog.Integer(site))
 	return some != 0, err
 }
 
@@ -65,7 +65,7 @@ func SomeNotSent(tx *rows.Tx, site causal.Site) (bool, error) {
 func AheadOf(tx *rows.Tx, receiver causal.Site, from causal.Position) (map[catalog.Reference]causal.Position, error) {
 	var has map[catalog.Reference]causal.Position
 	err := tx.SQL.Rows(
-		"SELECT tab, key, max(until) FROM ravno_early WHERE site=?1 AND there AND slice<=?2 AND until>?2 GROUP BY tab, key",
+		"SELECT tab, key, max(until) FROM ravno_ahead WHERE site=?1 AND there AND slice<=?2 AND until>?2 GROUP BY tab, key",
 		[]crdt.Value{catalog.Integer(receiver), catalog.Integer(from)}, func(row []crdt.Value) error {
 			if has == nil {
 				has = map[catalog.Reference]causal.Position{}
@@ -82,7 +82,7 @@ func HasSeen(tx *rows.Tx, site causal.Site, row catalog.Reference, seen causal.P
 	if none, err := NoneShippedAhead(tx); err != nil || none {
 		return seen, err
 	}
-	until, err := tx.SQL.Int("SELECT max(until) FROM ravno_early WHERE site=? AND tab=? AND key=? AND slice<=? AND there",
+	until, err := tx.SQL.Int("SELECT max(until) FROM ravno_ahead WHERE site=? AND tab=? AND key=? AND slice<=? AND there",
 		catalog.Integer(site), catalog.Integer(row.Tab), catalog.Blob(row.Key), catalog.Integer(seen))
 	return max(seen, causal.Position(until)), err
 }
@@ -98,5 +98,5 @@ func ForgetAhead(tx *rows.Tx, site causal.Site, seen causal.Position) error {
 	if none, err := NoneShippedAhead(tx); err != nil || none {
 		return err
 	}
-	return tx.SQL.Exec("DELETE FROM ravno_early WHERE site=? AND until<=?", catalog.Integer(site), catalog.Integer(seen))
+	return tx.SQL.Exec("DELETE FROM ravno_ahead WHERE site=? AND until<=?", catalog.Integer(site), catalog.Integer(seen))
 }

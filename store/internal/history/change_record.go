@@ -77,11 +77,11 @@ func readChanges(tx *rows.Tx, document catalog.Reference, author causal.Site, af
 		return nil, err
 	}
 	if !none {
-		unseen += " AND NOT EXISTS(SELECT 1 FROM ravno_early e WHERE e.site=?2 AND e.tab=t.tab AND e.key=t.key AND " +
+		unseen += " AND NOT EXISTS(SELECT 1 FROM ravno_ahead e WHERE e.site=?2 AND e.tab=t.tab AND e.key=t.key AND " +
 			"e.slice<=?3 AND e.there AND e.until>=t.position)"
 	}
 	err = tx.SQL.Rows(
-		"SELECT tab, key, site, position, dead FROM ravno_touch AS t WHERE document=?1 AND (abs(site)=?2 OR "+unseen+")",
+		"SELECT tab, key, site, position, dead FROM ravno_change AS t WHERE document=?1 AND (abs(site)=?2 OR "+unseen+")",
 		[]crdt.Value{d, catalog.Integer(author), catalog.Integer(after)}, func(row []crdt.Value) error {
 			t, site := tx.Cat.ByNumber[row[0].Int()], row[2].Int()
 			switch by := causal.Site(max(site, -site)); {
@@ -104,7 +104,7 @@ func ValuesBefore(tx *rows.Tx, document catalog.Reference, t *catalog.Table, key
 	if err != nil {
 		return nil, err
 	}
-	row, err := tx.SQL.First("SELECT before FROM ravno_touch WHERE document=? AND tab=? AND key=? AND site=?",
+	row, err := tx.SQL.First("SELECT before FROM ravno_change WHERE document=? AND tab=? AND key=? AND site=?",
 		d, catalog.Integer(t.Number), catalog.Blob(key), catalog.Integer(site))
 	if err != nil || row == nil {
 		return nil, err
@@ -119,7 +119,7 @@ func ForgetSeenBy(tx *rows.Tx, site causal.Site) error {
 		"p.acked)<oldest AND NOT s.removed AND p.site"
 	left, err := tx.SQL.Int("SELECT oldest IS NULL OR "+behind+">?1) OR "+behind+`<=?1) FROM (SELECT min(position)
 		AS oldest FROM (
-		SELECT min(position) AS position FROM ravno_touch UNION ALL SELECT min(position) FROM ravno_former UNION ALL SELECT
+		SELECT min(position) AS position FROM ravno_change UNION ALL SELECT min(position) FROM ravno_former UNION ALL SELECT
 		min(position) FROM ravno_moved))`,
 		catalog.Integer(site))
 	if err != nil || left != 0 {
@@ -132,7 +132,7 @@ func ForgetSeenBy(tx *rows.Tx, site causal.Site) error {
 // too. They can no longer be concurrent with anything.
 func ForgetSeenByAll(tx *rows.Tx) error {
 	seen, err := knownToAll(tx.SQL, tx.State.Position)
-	for _, table := range []string{"ravno_touch", "ravno_former", "ravno_moved"} {
+	for _, table := range []string{"ravno_change", "ravno_former", "ravno_moved"} {
 		if err == nil {
 			err = tx.SQL.Exec("DELETE FROM "+table+" WHERE position <= ?", catalog.Integer(seen))
 		}

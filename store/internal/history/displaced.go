@@ -17,7 +17,7 @@ type Overwritten struct {
 
 // EachOverwritten goes through such work above a position, by table and in the order in which it was kept.
 func EachOverwritten(tx *rows.Tx, above causal.Position, f func(Overwritten) error) error {
-	return tx.SQL.Rows("SELECT id, tab, change FROM ravno_displaced WHERE position>? ORDER BY tab, id",
+	return tx.SQL.Rows("SELECT id, tab, change FROM ravno_overwritten WHERE position>? ORDER BY tab, id",
 		[]crdt.Value{catalog.Integer(above)},
 		func(row []crdt.Value) error {
 			d := Overwritten{T: tx.Cat.ByNumber[row[1].Int()], id: row[0]}
@@ -38,12 +38,12 @@ func UpdateOverwritten(tx *rows.Tx, d Overwritten) error {
 	if err != nil {
 		return err
 	}
-	return tx.SQL.Exec("UPDATE ravno_displaced SET change=? WHERE id=?", encoded, d.id)
+	return tx.SQL.Exec("UPDATE ravno_overwritten SET change=? WHERE id=?", encoded, d.id)
 }
 
 // NewestOverwritten is the newest position of such work.
 func NewestOverwritten(tx *rows.Tx) (causal.Position, error) {
-	newest, err := tx.SQL.Int("SELECT max(position) FROM ravno_displaced")
+	newest, err := tx.SQL.Int("SELECT max(position) FROM ravno_overwritten")
 	return causal.Position(newest), err
 }
 
@@ -59,7 +59,7 @@ func EachMoved(tx *rows.Tx, above causal.Position, f func(former, document crdt.
 // DeletedIn are the rows of a document that a change record says were deleted, by table and key. by: by
 // that site; 0: by any.
 func DeletedIn(tx *rows.Tx, document catalog.Reference, by causal.Site) (found []catalog.Reference, err error) {
-	sql, args := "SELECT DISTINCT tab, key FROM ravno_touch WHERE document=? AND dead=1", []crdt.Value{document.Encode()}
+	sql, args := "SELECT DISTINCT tab, key FROM ravno_change WHERE document=? AND dead=1", []crdt.Value{document.Encode()}
 	if by != 0 {
 		sql, args = sql+" AND site=?", append(args, catalog.Integer(by))
 	}

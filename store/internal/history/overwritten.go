@@ -64,7 +64,7 @@ func KeepOverwritten(tx *rows.Tx, t *catalog.Table, key crdt.Key, row crdt.Row, 
 	if err != nil {
 		return err
 	}
-	return tx.SQL.Exec("INSERT INTO ravno_displaced(position, tab, change) VALUES(?,?,?)",
+	return tx.SQL.Exec("INSERT INTO ravno_overwritten(position, tab, change) VALUES(?,?,?)",
 		catalog.Integer(tx.Position()), catalog.Integer(t.Number), encoded)
 }
 

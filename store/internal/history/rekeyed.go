@@ -89,7 +89,7 @@ func MoveShadow(tx *rows.Tx, t *catalog.Table, from, to crdt.Key) error {
 		return err
 	}
 	if !none {
-		if err := tx.SQL.Exec("UPDATE OR REPLACE ravno_early SET key=? WHERE site=0 AND tab=? AND key=?", catalog.Blob(to),
+		if err := tx.SQL.Exec("UPDATE OR REPLACE ravno_ahead SET key=? WHERE site=0 AND tab=? AND key=?", catalog.Blob(to),
 			catalog.Integer(t.Number), catalog.Blob(from)); err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ CREATE TABLE ravno_token(
 );
 
 -- At a node: own work that a newer write replaced before the hub had it. It still goes to the hub.
-CREATE TABLE ravno_displaced(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, tab INTEGER NOT NULL,
+CREATE TABLE ravno_overwritten(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, tab INTEGER NOT NULL,
   change BLOB NOT NULL);
 
 -- Rows that were moved from one document to another, or deleted from one and made anew in
@@ -78,7 +78,7 @@ CREATE INDEX ravno_moved_position ON ravno_moved(position);
 
 -- Rows that are sent in an earlier slice of a delta than all of their versions belong to. Whoever
 -- has got that slice has the row as it was at the end of the delta.
-CREATE TABLE ravno_early(
+CREATE TABLE ravno_ahead(
   site  INTEGER NOT NULL, -- that the delta was for; 0: the hub
   tab   INTEGER NOT NULL,
   key   BLOB    NOT NULL,
@@ -86,13 +86,13 @@ CREATE TABLE ravno_early(
   until INTEGER NOT NULL, -- the end of the delta
   there INTEGER NOT NULL DEFAULT 0, -- the site has said that it has got the slice, of that delta
   PRIMARY KEY(site, tab, key, slice)) WITHOUT ROWID;
-CREATE INDEX ravno_early_until ON ravno_early(site, until);
+CREATE INDEX ravno_ahead_until ON ravno_ahead(site, until);
 
 -- At the hub: who last changed which row of a document, and where in the hub's history.
-CREATE TABLE ravno_touch(document BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
+CREATE TABLE ravno_change(document BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
   position INTEGER NOT NULL, dead INTEGER NOT NULL, before BLOB NOT NULL, -- values before, where known
   PRIMARY KEY(document, tab, key, site)) WITHOUT ROWID;
-CREATE INDEX ravno_touch_position ON ravno_touch(position);
+CREATE INDEX ravno_change_position ON ravno_change(position);
 
 -- At the hub: the unique values by which rows could be referred to before somebody changed them.
 CREATE TABLE ravno_former(id INTEGER PRIMARY KEY, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
@@ -100,7 +100,7 @@ CREATE TABLE ravno_former(id INTEGER PRIMARY KEY, tab INTEGER NOT NULL, key BLOB
 CREATE INDEX ravno_former_position ON ravno_former(position);
 
 -- Rows whose values are known but which are not in their table: held (a constraint keeps them
--- out), partial (some values are still to come) or remains (deleted, kept in case an edit was newer).
+-- out), incomplete (some values are still to come) or tombstone (deleted, kept in case an edit was newer).
 CREATE TABLE ravno_image(tab INTEGER NOT NULL, key BLOB NOT NULL, state TEXT NOT NULL, image BLOB NOT NULL,
   PRIMARY KEY(tab, key)) WITHOUT ROWID;
 

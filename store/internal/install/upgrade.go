@@ -8,8 +8,8 @@ import (
 )
 
 // upgrades bring ravno's own tables from one format to the next: upgrades[0] from 1 to 2.
-// They only create and add: renaming and dropping would make SQLite look at the
-// application's views, which may call functions that only the application has.
+// They create, add and copy. Renaming, and dropping a column, would make SQLite look at the application's
+// views, which may call functions that only the application has. Dropping a whole table does not.
 var upgrades = []string{
 	// 2: references that follow, fresh keys for colliding rows, resolutions that can be taken back.
 	`CREATE TABLE ravno_rename(id INTEGER PRIMARY KEY, site INTEGER NOT NULL, tab TEXT NOT NULL, old INTEGER NOT NULL,
@@ -43,6 +43,26 @@ var upgrades = []string{
 	ALTER TABLE ravno_peer ADD COLUMN until INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE ravno_peer ADD COLUMN checkpoint INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE ravno_peer ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;`,
+	// 5: tables and states by the words of the field.
+	`CREATE TABLE ravno_overwritten(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, tab INTEGER NOT NULL,
+	  change BLOB NOT NULL);
+	INSERT INTO ravno_overwritten(id, position, tab, change) SELECT id, position, tab, change FROM ravno_displaced;
+	DROP TABLE ravno_displaced;
+	CREATE TABLE ravno_ahead(site INTEGER NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, slice INTEGER NOT NULL,
+	  until INTEGER NOT NULL, there INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(site, tab, key, slice)) WITHOUT ROWID;
+	INSERT INTO ravno_ahead(site, tab, key, slice, until, there)
+	  SELECT site, tab, key, slice, until, there FROM ravno_early;
+	DROP TABLE ravno_early;
+	CREATE INDEX ravno_ahead_until ON ravno_ahead(site, until);
+	CREATE TABLE ravno_change(document BLOB NOT NULL, tab INTEGER NOT NULL, key BLOB NOT NULL, site INTEGER NOT NULL,
+	  position INTEGER NOT NULL, dead INTEGER NOT NULL, before BLOB NOT NULL,
+	  PRIMARY KEY(document, tab, key, site)) WITHOUT ROWID;
+	INSERT INTO ravno_change(document, tab, key, site, position, dead, before)
+	  SELECT document, tab, key, site, position, dead, before FROM ravno_touch;
+	DROP TABLE ravno_touch;
+	CREATE INDEX ravno_change_position ON ravno_change(position);
+	UPDATE ravno_image SET state='incomplete' WHERE state='partial';
+	UPDATE ravno_image SET state='tombstone' WHERE state='remains';`,
 }
 
 // Upgrade brings an older file's own tables up to this program's format, in one

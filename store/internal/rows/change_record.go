@@ -10,7 +10,7 @@ import (
 func (tx *Tx) WriteChangeRecord(document catalog.Reference, t *catalog.Table, key crdt.Key, site int64, dead bool,
 	before crdt.Value) error {
 	b := &tx.written.recorded
-	b.into("INSERT OR REPLACE INTO ravno_touch(document, tab, key, site, position, dead, before) VALUES(?,?,?,?,?,?,?)")
+	b.into("INSERT OR REPLACE INTO ravno_change(document, tab, key, site, position, dead, before) VALUES(?,?,?,?,?,?,?)")
 	return tx.written.write(tx.SQL, b, document.Encode(), catalog.Integer(t.Number), catalog.Blob(key),
 		catalog.Integer(site),
 		catalog.Integer(tx.Position()), catalog.Boolean(dead), before)

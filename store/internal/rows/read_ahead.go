@@ -153,7 +153,7 @@ func (tx *Tx) prefetch(t *catalog.Table) *prefetched {
 				return tx.written.landShadows(tx.SQL, t, from)
 			}}}
 		if t.Alone && tx.State.IsHub() {
-			tx.ahead.near.touches = ahead{sql: "SELECT document FROM ravno_touch WHERE document>=? ORDER BY document LIMIT ?",
+			tx.ahead.near.touches = ahead{sql: "SELECT document FROM ravno_change WHERE document>=? ORDER BY document LIMIT ?",
 				flush: func(from crdt.Value) error {
 					return tx.written.recorded.flushFrom(tx.SQL, from)
 				}}
