@@ -169,7 +169,7 @@ type Whereabouts string
 const (
 	Nowhere    Whereabouts = ""
 	InTable    Whereabouts = "table"
-	Held       Whereabouts = "held"    // outside its table: live, but a constraint keeps it out
+	Held       Whereabouts = "held"       // outside its table: live, but a constraint keeps it out
 	Incomplete Whereabouts = "incomplete" // outside its table: live, but some values are still to come
-	Tombstone  Whereabouts = "tombstone" // outside its table: deleted, and kept in case an edit was newer
+	Tombstone  Whereabouts = "tombstone"  // outside its table: deleted, and kept in case an edit was newer
 )
