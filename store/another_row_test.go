@@ -17,7 +17,8 @@ const receiptsAndLines = `CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INT
 	what TEXT);
 	INSERT INTO receipt VALUES(1,10),(2,20); INSERT INTO receipt_line VALUES(1,1,'tea'),(2,2,'soup')`
 
-func TestALineThatNobodyElseEverSawIsNoSideOfAConflict(t *testing.T) {
+// A line that nobody else ever saw is no side of a conflict.
+func TestConflictOmitsLineNobodySaw(t *testing.T) {
 	c := newChain(t, receiptsAndLines, nil, "a", "b")
 	c.at("a", "INSERT INTO receipt_line VALUES(24,2,'mistyped')")
 	must(c.nodes["a"].Fold())
@@ -52,7 +53,8 @@ func reused(t *testing.T, site string) (c *chain, conflict string) {
 
 const otherReceipt = "SELECT r.total, l.what FROM receipt r JOIN receipt_line l ON l.receipt=r.id WHERE r.id=2 ORDER BY l.id"
 
-func TestADecisionDeletesNoRowThatGotTheNumberSince(t *testing.T) {
+// A decision deletes no row that got the number since.
+func TestDecisionSparesRowWithNumberSince(t *testing.T) {
 	for _, at := range []string{"hub", "a", "b"} {
 		c, id := reused(t, "b")
 		if writes := c.resolve(at, id, resolve.Resolution{Keep: "a"}); len(writes) > 0 {
@@ -66,7 +68,8 @@ func TestADecisionDeletesNoRowThatGotTheNumberSince(t *testing.T) {
 	}
 }
 
-func TestADecisionGivesNoValuesToARowThatGotTheNumberSince(t *testing.T) {
+// A decision gives no values to a row that got the number since.
+func TestDecisionWritesNoOtherRowSince(t *testing.T) {
 	c, id := reused(t, "hub")
 	for _, r := range []resolve.Resolution{{Keep: "hub", By: "admin"},
 		{Take: map[string]string{"total": "hub"}, By: "admin"}} {
@@ -82,7 +85,8 @@ func TestADecisionGivesNoValuesToARowThatGotTheNumberSince(t *testing.T) {
 	}
 }
 
-func TestARowThatWasReplacedByOneOfTheSidesIsTheOneTheRecordIsAbout(t *testing.T) {
+// A row that was replaced by one of the sides is the one the record is about.
+func TestConflictRowReplacedByASide(t *testing.T) {
 	c := newChain(t, receiptsAndLines, nil, "a", "b")
 	c.at("hub", "UPDATE receipt SET total=21 WHERE id=2")
 	c.at("a", "DELETE FROM receipt WHERE id=2; INSERT INTO receipt VALUES(2,22)")
@@ -96,7 +100,8 @@ func TestARowThatWasReplacedByOneOfTheSidesIsTheOneTheRecordIsAbout(t *testing.T
 	c.expectAll("SELECT total FROM receipt WHERE id=2", "21")
 }
 
-func TestALineDoesNotComeBackIntoAnotherReceiptOfTheSameNumber(t *testing.T) {
+// A line does not come back into another receipt of the same number.
+func TestLineStaysOutOfOtherReceipt(t *testing.T) {
 	c := newChain(t, receiptsAndLines, nil, "a", "b")
 	c.at("hub", "DELETE FROM receipt_line WHERE id=2")
 	c.at("a", "UPDATE receipt_line SET what='soup of the day' WHERE id=2")
@@ -115,7 +120,7 @@ func TestALineDoesNotComeBackIntoAnotherReceiptOfTheSameNumber(t *testing.T) {
 }
 
 // Keys that say what they are about are not given again: a row made anew under one is the same thing.
-func TestALineThatIsSavedAnewUnderItsOwnNumberInTheReceiptIsStillTheOneInTheRecord(t *testing.T) {
+func TestConflictLineSavedAnew(t *testing.T) {
 	c := newChain(t, `CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER);
 		CREATE TABLE line(receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, no INTEGER NOT NULL, what TEXT,
 		PRIMARY KEY(receipt, no));
@@ -131,7 +136,7 @@ func TestALineThatIsSavedAnewUnderItsOwnNumberInTheReceiptIsStillTheOneInTheReco
 }
 
 // The hub forgets what is settled before a node does, or after it.
-func TestADecisionIsCarriedOutWhoeverHasForgottenWhenTheRowWasBorn(t *testing.T) {
+func TestDecisionAfterBirthForgotten(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
@@ -158,7 +163,7 @@ func TestADecisionIsCarriedOutWhoeverHasForgottenWhenTheRowWasBorn(t *testing.T)
 }
 
 // Without a column that could carry a newer version a row comes back by being made anew.
-func TestARowThatTheHubHasMadeAnewIsTheOneInTheRecord(t *testing.T) {
+func TestConflictRowMadeAnewAtHub(t *testing.T) {
 	for name, x := range map[string]struct {
 		schema      string
 		settings    []catalog.Setting
@@ -197,7 +202,8 @@ const receiptsWithQuantities = `CREATE TABLE receipt(id INTEGER PRIMARY KEY, tot
 	what TEXT, qty INTEGER);
 	INSERT INTO receipt VALUES(1,10),(2,20); INSERT INTO receipt_line VALUES(1,1,'tea',1),(5,2,'bun',1),(6,2,'soup',1)`
 
-func TestWhatASiteHadBeforeIsNotGivenToARowThatGotTheNumberSince(t *testing.T) {
+// What a site had before is not given to a row that got the number since.
+func TestDecisionBaseNotForOtherRow(t *testing.T) {
 	c := newChain(t, receiptsWithQuantities, nil, "a", "b")
 	c.at("a", "UPDATE receipt SET total=21 WHERE id=2")
 	c.at("b", "UPDATE receipt_line SET qty=2 WHERE id=6")
@@ -212,7 +218,8 @@ func TestWhatASiteHadBeforeIsNotGivenToARowThatGotTheNumberSince(t *testing.T) {
 	c.expectAll("SELECT receipt, what, qty FROM receipt_line WHERE id=6", "1|wine|2")
 }
 
-func TestWhatASiteHadBeforeIsNotGivenToAnotherReceiptOfTheSameNumber(t *testing.T) {
+// What a site had before is not given to another receipt of the same number.
+func TestDecisionBaseNotForOtherReceipt(t *testing.T) {
 	c := newChain(t, receiptsWithQuantities, nil, "a", "b")
 	c.at("a", "DELETE FROM receipt_line WHERE id=5")
 	c.at("b", "UPDATE receipt_line SET qty=2 WHERE id=6")
@@ -227,7 +234,8 @@ func TestWhatASiteHadBeforeIsNotGivenToAnotherReceiptOfTheSameNumber(t *testing.
 	c.expectAll("SELECT what, qty FROM receipt_line WHERE receipt=2 ORDER BY id", "cake|1\nwine|2")
 }
 
-func TestALineThatWentWithItsReceiptAndWhoseNumberWasGivenAgainStays(t *testing.T) {
+// A line that went with its receipt and whose number was given again stays.
+func TestLineWithReusedNumberStays(t *testing.T) {
 	c := newChain(t, receiptsAndLines, nil, "a", "b")
 	c.at("hub", "UPDATE receipt SET total=21 WHERE id=2")
 	must(c.hub.Fold())
@@ -242,7 +250,7 @@ func TestALineThatWentWithItsReceiptAndWhoseNumberWasGivenAgainStays(t *testing.
 }
 
 // A row that came and went at one site alone is older or newer than another's of the same key.
-func TestARowThatCameAndWentElsewhereKeepsNoneOutInSilence(t *testing.T) {
+func TestTombstoneUnheardKeepsNoneOut(t *testing.T) {
 	for name, x := range map[string]struct{ schema, bread, mistyped, deleted, query string }{
 		"a line by its number in the receipt": {`CREATE TABLE receipt(id INTEGER PRIMARY KEY, total INTEGER);
 			CREATE TABLE line(receipt INTEGER NOT NULL REFERENCES receipt(id) ON DELETE CASCADE, no INTEGER NOT NULL, what TEXT,
@@ -281,7 +289,7 @@ func TestARowThatCameAndWentElsewhereKeepsNoneOutInSilence(t *testing.T) {
 
 // The number that a row of a got at the hub is given again by b, when that row is gone, and then a
 // makes another row under the number the gone one had there.
-func TestANumberGivenAgainBeforeItsFirstRowIsGoneAtTheHubKeepsItsRow(t *testing.T) {
+func TestNumberReusedBeforeHubDeletes(t *testing.T) {
 	c := newChain(t, receiptsAndLines, nil, "a", "b")
 	c.at("hub", "INSERT INTO receipt_line VALUES(3,1,'of the hub')")
 	must(c.hub.Fold())
@@ -298,7 +306,8 @@ func TestANumberGivenAgainBeforeItsFirstRowIsGoneAtTheHubKeepsItsRow(t *testing.
 	c.expectAll("SELECT what FROM receipt_line WHERE id>2 ORDER BY what", "of a\nof b\nof the hub")
 }
 
-func TestARowMadeAnewAndDeletedUnheardThatOutlivesItIsTheSameEverywhere(t *testing.T) {
+// A row made anew and deleted unheard that outlives it is the same everywhere.
+func TestRowRemadeAndDeletedUnheardLevels(t *testing.T) {
 	c := newChain(t, `CREATE TABLE item(k TEXT PRIMARY KEY, name TEXT, lo INT DEFAULT 3, hi INT DEFAULT 9,
 		stock INT DEFAULT 100); INSERT INTO item(k, name) VALUES('x','tea')`,
 		[]catalog.Setting{{Table: "item", Class: catalog.Synced, Counters: []string{"stock"}}}, "a", "b")

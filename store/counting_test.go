@@ -11,7 +11,8 @@ const stock = `CREATE TABLE product(id INTEGER PRIMARY KEY, name TEXT, stock INT
 
 var stockCounters = []catalog.Setting{{Table: "product", Class: catalog.Synced, Counters: []string{"stock", "weight"}}}
 
-func TestWhatTwoShopsSellOfflineBothCounts(t *testing.T) {
+// What two shops sell offline both counts.
+func TestCounterAddsOfflineSales(t *testing.T) {
 	c := newChain(t, stock, stockCounters, "a", "b")
 	c.at("a",
 		"UPDATE product SET stock=stock-3 WHERE id=1; UPDATE product SET stock=stock-1, weight=weight-0.1 WHERE id=1")
@@ -25,7 +26,8 @@ func TestWhatTwoShopsSellOfflineBothCounts(t *testing.T) {
 	}
 }
 
-func TestAStockTakingWinsOverWhatItHadSeenAndNotOverTheRest(t *testing.T) {
+// A stock taking wins over what it had seen and not over the rest.
+func TestCounterStockTakingKeepsUnseen(t *testing.T) {
 	c := newChain(t, stock, stockCounters, "a", "b")
 	c.at("a", "UPDATE product SET stock=stock-10 WHERE id=1")
 	c.level()
@@ -35,7 +37,8 @@ func TestAStockTakingWinsOverWhatItHadSeenAndNotOverTheRest(t *testing.T) {
 	c.expectAll("SELECT stock FROM product WHERE id=1", "73")
 }
 
-func TestCountsSurviveReplacementEditsDeletionsAndReturns(t *testing.T) {
+// Counts survive replacement edits deletions and returns.
+func TestCounterSurvivesRowLife(t *testing.T) {
 	c := newChain(t, stock, stockCounters, "a", "b")
 	c.at("a", "REPLACE INTO product VALUES(1,'big cup',98,10.5)")
 	c.at("b", "UPDATE product SET stock=stock-1 WHERE id=1")
@@ -57,7 +60,8 @@ func TestCountsSurviveReplacementEditsDeletionsAndReturns(t *testing.T) {
 	}
 }
 
-func TestALateServerGetsTheCountsAndCountsOn(t *testing.T) {
+// A late server gets the counts and counts on.
+func TestCounterAtLateServer(t *testing.T) {
 	c := newChain(t, stock, stockCounters, "a")
 	c.at("a", "UPDATE product SET stock=stock-10 WHERE id=1")
 	c.level()
@@ -68,7 +72,8 @@ func TestALateServerGetsTheCountsAndCountsOn(t *testing.T) {
 	c.expectAll("SELECT stock FROM product ORDER BY id", "88\n48")
 }
 
-func TestAColumnBecomesACounterWhileServersAreAway(t *testing.T) {
+// A column becomes a counter while servers are away.
+func TestCounterSetWhileServersAway(t *testing.T) {
 	c := newChain(t, stock, nil, "a", "b")
 	c.at("a", "UPDATE product SET stock=60 WHERE id=1") // under way as an ordinary write
 	c.must(c.hub.SetTable(catalog.Setting{Table: "product", Class: catalog.Synced, Counters: []string{"stock"}}))
@@ -80,7 +85,8 @@ func TestAColumnBecomesACounterWhileServersAreAway(t *testing.T) {
 	c.expectAll("SELECT stock FROM product WHERE id=1", "57")
 }
 
-func TestTheCounterOfARenumberedRowCountsOn(t *testing.T) {
+// The counter of a renumbered row counts on.
+func TestCounterOfRekeyedRow(t *testing.T) {
 	c := newChain(t, stock, stockCounters, "a", "b")
 	c.at("a", "INSERT INTO product VALUES(9,'a',10,1)")
 	c.at("b", "INSERT INTO product VALUES(9,'b',20,1); UPDATE product SET stock=stock-1 WHERE id=9")
@@ -94,7 +100,8 @@ func TestTheCounterOfARenumberedRowCountsOn(t *testing.T) {
 	c.expectAll("SELECT name, stock FROM product WHERE id>8 ORDER BY id", "a|8\nb|16")
 }
 
-func TestWhatCannotBeACounterIsRefused(t *testing.T) {
+// What cannot be a counter is refused.
+func TestCounterRefused(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, code INT UNIQUE, up INT REFERENCES p(id), n INT)", nil)
 	for _, column := range []string{"id", "code", "up", "none"} {
 		err := c.hub.SetTable(catalog.Setting{Table: "p", Class: catalog.Synced, Counters: []string{column}})
@@ -105,7 +112,8 @@ func TestWhatCannotBeACounterIsRefused(t *testing.T) {
 	c.must(c.hub.SetTable(catalog.Setting{Table: "p", Class: catalog.Synced, Counters: []string{"n"}}))
 }
 
-func TestACountBeforeADeletionCountsIfTheRowLivesOn(t *testing.T) {
+// A count before a deletion counts if the row lives on.
+func TestCounterBeforeDeletionOutlived(t *testing.T) {
 	c := newChain(t, stock, stockCounters, "a", "b")
 	c.at("a", "UPDATE product SET stock=stock-1 WHERE id=1; DELETE FROM product WHERE id=1") // in one fold
 	c.at("b", "UPDATE product SET stock=stock-2, name='mug' WHERE id=1")
@@ -113,7 +121,8 @@ func TestACountBeforeADeletionCountsIfTheRowLivesOn(t *testing.T) {
 	c.expectAll("SELECT stock FROM product WHERE id=1", "97")
 }
 
-func TestARowEditedAndDeletedInOneGoComesBackWithoutTheEdit(t *testing.T) {
+// A row edited and deleted in one go comes back without the edit.
+func TestCounterEditAndDeleteInOneGo(t *testing.T) {
 	for _, first := range []string{"a", "b"} {
 		c := newChain(t, stock, stockCounters, "a", "b")
 		c.at("a", "UPDATE product SET name='pot' WHERE id=1")

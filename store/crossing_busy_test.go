@@ -2,7 +2,8 @@ package store
 
 import "testing"
 
-func TestADeltaWithAnOrphanIsTakenWhileOtherColumnsOfTheParentsTableAreWritten(t *testing.T) {
+// A delta with an orphan is taken while other columns of the parents table are written.
+func TestCrossingOrphanBesideOtherColumns(t *testing.T) {
 	c := newChain(t, `CREATE TABLE g(id TEXT PRIMARY KEY, code TEXT UNIQUE, stock INT);
 		CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT REFERENCES g(code)); INSERT INTO g VALUES('1','a',0)`, nil, "a")
 	c.at("hub", "PRAGMA foreign_keys=OFF; INSERT INTO u VALUES('1','nowhere')")

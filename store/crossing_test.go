@@ -5,7 +5,8 @@ import "testing"
 // A delta and own work that cross on the way: no reader at the node sees what only the hub can
 // mend.
 
-func TestANodeLeavesWhatRefersToAValueItHasReplaced(t *testing.T) {
+// A node leaves what refers to a value it has replaced.
+func TestCrossingReplacedReference(t *testing.T) {
 	c := newChain(t, `CREATE TABLE g(id TEXT PRIMARY KEY, code TEXT UNIQUE);
 		CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT REFERENCES g(code))`, nil, "a", "b")
 	c.at("hub", "INSERT INTO g VALUES('4','c'); INSERT INTO u VALUES('4','c')")
@@ -17,7 +18,8 @@ func TestANodeLeavesWhatRefersToAValueItHasReplaced(t *testing.T) {
 	c.expectAll("SELECT code FROM u", "d") // the reference has followed
 }
 
-func TestANodeLeavesANewValueOfWhatItsOwnWorkRefersTo(t *testing.T) {
+// A node leaves a new value of what its own work refers to.
+func TestCrossingNewParentValue(t *testing.T) {
 	for _, move := range []string{"UPDATE g SET code='d'", "REPLACE INTO g VALUES('4','d')"} {
 		c := newChain(t, `CREATE TABLE g(id TEXT PRIMARY KEY, code TEXT UNIQUE);
 			CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT REFERENCES g(code)); INSERT INTO g VALUES('4','c')`, nil, "a", "b")

@@ -2,7 +2,8 @@ package store
 
 import "testing"
 
-func TestTheFileVersionMovesWithEveryCommitAndWithNothingElse(t *testing.T) {
+// The file version moves with every commit and with nothing else.
+func TestFileVersionMovesWithCommits(t *testing.T) {
 	c := newChain(t, "CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO item VALUES(1,'one')", nil)
 	s := c.store("hub")
 	before := must(s.FileVersion())

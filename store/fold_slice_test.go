@@ -7,7 +7,7 @@ import (
 )
 
 // A log may be folded in one go or in slices, and nobody can tell afterwards.
-func TestALogFoldedInSlicesSaysWhatItSaysWhole(t *testing.T) {
+func TestFoldInSlicesAsWhole(t *testing.T) {
 	const schema = `CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p);
 		CREATE TABLE s(id INTEGER PRIMARY KEY, n INT, a); CREATE TABLE u(id INTEGER PRIMARY KEY, u UNIQUE);
 		INSERT INTO p VALUES(1,'x','x'),(2,'x','x'); INSERT INTO s VALUES(1,100,'x'),(2,100,'x')`

@@ -59,7 +59,7 @@ const itemSchema = `CREATE TABLE item(k TEXT PRIMARY KEY, v, n INT);
 
 // Between two slices of a long log anything may happen: the application goes on writing, something
 // arrives and folds the whole log, the daemon dies. In the end everybody has what was written.
-func TestAnythingMayComeBetweenTheSlicesOfALongLog(t *testing.T) {
+func TestFoldSlicesInterrupted(t *testing.T) {
 	for name, between := range map[string]func(c *chain, site string){
 		"nothing": func(*chain, string) {},
 		"rows are changed": func(c *chain, site string) {
@@ -134,7 +134,7 @@ func TestAnythingMayComeBetweenTheSlicesOfALongLog(t *testing.T) {
 }
 
 // Whoever reads a long log waits for nobody and keeps nobody from writing.
-func TestALongLogIsReadWhileTheApplicationWrites(t *testing.T) {
+func TestFoldReadsWhileApplicationWrites(t *testing.T) {
 	c := newChain(t, itemSchema, nil, "a", "b")
 	long := c.stretchOf("b")
 	app, err := sqlite.Open(c.store("b").Path(), sqlite.ReadWrite)
@@ -153,7 +153,7 @@ func TestALongLogIsReadWhileTheApplicationWrites(t *testing.T) {
 }
 
 // Nothing of a log is sent that is folded in part.
-func TestNothingIsSentOfAStretchThatIsNotFoldedToItsEnd(t *testing.T) {
+func TestFoldUnfinishedSendsNothing(t *testing.T) {
 	c := newChain(t, itemSchema, nil, "a", "b")
 	long := c.stretchOf("b")
 	c.foldFrom("b", long)
@@ -170,7 +170,7 @@ func TestNothingIsSentOfAStretchThatIsNotFoldedToItsEnd(t *testing.T) {
 
 // What the hub's application deletes is kept until the log is folded that says so: not until some
 // slice of it is.
-func TestARowDeletedBetweenTheSlicesOfALongLogComesBackWhole(t *testing.T) {
+func TestFoldRowDeletedBetweenSlices(t *testing.T) {
 	c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, a, b); CREATE TABLE c(id INTEGER PRIMARY KEY, p REFERENCES p);
 		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<12) INSERT INTO p SELECT i, 'x', 'x' FROM n`,
 		nil, "a", "b")
@@ -192,7 +192,7 @@ func TestARowDeletedBetweenTheSlicesOfALongLogComesBackWhole(t *testing.T) {
 }
 
 // After a transaction that failed the tables have to be read again, in a transaction that writes.
-func TestALongLogIsFoldedAfterATransactionThatFailed(t *testing.T) {
+func TestFoldAfterFailedTransaction(t *testing.T) {
 	c := newChain(t, itemSchema, nil, "a", "b")
 	c.stretchOf("b")
 	if err := c.store("b").write(func(*rows.Tx) error { return catalog.ErrEnough }); err == nil {
@@ -211,7 +211,7 @@ func TestALongLogIsFoldedAfterATransactionThatFailed(t *testing.T) {
 
 // A transaction of somebody else that does nothing between two slices, because it is put off until
 // the long log is folded, or that fails, does not make the rest of it one piece.
-func TestALongLogStaysInSlicesWhenSomethingElseFails(t *testing.T) {
+func TestFoldStaysInSlicesOnFailure(t *testing.T) {
 	c := newChain(t, itemSchema, nil, "a", "b")
 	long := c.stretchOf("b")
 	c.foldFrom("b", long)
@@ -231,7 +231,7 @@ func TestALongLogStaysInSlicesWhenSomethingElseFails(t *testing.T) {
 
 // A held row that finds its place takes others out of their tables. None of those may be rows that
 // are not folded yet: they would be nowhere.
-func TestWhatFollowsAHeldRowIsFoldedBeforeItIsHeld(t *testing.T) {
+func TestFoldBeforeHoldingFollowers(t *testing.T) {
 	ends := map[string]bool{}
 	for _, rows := range []int{0, stretchSlice} {
 		c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, v); CREATE TABLE q(id INTEGER PRIMARY KEY,
@@ -264,7 +264,7 @@ func TestWhatFollowsAHeldRowIsFoldedBeforeItIsHeld(t *testing.T) {
 }
 
 // In a backlog nobody sees a row without what it refers to.
-func TestWhatIsReferredToComesNoLaterThanWhatRefersToIt(t *testing.T) {
+func TestFoldParentsBeforeChildren(t *testing.T) {
 	c := newChain(t, `CREATE TABLE a(id INTEGER PRIMARY KEY, p INTEGER REFERENCES z(id));
 		CREATE TABLE m(id INTEGER PRIMARY KEY, a INTEGER REFERENCES a(id), z REFERENCES z(id));
 		CREATE TABLE z(id INTEGER PRIMARY KEY, up INTEGER REFERENCES z(id))`, nil, "n")

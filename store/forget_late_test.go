@@ -35,7 +35,7 @@ func offered(t *testing.T) *chain {
 
 // The offer is work that waits for the hub, and yet the node's floor is past it: the deletion of
 // the row settles while the offer waits.
-func TestAnOfferOnItsWayDoesNotBringADeletedRowBack(t *testing.T) {
+func TestOfferOnItsWayBringsNoRowBack(t *testing.T) {
 	c := offered(t)
 	before, err := c.store("b").Self()
 	c.must(err)
@@ -55,7 +55,8 @@ func TestAnOfferOnItsWayDoesNotBringADeletedRowBack(t *testing.T) {
 	c.expectAll("SELECT id FROM p", "2\n3")
 }
 
-func TestAnOfferThatWaitsDoesNotBringADeletedRowBack(t *testing.T) {
+// An offer that waits does not bring a deleted row back.
+func TestOfferWaitingBringsNoRowBack(t *testing.T) {
 	c := offered(t)
 	c.down("a")
 	c.at("hub", "DELETE FROM p WHERE id=1")
@@ -68,7 +69,8 @@ func TestAnOfferThatWaitsDoesNotBringADeletedRowBack(t *testing.T) {
 	c.expectAll("SELECT id FROM p", "2\n3")
 }
 
-func TestAnOfferThatWaitsDoesNotOverwriteARowMadeAnew(t *testing.T) {
+// An offer that waits does not overwrite a row made anew.
+func TestOfferWaitingSparesRowMadeAnew(t *testing.T) {
 	c := offered(t)
 	c.down("a")
 	c.at("hub", "DELETE FROM p WHERE id=1")
@@ -113,7 +115,7 @@ func deletedAndEdited(t *testing.T, born bool) *chain {
 }
 
 // Who deletes first at the hub: the whole row is in no side of the record.
-func TestAnOpenConflictCanBeResolvedAfterItsRowIsForgotten(t *testing.T) {
+func TestConflictResolvedAfterForgetting(t *testing.T) {
 	for _, who := range []struct {
 		name string
 		who  int
@@ -140,7 +142,7 @@ func TestAnOpenConflictCanBeResolvedAfterItsRowIsForgotten(t *testing.T) {
 }
 
 // An old resolution is taken back: the hub has forgotten the row it deleted, the node has not.
-func TestUndoAfterTheHubHasForgotten(t *testing.T) {
+func TestUndoAfterForgetting(t *testing.T) {
 	for _, who := range []struct {
 		name string
 		who  int
@@ -195,7 +197,7 @@ func (c *chain) restore(name, copied string) {
 // A node that has seen less than it once said was restored from a backup. What others did meanwhile
 // is forgotten, or about to be: it would get rows it was sent early not at all, bring deleted ones
 // back, and overwrite what it does not know of without a conflict.
-func TestARestoredNodeIsRefused(t *testing.T) {
+func TestRestoredNodeRefused(t *testing.T) {
 	for name, since := range map[string]func(c *chain){
 		"a change":  func(c *chain) { c.at("hub", "UPDATE d SET a='h' WHERE id=1"); c.level() },
 		"a death":   func(c *chain) { c.at("hub", "DELETE FROM l"); c.level() },
@@ -230,7 +232,7 @@ func (c *chain) greets(name string, welcome bool) {
 }
 
 // A row that went early gets a fresh key.
-func TestARowThatWentEarlyAndGotAFreshKeyIsNotSentAgain(t *testing.T) {
+func TestAheadRowRekeyedNotSentAgain(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
 	c.at("hub", "INSERT INTO l VALUES(3,2,'by the hub')")
@@ -257,7 +259,7 @@ func TestARowThatWentEarlyAndGotAFreshKeyIsNotSentAgain(t *testing.T) {
 }
 
 // A journal that is trimmed, and nothing else.
-func TestANodeThatTrimmedItsJournalDoesNotKeepEverythingFromSettling(t *testing.T) {
+func TestSettleDespiteTrimmedJournal(t *testing.T) {
 	c := newChain(t, dishes+"; CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)",
 		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
 	c.at("a", "INSERT INTO ev VALUES(1,'opened a')")
@@ -277,7 +279,7 @@ func TestANodeThatTrimmedItsJournalDoesNotKeepEverythingFromSettling(t *testing.
 }
 
 // The parent of a held row is deleted and forgotten; the row finds its place.
-func TestAHeldRowWhoseParentWasDeletedStaysHeldUntilThatIsBack(t *testing.T) {
+func TestHeldUntilDeletedParentReturns(t *testing.T) {
 	for _, who := range []int{0, 1, everybody} {
 		c := newChain(t, `CREATE TABLE d(id INTEGER PRIMARY KEY, a); CREATE TABLE l(id INTEGER PRIMARY KEY, d REFERENCES d,
 			code UNIQUE);
@@ -309,7 +311,7 @@ func onFileCopy(from, to string) error {
 }
 
 // The same with a row that another node made: the hub refuses it for good.
-func TestAnOfferOfARowOfAnotherThatWaits(t *testing.T) {
+func TestOfferOfOthersRowWaits(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL)", nil, "a", "b")
 	c.at("a", "INSERT INTO p VALUES(1,'soup',4.5)")
 	c.level()
@@ -332,7 +334,7 @@ func TestAnOfferOfARowOfAnotherThatWaits(t *testing.T) {
 }
 
 // A node that joined late brings the tombstone along and resolves the conflict.
-func TestALateNodeResolvesAConflictWhoseRowTheHubHasForgotten(t *testing.T) {
+func TestLateNodeResolvesForgottenRow(t *testing.T) {
 	c := deletedAndEdited(t, true)
 	c.join("late", causal.Incarnation{9})
 	c.level()
@@ -344,7 +346,7 @@ func TestALateNodeResolvesAConflictWhoseRowTheHubHasForgotten(t *testing.T) {
 }
 
 // Late joins and carried shadows in the middle of a settlement.
-func TestALateNodeForgetsNothingThatIsNotSettled(t *testing.T) {
+func TestLateNodeForgetsOnlyStable(t *testing.T) {
 	for _, when := range []string{"before", "checkpoint", "settled"} {
 		c := newChain(t, dishes, nil, "a", "b")
 		c.level()
@@ -395,7 +397,7 @@ func TestALateNodeForgetsNothingThatIsNotSettled(t *testing.T) {
 }
 
 // A journal whose rows are forgotten: updates and reused keys.
-func TestAJournalThatIsForgotten(t *testing.T) {
+func TestForgetJournal(t *testing.T) {
 	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)",
 		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a", "b")
 	c.at("a", "INSERT INTO ev VALUES(1,'first')")
@@ -415,7 +417,7 @@ func TestAJournalThatIsForgotten(t *testing.T) {
 }
 
 // Keep-local births, natural keys, two births of one forgotten key.
-func TestANaturalKeyMadeAnewTwiceAfterItIsForgotten(t *testing.T) {
+func TestForgottenNaturalKeyMadeTwice(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id TEXT PRIMARY KEY, name TEXT, price REAL)", nil, "a", "b")
 	c.at("a", "INSERT INTO p VALUES('k','first',1)")
 	c.level()
@@ -443,7 +445,7 @@ func TestANaturalKeyMadeAnewTwiceAfterItIsForgotten(t *testing.T) {
 
 // The hub has forgotten with which versions a row's columns came, and a node has not: the node's
 // own deletion of the row loses against an edit of one column.
-func TestARowThatComesBackHasAllItsValuesWhereItIsStillRemembered(t *testing.T) {
+func TestReturnWholeWhereRemembered(t *testing.T) {
 	for _, who := range []int{0, 1, 2, everybody} {
 		for _, editor := range []string{"hub", "b"} {
 			c := newChain(t, "CREATE TABLE p(id TEXT PRIMARY KEY, name TEXT, price REAL)", nil, "a", "b", "c")

@@ -14,7 +14,7 @@ import (
 
 // The last batch of a node is being applied while it is removed, and what it had not seen is
 // settled and forgotten first.
-func TestABatchThatWasOnItsWayWhenItsNodeWasRemovedIsRefused(t *testing.T) {
+func TestRemovedNodesBatchRefused(t *testing.T) {
 	c := newChain(
 		t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL); INSERT INTO p VALUES(1,'soup',4.5),(2,'tea',1)",
 		nil, "a", "b")
@@ -46,7 +46,7 @@ func TestABatchThatWasOnItsWayWhenItsNodeWasRemovedIsRefused(t *testing.T) {
 }
 
 // Which of two rows has claimed a value longer, where a partial index lets both in only now.
-func TestWhoHasClaimedAValueLongerUnderAPartialIndexIsNotForgotten(t *testing.T) {
+func TestForgetKeepsPartialIndexPriority(t *testing.T) {
 	for _, who := range []int{0, 1, 2, 4, 7} {
 		c := newChain(
 			t, "CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT, active INT); CREATE UNIQUE INDEX uc ON u(code) WHERE active", nil,
@@ -68,7 +68,7 @@ func TestWhoHasClaimedAValueLongerUnderAPartialIndexIsNotForgotten(t *testing.T)
 }
 
 // A resolution is taken back by who made the row, of which a unique value is another's.
-func TestTheMakerOfAForgottenRowBringsItBackWithAnothersClaim(t *testing.T) {
+func TestForgottenRowBackByMaker(t *testing.T) {
 	for _, who := range []int{0, 1, 7} {
 		c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, price REAL)", nil, "a", "b")
 		c.at("a", "INSERT INTO p VALUES(1,'soup',4.5)")
@@ -99,7 +99,7 @@ func TestTheMakerOfAForgottenRowBringsItBackWithAnothersClaim(t *testing.T) {
 }
 
 // A document's lines go with its head; the admin brings the head back after everything is forgotten.
-func TestAForgottenDocumentComesBackWithItsLines(t *testing.T) {
+func TestForgottenDocumentBackWithLines(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		for _, who := range []int{0, 1, 7} {
 			c := newChain(t, documents, nil, "a", "b")
@@ -139,7 +139,7 @@ func TestAForgottenDocumentComesBackWithItsLines(t *testing.T) {
 
 // What a node has forgotten comes back to it with its own stamps, in a row that is sent whole: that is
 // no work of its own that the hub has yet to hear of.
-func TestWhatANodeForgotAndGetsBackIsNoWorkOfItsOwn(t *testing.T) {
+func TestForgottenWorkBackIsNotOwn(t *testing.T) {
 	for _, who := range []int{0, 2} {
 		c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL, x TEXT)", nil, "a", "b", "c")
 		c.at("a", "INSERT INTO p VALUES(1,'soup',4.5,'x')")
@@ -170,7 +170,7 @@ func TestWhatANodeForgotAndGetsBackIsNoWorkOfItsOwn(t *testing.T) {
 }
 
 // The same: what is no work of the node's own is displaced, offered, and has a floor that is past it.
-func TestWhatANodeForgotAndGetsBackOverwritesNothingNewer(t *testing.T) {
+func TestForgottenWorkBackSparesNewer(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price REAL, x TEXT)", nil, "a", "b")
 	c.at("a", "INSERT INTO p VALUES(1,'soup',4.5,'x')")
 	c.level()
@@ -202,7 +202,7 @@ func TestWhatANodeForgotAndGetsBackOverwritesNothingNewer(t *testing.T) {
 }
 
 // A decision is taken back by a node whose table lacks a column yet, after everybody has forgotten the row.
-func TestAForgottenRowComesBackWholeFromWhereAColumnIsMissing(t *testing.T) {
+func TestForgottenRowBackColumnMissing(t *testing.T) {
 	for _, who := range []int{0, 1, 5, 7} {
 		c := withSoup(t, false)
 		c.at("a", "DELETE FROM p WHERE id=1")
@@ -236,7 +236,7 @@ func TestAForgottenRowComesBackWholeFromWhereAColumnIsMissing(t *testing.T) {
 
 // The hub gives a row the key of one that it has forgotten and its maker has not: the maker takes
 // that for a row of its own made since, leaves the delta, and never hears that it may forget.
-func TestAFreshKeyMayBeThatOfARowItsMakerHasYetToForget(t *testing.T) {
+func TestFreshKeyOfRowToBeForgotten(t *testing.T) {
 	c := newChain(t, dishes, nil, "a", "b")
 	c.at("hub", "INSERT INTO p VALUES(11,'x',1)")
 	c.level()
@@ -261,7 +261,7 @@ func TestAFreshKeyMayBeThatOfARowItsMakerHasYetToForget(t *testing.T) {
 
 // Nothing may come that had not seen what is settled. If it does all the same, it is refused: it
 // could bring back what is forgotten, and nobody would notice.
-func TestWorkThatHasNotSeenWhatIsSettledIsRefused(t *testing.T) {
+func TestUnseenStableWorkRefused(t *testing.T) {
 	c := newChain(t, dishes, nil, "a")
 	c.level()
 	c.at("a", "UPDATE p SET price=7 WHERE id=1")
@@ -295,4 +295,15 @@ func (c *chain) toAndFro(times int) {
 			c.down(name)
 		}
 	}
+}
+
+// A row that outlived a deletion is the same for those who knew more of it.
+func TestOutlivedRowWithMoreKnown(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT, m TEXT); INSERT INTO p VALUES(1,1,'x')", nil, "a", "b")
+	c.at("hub", "UPDATE p SET m='z' WHERE id=1")
+	c.down("b")
+	c.at("hub", "DELETE FROM p WHERE id=1")
+	c.at("a", "UPDATE p SET n=98 WHERE id=1")
+	c.settle()
+	c.level()
 }

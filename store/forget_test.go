@@ -41,7 +41,8 @@ func (c *chain) shadowOf(site, table string) string {
 	return "ravno_shadow_" + c.rows(site, "SELECT number FROM ravno_table WHERE name='"+table+"'")
 }
 
-func TestWhatEverybodyHasIsForgotten(t *testing.T) {
+// What everybody has is forgotten.
+func TestForgetWhatEverySiteHas(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
 	c.at("a", "INSERT INTO d VALUES(10,'a'); INSERT INTO l VALUES(10,10,'a'),(11,10,'a'); UPDATE d SET a='a' WHERE "+
@@ -72,7 +73,7 @@ func (c *chain) written(site, sql string) {
 }
 
 // Deleted and made anew under its key, unseen by who edits the former one.
-func TestARowMadeAnewIsNotTheOneThatIsForgotten(t *testing.T) {
+func TestForgetSparesRowMadeAnew(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.written("a", "INSERT INTO l VALUES(10,1,'a')")
 	c.forget(everybody)
@@ -88,7 +89,8 @@ func TestARowMadeAnewIsNotTheOneThatIsForgotten(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsAwayHoldsForgettingUpUntilItIsRemoved(t *testing.T) {
+// A server that is away holds forgetting up until it is removed.
+func TestForgetWaitsForAbsentServer(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
 	c.at("a", "UPDATE d SET a='a' WHERE id=1")
@@ -117,7 +119,7 @@ func TestAServerThatIsAwayHoldsForgettingUpUntilItIsRemoved(t *testing.T) {
 }
 
 // Work that has not seen an edit can still come, although everybody has the edit.
-func TestUnsentWorkOfWhoHadNotSeenItHoldsForgettingUp(t *testing.T) {
+func TestForgetWaitsForUnsentWork(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
 	c.at("b", "UPDATE d SET a='b' WHERE id=1")
@@ -139,7 +141,7 @@ func TestUnsentWorkOfWhoHadNotSeenItHoldsForgettingUp(t *testing.T) {
 }
 
 // What came before the checkpoint was seen by all may still be news to some.
-func TestWhatCameWhileACheckpointWentRoundIsNotWeighedAgainstWhatIsForgotten(t *testing.T) {
+func TestForgetDuringCheckpoint(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
 	c.at("a", "UPDATE d SET a='a' WHERE id=1")
@@ -161,7 +163,8 @@ func TestWhatCameWhileACheckpointWentRoundIsNotWeighedAgainstWhatIsForgotten(t *
 	c.expectAll("SELECT a FROM d WHERE id=1", "b, later")
 }
 
-func TestCountersAreRememberedAndCountOn(t *testing.T) {
+// Counters are remembered and count on.
+func TestForgetSparesCounters(t *testing.T) {
 	c := newChain(t, "CREATE TABLE s(id INTEGER PRIMARY KEY, n INT, a); INSERT INTO s VALUES(1,100,'x'),(2,100,'x')",
 		[]catalog.Setting{{Table: "s", Class: catalog.Synced, Counters: []string{"n"}}}, "a", "b")
 	for range 3 {
@@ -175,7 +178,7 @@ func TestCountersAreRememberedAndCountOn(t *testing.T) {
 }
 
 // Which of two rows has claimed a value longer is known by their stamps.
-func TestRowsAreRememberedWhereOneIsHeld(t *testing.T) {
+func TestForgetSparesTablesWithHeldRows(t *testing.T) {
 	c := newChain(t, "CREATE TABLE u(id TEXT PRIMARY KEY, u UNIQUE, w UNIQUE)", nil, "a", "b")
 	c.level()
 	c.at("a", "INSERT INTO u VALUES('old','1','1')")
@@ -195,7 +198,8 @@ func TestRowsAreRememberedWhereOneIsHeld(t *testing.T) {
 	}
 }
 
-func TestAnEventThatIsCorrectedAfterItIsForgottenIsNoSecondEvent(t *testing.T) {
+// An event that is corrected after it is forgotten is no second event.
+func TestForgottenEventCorrected(t *testing.T) {
 	c := newChain(t, "CREATE TABLE e(id INTEGER PRIMARY KEY, what)",
 		[]catalog.Setting{{Table: "e", Class: catalog.Journal}}, "a")
 	c.written("a", "INSERT INTO e VALUES(1,'first'),(2,'second')")
@@ -209,7 +213,8 @@ func TestAnEventThatIsCorrectedAfterItIsForgottenIsNoSecondEvent(t *testing.T) {
 	c.expect("hub", "SELECT id, what FROM ravno_journal_e ORDER BY id, what", "1|another\n1|first, corrected\n2|second")
 }
 
-func TestWhoJoinsAfterwardsKnowsTheRowsForTheSame(t *testing.T) {
+// Who joins afterwards knows the rows for the same.
+func TestForgetThenJoinSameRows(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.written("a", "INSERT INTO d VALUES(10,'a'); INSERT INTO l VALUES(10,10,'a'); DELETE FROM l WHERE id=2")
 	c.forget(1) // only the hub
@@ -229,7 +234,7 @@ func TestWhoJoinsAfterwardsKnowsTheRowsForTheSame(t *testing.T) {
 }
 
 // A number of two orders, one of which has got another: its maker goes on with it.
-func TestARowWithAFreshKeyIsForgottenAndEditedByItsMaker(t *testing.T) {
+func TestForgottenRekeyedRowEdited(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.at("a", "INSERT INTO d VALUES(10,'a'); INSERT INTO l VALUES(10,10,'a')")
 	c.at("b", "INSERT INTO d VALUES(10,'b'); INSERT INTO l VALUES(10,10,'b')")
@@ -250,7 +255,7 @@ func TestARowWithAFreshKeyIsForgottenAndEditedByItsMaker(t *testing.T) {
 }
 
 // A node in the middle of a delta that comes in slices does not know which of what it has is settled.
-func TestWhoIsInTheMiddleOfADeltaForgetsNothing(t *testing.T) {
+func TestForgetNothingWithinDelta(t *testing.T) {
 	c := newChain(t, documents, nil, "a")
 	c.level()
 	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2",
@@ -271,7 +276,7 @@ func TestWhoIsInTheMiddleOfADeltaForgetsNothing(t *testing.T) {
 }
 
 // Some have forgotten a row and some have not, when it is deleted here and edited there.
-func TestARowThatOutlivesItsDeletionIsWholeWhoeverHasForgottenIt(t *testing.T) {
+func TestForgottenRowOutlivesDeletion(t *testing.T) {
 	for who := range 8 {
 		for _, editsLast := range []bool{true, false} {
 			for _, order := range []string{"up, down", "down, up"} {

@@ -125,7 +125,8 @@ func (c *chain) kept(site string) map[int64]bool {
 	return kept
 }
 
-func TestEveryValueIsInForceOrWasSeenByWhoOverwroteItOrIsInAConflict(t *testing.T) {
+// Every value is in force or was seen by who overwrote it or is in a conflict.
+func TestNoValueIsLostUnseen(t *testing.T) {
 	t.Parallel()
 	tpl := newTemplate(t, "CREATE TABLE p(id TEXT PRIMARY KEY, n INT, m INT); INSERT INTO p VALUES('1',1,2),('2',3,4)",
 		nil, "a", "b")

@@ -38,7 +38,7 @@ func TestMarksCostNoSync(t *testing.T) {
 
 // The last row of a position is followed by a position that is not taken yet: the work before is news
 // to others all the same.
-func TestWorkThatFillsAPositionIsDurable(t *testing.T) {
+func TestPositionedWorkIsDurable(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT)", nil, "a")
 	s := c.nodes["a"]
 	s.SetSliceRows(1)
@@ -53,7 +53,8 @@ func TestWorkThatFillsAPositionIsDurable(t *testing.T) {
 	}
 }
 
-func TestWhatIsSentIsOnDiskWhoeverWroteIt(t *testing.T) {
+// What is sent is on disk whoever wrote it.
+func TestSentWorkIsOnDisk(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT)", nil, "a")
 	s := c.nodes["a"]
 	c.must(s.keepMarks(func(tx *rows.Tx) error {

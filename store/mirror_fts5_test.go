@@ -6,7 +6,8 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-func TestAnFTS5IndexWithContentElsewhereFindsWhatWasWrittenElsewhere(t *testing.T) {
+// An FTS5 index with content elsewhere finds what was written elsewhere.
+func TestMirrorFTS5ExternalContent(t *testing.T) {
 	if !sqlite.HasFTS5() {
 		t.Skip("this build has no FTS5 (go test -tags sqlite_fts5)")
 	}

@@ -7,7 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestWhateverIsWrittenWhereverEveryIndexIsThatOfItsTable(t *testing.T) {
+// Whatever is written wherever every index is that of its table.
+func TestMirrorIndexAlwaysFitsTable(t *testing.T) {
 	a := application{
 		schema: `CREATE TABLE doc(id INTEGER PRIMARY KEY, title TEXT UNIQUE, body TEXT NOT NULL DEFAULT 'x', n INTEGER);
 			CREATE VIRTUAL TABLE found USING fts4(content="doc", title, body);

@@ -55,7 +55,8 @@ func (c *chain) noticed(site string, words ...string) bool {
 	return false
 }
 
-func TestASearchIndexFindsWhatWasWrittenElsewhere(t *testing.T) {
+// A search index finds what was written elsewhere.
+func TestMirrorSearchIndexIsFresh(t *testing.T) {
 	c := newChain(t, searchable, nil, "a", "b")
 	c.at("a", "INSERT INTO doc VALUES(3,'tea','mint'); UPDATE doc SET body='lentils and carrots' WHERE id=1; DELETE "+
 		"FROM doc WHERE id=2")
@@ -76,7 +77,8 @@ func TestASearchIndexFindsWhatWasWrittenElsewhere(t *testing.T) {
 	}
 }
 
-func TestRowsThatAreHeldAndPlacedStayInTheIndexAsInTheTable(t *testing.T) {
+// Rows that are held and placed stay in the index as in the table.
+func TestMirrorFollowsHeldRows(t *testing.T) {
 	c := newChain(t, strings.Replace(searchable, "title TEXT", "title TEXT UNIQUE", 1), nil, "a", "b")
 	c.at("a", "INSERT INTO doc VALUES(3,'tea','mint'); UPDATE doc SET title='t' WHERE id=1; UPDATE doc SET title='soup' "+
 		"WHERE id=2; UPDATE doc SET title='cake' WHERE id=1")
@@ -90,7 +92,8 @@ func TestRowsThatAreHeldAndPlacedStayInTheIndexAsInTheTable(t *testing.T) {
 	c.expect("a", "SELECT docid FROM found WHERE found MATCH 'tea'", "4")
 }
 
-func TestACounterOfThisServerAndATreeOfPlacesAreKeptFresh(t *testing.T) {
+// A counter of this server and a tree of places are kept fresh.
+func TestMirrorLocalCounterAndTree(t *testing.T) {
 	c := newChain(t, `CREATE TABLE "sho""p s"(id INTEGER PRIMARY KEY, x REAL, y REAL, kind TEXT);
 		CREATE TABLE [per kind](kind TEXT PRIMARY KEY, n INT); CREATE TABLE last(kind TEXT);
 		CREATE VIRTUAL TABLE place USING rtree(id, x0, x1, y0, y1);
@@ -120,7 +123,8 @@ func TestACounterOfThisServerAndATreeOfPlacesAreKeptFresh(t *testing.T) {
 	}
 }
 
-func TestTriggersThatWriteWhatSyncsFireAtTheirOriginAndNowhereElse(t *testing.T) {
+// Triggers that write what syncs fire at their origin and nowhere else.
+func TestMirrorNotOfSyncedTables(t *testing.T) {
 	c := newChain(t, `CREATE TABLE audit(n INTEGER PRIMARY KEY, what TEXT); CREATE TABLE item(id INTEGER PRIMARY KEY,
 		name TEXT, last_update TEXT);
 		CREATE TABLE mixed(id INTEGER PRIMARY KEY, x TEXT); CREATE VIRTUAL TABLE words USING fts4(x);
@@ -151,7 +155,8 @@ func TestTriggersThatWriteWhatSyncsFireAtTheirOriginAndNowhereElse(t *testing.T)
 	}
 }
 
-func TestATriggerThatTheApplicationDropsOrReplacesIsMirroredAsItIsNow(t *testing.T) {
+// A trigger that the application drops or replaces is mirrored as it is now.
+func TestMirrorFollowsReplacedTrigger(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); CREATE TABLE seen(n INT); CREATE TRIGGER p_ai "+
 		"AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(NEW.n); END",
 		[]catalog.Setting{{Table: "seen", Class: catalog.Local}}, "a")
@@ -180,7 +185,8 @@ func TestATriggerThatTheApplicationDropsOrReplacesIsMirroredAsItIsNow(t *testing
 	}
 }
 
-func TestATriggerThatReadsAnotherTableIsMirroredButNotTrusted(t *testing.T) {
+// A trigger that reads another table is mirrored but not trusted.
+func TestMirrorReadingOtherTable(t *testing.T) {
 	c := newChain(t, `CREATE TABLE line(id INTEGER PRIMARY KEY, product INT); CREATE TABLE product(id INTEGER PRIMARY KEY,
 		name TEXT); CREATE VIRTUAL TABLE sold USING fts4(name);
 		CREATE TRIGGER line_ai AFTER INSERT ON line BEGIN INSERT INTO sold(docid, name) SELECT NEW.id, p.name FROM product p
@@ -198,7 +204,8 @@ func TestATriggerThatReadsAnotherTableIsMirroredButNotTrusted(t *testing.T) {
 	}
 }
 
-func TestATriggerOnlyTheApplicationCanRunIsReportedBeforeAndAfterTheFirstWrite(t *testing.T) {
+// A trigger only the application can run is reported before and after the first write.
+func TestMirrorImpossibleIsReported(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n TEXT); CREATE TABLE seen(n)",
 		[]catalog.Setting{{Table: "seen", Class: catalog.Local}}, "a")
 	c.at("hub", "CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO seen VALUES(soundslike(NEW.n)); END")
@@ -218,7 +225,8 @@ func TestATriggerOnlyTheApplicationCanRunIsReportedBeforeAndAfterTheFirstWrite(t
 	}
 }
 
-func TestAnIndexThatRefusesARowHoldsUpNeitherTheRowNorTheChain(t *testing.T) {
+// An index that refuses a row holds up neither the row nor the chain.
+func TestMirrorRefusalHoldsNothingUp(t *testing.T) {
 	c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, code TEXT UNIQUE, n INT);
 		CREATE TABLE few(n INT UNIQUE CHECK(n<100));
 		CREATE TRIGGER p_ai AFTER INSERT ON p BEGIN INSERT INTO few VALUES(NEW.n); END;
@@ -263,7 +271,8 @@ func TestAnIndexThatRefusesARowHoldsUpNeitherTheRowNorTheChain(t *testing.T) {
 	}
 }
 
-func TestTriggersThatCouldRefuseRowsOrEndTheTransactionAreNotMirrored(t *testing.T) {
+// Triggers that could refuse rows or end the transaction are not mirrored.
+func TestMirrorNotOfRefusingTriggers(t *testing.T) {
 	c := newChain(t, `CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); CREATE TABLE l(n INT UNIQUE);
 		CREATE TABLE r(n UNIQUE ON CONFLICT ROLLBACK); CREATE VIEW v AS SELECT n FROM l;
 		CREATE TRIGGER v_ii INSTEAD OF INSERT ON v BEGIN INSERT INTO l VALUES(NEW.n); END;
@@ -284,7 +293,8 @@ func TestTriggersThatCouldRefuseRowsOrEndTheTransactionAreNotMirrored(t *testing
 	}
 }
 
-func TestMirrorsAreNobodysBusinessButTheWritersAndNoChangeOfTheSchema(t *testing.T) {
+// Mirrors are nobodys business but the writers and no change of the schema.
+func TestMirrorLeavesSchemaAlone(t *testing.T) {
 	c := newChain(t, searchable+"; CREATE TABLE l(n); CREATE TRIGGER l_ai AFTER INSERT ON l BEGIN DELETE FROM l; END",
 		[]catalog.Setting{{Table: "l", Class: catalog.Local}}, "a")
 	c.level()
@@ -330,7 +340,8 @@ func (c *chain) try2(path, sql string) error {
 	return conn.Exec(sql)
 }
 
-func TestAFileThatJoinsWithAnIndexOfItsOwnFindsTheHubsRows(t *testing.T) {
+// A file that joins with an index of its own finds the hubs rows.
+func TestMirrorIndexAtJoin(t *testing.T) {
 	for _, policy := range []enrol.LocalRows{enrol.DiscardLocal, enrol.KeepLocal} {
 		c := newChain(t, searchable, nil, "a")
 		path, load := filepath.Join(c.dir, "own.db"), filepath.Join(c.dir, "own.load")
@@ -362,7 +373,8 @@ func TestAFileThatJoinsWithAnIndexOfItsOwnFindsTheHubsRows(t *testing.T) {
 	}
 }
 
-func TestAnIndexWhoseModuleRavnoLacksIsANoticeAndNothingElse(t *testing.T) {
+// An index whose module ravno lacks is a notice and nothing else.
+func TestMirrorUnknownModuleIsNotice(t *testing.T) {
 	c := newChain(t, "CREATE TABLE doc(id INTEGER PRIMARY KEY, body TEXT)", nil)
 	// The file as an application with the module leaves it.
 	c.must(c.try2(c.hub.Path(), `PRAGMA writable_schema=ON;
@@ -392,7 +404,8 @@ func TestAnIndexWhoseModuleRavnoLacksIsANoticeAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestAFileTellsBeforeItIsEnrolledWhichOfItsIndexesWouldGrowStale(t *testing.T) {
+// A file tells before it is enrolled which of its indexes would grow stale.
+func TestStaleIndexesBeforeEnrolment(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "shop.db")
 	c := emptyChain(t, filepath.Dir(path))
 	conn, err := sqlite.Open(path, sqlite.Create)

@@ -19,7 +19,8 @@ import (
 	"ravno/crdt/hlc"
 )
 
-func TestAWriteOfTheValueThatIsThereIsAWrite(t *testing.T) {
+// A write of the value that is there is a write.
+func TestWriteOfSameValueIsWrite(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a", "b", "z")
 	c.at("a", "UPDATE p SET n=5")
 	c.at("b", "UPDATE p SET n=6")
@@ -31,7 +32,8 @@ func TestAWriteOfTheValueThatIsThereIsAWrite(t *testing.T) {
 	c.expect("hub", "SELECT n FROM p", "5")
 }
 
-func TestTheHubSendsANodeNothingOfItsOwn(t *testing.T) {
+// The hub sends a node nothing of its own.
+func TestHubSendsNodeNothingOwn(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a", "b")
 	c.level()
 	c.at("a", "UPDATE p SET n=5; INSERT INTO p VALUES(2,2)")
@@ -45,7 +47,8 @@ func TestTheHubSendsANodeNothingOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestTheApplicationsTriggersDoNotRunWhereTheirEffectsArrive(t *testing.T) {
+// The applications triggers do not run where their effects arrive.
+func TestTriggersRunOnlyAtOrigin(t *testing.T) {
 	// What the trigger writes arrives before the row that fires it, and after it.
 	c := newChain(t, `CREATE TABLE before(id INTEGER PRIMARY KEY, qty INT); CREATE TABLE sale(id INTEGER PRIMARY KEY,
 		qty INT); CREATE TABLE total(id INTEGER PRIMARY KEY, qty INT);
@@ -63,7 +66,8 @@ func TestTheApplicationsTriggersDoNotRunWhereTheirEffectsArrive(t *testing.T) {
 	}
 }
 
-func TestAnApplyFoldsEverythingThatWasWrittenBeforeIt(t *testing.T) {
+// An apply folds everything that was written before it.
+func TestApplyFoldsFirst(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1),(2,2),(3,3)", nil, "a", "b")
 	c.at("a", "UPDATE p SET n=n+10")
 	c.up("a")
@@ -75,7 +79,8 @@ func TestAnApplyFoldsEverythingThatWasWrittenBeforeIt(t *testing.T) {
 	}
 }
 
-func TestADeltaThatBeginsElsewhereIsNotApplied(t *testing.T) {
+// A delta that begins elsewhere is not applied.
+func TestDeltaOutOfOrderRefused(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a")
 	for range 3 {
 		c.at("a", "UPDATE p SET n=n+1")
@@ -101,7 +106,8 @@ func TestADeltaThatBeginsElsewhereIsNotApplied(t *testing.T) {
 	}
 }
 
-func TestATokenIsGoodForOneServerOnly(t *testing.T) {
+// A token is good for one server only.
+func TestTokenEnrolsOneServer(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil)
 	enrolWith := func(hash byte, who byte) error {
 		_, _, err := c.hub.Enrol([32]byte{hash}, causal.Incarnation{who},
@@ -127,7 +133,8 @@ func TestATokenIsGoodForOneServerOnly(t *testing.T) {
 	}
 }
 
-func TestEveryValueASideHadIsInTheConflict(t *testing.T) {
+// Every value a side had is in the conflict.
+func TestConflictHasEveryValue(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO p VALUES(1,'x')", nil, "a", "b", "z")
 	c.at("a", "UPDATE p SET name='of a'")
 	c.at("b", "UPDATE p SET name='first of b'")
@@ -145,7 +152,8 @@ func TestEveryValueASideHadIsInTheConflict(t *testing.T) {
 	}
 }
 
-func TestADecisionIsNewerThanWhatItDecidedAbout(t *testing.T) {
+// A decision is newer than what it decided about.
+func TestDecisionIsNewerThanSides(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a", "b", "z")
 	c.at("a", "UPDATE p SET n=5")
 	c.at("b", "UPDATE p SET n=6")
@@ -159,7 +167,8 @@ func TestADecisionIsNewerThanWhatItDecidedAbout(t *testing.T) {
 	c.expect("z", "SELECT n FROM p", "6")
 }
 
-func TestADeletedLineBelongsToItsDocument(t *testing.T) {
+// A deleted line belongs to its document.
+func TestDeletedLineInItsDocument(t *testing.T) {
 	c := newChain(t, invoices, []catalog.Setting{{Table: "line", Class: catalog.Synced, Document: "invoice"}}, "a", "b")
 	c.at("a", "UPDATE invoice SET total=11 WHERE id=1")
 	c.at("b", "DELETE FROM line WHERE id=2")
@@ -170,7 +179,8 @@ func TestADeletedLineBelongsToItsDocument(t *testing.T) {
 	}
 }
 
-func TestANodeCannotSubmitUnderAnothersIdentity(t *testing.T) {
+// A node cannot submit under anothers identity.
+func TestNodeUnderOtherIdentityRefused(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a", "b")
 	other, err := c.nodes["b"].Self()
 	c.must(err)
@@ -184,7 +194,8 @@ func TestANodeCannotSubmitUnderAnothersIdentity(t *testing.T) {
 	c.expect("hub", "SELECT n FROM p", "1")
 }
 
-func TestTheHubRemembersWhatUnsentWorkHasNotSeen(t *testing.T) {
+// The hub remembers what unsent work has not seen.
+func TestChangeRecordsWaitForUnsentWork(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a", "b")
 	c.level()
 	c.at("b", "UPDATE p SET n=5")
@@ -202,7 +213,8 @@ func TestTheHubRemembersWhatUnsentWorkHasNotSeen(t *testing.T) {
 	}
 }
 
-func TestADigestTellsStorageClassesApart(t *testing.T) {
+// A digest tells storage classes apart.
+func TestDigestTellsStorageClassesApart(t *testing.T) {
 	sum := map[Sum]string{}
 	for _, value := range []string{"1", "1.0", "'1'", "x'31'", "NULL", "'NULL'", "0.0", "(0.0*-1)", "''", "x''"} {
 		c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n); INSERT INTO p VALUES(1,"+value+")", nil)
@@ -217,7 +229,8 @@ func TestADigestTellsStorageClassesApart(t *testing.T) {
 
 func second(_ int, err error) error { return err }
 
-func TestWhatWasSeenIsNoConflictWhileAnotherNodeIsAway(t *testing.T) {
+// What was seen is no conflict while another node is away.
+func TestSeenIsNoConflictNodeAway(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a", "b", "away")
 	for range 2 { // the hub has to remember all of it, because of the node that is away
 		for _, name := range []string{"a", "b"} {
@@ -232,7 +245,8 @@ func TestWhatWasSeenIsNoConflictWhileAnotherNodeIsAway(t *testing.T) {
 	c.expect("hub", "SELECT n FROM p", "5")
 }
 
-func TestALineTheHubDeletedBelongsToItsDocument(t *testing.T) {
+// A line the hub deleted belongs to its document.
+func TestLineDeletedAtHubInItsDocument(t *testing.T) {
 	c := newChain(t, invoices, []catalog.Setting{{Table: "line", Class: catalog.Synced, Document: "invoice"}}, "a")
 	c.at("a", "UPDATE invoice SET total=11 WHERE id=1")
 	c.at("hub", "DELETE FROM line WHERE id=2")
@@ -243,7 +257,8 @@ func TestALineTheHubDeletedBelongsToItsDocument(t *testing.T) {
 	}
 }
 
-func TestAJournalRowDeletedAtItsNodeStaysWholeAtTheHub(t *testing.T) {
+// A journal row deleted at its node stays whole at the hub.
+func TestJournalRowDeletedStaysAtHub(t *testing.T) {
 	c := newChain(t, "CREATE TABLE ev(id INTEGER PRIMARY KEY, what TEXT)",
 		[]catalog.Setting{{Table: "ev", Class: catalog.Journal}}, "a")
 	c.at("a", "INSERT INTO ev VALUES(1,'opened')")
@@ -255,7 +270,8 @@ func TestAJournalRowDeletedAtItsNodeStaysWholeAtTheHub(t *testing.T) {
 	c.expect("hub", "SELECT ravno_site, id, what FROM ravno_journal_ev", "a|1|opened")
 }
 
-func TestAFreshKeyIsNoneOfItsMakersOwn(t *testing.T) {
+// A fresh key is none of its makers own.
+func TestFreshKeyIsNotOfMaker(t *testing.T) {
 	c := newChain(t, "CREATE TABLE orders(id INTEGER PRIMARY KEY, guest TEXT); CREATE TABLE payment(id TEXT PRIMARY "+
 		"KEY, ord INT REFERENCES orders(id))", nil, "a", "b")
 	c.at("a", "INSERT INTO orders VALUES(1,'a')")
@@ -268,7 +284,8 @@ func TestAFreshKeyIsNoneOfItsMakersOwn(t *testing.T) {
 	c.expect("b", "SELECT id FROM orders WHERE guest IN ('b2','b3') ORDER BY id", "2\n3")
 }
 
-func TestALineForAHeldSaleWaitsWithIt(t *testing.T) {
+// A line for a held sale waits with it.
+func TestHeldSaleHoldsItsLine(t *testing.T) {
 	c := newChain(t, `CREATE TABLE sale(id TEXT PRIMARY KEY, number INT UNIQUE);
 		CREATE TABLE line(id TEXT PRIMARY KEY, sale TEXT NOT NULL REFERENCES sale(id) ON DELETE CASCADE, dish TEXT)`, nil,
 		"a", "b")
@@ -288,7 +305,8 @@ func TestALineForAHeldSaleWaitsWithIt(t *testing.T) {
 	}
 }
 
-func TestTwoWhoWriteTheSameAgree(t *testing.T) {
+// Two who write the same agree.
+func TestSameValuesAreNoConflict(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT, m INT); INSERT INTO p VALUES(1,1,1)", nil, "a", "b")
 	c.at("a", "UPDATE p SET n=5")
 	c.at("b", "UPDATE p SET n=5")
@@ -304,7 +322,8 @@ func TestTwoWhoWriteTheSameAgree(t *testing.T) {
 	}
 }
 
-func TestANodeCannotCountUnderAnothersIdentity(t *testing.T) {
+// A node cannot count under anothers identity.
+func TestCountUnderOtherIdentityRefused(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,10)",
 		[]catalog.Setting{{Table: "p", Class: catalog.Synced, Counters: []string{"n"}}}, "a", "b")
 	other, err := c.nodes["b"].Self()
@@ -319,7 +338,8 @@ func TestANodeCannotCountUnderAnothersIdentity(t *testing.T) {
 	c.expect("hub", "SELECT n FROM p", "10")
 }
 
-func TestACountInARowDeletedElsewhereIsNotLost(t *testing.T) {
+// A count in a row deleted elsewhere is not lost.
+func TestCountInDeletedRowKept(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, n INT); INSERT INTO p VALUES(1,'soup',10)",
 		[]catalog.Setting{{Table: "p", Class: catalog.Synced, Counters: []string{"n"}}}, "a", "b")
 	c.at("a", "UPDATE p SET n=n-1")
@@ -333,7 +353,8 @@ func TestACountInARowDeletedElsewhereIsNotLost(t *testing.T) {
 	}
 }
 
-func TestAReferenceByAUniqueValueFollowsTheRowItRefersTo(t *testing.T) {
+// A reference by a unique value follows the row it refers to.
+func TestReferenceByUniqueValueFollows(t *testing.T) {
 	for _, first := range []string{"a", "b"} {
 		t.Run(first+" first", func(t *testing.T) {
 			c := newChain(t, `CREATE TABLE guest(id TEXT PRIMARY KEY, code TEXT UNIQUE); CREATE TABLE sale(id TEXT PRIMARY KEY,

@@ -7,7 +7,7 @@ import (
 )
 
 // The keys that can be read ahead are those that SQLite sorts as they are compared here.
-func TestOnlyKeysThatAreComparedByTheirBytesAreReadAhead(t *testing.T) {
+func TestReadAheadOnlyOfByteKeys(t *testing.T) {
 	for declared, ahead := range map[string]bool{
 		"id INTEGER PRIMARY KEY": true, "id TEXT PRIMARY KEY NOT NULL": true, "id VARCHAR(20) PRIMARY KEY NOT NULL": true,
 		"id TEXT PRIMARY KEY COLLATE NOCASE NOT NULL": false, "id BLOB PRIMARY KEY NOT NULL": false,

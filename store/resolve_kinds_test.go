@@ -24,7 +24,8 @@ func claimed(t *testing.T) (c *chain, id string) {
 	return c, open[0].ID
 }
 
-func TestOfTwoRowsThatClaimOneValueTheKeptOneIsInItsTable(t *testing.T) {
+// Of two rows that claim one value the kept one is in its table.
+func TestResolveUniqueKeptRowInTable(t *testing.T) {
 	for _, play := range []struct {
 		name, after string
 		r           resolve.Resolution
@@ -70,7 +71,8 @@ func TestOfTwoRowsThatClaimOneValueTheKeptOneIsInItsTable(t *testing.T) {
 	}
 }
 
-func TestTwoRowsOfOneSiteAreNotKeptBySite(t *testing.T) {
+// Two rows of one site are not kept by site.
+func TestResolveTwoRowsOfOneSite(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.at("a", "INSERT INTO customer VALUES(8,'x','of a'); INSERT INTO customer VALUES(9,'y','of a')")
 	c.level()
@@ -104,7 +106,8 @@ func referred(t *testing.T) (c *chain, id string) {
 	return c, open[0].ID
 }
 
-func TestOfARowDeletedHereAndReferredToThereTheKeptSideIsInForce(t *testing.T) {
+// Of a row deleted here and referred to there the kept side is in force.
+func TestResolveForeignKeyKeptSide(t *testing.T) {
 	const counts = "SELECT (SELECT count(*) FROM customer WHERE id=7), (SELECT count(*) FROM orders WHERE id=12), " +
 		"(SELECT count(*) FROM line WHERE id='z')"
 	c, id := referred(t)
@@ -132,7 +135,8 @@ func TestOfARowDeletedHereAndReferredToThereTheKeptSideIsInForce(t *testing.T) {
 	c.refused(err, "orders[14] refers to it")
 }
 
-func TestAKeyThatRavnoGaveAnewIsSaidInTheRecord(t *testing.T) {
+// A key that ravno gave anew is said in the record.
+func TestConflictNamesFreshKey(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.record("cccc", crdt.KeyCollision, "orders", crdt.NewKey(number(2)), "2,3", conflict.ByItself, map[string]any{
 		"sides": []conflict.Side{
@@ -154,7 +158,8 @@ func TestAKeyThatRavnoGaveAnewIsSaidInTheRecord(t *testing.T) {
 	}
 }
 
-func TestADecisionSeesReferencesAsTheParentsColumnCompares(t *testing.T) {
+// A decision sees references as the parents column compares.
+func TestResolveComparesAsParentColumn(t *testing.T) {
 	c := newChain(t, `CREATE TABLE g(id TEXT PRIMARY KEY, code TEXT UNIQUE COLLATE NOCASE);
 		CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT REFERENCES g(code)); INSERT INTO g VALUES('1','a')`, nil, "a", "b")
 	c.at("hub", "INSERT INTO u VALUES('1','A')") // refers to a
@@ -167,7 +172,8 @@ func TestADecisionSeesReferencesAsTheParentsColumnCompares(t *testing.T) {
 	c.expectAll("SELECT (SELECT count(*) FROM g) + (SELECT count(*) FROM u)", "0")
 }
 
-func TestARowThatIsHeldWithTheOneGivenUpGoesWithIt(t *testing.T) {
+// A row that is held with the one given up goes with it.
+func TestResolveHeldFollowerGoesToo(t *testing.T) {
 	c := newChain(t, `CREATE TABLE g(id TEXT PRIMARY KEY, code TEXT UNIQUE);
 		CREATE TABLE u(id TEXT PRIMARY KEY, g TEXT REFERENCES g(id) ON DELETE CASCADE);
 		INSERT INTO g VALUES('2','b'); INSERT INTO u VALUES('1','2')`, nil, "a", "b") // u: nobody ever changes it
@@ -181,7 +187,8 @@ func TestARowThatIsHeldWithTheOneGivenUpGoesWithIt(t *testing.T) {
 	c.expectAll("SELECT (SELECT count(*) FROM g) || (SELECT count(*) FROM u)", "10")
 }
 
-func TestARowThatWhatTwoSitesWroteKeepsOutOfItsTableIsWholeInTheirConflict(t *testing.T) {
+// A row that what two sites wrote keeps out of its table is whole in their conflict.
+func TestConflictHasUnfitRowWhole(t *testing.T) {
 	c := newChain(t, `CREATE TABLE p(id TEXT PRIMARY KEY, name TEXT, lo INT, hi INT, CHECK(lo<=hi));
 		CREATE TABLE l(id TEXT PRIMARY KEY, p TEXT REFERENCES p(id), what TEXT);
 		INSERT INTO p VALUES('k','soup',3,9); INSERT INTO l VALUES('m','k','below')`, nil, "a", "b")

@@ -84,7 +84,8 @@ const customers = `CREATE TABLE customer(id INTEGER PRIMARY KEY, code TEXT UNIQU
 	INSERT INTO customer VALUES(1,'ana','Ana'),(2,'bor','Boris'); INSERT INTO orders VALUES(1,1,10),(2,2,20);
 	INSERT INTO line VALUES('x',1,1),('y',1,2)`
 
-func TestADeletedRowComesBackWithAllItsDocumentHad(t *testing.T) {
+// A deleted row comes back with all its document had.
+func TestResolveBringsDocumentBack(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.at("b", "UPDATE line SET qty=5 WHERE id='y'")
 	c.at("a", "DELETE FROM orders WHERE id=1")
@@ -118,7 +119,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func TestWhatTwoAdminsDecideAtOnceIsOneResolutionEverywhereTheNewer(t *testing.T) {
+// What two admins decide at once is one resolution everywhere the newer.
+func TestResolveTwiceNewerWins(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b", "z")
 	c.at("a", "UPDATE orders SET total=11 WHERE id=1")
 	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
@@ -136,7 +138,8 @@ func TestWhatTwoAdminsDecideAtOnceIsOneResolutionEverywhereTheNewer(t *testing.T
 	}
 }
 
-func TestADryRunSaysWhatWouldBeWrittenAndWritesNothing(t *testing.T) {
+// A dry run says what would be written and writes nothing.
+func TestResolveDryRunWritesNothing(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.at("a", "UPDATE orders SET total=11 WHERE id=1")
 	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
@@ -162,7 +165,8 @@ func TestADryRunSaysWhatWouldBeWrittenAndWritesNothing(t *testing.T) {
 	}
 }
 
-func TestWhatAResolutionCannotDoIsRefusedAndLeavesNothingHalfDone(t *testing.T) {
+// What a resolution cannot do is refused and leaves nothing half done.
+func TestResolveRefusedLeavesNothing(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.at("a", "UPDATE customer SET code='anna', name='Anna' WHERE id=1; UPDATE orders SET total=11, customer=1 WHERE id=2")
 	c.at("b", "UPDATE customer SET code='ani', name='Ani' WHERE id=1; UPDATE orders SET total=12, customer=2 WHERE id=2")
@@ -193,7 +197,8 @@ func TestWhatAResolutionCannotDoIsRefusedAndLeavesNothingHalfDone(t *testing.T) 
 	}
 }
 
-func TestARowThatOthersReferToIsNotDeletedByAResolution(t *testing.T) {
+// A row that others refer to is not deleted by a resolution.
+func TestResolveSparesReferredRow(t *testing.T) {
 	c := newChain(
 		t, strings.Replace(customers, "INSERT INTO customer",
 			"INSERT INTO customer VALUES(7,'guest','Guest'); INSERT INTO customer", 1), nil, "a", "b")
@@ -213,7 +218,8 @@ func TestARowThatOthersReferToIsNotDeletedByAResolution(t *testing.T) {
 	c.expect("b", "SELECT count(*) FROM customer WHERE id=7", "0")
 }
 
-func TestRowsThatSwapAUniqueValueAreResolvedTogether(t *testing.T) {
+// Rows that swap a unique value are resolved together.
+func TestResolveSwappedUniqueValues(t *testing.T) {
 	c := newChain(t, `CREATE TABLE d(id INTEGER PRIMARY KEY, n INT); CREATE TABLE l(id TEXT PRIMARY KEY, d INT REFERENCES
 		d(id) ON DELETE CASCADE, place INT UNIQUE);
 		INSERT INTO d VALUES(1,1); INSERT INTO l VALUES('x',1,1),('y',1,2)`, nil, "a", "b")
@@ -234,7 +240,8 @@ func TestRowsThatSwapAUniqueValueAreResolvedTogether(t *testing.T) {
 	c.expect("b", "SELECT id, place FROM l ORDER BY id", "x|2\ny|1")
 }
 
-func TestTheConflictOfATableThatIsGoneCanBeClosedAtTheHub(t *testing.T) {
+// The conflict of a table that is gone can be closed at the hub.
+func TestResolveTableGone(t *testing.T) {
 	c := newChain(t, customers+"; CREATE TABLE p(id INTEGER PRIMARY KEY, n INT); INSERT INTO p VALUES(1,1)", nil, "a", "b")
 	c.at("a", "UPDATE p SET n=2")
 	c.at("b", "UPDATE p SET n=3")
@@ -254,7 +261,8 @@ func TestTheConflictOfATableThatIsGoneCanBeClosedAtTheHub(t *testing.T) {
 	}
 }
 
-func TestADecisionDoesNotMakeOneRowAnother(t *testing.T) {
+// A decision does not make one row another.
+func TestResolveKeepsKeys(t *testing.T) {
 	c := newChain(
 		t, "CREATE TABLE p(k TEXT COLLATE NOCASE PRIMARY KEY, n INT) WITHOUT ROWID; INSERT INTO p VALUES('abc',1)", nil, "a",
 		"b")
@@ -273,7 +281,8 @@ func TestADecisionDoesNotMakeOneRowAnother(t *testing.T) {
 	c.expect("a", "SELECT k FROM p", "Abc")
 }
 
-func TestARowThatRefersToADeletedOneLosesTheReferenceWhereTheSchemaSaysSo(t *testing.T) {
+// A row that refers to a deleted one loses the reference where the schema says so.
+func TestResolveOnDeleteSetNull(t *testing.T) {
 	c := newChain(t, strings.Replace(customers, "REFERENCES customer(id)", "REFERENCES customer(id) ON DELETE SET NULL",
 		1), nil, "a", "b")
 	c.at("a", "DELETE FROM customer WHERE id=1")
@@ -296,7 +305,8 @@ func TestARowThatRefersToADeletedOneLosesTheReferenceWhereTheSchemaSaysSo(t *tes
 	c.expect("b", "SELECT id, customer FROM orders WHERE id=2", "2|1")
 }
 
-func TestADecisionLeavesWhatBothSidesCountedAlone(t *testing.T) {
+// A decision leaves what both sides counted alone.
+func TestResolveLeavesCountersAlone(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, stock INTEGER NOT NULL); INSERT INTO p "+
 		"VALUES(1,'soup',10),(2,'tea',10)",
 		[]catalog.Setting{{Table: "p", Class: catalog.Synced, Counters: []string{"stock"}}}, "a", "b")
@@ -315,4 +325,95 @@ func TestADecisionLeavesWhatBothSidesCountedAlone(t *testing.T) {
 	}
 	c.level()
 	c.expect("a", "SELECT name, stock FROM p WHERE id=1", "lentil soup|7")
+}
+
+// The conflict of a held row can be resolved.
+func TestResolveHeldRow(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, lo INT, hi INT, CHECK(lo<=hi)); INSERT INTO p VALUES(1,5,10)",
+		nil, "a", "b")
+	c.at("a", "UPDATE p SET lo=9")
+	c.at("b", "UPDATE p SET hi=6")
+	c.settle()
+	c.level()
+	x := c.open("hub")[0]
+	for _, r := range []resolve.Resolution{{Keep: "a"}, {Keep: "b"}, {Take: map[string]string{"lo": "a", "hi": "a"}},
+		{Set: map[string]crdt.Value{"lo": crdt.IntegerValue(1), "hi": crdt.IntegerValue(2)}}} {
+		r.DryRun = true
+		if _, err := c.hub.Resolve(x.ID, r); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Keeping a side does not take back later work.
+func TestResolveSparesLaterWork(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, n INT, m INT); INSERT INTO p VALUES(1,1,1)", nil, "a", "b")
+	c.at("a", "UPDATE p SET n=2")
+	c.at("b", "UPDATE p SET n=3, m=3")
+	c.settle()
+	c.at("a", "UPDATE p SET m=50") // everyone level: an ordinary later write
+	c.settle()
+	_, err := c.hub.Resolve(c.open("hub")[0].ID, resolve.Resolution{Keep: "a"})
+	c.must(err)
+	c.expect("hub", "SELECT n, m FROM p", "2|50")
+}
+
+// Keeping the side that deleted a document deletes what others added to it.
+func TestResolveKeepDeletingSide(t *testing.T) {
+	c := newChain(t, "CREATE TABLE d(id INTEGER PRIMARY KEY, n INT); CREATE TABLE l(id TEXT PRIMARY KEY, d INT "+
+		"REFERENCES d(id) ON DELETE CASCADE, n INT); INSERT INTO d VALUES(1,1); INSERT INTO l VALUES('x',1,1)", nil, "a", "b")
+	c.at("a", "DELETE FROM d WHERE id=1")
+	c.at("b", "UPDATE d SET n=2; UPDATE l SET n=2; INSERT INTO l VALUES('y',1,3)")
+	c.settle()
+	open := c.open("hub")
+	if len(open) != 1 {
+		t.Fatalf("%+v", open)
+	}
+	if _, err := c.hub.Resolve(open[0].ID, resolve.Resolution{Keep: "a", By: "admin"}); err != nil {
+		t.Fatal(err)
+	}
+	c.settle()
+	c.level()
+	c.expect("b", "SELECT (SELECT count(*) FROM d), (SELECT count(*) FROM l)", "0|0")
+}
+
+// A column that is gone keeps no conflict open.
+func TestResolveColumnGone(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, old INT, n INT); INSERT INTO p VALUES(1,1,1)", nil, "a", "b")
+	c.at("a", "UPDATE p SET old=2")
+	c.at("b", "UPDATE p SET old=3")
+	c.settle()
+	for _, site := range []string{"hub", "a", "b"} {
+		c.migrate(site, "ALTER TABLE p DROP COLUMN old")
+	}
+	if _, err := c.hub.Resolve(c.open("hub")[0].ID, resolve.Resolution{Keep: "a", By: "admin"}); err != nil {
+		t.Fatal(err)
+	}
+	c.settle()
+	if open := c.open("b"); len(open) != 0 {
+		t.Errorf("%+v", open)
+	}
+}
+
+// A row with values still to come is not resolved with defaults.
+func TestResolveIncompleteRowRefused(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price INT); INSERT INTO p VALUES(1,'soup',4)", nil,
+		"a")
+	c.at("hub", "DELETE FROM p")
+	_, err := c.hub.Fold()
+	c.must(err)
+	c.must(c.try("hub", "DELETE FROM ravno_image")) // as a hub of format 1 is left
+	c.at("a", "UPDATE p SET price=5")
+	c.up("a") // the hub has the price alone
+	open := c.open("hub")
+	if len(open) != 1 {
+		t.Fatalf("%+v", open)
+	}
+	if _, err := c.hub.Resolve(open[0].ID, resolve.Resolution{
+		Set: map[string]crdt.Value{"price": crdt.IntegerValue(9)}, By: "admin"}); err == nil {
+		t.Errorf("resolved to %q although the name is not known yet", c.rows("hub", "SELECT * FROM p"))
+	}
+	c.settle()
+	c.level()
+	c.expect("hub", "SELECT * FROM p", "1|soup|5")
 }

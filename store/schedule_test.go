@@ -218,7 +218,8 @@ func (c *chain) conflicts(site string) string {
 	return strings.Join(lines, "\n")
 }
 
-func TestWhateverIsWrittenWhereverAllFilesEndUpTheSame(t *testing.T) {
+// Whatever is written wherever all files end up the same.
+func TestSchedulesLevel(t *testing.T) {
 	for _, a := range applications() {
 		t.Run(a.does, func(t *testing.T) {
 			t.Parallel() // a case waits for the disk most of its time

@@ -7,7 +7,8 @@ import (
 	"ravno/crdt/causal"
 )
 
-func TestEachServerGoesOnCountingWhereItsOwnIdsEnd(t *testing.T) {
+// Each server goes on counting where its own ids end.
+func TestSequenceIsOwn(t *testing.T) {
 	c := newChain(t, `CREATE TABLE sale(id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT, code TEXT UNIQUE);
 		CREATE TABLE note(id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT);
 		INSERT INTO sale(what) VALUES('before')`, []catalog.Setting{{Table: "note", Class: catalog.Local}}, "a", "b")
@@ -35,7 +36,8 @@ func TestEachServerGoesOnCountingWhereItsOwnIdsEnd(t *testing.T) {
 	c.expect("late", "SELECT max(id) FROM sale", "5")
 }
 
-func TestAServerThatOnlyReceivedHasNoSequenceOfItsOwn(t *testing.T) {
+// A server that only received has no sequence of its own.
+func TestSequenceAbsentAtReceiver(t *testing.T) {
 	c := newChain(t, "CREATE TABLE sale(id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT, code TEXT UNIQUE)", nil, "a", "b")
 	c.at("a", "INSERT INTO sale VALUES(70,'x','one')")
 	c.at("b", "INSERT INTO sale VALUES(80,'y','one')") // held: it is taken out and put back

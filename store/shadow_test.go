@@ -16,7 +16,8 @@ import (
 // inOrder is how many rows are gone through in order: enough for some to be read ahead.
 const inOrder = 16
 
-func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
+// A shadow row is read as it was written whether or not it is on its way.
+func TestShadowReadAsWritten(t *testing.T) {
 	c := newChain(t, "CREATE TABLE a(id INTEGER PRIMARY KEY, x); CREATE TABLE b(id TEXT PRIMARY KEY, x)", nil, "n")
 	rapid.Check(t, func(t *rapid.T) {
 		type of struct {
@@ -87,7 +88,7 @@ func TestAShadowRowIsReadAsItWasWrittenWhetherOrNotItIsOnItsWay(t *testing.T) {
 
 // A section may have one row twice, and not in the order of the keys: then what was written of it
 // just now is what it is.
-func TestShadowsAreReadAheadAsTheyWereWritten(t *testing.T) {
+func TestShadowReadAheadAsWritten(t *testing.T) {
 	c := newChain(t, "CREATE TABLE a(id INTEGER PRIMARY KEY, x); CREATE TABLE b(id TEXT PRIMARY KEY, x)", nil, "n")
 	c.must(c.store("n").write(func(tx *rows.Tx) error {
 		return tx.Gather(inOrder, func() error {

@@ -62,7 +62,7 @@ const ordersSchema = `CREATE TABLE ord(id TEXT PRIMARY KEY, total INTEGER);
 
 // An order that is opened, and gets a line now and then while others are made, goes whole with
 // its oldest change.
-func TestAnOrderGoesInOneSliceWithAllItsLines(t *testing.T) {
+func TestSliceHasWholeOrder(t *testing.T) {
 	c := newChain(t, ordersSchema, nil, "varna")
 	varna := c.nodes["varna"]
 	fold := func(sql string) {
@@ -86,7 +86,7 @@ func TestAnOrderGoesInOneSliceWithAllItsLines(t *testing.T) {
 }
 
 // What is no more than a slice goes at once, however many transactions it was.
-func TestWhatIsNoMoreThanASliceIsNotCut(t *testing.T) {
+func TestSliceNotCut(t *testing.T) {
 	c := newChain(t, ordersSchema, nil, "varna")
 	for i := range 5 {
 		c.at("varna", fmt.Sprintf("INSERT INTO note VALUES(%d,'x')", i))
@@ -164,7 +164,7 @@ func TestSlicesLevelOneAfterTheOther(t *testing.T) {
 
 // The application never waits longer than SQLite lets it in: whenever it begins to ask for the file,
 // one of its tries is in a pause of ours.
-func TestTheApplicationGetsItsTurn(t *testing.T) {
+func TestApplicationGetsItsTurn(t *testing.T) {
 	var tries []time.Duration // as walTryBeginRead in SQLite's wal.c
 	total := time.Duration(0)
 	for k := range time.Duration(40) {
@@ -212,7 +212,7 @@ func TestTheApplicationGetsItsTurn(t *testing.T) {
 }
 
 // The hub's application updates a parent and deletes it, the fold is cut between; a node refers to it.
-func TestAParentDeletedOverSlicesOfAFoldComesBackForItsChild(t *testing.T) {
+func TestRepairParentDeletedOverSlices(t *testing.T) {
 	for name, sql := range map[string]string{
 		"one":  "UPDATE p SET a='y' WHERE id=1; DELETE FROM p WHERE id=1",
 		"two":  "UPDATE p SET a='y' WHERE id=1; UPDATE p SET a='y' WHERE id=2; DELETE FROM p WHERE id=1",

@@ -32,7 +32,7 @@ func (c *chain) everywhere(query, want string) {
 }
 
 // An application without foreign keys keeps its orphans, also while an unrelated row is held.
-func TestTheOrphansOfAnApplicationWithoutForeignKeysStayWhileARowIsHeld(t *testing.T) {
+func TestOrphansStayWhileRowHeld(t *testing.T) {
 	c := newChain(t, unboundSchema, nil, "a", "b")
 	c.unbound("a", "INSERT INTO l VALUES(1,77,'before')")
 	c.level()
@@ -50,7 +50,7 @@ func TestTheOrphansOfAnApplicationWithoutForeignKeysStayWhileARowIsHeld(t *testi
 }
 
 // The same, where the held row is back at the hub already: then the two differ for ever.
-func TestAnOrphanIsWhereItsApplicationPutItWhoeverHoldsARow(t *testing.T) {
+func TestOrphanStaysWhereItWas(t *testing.T) {
 	c := newChain(t, unboundSchema, nil, "a", "b")
 	c.at("a", "INSERT INTO u VALUES('1','k')")
 	c.at("b", "INSERT INTO u VALUES('2','k')")

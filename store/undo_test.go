@@ -29,7 +29,8 @@ func (c *chain) undone(site, id string, how resolve.UndoOptions) {
 	}
 }
 
-func TestAResolutionTakenBackLeavesEverythingAsItWasBefore(t *testing.T) {
+// A resolution taken back leaves everything as it was before.
+func TestUndoRestoresEverything(t *testing.T) {
 	for _, play := range []struct {
 		name, a, b string
 		r          resolve.Resolution
@@ -75,7 +76,8 @@ func TestAResolutionTakenBackLeavesEverythingAsItWasBefore(t *testing.T) {
 	}
 }
 
-func TestWhatSomebodyChangedSinceIsNotTakenBackUnlessForced(t *testing.T) {
+// What somebody changed since is not taken back unless forced.
+func TestUndoChangedSinceNeedsForce(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.at("a", "UPDATE orders SET total=11 WHERE id=1")
 	c.at("b", "UPDATE orders SET total=12, customer=2 WHERE id=1")
@@ -99,7 +101,8 @@ func TestWhatSomebodyChangedSinceIsNotTakenBackUnlessForced(t *testing.T) {
 	c.expect("b", "SELECT customer, total FROM orders WHERE id=1", "2|12")
 }
 
-func TestRowsAddedSinceToARowThatCameBackKeepItUnlessForced(t *testing.T) {
+// Rows added since to a row that came back keep it unless forced.
+func TestUndoRowsAddedSinceNeedForce(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.at("a", "UPDATE line SET qty=9 WHERE id='x'")
 	c.at("b", "DELETE FROM orders WHERE id=1")
@@ -115,7 +118,8 @@ func TestRowsAddedSinceToARowThatCameBackKeepItUnlessForced(t *testing.T) {
 	c.expect("a", "SELECT count(*) FROM line WHERE orders=1", "0")
 }
 
-func TestWhatWasNotResolvedIsNotTakenBack(t *testing.T) {
+// What was not resolved is not taken back.
+func TestUndoUnresolvedRefused(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.at("a", "UPDATE orders SET total=11 WHERE id=1")
 	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
@@ -131,7 +135,8 @@ func TestWhatWasNotResolvedIsNotTakenBack(t *testing.T) {
 	c.refused(err, "there is no conflict")
 }
 
-func TestANewServerCanTakeBackAResolutionMadeBeforeItJoined(t *testing.T) {
+// A new server can take back a resolution made before it joined.
+func TestUndoAtNewServer(t *testing.T) {
 	c := newChain(t, customers, nil, "a", "b")
 	c.at("a", "UPDATE orders SET total=11 WHERE id=1")
 	c.at("b", "UPDATE orders SET total=12 WHERE id=1")
@@ -163,7 +168,7 @@ func everyTemplate(t *testing.T) map[string]*template {
 
 // Whatever was decided about whatever happened: a dry run changes nothing, taking a decision
 // back at once leaves the data as they were, and everybody ends up with the same.
-func TestADecisionTakenBackAtOnceLeavesTheDataAsTheyWere(t *testing.T) {
+func TestUndoAtOnceChangesNothing(t *testing.T) {
 	templates := everyTemplate(t)
 	rapid.Check(t, func(t *rapid.T) {
 		a := rapid.SampledFrom(applications()).Draw(t, "application")
@@ -211,7 +216,7 @@ func TestADecisionTakenBackAtOnceLeavesTheDataAsTheyWere(t *testing.T) {
 }
 
 // Decisions and their undoing at servers that do not hear of each other meet like any writes.
-func TestHoweverDecisionsAndTheirUndoingMeetAllFilesEndUpTheSame(t *testing.T) {
+func TestUndoSchedulesLevel(t *testing.T) {
 	templates := everyTemplate(t)
 	rapid.Check(t, func(t *rapid.T) {
 		a := rapid.SampledFrom(applications()).Draw(t, "application")
@@ -245,7 +250,8 @@ func TestHoweverDecisionsAndTheirUndoingMeetAllFilesEndUpTheSame(t *testing.T) {
 	})
 }
 
-func TestAResolutionThatReplacedTooMuchToKeepCannotBeTakenBackAndTheJournalSaysSo(t *testing.T) {
+// A resolution that replaced too much to keep cannot be taken back and the journal says so.
+func TestUndoTooMuchRefused(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}

@@ -30,9 +30,9 @@ func older(t *testing.T, format string) *chain {
 	return c
 }
 
-// TestDatabasesOfFormat1AreOpenedForEver opens a hub and a node as the first format left
+// TestUpgradeFromFormat1 opens a hub and a node as the first format left
 // them: level but for one sale that is not sent, with two open conflicts.
-func TestDatabasesOfFormat1AreOpenedForEver(t *testing.T) {
+func TestUpgradeFromFormat1(t *testing.T) {
 	c := older(t, "format1")
 	if kinds := c.kinds("hub"); kinds != "edit_edit edit_delete " {
 		t.Fatalf("%q", kinds)
@@ -56,9 +56,9 @@ func TestDatabasesOfFormat1AreOpenedForEver(t *testing.T) {
 	}
 }
 
-// TestDatabasesOfFormat2AreOpenedForEver opens a hub and a node as the second format left them:
+// TestUpgradeFromFormat2 opens a hub and a node as the second format left them:
 // with a line that got a fresh number, a counter, two conflicts, and one sale that is not sent.
-func TestDatabasesOfFormat2AreOpenedForEver(t *testing.T) {
+func TestUpgradeFromFormat2(t *testing.T) {
 	c := older(t, "format2")
 	if kinds := c.kinds("hub"); kinds != "edit_delete edit_edit " {
 		t.Fatalf("%q", kinds)
@@ -80,7 +80,7 @@ func TestDatabasesOfFormat2AreOpenedForEver(t *testing.T) {
 
 // The hub, the shop and the bar are as format 4 left them. There is a conflict of each kind, a held row and a
 // row with a fresh key. The hub has yet to hear of a sale, of an edit it has overwritten and of a moved line.
-func TestUpgradeFromFormat4Levels(t *testing.T) {
+func TestUpgradeFromFormat4(t *testing.T) {
 	c := older(t, "format4")
 	c.expect("hub", "SELECT format FROM ravno_state", "5")
 	c.expect("shop", "SELECT count(*) FROM ravno_overwritten", "1")

@@ -14,7 +14,7 @@ import (
 
 // What SQLite can hold arrives as what it was, by storage class and bytes, from a node
 // through the hub at another node, by INSERT, by UPDATE and after a DELETE.
-func TestEveryValueArrivesAsItWas(t *testing.T) {
+func TestValuesArriveUnchanged(t *testing.T) {
 	values := []string{
 		"NULL", "0", "1", "1.0", "'1'", "x'31'", "0.0", "(0.0*-1)", "9e999", "-9e999", "4.9e-324", "0.1",
 		"9007199254740993", "9007199254740992.0", "9223372036854775807", "(-9223372036854775807-1)", "-9223372036854775808.0",
@@ -56,7 +56,7 @@ func TestEveryValueArrivesAsItWas(t *testing.T) {
 }
 
 // One value of another storage class, spelling or sign is a change like any other.
-func TestAChangeOfNothingButClassSpellingOrSignArrives(t *testing.T) {
+func TestValuesClassSpellingSignArrive(t *testing.T) {
 	changes := []struct{ column, from, to string }{
 		{"v", "1", "1.0"}, {"v", "1.0", "1"}, {"v", "1", "'1'"}, {"v", "'1'", "x'31'"}, {"v", "0.0", "(0.0*-1)"},
 		{"v", "(0.0*-1)", "0.0"}, {"v", "0", "0.0"},
@@ -86,7 +86,7 @@ func TestAChangeOfNothingButClassSpellingOrSignArrives(t *testing.T) {
 }
 
 // A key written in another way is the same row, and its new spelling arrives.
-func TestAnotherSpellingOfAKeyIsTheSameRow(t *testing.T) {
+func TestKeySpellingsAreOneRow(t *testing.T) {
 	for _, key := range []struct{ name, table, first, second string }{
 		{"NOCASE", "CREATE TABLE v(k TEXT COLLATE NOCASE PRIMARY KEY, n INT)", "'abc'", "'ABC'"},
 		{"NOCASE, without rowid", "CREATE TABLE v(k TEXT COLLATE NOCASE PRIMARY KEY, n INT) WITHOUT ROWID", "'abc'", "'aBc'"},
@@ -116,7 +116,8 @@ func TestAnotherSpellingOfAKeyIsTheSameRow(t *testing.T) {
 	}
 }
 
-func TestTablesOfEveryShapeLevel(t *testing.T) {
+// Tables of every shape level.
+func TestTableShapesLevel(t *testing.T) {
 	var columns []string
 	for i := range 200 {
 		columns = append(columns, fmt.Sprintf("c%d", i))
@@ -168,7 +169,8 @@ lines" INT, [q"uote] TEXT DEFAULT 'x''y', "select" INT, "naïve", "номер" I
 	}
 }
 
-func TestARowWithANullInItsKeyStaysAtHomeAndHarmsNobody(t *testing.T) {
+// A row with a null in its key stays at home and harms nobody.
+func TestNullKeyStaysAtHome(t *testing.T) {
 	c := newChain(t, "CREATE TABLE k(a, b, v, PRIMARY KEY(a, b)); INSERT INTO k VALUES(1, 1, 'first')", nil, "a", "b")
 	c.at("a", "INSERT INTO k VALUES(NULL, 1, 'x'), (NULL, 1, 'y'), (2, 2, 'whole')")
 	c.at("a", "UPDATE k SET v='z' WHERE a=1")
@@ -180,7 +182,8 @@ func TestARowWithANullInItsKeyStaysAtHomeAndHarmsNobody(t *testing.T) {
 	c.expect("a", "SELECT count(*) FROM k WHERE a IS NULL", "2")
 }
 
-func TestABlobOfTwentyMegabytesArrives(t *testing.T) {
+// A blob of twenty megabytes arrives.
+func TestBlobOfTwentyMegabytesArrives(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
@@ -201,7 +204,8 @@ func TestABlobOfTwentyMegabytesArrives(t *testing.T) {
 const written = "CREATE TABLE w(k TEXT COLLATE NOCASE PRIMARY KEY, v, s TEXT UNIQUE); INSERT INTO w VALUES('Ана', " +
 	"'я', 'é'), ('b', 1, NULL)"
 
-func TestFilesInUTF16Level(t *testing.T) {
+// Files in UTF16 level.
+func TestUTF16FilesLevel(t *testing.T) {
 	for _, encoding := range []string{"UTF-16le", "UTF-16be"} {
 		t.Run(encoding, func(t *testing.T) {
 			c := newChain(t, "PRAGMA encoding='"+encoding+"'; "+written, nil, "a", "b")
@@ -211,7 +215,8 @@ func TestFilesInUTF16Level(t *testing.T) {
 	}
 }
 
-func TestAHubAndItsNodesInDifferentEncodingsLevel(t *testing.T) {
+// A hub and its nodes in different encodings level.
+func TestDifferentEncodingsLevel(t *testing.T) {
 	for _, encodings := range [][3]string{{"UTF-8", "UTF-16le", "UTF-16be"}, {"UTF-16be", "UTF-8", "UTF-16le"}} {
 		c := newChain(t, "PRAGMA encoding='"+encodings[0]+"'; "+written, nil, "a", "b")
 		for i, name := range []string{"a", "b"} {
@@ -297,7 +302,7 @@ func (c *chain) reencode(name, encoding string) {
 }
 
 // A row is found by its key as the shadow has it, whatever the key's length and storage class.
-func TestTextKeysOfEveryLengthAndKindTravel(t *testing.T) {
+func TestTextKeysTravel(t *testing.T) {
 	for _, collation := range []string{"BINARY", "NOCASE", "RTRIM"} {
 		c := newChain(t, "CREATE TABLE p(k TEXT PRIMARY KEY COLLATE "+collation+" NOT NULL, n INT) WITHOUT ROWID", nil, "a",
 			"b")
@@ -313,5 +318,37 @@ func TestTextKeysOfEveryLengthAndKindTravel(t *testing.T) {
 		c.at("b", "UPDATE p SET n=n+1")
 		c.level()
 		c.expectAll("SELECT count(*), sum(n) FROM p", "23|"+fmt.Sprint(36+2*(126+127+128+129+130+16383+16384)+23))
+	}
+}
+
+// A row without a key stays behind alone.
+func TestKeylessRowStaysBehind(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(k TEXT PRIMARY KEY, n INT); INSERT INTO p VALUES('a',1),('b',1)", nil, "a", "b")
+	c.at("a", "INSERT INTO p VALUES(NULL, 5)")
+	c.settle()
+	c.at("a", "UPDATE p SET n=2 WHERE k='a'")
+	c.reopen("a") // the daemon restarts: the table is refused, its triggers go, its log is trimmed
+	c.settle()
+	c.at("a", "UPDATE p SET n=2 WHERE k='b'; DELETE FROM p WHERE k IS NULL") // the admin mends it
+	c.settle()
+	c.reopen("a")
+	c.settle()
+	c.level()
+}
+
+// A row without a key stops no other table.
+func TestKeylessRowStopsNoTable(t *testing.T) {
+	c := newChain(
+		t, "CREATE TABLE p(k TEXT PRIMARY KEY, n INT); CREATE TABLE o(k INTEGER PRIMARY KEY); INSERT INTO p VALUES('a',1)",
+		nil, "a", "b")
+	c.at("a", "INSERT INTO p VALUES(NULL, 5)")
+	c.settle()
+	c.reopen("a")
+	c.at("b", "UPDATE p SET n=2; INSERT INTO o VALUES(1)")
+	c.up("b")
+	self, _ := c.nodes["a"].Self()
+	delta, _ := c.collect(c.hub, self.Site, self.Seen)
+	if _, err := c.nodes["a"].ApplyFromHub(delta); err != nil {
+		t.Error(err)
 	}
 }

@@ -43,7 +43,8 @@ func TestInstallingTwiceChangesNothing(t *testing.T) {
 	}
 }
 
-func TestWhatTheApplicationsMigrationsDoToTriggersIsNoticedAndMended(t *testing.T) {
+// What the applications migrations do to triggers is noticed and mended.
+func TestMigrationHarmToTriggersMended(t *testing.T) {
 	// Dropping a table and renaming a column change the triggers just as they ought to be.
 	alreadyRight := []string{"a column renamed", "a table dropped"}
 	for name, migration := range map[string]string{
@@ -171,7 +172,8 @@ func TestSpecsThatCannotBeMeantAreRefused(t *testing.T) {
 	}
 }
 
-func TestATriggerThatWouldBreakTheApplicationIsNotInstalled(t *testing.T) {
+// A trigger that would break the application is not installed.
+func TestTriggerBreakingWritesNotInstalled(t *testing.T) {
 	c := open(t, forms)
 	specs := specsOf(t, c)
 	specs[1].Table.Unique[0].Where = "no_such_column > 1"

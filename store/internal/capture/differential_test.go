@@ -149,7 +149,8 @@ func outcome(t fatal, c *sqlite.Conn, m model, statement string) string {
 	return b.String()
 }
 
-func TestAnApplicationCannotTellThatItIsCaptured(t *testing.T) {
+// An application cannot tell that it is captured.
+func TestCaptureIsInvisible(t *testing.T) {
 	directory := t.TempDir()
 	run := 0
 	rapid.Check(t, func(t *rapid.T) {

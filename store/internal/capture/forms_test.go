@@ -40,7 +40,8 @@ WITHOUT ROWID;
 INSERT INTO t5 VALUES(1,1,0.5),(1,2,1),(2,1,2);
 `
 
-func TestEveryFormOfWriteLeavesAnEntryForEveryRowItTouches(t *testing.T) {
+// Every form of write leaves an entry for every row it touches.
+func TestEveryWriteLeavesEntries(t *testing.T) {
 	for _, form := range []struct{ name, sql, log string }{
 		{"insert", "INSERT INTO t1(id, n) VALUES(9, 1.5)", "insert 1[9]"},
 		{"insert without a key", "INSERT INTO t2 VALUES('w', NULL, NULL)", "insert 2[w]"},
@@ -117,7 +118,8 @@ func TestEveryFormOfWriteLeavesAnEntryForEveryRowItTouches(t *testing.T) {
 	}
 }
 
-func TestTheApplicationsOwnTriggersAreSeenToo(t *testing.T) {
+// The applications own triggers are seen too.
+func TestWritesOfOwnTriggersAreSeen(t *testing.T) {
 	c := open(t, forms+`
 		CREATE TRIGGER stamp AFTER INSERT ON t2 BEGIN UPDATE t2 SET v = v + 100 WHERE k = NEW.k; END;
 		CREATE TRIGGER again AFTER UPDATE OF v ON t2 WHEN NEW.v < 200 BEGIN UPDATE t2 SET u = NULL WHERE k = NEW.k; END;
@@ -175,7 +177,8 @@ lines" UNIQUE, flag NOT NULL DEFAULT true, "quo'ted" NOT NULL DEFAULT "double", 
 	}
 }
 
-func TestARowReplacedThroughAGeneratedColumnOfADefaultIsSeen(t *testing.T) {
+// A row replaced through a generated column of a default is seen.
+func TestVictimByGeneratedColumnIsSeen(t *testing.T) {
 	for _, statement := range []string{"REPLACE INTO t VALUES(2, NULL)",
 		"INSERT INTO t VALUES(2, 'C'); UPDATE OR REPLACE t SET c = NULL WHERE k = 2"} {
 		c := install(t, open(t, "CREATE TABLE t(k INTEGER PRIMARY KEY, c TEXT NOT NULL DEFAULT 'a', g AS (lower(c)) "+
@@ -189,7 +192,8 @@ func TestARowReplacedThroughAGeneratedColumnOfADefaultIsSeen(t *testing.T) {
 	}
 }
 
-func TestATableOfTwoHundredColumnsTellsThemAllApart(t *testing.T) {
+// A table of two hundred columns tells them all apart.
+func TestMaskOfTwoHundredColumns(t *testing.T) {
 	var columns []string
 	for i := range 200 {
 		columns = append(columns, fmt.Sprintf("c%d", i))
@@ -213,7 +217,8 @@ func TestATableOfTwoHundredColumnsTellsThemAllApart(t *testing.T) {
 	}
 }
 
-func TestNumbersOfColumnsNeedNotFollowTheirOrder(t *testing.T) {
+// Numbers of columns need not follow their order.
+func TestMaskColumnNumbersInAnyOrder(t *testing.T) {
 	c := open(t, "CREATE TABLE t(a, id INTEGER PRIMARY KEY, b)")
 	specs := specsOf(t, c)
 	specs[0].ColumnNumbers = []int{130, 0, 61}
@@ -229,7 +234,8 @@ func TestNumbersOfColumnsNeedNotFollowTheirOrder(t *testing.T) {
 	}
 }
 
-func TestTheClockInTheLogIsTheWritersWallClock(t *testing.T) {
+// The clock in the log is the writers wall clock.
+func TestLogClockIsWritersClock(t *testing.T) {
 	c := install(t, open(t, "CREATE TABLE t(id INTEGER PRIMARY KEY)"))
 	exact, err := c.Text("SELECT strftime('%s%f', 'now')") // seconds, then SS.SSS
 	must(t, err)

@@ -9,7 +9,7 @@ import (
 )
 
 // A search for victims runs for every row the application writes: each must be one seek.
-func TestTheSearchForVictimsUsesTheIndexTheyWouldClashOver(t *testing.T) {
+func TestVictimsSearchedByTheirIndex(t *testing.T) {
 	c := install(
 		t, open(t,
 			forms+`CREATE TABLE made(k INT, l TEXT COLLATE NOCASE, g AS (k * 2) UNIQUE, UNIQUE(l, k), PRIMARY KEY(k, l));`))

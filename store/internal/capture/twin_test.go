@@ -193,7 +193,8 @@ func (p *pair) law(t *rapid.T) {
 	p.before = after
 }
 
-func TestAnySchemaAndAnyScriptDoTheSameWithCaptureAndWithoutIt(t *testing.T) {
+// Any schema and any script do the same with capture and without it.
+func TestScriptsSameWithCapture(t *testing.T) {
 	root := t.TempDir()
 	run := 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -12,7 +12,8 @@ import (
 	"ravno/store/internal/capture"
 )
 
-func TestRowsOfALogAreFoundByTableAndKeyInTheOrderOfTheirFirstEntries(t *testing.T) {
+// Rows of a log are found by table and key in the order of their first entries.
+func TestGatheredOrder(t *testing.T) {
 	tables := []*catalog.Table{{Number: 1}, {Number: 2}} // with rows of the same keys
 	rapid.Check(t, func(t *rapid.T) {
 		rows, known := NewGathered(), map[catalog.Reference]*LoggedRow{}
@@ -43,7 +44,8 @@ func TestRowsOfALogAreFoundByTableAndKeyInTheOrderOfTheirFirstEntries(t *testing
 	})
 }
 
-func TestOfUpdatesInARowOfTheSameColumnsOnlyTheLastIsKept(t *testing.T) {
+// Of updates in a row of the same columns only the last is kept.
+func TestGatheredKeepsLastUpdate(t *testing.T) {
 	var row LoggedRow
 	for i, columns := range [][]int{{1}, {1}, {1, 70}, {1, 70}, {1}, {70}} {
 		row.Add(capture.Entry{Op: capture.Update, Columns: capture.Columns(columns...)}, hlc.Time(i+1))

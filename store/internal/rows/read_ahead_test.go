@@ -16,7 +16,7 @@ import (
 
 // Whatever is asked for, in whatever order, reading ahead answers what the table itself would say,
 // even though whoever asks changes the row he has asked for.
-func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
+func TestReadAheadAnswersAsTable(t *testing.T) {
 	for name, x := range map[string]struct {
 		key string
 		of  func(n int) crdt.Value
@@ -82,7 +82,7 @@ func TestReadingAheadAnswersWhatTheTableSays(t *testing.T) {
 
 // What is asked for side by side is read ahead, in larger and larger pieces; what lies apart is
 // asked for one by one.
-func TestWhatLiesApartIsNotReadAhead(t *testing.T) {
+func TestReadAheadNotOfDistantKeys(t *testing.T) {
 	conn := newConn(t, "CREATE TABLE plain(k INTEGER PRIMARY KEY, v)")
 	must := func(err error) {
 		if err != nil {

@@ -53,7 +53,8 @@ func values() *rapid.Generator[crdt.Value] {
 		}))
 }
 
-func TestTwoRowsHaveOneKeyExactlyIfSQLiteTakesThemForOne(t *testing.T) {
+// Two rows have one key exactly if SQLite takes them for one.
+func TestKeysEqualAsInSQLite(t *testing.T) {
 	for _, declared := range keyDeclarations {
 		t.Run(declared, func(t *testing.T) {
 			s, c := read(t, "CREATE TABLE t(k "+declared+" PRIMARY KEY, v)")
@@ -94,7 +95,8 @@ func must(t *rapid.T, err error) {
 	}
 }
 
-func TestAKeyThatIsNoneIsAnErrorThatNamesTheTable(t *testing.T) {
+// A key that is none is an error that names the table.
+func TestKeyErrorNamesTable(t *testing.T) {
 	s, _ := read(t, "CREATE TABLE orders(a, b, PRIMARY KEY(a, b)); CREATE TABLE r(id INTEGER PRIMARY KEY)")
 	orders := table(t, s, "orders")
 	for _, stored := range [][]crdt.Value{{crdt.IntegerValue(1), {}}, {crdt.IntegerValue(1)}, nil} {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-func TestATriggerIsTakenApartWhateverItsNamesAre(t *testing.T) {
+// A trigger is taken apart whatever its names are.
+func TestTriggerParsedWithAnyNames(t *testing.T) {
 	for _, c := range []struct{ sql, head, event, when, writes string }{
 		{"CREATE TRIGGER a AFTER INSERT ON t BEGIN INSERT INTO f(rowid, x) VALUES(NEW.id, NEW.x); END", "AFTER INSERT",
 			"insert", "", "f"},
@@ -41,7 +42,8 @@ func TestATriggerIsKnownToReadTables(t *testing.T) {
 	}
 }
 
-func TestATriggerThatCanDoMoreThanFailIsKnown(t *testing.T) {
+// A trigger that can do more than fail is known.
+func TestTriggerThatBreaksOff(t *testing.T) {
 	for body, refuses := range map[string]bool{
 		"SELECT RAISE(IGNORE) WHERE NEW.x<0; INSERT INTO f VALUES(1);": true,
 		"INSERT OR ROLLBACK INTO f VALUES(1);":                         true,

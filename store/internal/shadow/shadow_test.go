@@ -88,7 +88,7 @@ func TestEveryRowComesBack(t *testing.T) {
 
 // What a database in the field holds: a row without counters must stay byte for byte what
 // it was before there were any.
-func TestARowWithoutCountersIsWrittenAsItWasBeforeThereWereAny(t *testing.T) {
+func TestShadowWithoutCountersAsOfOld(t *testing.T) {
 	v := func(n int) crdt.Version {
 		return crdt.Version{Stamp: hlc.Stamp{Time: hlc.Time(n), Site: 3}, Position: 5, Seen: 4}
 	}

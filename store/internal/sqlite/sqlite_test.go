@@ -20,7 +20,8 @@ func open(t *testing.T) *Conn {
 	return c
 }
 
-func TestValuesComeBackByStorageClassAndBytes(t *testing.T) {
+// Values come back by storage class and bytes.
+func TestValuesByClassAndBytes(t *testing.T) {
 	c := open(t)
 	if err := c.Exec("CREATE TABLE t(a, b BOOLEAN, d DATETIME)"); err != nil {
 		t.Fatal(err)
@@ -46,7 +47,8 @@ func TestValuesComeBackByStorageClassAndBytes(t *testing.T) {
 	}
 }
 
-func TestTriggersAreSwitchedForOneConnectionOnly(t *testing.T) {
+// Triggers are switched for one connection only.
+func TestTriggersOffForOneConnection(t *testing.T) {
 	c := open(t)
 	other, err := Open(c.Path(), ReadWrite)
 	if err != nil {

@@ -36,7 +36,8 @@ func values() *rapid.Generator[crdt.Value] {
 	)
 }
 
-func TestWhateverIsWrittenIsReadByEveryWayOfReading(t *testing.T) {
+// Whatever is written is read by every way of reading.
+func TestEveryReadSeesWhatIsWritten(t *testing.T) {
 	c := open(t)
 	must(t, c.Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, a, b, c); CREATE TABLE u(a)"))
 	rapid.Check(t, func(t *rapid.T) {
@@ -110,7 +111,8 @@ func count(n int, what string) string {
 		what)
 }
 
-func TestAnErrorAfterSomeRowsComesAfterThoseRows(t *testing.T) {
+// An error after some rows comes after those rows.
+func TestErrorComesAfterItsRows(t *testing.T) {
 	c := open(t)
 	for _, bad := range []int{1, 2, 500, 20_000} {
 		rows := 0
@@ -152,7 +154,8 @@ func TestAQueryIsOverWhenItsIterationIs(t *testing.T) {
 	must(t, c.Exec("VACUUM"))
 }
 
-func TestARollbackInTheMiddleEndsAQueryWithAnError(t *testing.T) {
+// A rollback in the middle ends a query with an error.
+func TestRollbackEndsQuery(t *testing.T) {
 	c := open(t)
 	must(t, c.Exec("CREATE TABLE t(a); INSERT INTO t "+count(50_000, "i")))
 	must(t, c.Exec("BEGIN; CREATE TABLE w(a)"))
@@ -169,7 +172,8 @@ func TestARollbackInTheMiddleEndsAQueryWithAnError(t *testing.T) {
 	must(t, c.Exec("VACUUM"))
 }
 
-func TestStatementsSurviveForgetAndGoWithTheConnection(t *testing.T) {
+// Statements survive forget and go with the connection.
+func TestStatementsGoWithConnection(t *testing.T) {
 	c := open(t)
 	must(t, c.Exec("CREATE TABLE t(a); INSERT INTO t "+count(50_000, "i")))
 	s, err := c.Prepare("SELECT a FROM t")
@@ -216,7 +220,8 @@ func TestAStatementFollowsTheSchema(t *testing.T) {
 	}
 }
 
-func TestATextThatIsNotOneStatementOrLacksValuesIsRefused(t *testing.T) {
+// A text that is not one statement or lacks values is refused.
+func TestStatementTextRefused(t *testing.T) {
 	c := open(t)
 	for _, sql := range []string{"", " -- nothing\n", "SELECT 1; SELECT 2"} {
 		if _, err := c.Prepare(sql); err == nil {
@@ -238,7 +243,8 @@ func TestATextThatIsNotOneStatementOrLacksValuesIsRefused(t *testing.T) {
 	}
 }
 
-func TestErrorsAreSortedWhicheverWayTheStatementRan(t *testing.T) {
+// Errors are sorted whichever way the statement ran.
+func TestErrorsSorted(t *testing.T) {
 	c := open(t)
 	must(t, c.Exec("CREATE TABLE t(a PRIMARY KEY, b NOT NULL, c CHECK(c>0))"))
 	one := crdt.IntegerValue(1)

@@ -34,7 +34,8 @@ func (c *chain) expectAll(query, want string) {
 	}
 }
 
-func TestAParentDeletedHereAndReferredToThereComesBack(t *testing.T) {
+// A parent deleted here and referred to there comes back.
+func TestRepairBringsParentBack(t *testing.T) {
 	for _, deleter := range []string{"hub", "a"} {
 		for _, first := range []string{"a", "b"} {
 			for _, refer := range []string{"INSERT INTO sale VALUES('s2','g1',NULL,0)",
@@ -56,7 +57,8 @@ func TestAParentDeletedHereAndReferredToThereComesBack(t *testing.T) {
 	}
 }
 
-func TestOfADocumentDeletedHereAndEditedThereTheNewerIsInForceAsAWhole(t *testing.T) {
+// Of a document deleted here and edited there the newer is in force as a whole.
+func TestRepairDocumentNewerWholeWins(t *testing.T) {
 	for _, deleter := range []string{"hub", "a"} {
 		for _, first := range []string{"a", "b"} {
 			for _, edit := range []string{"INSERT INTO line VALUES('l3','s1','cake',1)", "UPDATE line SET n=2 WHERE id='l1'",
@@ -93,7 +95,8 @@ func TestOfADocumentDeletedHereAndEditedThereTheNewerIsInForceAsAWhole(t *testin
 	}
 }
 
-func TestAPaymentForADeletedSaleBringsItBackWhole(t *testing.T) {
+// A payment for a deleted sale brings it back whole.
+func TestRepairPaymentBringsSaleBack(t *testing.T) {
 	c := newChain(t, shop, nil, "a", "b")
 	c.at("b", "INSERT INTO payment VALUES('p1','s1',500)")
 	c.at("a", "DELETE FROM sale")
@@ -104,7 +107,8 @@ func TestAPaymentForADeletedSaleBringsItBackWhole(t *testing.T) {
 	}
 }
 
-func TestAnApplicationsOwnOrphansStayAsTheyAre(t *testing.T) {
+// An applications own orphans stay as they are.
+func TestRepairLeavesApplicationOrphans(t *testing.T) {
 	c := newChain(t, shop, nil, "a", "b")
 	c.at("a", "PRAGMA foreign_keys=OFF; INSERT INTO sale VALUES('s9','g2',NULL,0); DELETE FROM guest WHERE id='g2'")
 	c.level()
@@ -116,7 +120,8 @@ func TestAnApplicationsOwnOrphansStayAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestAHeldRowIsHeldWithItsDocumentAndComesBackWithIt(t *testing.T) {
+// A held row is held with its document and comes back with it.
+func TestHeldWithItsDocument(t *testing.T) {
 	schema := `CREATE TABLE sale(id TEXT PRIMARY KEY, number INT UNIQUE);
 		CREATE TABLE line(id TEXT PRIMARY KEY, sale TEXT NOT NULL REFERENCES sale(id) ON DELETE CASCADE, dish TEXT);
 		CREATE TABLE payment(id TEXT PRIMARY KEY, sale TEXT REFERENCES sale(id))`
@@ -143,7 +148,8 @@ func TestAHeldRowIsHeldWithItsDocumentAndComesBackWithIt(t *testing.T) {
 	}
 }
 
-func TestAnOrderMadeUnderTheKeyOfAHeldOneStepsAside(t *testing.T) {
+// An order made under the key of a held one steps aside.
+func TestHeldKeyMadeAgainStepsAside(t *testing.T) {
 	c := newChain(t, `CREATE TABLE guest(id INTEGER PRIMARY KEY, code TEXT UNIQUE, by TEXT);
 		CREATE TABLE note(id TEXT PRIMARY KEY, guest INT REFERENCES guest(id), what TEXT)`, nil, "a", "b")
 	for _, site := range []string{"a", "b"} {
@@ -164,7 +170,8 @@ func TestAnOrderMadeUnderTheKeyOfAHeldOneStepsAside(t *testing.T) {
 		"a|a\nb|b\nnew a|new a\nnew b|new b\nnew hub|new hub")
 }
 
-func TestHeldRowsThatReferToEachOtherComeBackTogether(t *testing.T) {
+// Held rows that refer to each other come back together.
+func TestHeldCycleReturnsTogether(t *testing.T) {
 	c := newChain(t, `CREATE TABLE p(id TEXT PRIMARY KEY, code TEXT UNIQUE, q TEXT REFERENCES q(id) DEFERRABLE INITIALLY
 		DEFERRED);
 		CREATE TABLE q(id TEXT PRIMARY KEY, p TEXT REFERENCES p(id) DEFERRABLE INITIALLY DEFERRED)`, nil, "a", "b")
@@ -179,7 +186,8 @@ func TestHeldRowsThatReferToEachOtherComeBackTogether(t *testing.T) {
 	c.expectAll("SELECT (SELECT group_concat(id) FROM p), (SELECT group_concat(id) FROM q)", "pa,pb|qa,qb")
 }
 
-func TestMendingMakesTheHubNoSideOfTheConflict(t *testing.T) {
+// Mending makes the hub no side of the conflict.
+func TestRepairMakesHubNoSide(t *testing.T) {
 	c := newChain(t, shop, nil, "a", "b")
 	c.at("a", "DELETE FROM line; DELETE FROM sale")
 	c.up("a")
@@ -195,7 +203,8 @@ func TestMendingMakesTheHubNoSideOfTheConflict(t *testing.T) {
 	}
 }
 
-func TestARowThatIsAllKeyIsKeptWhereADeletionKeepsItOut(t *testing.T) {
+// A row that is all key is kept where a deletion keeps it out.
+func TestRepairKeepsAllKeyRow(t *testing.T) {
 	c := newChain(t, "CREATE TABLE tag(a INT, b TEXT, PRIMARY KEY(a, b)) WITHOUT ROWID", nil, "a", "b")
 	now := c.now
 	c.now = now.Add(40 * time.Second)
@@ -219,7 +228,8 @@ const priced = `CREATE TABLE product(id TEXT PRIMARY KEY, code TEXT NOT NULL UNI
 	note TEXT);
 	INSERT INTO product VALUES('1','tea','tea'),('2','salt','salt'); INSERT INTO price VALUES('old','salt','old')`
 
-func TestAReferenceFollowsARowThatIsWrittenAgainAfterItGotAnotherName(t *testing.T) {
+// A reference follows a row that is written again after it got another name.
+func TestReferenceFollowsRewrittenRow(t *testing.T) {
 	for _, writer := range []string{"hub", "b"} {
 		for _, then := range []string{"UPDATE product SET name='fine oil' WHERE id='2'",
 			"UPDATE product SET code='fat' WHERE id='2'",
@@ -240,7 +250,8 @@ func TestAReferenceFollowsARowThatIsWrittenAgainAfterItGotAnotherName(t *testing
 	}
 }
 
-func TestAReferenceFollowsARowThatOneSideRenamesAndAnotherDeletes(t *testing.T) {
+// A reference follows a row that one side renames and another deletes.
+func TestReferenceFollowsRenameAndDelete(t *testing.T) {
 	for _, order := range [][]string{{"a", "b"}, {"b", "a"}} {
 		c := newChain(t, priced, nil, "a", "b")
 		c.at("b", "DELETE FROM product WHERE code='salt'")
@@ -256,7 +267,8 @@ func TestAReferenceFollowsARowThatOneSideRenamesAndAnotherDeletes(t *testing.T) 
 	}
 }
 
-func TestANameThatWasNeverInForceAtTheHubIsFollowedToo(t *testing.T) {
+// A name that was never in force at the hub is followed too.
+func TestReferenceFollowsNameNeverInForce(t *testing.T) {
 	c := newChain(t, priced, nil, "a", "b")
 	c.at("a", "UPDATE product SET code='oil' WHERE id='2'")
 	c.at("b", "UPDATE product SET code='fat' WHERE id='2'") // later: fat it is
@@ -268,7 +280,8 @@ func TestANameThatWasNeverInForceAtTheHubIsFollowedToo(t *testing.T) {
 	c.expectAll("SELECT DISTINCT product FROM price", "fat")
 }
 
-func TestANewNameOfARowThatIsDeletedMeanwhileIsFollowedToo(t *testing.T) {
+// A new name of a row that is deleted meanwhile is followed too.
+func TestReferenceFollowsNameOfDeleted(t *testing.T) {
 	c := newChain(t, priced, nil, "a", "b")
 	c.at("a", "INSERT INTO price VALUES('new','tea','new'); UPDATE product SET code='oil' WHERE code='tea'")
 	c.at("b", "UPDATE product SET code='sugar' WHERE code='tea'")
@@ -281,7 +294,8 @@ func TestANewNameOfARowThatIsDeletedMeanwhileIsFollowedToo(t *testing.T) {
 		"SELECT count(*) FROM price JOIN product ON product.code=price.product WHERE price.id='new' AND product.id='1'", "1")
 }
 
-func TestAReferenceFollowsARowThatADecisionGivesItsFormerName(t *testing.T) {
+// A reference follows a row that a decision gives its former name.
+func TestReferenceFollowsDecidedName(t *testing.T) {
 	c := newChain(t, priced, nil, "a", "b")
 	c.at("a", "UPDATE product SET name='fine' WHERE id='1'")
 	c.at("b", "UPDATE product SET code='oil' WHERE id='1'")

@@ -7,7 +7,8 @@ import (
 	"ravno/crdt"
 )
 
-func TestTwoDecisionsAtOnceAreMergedAndOpenNoOtherConflict(t *testing.T) {
+// Two decisions at once are merged and open no other conflict.
+func TestDecisionsAtOnceOpenNoConflict(t *testing.T) {
 	for _, first := range []string{"a", "b"} {
 		c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, price INT); INSERT INTO p VALUES(1,'soup',4)",
 			nil, "a", "b")

@@ -14,7 +14,8 @@ const orders = `CREATE TABLE orders(id INTEGER PRIMARY KEY AUTOINCREMENT, guest 
 	CREATE TABLE wish(id TEXT PRIMARY KEY, ord INT, nr INT, wish TEXT, FOREIGN KEY(ord, nr) REFERENCES seat(ord, nr));
 	CREATE TABLE payment(id TEXT PRIMARY KEY, ord INT REFERENCES orders(id), cents INT)`
 
-func TestTwoOrdersOfOneNumberBothLiveAndEverythingFollowsTheSecond(t *testing.T) {
+// Two orders of one number both live and everything follows the second.
+func TestRekeyTwoOrdersOfOneNumber(t *testing.T) {
 	c := newChain(t, orders, nil, "a", "b")
 	for _, site := range []string{"a", "b"} {
 		c.at(site, `INSERT INTO orders(guest) VALUES('`+site+`'); INSERT INTO line(ord,dish,n) VALUES(1,'soup `+site+`',1);
@@ -44,7 +45,8 @@ func TestTwoOrdersOfOneNumberBothLiveAndEverythingFollowsTheSecond(t *testing.T)
 	}
 }
 
-func TestWritesStillUnderWayFollowTheFreshKey(t *testing.T) {
+// Writes still under way follow the fresh key.
+func TestRekeyWritesUnderWayFollow(t *testing.T) {
 	c := newChain(t, orders, nil, "a", "b")
 	c.at("a", "INSERT INTO orders(guest) VALUES('a')")
 	c.up("a")
@@ -64,7 +66,8 @@ func TestWritesStillUnderWayFollowTheFreshKey(t *testing.T) {
 	c.expect("a", "SELECT guest FROM orders ORDER BY id", "a\nb!")
 }
 
-func TestADeltaThatCrossesWithOwnRowsWaitsUntilTheHubHasThem(t *testing.T) {
+// A delta that crosses with own rows waits until the hub has them.
+func TestRekeyCrossingDeltaWaits(t *testing.T) {
 	c := newChain(t, orders, nil, "a", "b")
 	c.at("a", "INSERT INTO orders(guest) VALUES('a'); INSERT INTO line(ord,dish) VALUES(1,'a')")
 	c.up("a")
@@ -78,7 +81,8 @@ func TestADeltaThatCrossesWithOwnRowsWaitsUntilTheHubHasThem(t *testing.T) {
 	c.expect("hub", "SELECT ord, dish FROM line", "1|a")
 }
 
-func TestARowDeletedAndMadeAgainBeforeItsFreshKeyIsKnown(t *testing.T) {
+// A row deleted and made again before its fresh key is known.
+func TestRekeyRowMadeAgainUnknown(t *testing.T) {
 	c := newChain(t, orders, nil, "a", "b")
 	c.at("a", "INSERT INTO orders(guest) VALUES('a')")
 	c.up("a")
@@ -91,7 +95,8 @@ func TestARowDeletedAndMadeAgainBeforeItsFreshKeyIsKnown(t *testing.T) {
 	c.expect("a", "SELECT o.guest FROM payment p JOIN orders o ON o.id=p.ord", "b2")
 }
 
-func TestManyOrdersOfManyServersOffline(t *testing.T) {
+// Many orders of many servers offline.
+func TestRekeyManyOrdersOffline(t *testing.T) {
 	c := newChain(t, orders, nil, "a", "b", "c")
 	for round := range 3 {
 		for _, site := range []string{"a", "b", "c", "hub"} {
@@ -112,7 +117,8 @@ func TestManyOrdersOfManyServersOffline(t *testing.T) {
 	c.expect("c", "SELECT count(*) FROM orders o JOIN seat s ON s.ord=o.id AND s.who=o.guest", "240")
 }
 
-func TestTheRowsOfOneMigrationRunAtEveryServerAreNotRenumbered(t *testing.T) {
+// The rows of one migration run at every server are not renumbered.
+func TestRekeySparesMigrationRows(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id TEXT PRIMARY KEY)", nil, "a", "b")
 	for _, site := range []string{"a", "hub", "b"} {
 		c.migrate(site, "CREATE TABLE rate(id INTEGER PRIMARY KEY, name TEXT, percent INT); INSERT INTO rate(name,percent) "+
@@ -127,7 +133,8 @@ func TestTheRowsOfOneMigrationRunAtEveryServerAreNotRenumbered(t *testing.T) {
 	}
 }
 
-func TestARowTheHubKnewIsNotBornAgainByOutlivingItsDeletion(t *testing.T) {
+// A row the hub knew is not born again by outliving its deletion.
+func TestRekeySparesOutlivedRow(t *testing.T) {
 	for _, downs := range [][3]bool{{true, true, false}, {true, false, true}, {true, true, true}} {
 		c := newChain(t, "CREATE TABLE item(id INTEGER PRIMARY KEY, a TEXT, stock INTEGER NOT NULL DEFAULT 100)",
 			[]catalog.Setting{{Table: "item", Class: catalog.Synced, Counters: []string{"stock"}}}, "a", "b")

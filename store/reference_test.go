@@ -2,7 +2,8 @@ package store
 
 import "testing"
 
-func TestAReferenceFollowsARowThatTheHubHasMadeAnewUnderAnotherName(t *testing.T) {
+// A reference follows a row that the hub has made anew under another name.
+func TestReferenceFollowsRowMadeAnew(t *testing.T) {
 	c := newChain(t, `CREATE TABLE g(id TEXT PRIMARY KEY, code TEXT UNIQUE);
 		CREATE TABLE u(id TEXT PRIMARY KEY, code TEXT REFERENCES g(code)); INSERT INTO g VALUES('1','a')`, nil, "a", "b")
 	c.at("hub", "DELETE FROM g; INSERT INTO g VALUES('1','x')") // one fold: the row was never gone

@@ -39,7 +39,7 @@ func (c *chain) upInSlices(name string, rows int, after ...func()) int {
 
 // Rows that get fresh keys, and rows that refer to them, in work that comes in many slices: whatever
 // comes first, each refers in the end to the row that its maker meant.
-func TestReferencesFollowFreshKeysOverSlices(t *testing.T) {
+func TestRekeyFollowedOverSlices(t *testing.T) {
 	const many = 20
 	for name, x := range map[string]struct {
 		schema string
@@ -107,7 +107,7 @@ func TestReferencesFollowFreshKeysOverSlices(t *testing.T) {
 }
 
 // The hub's own rows that refer to its own are nobody else's, though the number is the same.
-func TestReferencesOfOthersDoNotFollowFreshKeys(t *testing.T) {
+func TestRekeySparesReferencesOfOthers(t *testing.T) {
 	c := newChain(t, `CREATE TABLE a(id INTEGER PRIMARY KEY, p INTEGER REFERENCES z(id), v);
 		CREATE TABLE z(id INTEGER PRIMARY KEY, v);
 		CREATE TABLE note(id INTEGER PRIMARY KEY, v)`, nil, "a", "b")

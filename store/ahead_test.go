@@ -77,7 +77,8 @@ func (c *chain) noneEarly(sites ...string) {
 	}
 }
 
-func TestWhoHasADocumentEarlyAndEditsItIsInNoConflict(t *testing.T) {
+// Who has a document early and edits it is in no conflict.
+func TestAheadDocumentEditedNoConflict(t *testing.T) {
 	c := newChain(t, documents, nil, "a")
 	c.level()
 	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2",
@@ -94,7 +95,8 @@ func TestWhoHasADocumentEarlyAndEditsItIsInNoConflict(t *testing.T) {
 	c.noneEarly("hub", "a")
 }
 
-func TestWhoHasOneDocumentEarlyHasNotSeenTheOthers(t *testing.T) {
+// Who has one document early has not seen the others.
+func TestAheadDocumentSaysNothingOfOthers(t *testing.T) {
 	c := newChain(t, documents, nil, "a")
 	c.level()
 	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2",
@@ -108,7 +110,8 @@ func TestWhoHasOneDocumentEarlyHasNotSeenTheOthers(t *testing.T) {
 	c.noneEarly("hub", "a")
 }
 
-func TestARowThatCameEarlyAndWasDeletedStaysDeletedWhenItsNumberIsUsedAgain(t *testing.T) {
+// A row that came early and was deleted stays deleted when its number is used again.
+func TestAheadRowDeletedNumberReused(t *testing.T) {
 	c := newChain(t, documents, nil, "a")
 	c.level()
 	c.writtenApart("hub", "UPDATE d SET a='h' WHERE id=1", "UPDATE d SET a='h' WHERE id=2",
@@ -125,7 +128,8 @@ func TestARowThatCameEarlyAndWasDeletedStaysDeletedWhenItsNumberIsUsedAgain(t *t
 	c.noneEarly("hub", "a")
 }
 
-func TestWhatWasSentEarlyIsNotSentAgainAndNoConflict(t *testing.T) {
+// What was sent early is not sent again and no conflict.
+func TestAheadRowNotSentAgain(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
 	c.writtenApart("a", "UPDATE d SET a='a' WHERE id=1", "UPDATE d SET a='a' WHERE id=2", "UPDATE l SET x='a' WHERE id=1")
@@ -145,7 +149,8 @@ func TestWhatWasSentEarlyIsNotSentAgainAndNoConflict(t *testing.T) {
 	c.noneEarly("hub", "a", "b")
 }
 
-func TestARowSentEarlyAndDeletedElsewhereDoesNotComeBackUnderAFreshKey(t *testing.T) {
+// A row sent early and deleted elsewhere does not come back under a fresh key.
+func TestAheadRowDeletedNotRekeyed(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
 	c.writtenApart("a", "UPDATE d SET a='a' WHERE id=1", "UPDATE d SET a='a' WHERE id=2",
@@ -165,7 +170,7 @@ func TestARowSentEarlyAndDeletedElsewhereDoesNotComeBackUnderAFreshKey(t *testin
 }
 
 // A row that went to another document since: that document is to go, and the row with it.
-func TestARowThatMovedIntoADocumentSentEarlyIsStillSent(t *testing.T) {
+func TestAheadDocumentGetsMovedRow(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
 	c.writtenApart("a", "UPDATE d SET a='a' WHERE id=1", "UPDATE d SET a='a' WHERE id=2", "UPDATE l SET x='a' WHERE id=2",
@@ -178,7 +183,7 @@ func TestARowThatMovedIntoADocumentSentEarlyIsStillSent(t *testing.T) {
 }
 
 // Work of a node that a newer write has displaced goes with the first slice, and once.
-func TestDisplacedWorkThatWentEarlyIsNotSentAgain(t *testing.T) {
+func TestAheadOverwrittenNotSentAgain(t *testing.T) {
 	c := newChain(t, documents, nil, "a", "b")
 	c.level()
 	c.writtenApart("a", "UPDATE d SET a='a' WHERE id=1", "UPDATE d SET a='a' WHERE id=2")
@@ -202,7 +207,8 @@ func TestDisplacedWorkThatWentEarlyIsNotSentAgain(t *testing.T) {
 	c.noneEarly("hub", "a", "b")
 }
 
-func TestAFreshKeyIsNoneThatALaterSliceHas(t *testing.T) {
+// A fresh key is none that a later slice has.
+func TestFreshKeyAvoidsLaterSlices(t *testing.T) {
 	c := newChain(t, documents, nil, "a")
 	c.level()
 	c.at("hub", "INSERT INTO l VALUES(3,2,'by the hub')")

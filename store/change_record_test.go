@@ -2,7 +2,8 @@ package store
 
 import "testing"
 
-func TestWhoChangedWhatIsForgottenWhenTheLastNodeHasSeenItWhicheverThatIs(t *testing.T) {
+// Who changed what is forgotten when the last node has seen it whichever that is.
+func TestChangeRecordsForgottenAtLast(t *testing.T) {
 	for _, order := range [][]string{{"a", "b", "c"}, {"c", "b", "a"}, {"b", "c", "a"}, {"c", "a", "b"}} {
 		c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, price INT); INSERT INTO p VALUES(1,4)", nil, "a", "b", "c")
 		c.level()
@@ -20,7 +21,8 @@ func TestWhoChangedWhatIsForgottenWhenTheLastNodeHasSeenItWhicheverThatIs(t *tes
 	}
 }
 
-func TestARemovedNodeIsNotWaitedForBeforeWhoChangedWhatIsForgotten(t *testing.T) {
+// A removed node is not waited for before who changed what is forgotten.
+func TestChangeRecordsSkipRemovedNode(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY, price INT); INSERT INTO p VALUES(1,4)", nil, "a", "b", "c")
 	c.level()
 	c.at("hub", "UPDATE p SET price=5")
