@@ -51,7 +51,8 @@ func reused(t *testing.T, site string) (c *chain, conflict string) {
 	return c, conflict
 }
 
-const otherReceipt = "SELECT r.total, l.what FROM receipt r JOIN receipt_line l ON l.receipt=r.id WHERE r.id=2 ORDER BY l.id"
+const otherReceipt = "SELECT r.total, l.what FROM receipt r JOIN receipt_line l ON l.receipt=r.id " +
+	"WHERE r.id=2 ORDER BY l.id"
 
 // A decision deletes no row that got the number since.
 func TestDecisionSparesRowWithNumberSince(t *testing.T) {

@@ -226,7 +226,8 @@ func (c *chain) greets(name string, welcome bool) {
 	c.t.Helper()
 	self, err := c.nodes[name].Self()
 	c.must(err)
-	if err := c.hub.Greeted(self.Site, causal.Reached{Position: self.Seen, Until: self.Until}, self.Floor); (err == nil) != welcome {
+	err = c.hub.Greeted(self.Site, causal.Reached{Position: self.Seen, Until: self.Until}, self.Floor)
+	if (err == nil) != welcome {
 		c.t.Fatalf("%s is greeted with %v", name, err)
 	}
 }

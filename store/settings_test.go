@@ -16,7 +16,8 @@ func TestSettingHoldsOnArrival(t *testing.T) {
 	c.settle()
 	c.expect("a", "SELECT class FROM ravno_setting", "local") // it arrived
 	c.at("a", "INSERT INTO s VALUES(1,'mine')")
-	c.nodes["a"].Fold()
+	_, err := c.nodes["a"].Fold()
+	c.must(err)
 	self, _ := c.nodes["a"].Self()
 	delta, n := c.collect(c.nodes["a"], 0, self.HubHave)
 	if _, err := c.hub.ApplyFromNode(self.Site, delta, 0); n > 0 && err != nil {
@@ -29,7 +30,7 @@ func TestNodeCannotRevoke(t *testing.T) {
 	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil, "a", "b")
 	key := crdt.NewKey(crdt.IntegerValue(3))
 	var birth hlc.Stamp
-	c.hub.Outgoing(3, 0, 0, func(_ history.Span, s *crdt.Section) error {
+	_, _, err := c.hub.Outgoing(3, 0, 0, func(_ history.Span, s *crdt.Section) error {
 		for _, x := range s.Changes {
 			if s.Table == "ravno_site" && x.Key == key {
 				birth = x.Birth
@@ -37,7 +38,8 @@ func TestNodeCannotRevoke(t *testing.T) {
 		}
 		return nil
 	})
-	err := c.forge("ravno_site", []string{"site"}, []string{"site", "name", "role", "removed"},
+	c.must(err)
+	err = c.forge("ravno_site", []string{"site"}, []string{"site", "name", "role", "removed"},
 		crdt.Change{Key: key, Birth: birth,
 			Registers: []crdt.Register{{Column: 3, Stamp: hlc.Stamp{Time: 1 << 62, Site: 2}, Value: crdt.IntegerValue(1)}}})
 	peers, _ := c.hub.Peers()

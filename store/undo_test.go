@@ -51,7 +51,8 @@ func TestUndoRestoresEverything(t *testing.T) {
 			c.at("a", play.a)
 			c.at("b", play.b)
 			c.level()
-			const data = "SELECT 'o', id, customer, total FROM orders UNION ALL SELECT 'l', id, orders, qty FROM line ORDER BY 1, 2"
+			const data = "SELECT 'o', id, customer, total FROM orders " +
+				"UNION ALL SELECT 'l', id, orders, qty FROM line ORDER BY 1, 2"
 			before := c.rows("hub", data)
 			open := c.open("hub")
 			if len(open) == 0 {

@@ -46,7 +46,7 @@ const (
 )
 
 // leastMetadata writes what has to be remembered of rows: their stamps by key, and by position
-// where there is an index of those, for whoever is to get them; and, where they were changed, who touched their documents.
+// where there is an index of those, and, where they were changed, who changed their documents.
 func (b *bench) leastMetadata(p *plain, s shape, keys []driver.Value, touched bool) {
 	p.atomically(func() {
 		for i, key := range keys {

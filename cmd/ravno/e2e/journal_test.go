@@ -62,7 +62,8 @@ func TestJournalsMeetOnlyAtTheHub(t *testing.T) {
 			t.Errorf("%s lists %q, want %q", s.name, listed, lines)
 		}
 	}
-	const inView = `SELECT group_concat(line) FROM (SELECT ravno_site||' '||id||' '||what AS line FROM ravno_journal_audit ORDER BY 1)`
+	const inView = `SELECT group_concat(line) FROM
+		(SELECT ravno_site||' '||id||' '||what AS line FROM ravno_journal_audit ORDER BY 1)`
 	if got := c.hub.value(inView); got != strings.Join(want[c.hub], ",") {
 		t.Errorf("the view has %s", got)
 	}

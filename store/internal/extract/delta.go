@@ -2,7 +2,6 @@ package extract
 
 import (
 	"slices"
-	"strings"
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
@@ -91,99 +90,6 @@ func (x *Extraction) look(t *catalog.Table, stored crdt.Value) {
 	if len(x.ahead) > 0 {
 		x.has = max(x.from, x.ahead[t.Reference(t.KeyOf(stored))])
 	}
-}
-
-func (x *Extraction) begin(t *catalog.Table) {
-	x.section = &crdt.Section{Table: t.Name, Journal: t.Class == catalog.Journal, KeyColumns: t.KeyNames(),
-		Columns: t.ColumnNames()}
-	x.bytes = 0
-}
-
-func (x *Extraction) add(change crdt.Change) error {
-	if x.section.Changes == nil && x.room[x.section.Table] > 0 {
-		x.section.Changes = make([]crdt.Change, 0, x.room[x.section.Table])
-	}
-	x.section.Changes = append(x.section.Changes, change)
-	x.Changes++
-	size := sizeOf(change)
-	x.bytes += size
-	x.held += size
-	if x.limit > 0 && (x.Changes > x.limit || x.held > SliceBytes) {
-		return errSlices
-	}
-	if len(x.section.Changes) >= LargeSlice || x.bytes >= SliceBytes {
-		return x.flush()
-	}
-	return nil
-}
-
-// flush emits what was added of a table. Sorted, it compresses better, and the receiver writes
-// rows that lie side by side.
-func (x *Extraction) flush() error {
-	if x.section == nil || len(x.section.Changes) == 0 {
-		return nil
-	}
-	changes := x.section.Changes
-	x.section.Changes, x.bytes = nil, 0
-	if x.room == nil {
-		x.room = map[string]int{}
-	}
-	x.room[x.section.Table] = len(changes)
-	slices.SortFunc(changes, func(a, b crdt.Change) int { return strings.Compare(string(a.Key), string(b.Key)) })
-	for len(changes) > 0 {
-		n, bytes := 0, 0
-		for n < len(changes) && n < SectionChanges && bytes < SectionBytes {
-			bytes += sizeOf(changes[n])
-			n++
-		}
-		full := *x.section
-		full.Changes = changes[:n]
-		full.Columns, full.Changes = usedColumns(full)
-		if err := x.emit(&full); err != nil {
-			return err
-		}
-		changes = changes[n:]
-	}
-	return nil
-}
-
-// sizeOf is about how many bytes a change takes.
-func sizeOf(change crdt.Change) int {
-	size := len(change.Key) + 16 + 16*len(change.Parts)
-	for _, reg := range change.Registers {
-		size += len(reg.Value.Bytes()) + 9
-	}
-	return size
-}
-
-// usedColumns are the columns a section's registers name, and its changes naming them by
-// their place among those: a column nobody changed need not exist at the receiver yet.
-func usedColumns(s crdt.Section) ([]string, []crdt.Change) {
-	place := make([]int, len(s.Columns))
-	for _, c := range s.Changes {
-		for _, r := range c.Registers {
-			place[r.Column] = 1
-		}
-		for _, p := range c.Parts {
-			place[p.Column] = 1
-		}
-	}
-	var names []string
-	for i, used := range place {
-		if used > 0 {
-			place[i] = len(names)
-			names = append(names, s.Columns[i])
-		}
-	}
-	for _, c := range s.Changes {
-		for i := range c.Registers {
-			c.Registers[i].Column = crdt.Column(place[c.Registers[i].Column])
-		}
-		for i := range c.Parts {
-			c.Parts[i].Column = crdt.Column(place[c.Parts[i].Column])
-		}
-	}
-	return names, s.Changes
 }
 
 // table emits the rows of a table that belong to the slice.
@@ -278,25 +184,8 @@ func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTabl
 		if x.node == 0 && change.Death.Site != x.self {
 			change.Death = hlc.Stamp{} // the hub has it from its own author
 		}
-		change.Registers = make([]crdt.Register, 0, len(t.Numbers))
 	}
-	for i, number := range t.Numbers {
-		column := crdt.Column(number)
-		version := row.Version(column)
-		v, known := values.of(t, i)
-		if !known || !t.Columns[i].Register {
-			continue
-		}
-		if x.isNew(version) {
-			note(version)
-		} else if !change.Whole {
-			continue
-		}
-		if c, counts := row.Counter(column); counts {
-			v = c.Base
-		}
-		change.Registers = append(change.Registers, crdt.Register{Column: crdt.Column(i), Stamp: version.Stamp, Value: v})
-	}
+	change.Registers = x.registers(t, row, values, change.Whole, note)
 	change.Parts = x.parts(t, row, change.Whole, note)
 	if change.Whole && !complete { // then only what is news is ours to send
 		change.Whole = false
@@ -308,6 +197,32 @@ func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTabl
 		change.Seen = x.seen
 	}
 	return change, any || row.Revived > x.has, nil
+}
+
+// registers are the registers of a live row that are news to the receiver. whole: all of them.
+func (x *Extraction) registers(t *catalog.Table, row crdt.Row, values *rowValues, whole bool,
+	note func(crdt.Version)) (registers []crdt.Register) {
+	if whole {
+		registers = make([]crdt.Register, 0, len(t.Numbers))
+	}
+	for i, number := range t.Numbers {
+		column := crdt.Column(number)
+		version := row.Version(column)
+		v, known := values.of(t, i)
+		if !known || !t.Columns[i].Register {
+			continue
+		}
+		if x.isNew(version) {
+			note(version)
+		} else if !whole {
+			continue
+		}
+		if c, counts := row.Counter(column); counts {
+			v = c.Base
+		}
+		registers = append(registers, crdt.Register{Column: crdt.Column(i), Stamp: version.Stamp, Value: v})
+	}
+	return registers
 }
 
 // isNew reports whether a version of the row in hand is one the receiver cannot have: above its position and,

@@ -7,7 +7,6 @@ import (
 
 	"ravno/crdt"
 	"ravno/crdt/causal"
-	"ravno/crdt/hlc"
 	"ravno/store/internal/capture"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/conflict"
@@ -196,22 +195,24 @@ func (p *Pass) foldRow(f *folding) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if born := f.born && exists && f.T.Alone; tx.State.IsHub() && !f.T.Own && !born && !p.repairs {
-		if exists && f.onlyCounts() {
-			err = history.RecordCount(tx, document, f.T, f.Key, tx.State.Site)
-		} else {
-			err = p.recordBoth(document, f, !exists)
-		}
-		if err != nil {
-			return false, err
-		}
-	} else if born && tx.State.IsHub() && !f.T.Own && !p.repairs {
-		// made anew in the place of one that was called otherwise
-		if err := history.NoteFormerHere(tx, f.T, f.Key); err != nil {
+	if tx.State.IsHub() && !f.T.Own && !p.repairs {
+		if err := p.recordChange(f, document, exists); err != nil {
 			return false, err
 		}
 	}
 	return true, tx.WriteShadow(f.T, f.Key, row, document, tx.Position())
+}
+
+// recordChange records, at the hub, that its own application changed a row of a document. A row that is a
+// document by itself and was just made needs no record.
+func (p *Pass) recordChange(f *folding, document catalog.Reference, exists bool) error {
+	switch {
+	case f.born && exists && f.T.Alone:
+		return history.NoteFormerHere(p.Tx, f.T, f.Key) // made anew in the place of one that was called otherwise
+	case exists && f.onlyCounts():
+		return history.RecordCount(p.Tx, document, f.T, f.Key, p.Tx.State.Site)
+	}
+	return p.recordBoth(document, f, !exists)
 }
 
 // leaves sees to a row that belongs to another document than before.
@@ -339,75 +340,4 @@ func (p *Pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
 	// elsewhere outlive this deletion, every value of the row is news here.
 	row.Base, row.Columns = row.Birth, nil
 	return true, nil
-}
-
-// overwrote stamps, at the hub, what was written of a row before it was deleted in the same
-// fold: should the row come back, the hub brings it back with those values. A node does not
-// send what the hub has not got of a deleted row, so there it is forgotten, and whatever comes
-// is news. It reports whether there is anything newer.
-func (f *folding) overwrote(tx *rows.Tx, row *crdt.Row, remains *catalog.Values) bool {
-	any := false
-	note := func(column crdt.Column, at hlc.Time) {
-		switch f.T.ClassOf(column) {
-		case crdt.ClassCounter:
-			return
-		case crdt.ClassRegister, crdt.ClassNone:
-		}
-		if tx.State.IsHub() {
-			row.Set(column, version(tx, f, at))
-			any = true
-			return
-		}
-		remains.Forget(column)
-		row.Set(column, row.Birth)
-	}
-	for _, number := range f.T.Numbers {
-		version := row.Version(crdt.Column(number))
-		if !tx.State.IsHub() && f.T.HasRegister(crdt.Column(number)) && history.Unacknowledged(tx, version, f.has) {
-			note(crdt.Column(number), 0)
-		}
-	}
-	for _, number := range f.T.Numbers {
-		if column := crdt.Column(number); f.replaced && f.T.HasRegister(column) {
-			note(column, f.lastAt)
-		}
-	}
-	for _, set := range f.sets {
-		for number := range set.columns.All() {
-			note(crdt.Column(number), set.At)
-		}
-	}
-	return any
-}
-
-// version is a version written here and now.
-func version(tx *rows.Tx, f *folding, at hlc.Time) crdt.Version {
-	return crdt.Version{Stamp: hlc.Stamp{Time: at, Site: tx.State.Site}, Position: tx.Position(), Seen: f.seen}
-}
-
-// seenBy is what the author of a write to a row has seen: all that was applied here, or
-// less, if the row holds own work the hub does not have yet. That work may have kept an
-// incoming value out of the table, so whoever writes over it has not seen that value.
-func seenBy(tx *rows.Tx, row crdt.Row, has causal.Position) causal.Seen {
-	if tx.State.IsHub() {
-		return tx.State.Position
-	}
-	seen := tx.State.Seen
-	note := func(v crdt.Version) {
-		if history.Unacknowledged(tx, v, has) {
-			seen = min(seen, v.Seen)
-		}
-	}
-	note(row.Birth)
-	note(row.Death)
-	note(row.Base)
-	for _, c := range row.Columns {
-		note(c.Version)
-	}
-	for _, c := range row.Counters {
-		for _, p := range c.Parts {
-			note(p.Version)
-		}
-	}
-	return seen
 }

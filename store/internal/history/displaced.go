@@ -75,7 +75,8 @@ func Moves(tx *rows.Tx, former, document catalog.Reference) error {
 	if former == document {
 		return nil
 	}
+	// Of many rows that move at once the documents are noted once.
 	return tx.SQL.Exec(`INSERT INTO ravno_moved(position, former, document) SELECT ?1, ?2, ?3
-		WHERE NOT EXISTS(SELECT 1 FROM ravno_moved WHERE position=?1 AND former=?2 AND document=?3)`, // of many rows that move at once
+		WHERE NOT EXISTS(SELECT 1 FROM ravno_moved WHERE position=?1 AND former=?2 AND document=?3)`,
 		catalog.Integer(tx.Position()), former.Encode(), document.Encode())
 }

@@ -211,12 +211,16 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 		return nil
 	}
 	if author == 0 && m.offersWhole(tx.State.Site) {
-		// Who deleted the row has forgotten what was newer in which column, and others may know
-		// more of it than we do. The whole row is offered as the edit that keeps it alive.
-		m.out.Row.Base = crdt.Version{Stamp: m.out.Row.Newest(), Position: position, Seen: tx.State.Seen}
-		m.out.Row.Columns = nil
+		m.offer(position, tx.State.Seen)
 	}
 	return tx.WriteShadow(t, change.Key, m.out.Row, document, position)
+}
+
+// offer offers the whole row as the edit that keeps it alive. The site that deleted it has forgotten which
+// column was newer, and others may know more of it than this one.
+func (m *merging) offer(at causal.Position, seen causal.Seen) {
+	m.out.Row.Base = crdt.Version{Stamp: m.out.Row.Newest(), Position: at, Seen: seen}
+	m.out.Row.Columns = nil
 }
 
 // judgeWork is what the hub does with a node's change besides merging it: it finds out what the node

@@ -74,7 +74,8 @@ func (m *merging) values() (*catalog.Values, []crdt.Column) {
 	for i := range m.change.Registers {
 		reg := &m.change.Registers[i]
 		// A value whose version we have, but which was lost with a deleted row.
-		if _, known := merged.Get(reg.Column); !known && reg.Class != crdt.ClassCounter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
+		_, known := merged.Get(reg.Column)
+		if !known && reg.Class != crdt.ClassCounter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
 			merged.Set(reg.Column, reg.Value)
 			written = append(written, reg.Column)
 		}

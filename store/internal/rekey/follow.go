@@ -11,7 +11,8 @@ import (
 )
 
 // FollowFresh makes rows follow those that have just got fresh keys, if they came from their maker
-// before these did, and reports whether it wrote any: in an earlier slice of the same work, with a value newer than that slice.
+// before these did. Such a row came in an earlier slice of the same work, with a value newer than that slice.
+// It reports whether it wrote any.
 func (x *Rekeying) FollowFresh() (wrote bool, err error) {
 	if !x.Sliced {
 		return false, nil

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"ravno/crdt"
-	"ravno/crdt/causal"
 	"ravno/journal"
 	"ravno/store/internal/catalog"
 	"ravno/store/internal/conflict"
@@ -240,47 +239,6 @@ func (d *decision) refuseForAnother(r *decided) error {
 		"with what the row that is there is to have, its present value say", d.x.ID, gone)
 }
 
-// keepSide plans one side's rows into force: what it wrote is written again, what it deleted
-// is deleted, what others deleted and it kept whole comes back.
-func (d *decision) keepSide(site causal.Site, name string) error {
-	whole := slices.ContainsFunc(d.sides, func(s sideRow) bool {
-		return s.Site == site && s.Deleted && strings.EqualFold(s.Table, d.x.DocumentTable) && s.Key == d.x.DocumentHex
-	})
-	for _, s := range d.sides {
-		own := slices.ContainsFunc(d.sides, func(o sideRow) bool { return o.Site == site && o.row == s.row })
-		switch {
-		case s.Site == site && s.Deleted, whole && !s.Deleted:
-			d.deleteSide(s) // the site deleted the row, or the whole document it belongs to
-		case whole:
-		case s.Site == site, s.Deleted && !own:
-			if err := d.refuseForAnother(s.row); err != nil {
-				return err
-			}
-			if err := d.bringBack(s, site); err != nil {
-				return err
-			}
-		}
-	}
-	chosen := map[int]crdt.Value{}
-	for i, c := range d.x.Columns {
-		r, err := d.named(c.Table, c.RowKey)
-		if err != nil {
-			return err
-		}
-		if r.another || d.documentGone {
-			continue // the site has said nothing of the row that is there
-		}
-		if r.t.ClassOf(r.t.NumberOf(c.Name)) == crdt.ClassCounter {
-			continue // what either side counted has happened
-		}
-		alone := len(d.x.Sites) == 1 // it made a row in the place of its own: what is in force is no side
-		if v := c.Values[name]; v != nil && r.live() && (r.where != catalog.InTable || alone || !overtaken(&c)) {
-			chosen[i] = *v
-		}
-	}
-	return d.setColumns(chosen)
-}
-
 // overtaken reports whether somebody has written the column since, in knowledge of both
 // sides: what is in force is neither's value.
 func overtaken(c *conflict.ConflictColumn) bool {
@@ -293,115 +251,4 @@ func overtaken(c *conflict.ConflictColumn) bool {
 		}
 	}
 	return c.Base == nil || *c.Base != *c.InForce
-}
-
-// keepUnique plans which of the rows that claim one unique value is in its table. If both
-// are by now, there is nothing left to decide.
-func (d *decision) keepUnique(site causal.Site, name string) error {
-	var kept, others, dependents []sideRow
-	for _, s := range d.sides {
-		switch {
-		case !strings.EqualFold(s.Table, d.x.Table):
-			dependents = append(dependents, s)
-		case s.Site == site:
-			kept = append(kept, s)
-		default:
-			others = append(others, s)
-		}
-	}
-	switch {
-	case len(kept) == 0:
-		return fmt.Errorf("conflict %s: neither of the rows that claim the value is of %s. Try: --set COLUMN=VALUE to give "+
-			"one of them another value", d.x.ID, name)
-	case len(others) == 0:
-		return fmt.Errorf("conflict %s: both rows are of %s, so --keep does not say which. Try: --set COLUMN=VALUE to give "+
-			"the one that is held another value", d.x.ID, name)
-	}
-	blocked := false
-	for _, s := range kept {
-		if err := d.bringBack(s, site); err != nil {
-			return err
-		}
-		blocked = blocked || s.row.where != catalog.InTable
-	}
-	for _, s := range others {
-		if s.row.where == catalog.Held || s.row.where == catalog.InTable && blocked {
-			d.deleteSide(s)
-			if isHeldRow(d.x, s.Table, s.row.key) {
-				for _, dependent := range dependents {
-					dependent.row.delete()
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// keepReference plans whether a row that one site deleted while another referred to it is
-// there. Who referred to it goes with it, or, where the schema says so, loses the reference.
-func (d *decision) keepReference(site causal.Site) error {
-	deleter := false
-	for _, s := range d.sides {
-		if s.Site == site && s.Deleted {
-			deleter = true
-			d.deleteSide(s)
-		}
-	}
-	if deleter {
-		return nil
-	}
-	for _, s := range d.sides {
-		if s.Deleted || s.Site == site {
-			if err := d.bringBack(s, site); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// bringBack plans a row that is gone into its table again, as a site had it. A held row is
-// live: it is placed with whatever values are chosen for it.
-func (d *decision) bringBack(row sideRow, site causal.Site) error {
-	r := row.row
-	if r.live() && r.where != catalog.Incomplete || r.restored {
-		return nil
-	}
-	known := map[string]string{}
-	note := func(values map[string]string, replace bool) {
-		for name, v := range values {
-			if _, have := known[name]; replace || !have {
-				known[name] = v
-			}
-		}
-	}
-	same := func(s conflict.Side) bool { return s.Table == row.Table && s.Key == row.Key }
-	for _, s := range d.x.Detail.Before {
-		if same(s) {
-			note(s.Values, false)
-		}
-	}
-	for _, s := range d.x.Detail.Sides {
-		if same(s) && s.Site == site {
-			note(s.Values, true)
-		}
-	}
-	for column, v := range r.before.All() { // what the deletion left, or what has come of it so far
-		if i, ok := r.t.ByNum[column]; ok {
-			name := r.t.Columns[i].Name
-			note(map[string]string{name: catalog.EncodeValue(v)}, r.t.ClassOf(column) == crdt.ClassCounter)
-		}
-	}
-	for _, s := range d.x.Detail.Sides {
-		if same(s) && s.Whole {
-			note(s.Values, false)
-		}
-	}
-	whole, err := r.restore(known)
-	if err == nil && !whole {
-		err = fmt.Errorf(
-			"conflict %s: not every value of the deleted row %s is known here. Try: the same at %s, or enter the row again",
-			d.x.ID, r, strings.Join(d.x.Sites, " or "))
-	}
-	return err
 }

@@ -56,7 +56,8 @@ func TestTriggersOffForOneConnection(t *testing.T) {
 	}
 	defer other.Close()
 	if err := c.Exec(
-		"CREATE TABLE t(a); CREATE TABLE l(a); CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO l VALUES(NEW.a); END"); err != nil {
+		"CREATE TABLE t(a); CREATE TABLE l(a); " +
+			"CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO l VALUES(NEW.a); END"); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.SetTriggers(false); err != nil {

@@ -3,7 +3,8 @@ package sqlite
 // #include <stdint.h>
 // #include <stdlib.h>
 // typedef struct sqlite3_stmt sqlite3_stmt;
-// int ravno_prepare(int64_t connection, const char *sql, int length, sqlite3_stmt **statement, int *used, int *parameters);
+// int ravno_prepare(int64_t connection, const char *sql, int length, sqlite3_stmt **statement, int *used,
+//     int *parameters);
 // void ravno_finalize(sqlite3_stmt *);
 // void ravno_reset(sqlite3_stmt *);
 // int ravno_exec(sqlite3_stmt *, const int64_t *args);
