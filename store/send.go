@@ -52,7 +52,7 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, count int,
 	return span, changes, err
 }
 
-// sentEarly remembers rows that are about to be sent in a slice up to one position, of a delta
+// sentEarly remembers rows that are about to be shipped ahead, in a slice up to one position, of a delta
 // up to another. It takes no turn at the lock: an extraction waits for nobody.
 func (s *Store) sentEarly(to causal.Site, refs []catalog.Reference, slice, until causal.Position) error {
 	return s.writeAtOnce(func(tx *rows.Tx) error { return history.ShipAhead(tx, to, refs, slice, until) })

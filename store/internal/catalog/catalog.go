@@ -53,7 +53,7 @@ type Table struct {
 	Depth int
 	// the lowest number among the tables with which it refers to each other; its own if there is none
 	Circle int64
-	// renumbers: a row whose key another site has given to another row gets a fresh key.
+	// Renumbers: a row whose key another site has given to another row gets a fresh key.
 	Renumbers bool
 	Domain    []DomainColumn   // the columns that hold keys of this table, its own first
 	Holds     map[int][]*Table // by index into Columns: the tables whose keys the column holds

@@ -92,7 +92,7 @@ const (
 	planShare = 4
 )
 
-// shipAhead has it remembered which rows go early with a slice, before they can arrive.
+// shipAhead has it remembered which rows are shipped ahead with a slice, before they can arrive.
 func (x *Extraction) shipAhead(slice causal.Position) error {
 	var early []catalog.Reference
 	if x.node == 0 && slice == x.plan.slices[0].to {

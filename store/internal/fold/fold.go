@@ -239,7 +239,8 @@ func (p *Pass) leaves(f *folding, former catalog.Reference, found bool, document
 	return history.Moves(tx, former, document)
 }
 
-// recordBoth touches the document a row belongs to and, if it was moved, the one it left.
+// recordBoth records a change in the document that a row belongs to and, if the row was moved, in the one
+// that it left.
 func (p *Pass) recordBoth(document catalog.Reference, f *folding, dead bool) error {
 	tx := p.Tx
 	before, err := tx.BeforeImage(f.T, f.Key, false) // what others may refer to, if it changed

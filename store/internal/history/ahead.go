@@ -9,10 +9,10 @@ import (
 
 // A slice of a large delta has its documents whole, and so has rows with versions that are newer
 // than its end. Its receiver says to have seen the slice's end and no more, so the sender
-// remembers which rows went early: they are not sent again if the link is cut in between, and
+// remembers which rows it shipped ahead: they are not sent again if the link is cut in between, and
 // at the hub who changes one of them has seen it as it was.
 
-// OverwrittenWork stands for what extraction.displaced emits: all of it goes with the first slice.
+// OverwrittenWork stands for all overwritten work of a node, which goes with the first slice.
 var OverwrittenWork = catalog.Reference{}
 
 func ShipAhead(tx *rows.Tx, to causal.Site, rows []catalog.Reference, slice, until causal.Position) error {
@@ -31,8 +31,8 @@ func ShipAhead(tx *rows.Tx, to causal.Site, rows []catalog.Reference, slice, unt
 	return nil
 }
 
-// NoneShippedAhead reports whether no row was sent early when it was first asked in this transaction. None is
-// by the transactions that ask.
+// NoneShippedAhead reports whether no row was shipped ahead when this transaction first asked. The transactions
+// that ask ship none themselves.
 func NoneShippedAhead(tx *rows.Tx) (bool, error) { return tx.Empty("ravno_ahead") }
 
 // GotAhead takes in how far a site has come. What was to go with slices up to there is there if

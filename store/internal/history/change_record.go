@@ -31,7 +31,7 @@ type Changes struct {
 	Own    bool // there are some by the site, of whatever row and time
 }
 
-// maxKnownDocuments bounds how many documents' touches one transaction keeps in memory.
+// maxKnownDocuments bounds how many documents' change records one transaction keeps in memory.
 const maxKnownDocuments = 4096
 
 // KnownChanges reads the recorded changes of documents, of each document once.

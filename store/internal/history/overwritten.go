@@ -79,7 +79,7 @@ func packOverwritten(change crdt.Change, document catalog.Reference) (crdt.Value
 	return crdt.BlobValue(string(encoded)), err
 }
 
-// packedChange is a displaced change at rest. It is rare, so it is JSON.
+// packedChange is overwritten work at rest. It is rare, so it is JSON.
 type packedChange struct {
 	Key          []byte           `json:"key"`
 	Birth        packedStamp      `json:"birth"`

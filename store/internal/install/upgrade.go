@@ -66,7 +66,7 @@ var upgrades = []string{
 }
 
 // Upgrade brings an older file's own tables up to this program's format, in one
-// transaction. A newer format is left to readState to refuse.
+// transaction. A newer format is left to rows.ReadState to refuse.
 func Upgrade(c *sqlite.Conn) error {
 	format, err := c.Int("SELECT format FROM ravno_state")
 	if err != nil || format < 1 || format >= catalog.Format {

@@ -49,7 +49,7 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 			return document, err
 		}
 		touches := found.Others
-		if m.t.Alone && m.present && !m.row.Birth.Stamp.IsZero() && m.row.Birth.Position > m.seen { // its birth left no touch
+		if m.t.Alone && m.present && !m.row.Birth.Stamp.IsZero() && m.row.Birth.Position > m.seen { // its birth left no record
 			touches = append(slices.Clip(touches), crdt.ChangeRecord{
 				Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
 				Table: m.t.Name, Key: m.change.Key, Dead: !m.row.Live()})
@@ -87,7 +87,7 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 // was in, may be others' rows, which only have the same numbers.
 func (m *merging) unacknowledged() bool { return !m.present && !m.out.Row.Live() }
 
-// withDeath adds to the touches of a document the death of a row that keeps an older one of its key
+// withDeath adds to the change records of a document the death of a row that keeps an older one of its key
 // out, where it has left none: what is kept out would be nowhere.
 func (m *merging) withDeath(touches []crdt.ChangeRecord) []crdt.ChangeRecord {
 	if !m.out.Outlived || m.row.Live() || slices.ContainsFunc(
@@ -105,14 +105,14 @@ func (m *merging) deathUnseen() bool {
 	return m.present && !m.row.Live() && causal.Concurrent(m.author, death.Stamp.Site, m.seen, death.Position)
 }
 
-// recordChange records the change as a touch, with the values it replaces: they are the
+// recordChange records the change, with the values it replaces: they are the
 // common ancestor should a change of someone who had not seen it arrive later.
 func (in *incoming) recordChange(d catalog.Reference, m *merging, dead bool, known *history.Changes) (err error) {
 	tx := in.tx
 	var before *catalog.Values
 	born := !m.present || m.out.Reborn
 	if born && m.t.Alone && !dead {
-		return nil // its shadow says as much, and nobody who has not seen it can touch it
+		return nil // its shadow says as much, and nobody who has not seen it can change it
 	}
 	if born { // a new row: nothing was there before
 		return history.RecordChange(tx, d, m.t, m.change.Key, m.author, dead, before)
@@ -240,7 +240,7 @@ func (m *merging) side() crdt.Claim {
 	return crdt.Claim{Site: m.author, Stamp: newest}
 }
 
-// otherSides is what the unseen touches wrote, what was there before them, and the newest
+// otherSides is what the concurrent changes wrote, what was there before them, and the newest
 // of them as the other side of the conflict.
 func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.ChangeRecord) (
 	others, before []conflict.Side, newest crdt.Claim, err error) {
@@ -322,7 +322,7 @@ func (m *merging) before() conflict.Side {
 	return b
 }
 
-// beforeChange is what a touch of another row replaced.
+// beforeChange is what a recorded change of another row replaced.
 func beforeChange(tx *rows.Tx, d catalog.Reference, t *catalog.Table, touch crdt.ChangeRecord) (conflict.Side, error) {
 	b := conflict.Side{Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Values: map[string]string{}}
 	values, err := history.ValuesBefore(tx, d, t, touch.Key, touch.Site)

@@ -10,7 +10,7 @@ import (
 	"ravno/store/internal/repair"
 )
 
-// note remembers what merging a change may have left to mend.
+// note remembers what merging a change may have left to repair.
 func (in *incoming) note(m *merging, document catalog.Reference) error {
 	t, n := m.t, in.effects
 	lost := m.author != 0 && len(m.out.Lost) > 0 && t.ReferredOtherwise() // a name that was never in force

@@ -28,7 +28,7 @@ func (in *incoming) keepOverwritten(m *merging) error {
 }
 
 // recordReinserted records, at the hub, that a row was made in the place of one that its maker
-// could not see: one that is held, or one with work of the maker's own that was displaced there,
+// could not see: one that is held, or one with work of the maker's own that was overwritten there,
 // unseen, and came along in the same delta.
 func (in *incoming) recordReinserted(m *merging, document catalog.Reference) error {
 	came := func(v crdt.Version) bool { return v.Stamp.Site == m.author && v.Position > in.began }

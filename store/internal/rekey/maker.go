@@ -239,7 +239,7 @@ func rekeyDocuments(tx *rows.Tx, moved *keys) error {
 	return nil
 }
 
-// rekeyOverwritten gives fresh keys to own work that was displaced and is still to be sent.
+// rekeyOverwritten gives fresh keys to own work that was overwritten and is still to be sent.
 func rekeyOverwritten(tx *rows.Tx, moved *keys) error {
 	var all []history.Overwritten
 	err := history.EachOverwritten(tx, 0, func(d history.Overwritten) error {

@@ -200,7 +200,7 @@ func (tx *Tx) ReadShadowNext(t *catalog.Table, key crdt.Key) (found Shadow, err 
 	return decodeShadow(t, values)
 }
 
-// NobodyChanged reports whether it is known that nobody has touched a document that is one row.
+// NobodyChanged reports whether it is known that nobody has changed a document that is one row.
 func (tx *Tx) NobodyChanged(t *catalog.Table, document crdt.Value) (bool, error) {
 	if tx.ahead.near == nil || tx.ahead.near.t != t {
 		return false, nil
