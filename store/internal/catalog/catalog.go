@@ -134,7 +134,7 @@ func New(f Facts) (*Catalog, error) {
 		}
 		entry := &Table{Table: t, Class: class, Own: isOwn}
 		if t.NullKey != nil {
-			if f.Numbering.Tables[LowerASCII(t.Name)] == 0 {
+			if f.Numbering.Tables[schema.LowerASCII(t.Name)] == 0 {
 				cat.Refused = append(cat.Refused, *t.NullKey)
 				continue
 			}
@@ -183,26 +183,16 @@ func New(f Facts) (*Catalog, error) {
 // Numbering has the numbers that ravno has given to tables and columns in this file. They stay when a
 // table or column goes and comes back.
 type Numbering struct {
-	Tables  map[string]int64         // by name, as LowerASCII has it
+	Tables  map[string]int64         // by name, as schema.LowerASCII has it
 	Columns map[int64]map[string]int // by table and name in lower case
 	// NewTable and NewColumn give numbers to what has none; nil: nothing gets one.
 	NewTable  func(name string) (int64, error)
 	NewColumn func(table int64, number int, name string) error
 }
 
-// LowerASCII is a name as SQLite compares it: only A to Z have lower case.
-func LowerASCII(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, name)
-}
-
 // number gives the table and its columns their numbers.
 func (t *Table) number(n Numbering) (err error) {
-	t.Number = n.Tables[LowerASCII(t.Name)]
+	t.Number = n.Tables[schema.LowerASCII(t.Name)]
 	if t.Number == 0 && n.NewTable != nil {
 		if t.Number, err = n.NewTable(t.Name); err != nil {
 			return err

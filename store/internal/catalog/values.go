@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 
 	"ravno/crdt"
@@ -140,22 +141,23 @@ func (m *Values) Encode() crdt.Value {
 	return crdt.BlobValue(string(b))
 }
 
+// DecodeValues unpacks what Encode has packed.
 func DecodeValues(v crdt.Value) (*Values, error) {
 	b := []byte(v.Bytes())
 	m := NewValues(0)
 	for len(b) > 0 {
 		column, used := binary.Uvarint(b)
-		if used <= 0 {
-			return nil, fmt.Errorf("malformed image of a row")
+		if used <= 0 || column > math.MaxUint16 {
+			return nil, fmt.Errorf("malformed values of a row")
 		}
 		b = b[used:]
 		size, used := binary.Uvarint(b)
 		if used <= 0 || size > uint64(len(b)-used) {
-			return nil, fmt.Errorf("malformed image of a row")
+			return nil, fmt.Errorf("malformed values of a row")
 		}
 		values, err := crdt.Key(b[used : used+int(size)]).Values()
 		if err != nil || len(values) != 1 {
-			return nil, fmt.Errorf("malformed image of a row: %v", err)
+			return nil, fmt.Errorf("malformed values of a row: %v", err)
 		}
 		m.Set(crdt.Column(column), values[0])
 		b = b[used+int(size):]

@@ -74,7 +74,7 @@ func readVersions(c *sqlite.Conn, cat *catalog.Catalog) (err error) {
 func readNumbering(c *sqlite.Conn) (catalog.Numbering, error) {
 	n := catalog.Numbering{Tables: map[string]int64{}, Columns: map[int64]map[string]int{}}
 	err := c.Rows("SELECT name, number FROM ravno_table ORDER BY number", nil, func(row []crdt.Value) error {
-		n.Tables[catalog.LowerASCII(row[0].Bytes())] = row[1].Int()
+		n.Tables[schema.LowerASCII(row[0].Bytes())] = row[1].Int()
 		return nil
 	})
 	if err != nil {

@@ -33,19 +33,29 @@ func (a Affinity) String() string {
 // affinityOf derives the affinity from a declared type: datatype3.html section 3.1, in
 // that order; ANY means no conversion in a STRICT table and NUMERIC in any other.
 func affinityOf(declared string, strict bool) Affinity {
-	upper := strings.ToUpper(declared)
-	contains := func(part string) bool { return strings.Contains(upper, part) }
+	lower := LowerASCII(declared)
+	contains := func(part string) bool { return strings.Contains(lower, part) }
 	switch {
-	case strict && upper == "ANY":
+	case strict && lower == "any":
 		return BlobAffinity
-	case contains("INT"):
+	case contains("int"):
 		return IntegerAffinity
-	case contains("CHAR"), contains("CLOB"), contains("TEXT"):
+	case contains("char"), contains("clob"), contains("text"):
 		return TextAffinity
-	case contains("BLOB"), declared == "":
+	case contains("blob"), declared == "":
 		return BlobAffinity
-	case contains("REAL"), contains("FLOA"), contains("DOUB"):
+	case contains("real"), contains("floa"), contains("doub"):
 		return RealAffinity
 	}
 	return NumericAffinity
+}
+
+// LowerASCII is a name or keyword as SQLite compares it: only A to Z have lower case.
+func LowerASCII(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, name)
 }

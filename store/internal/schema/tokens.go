@@ -10,14 +10,17 @@ type token struct {
 }
 
 // is reports whether the token is this keyword or sign.
-func (t token) is(word string) bool { return !t.quoted && strings.EqualFold(t.text, word) }
+func (t token) is(word string) bool { return !t.quoted && LowerASCII(t.text) == LowerASCII(word) }
 
 // name is the identifier the token stands for.
 func (t token) name() string {
 	if !t.quoted {
 		return t.text
 	}
-	inner := t.text[1 : len(t.text)-1]
+	inner := t.text[1:]
+	if n := len(inner); n > 0 { // else the text ends with an opening quote, which SQLite does not accept
+		inner = inner[:n-1]
+	}
 	if quote := t.text[:1]; quote != "[" {
 		inner = strings.ReplaceAll(inner, quote+quote, quote)
 	}
