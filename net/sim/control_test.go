@@ -18,7 +18,7 @@ table item counter stock
 always SELECT count(*) FROM receipt WHERE lines<>(SELECT count(*) FROM receipt_line WHERE receipt=receipt.id) = 0
 at varna: UPDATE item SET a='by varna' WHERE id=1
 at burgas: INSERT INTO receipt VALUES('r',2); INSERT INTO receipt_line VALUES('r1','r','tea');
-INSERT INTO receipt_line VALUES('r2','r','salt')
+	INSERT INTO receipt_line VALUES('r2','r','salt')
 at varna: INSERT INTO happening(what) VALUES('opened')
 level
 `
