@@ -101,12 +101,15 @@ func (s ColumnSet) value() crdt.Value {
 // maxGroups is how many groups the largest number needs.
 const maxGroups = MaxColumnNumber/groupBits + 1
 
+// lastGroup is the last of those groups with every number in it that there is.
+const lastGroup = 1<<(MaxColumnNumber%groupBits+1) - 1
+
 func parseColumns(text string) (ColumnSet, error) {
 	var s ColumnSet
 	for i, group := range strings.SplitN(text, ",", maxGroups+1) {
 		g, err := strconv.ParseUint(group, 10, groupBits)
-		if err != nil || i == maxGroups {
-			return s, fmt.Errorf("%q is no mask of columns", text)
+		if err != nil || i == maxGroups || i == maxGroups-1 && g > lastGroup {
+			return ColumnSet{}, fmt.Errorf("%q is no mask of columns", text)
 		}
 		if i == 0 {
 			s.first = g
