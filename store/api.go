@@ -47,6 +47,7 @@ type (
 	Settlement      = history.Settlement
 	Site            = enrol.Site
 	Span            = history.Span
+	Sum             = catalog.Sum
 	TableInfo       = install.TableInfo
 	UndoOptions     = resolve.UndoOptions
 	Write           = resolve.Write

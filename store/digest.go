@@ -1,9 +1,6 @@
 package store
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"math/bits"
 	"slices"
 
 	"ravno/crdt"
@@ -15,23 +12,6 @@ import (
 // DigestBuckets is how many parts the rows of a table are divided into by key, so that two
 // servers find the rows that differ without comparing every row.
 const DigestBuckets = 256
-
-// Sum is the digest of a set of rows: the sum, modulo 2^128, of the digests of its rows.
-// It does not depend on their order, so no server has to sort.
-type Sum [16]byte
-
-func (s *Sum) add(o Sum) {
-	low, carry := bits.Add64(binary.BigEndian.Uint64(s[8:]), binary.BigEndian.Uint64(o[8:]), 0)
-	high, _ := bits.Add64(binary.BigEndian.Uint64(s[:8]), binary.BigEndian.Uint64(o[:8]), carry)
-	binary.BigEndian.PutUint64(s[:8], high)
-	binary.BigEndian.PutUint64(s[8:], low)
-}
-
-// sumOf is the digest of one row.
-func sumOf(values []crdt.Value) Sum {
-	hash := sha256.Sum256([]byte(crdt.NewKey(values...)))
-	return Sum(hash[:16])
-}
 
 // Digest is the digest of one table.
 type Digest struct {
@@ -58,10 +38,10 @@ func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err
 			}
 			d := Digest{Table: t.Name}
 			err := tx.EachRow(t, func(key crdt.Key, values []crdt.Value) error {
-				sum := sumOf(values)
+				sum := catalog.SumOf(values)
 				d.Rows++
-				d.Sum.add(sum)
-				d.Buckets[bucket(key)].add(sum)
+				d.Sum.Add(sum)
+				d.Buckets[catalog.Bucket(key)].Add(sum)
 				return nil
 			})
 			if err != nil {
@@ -82,10 +62,10 @@ func (s *Store) RowDigests(table string, buckets []uint8, emit func(RowDigest) e
 				continue
 			}
 			return tx.EachRow(t, func(key crdt.Key, values []crdt.Value) error {
-				if !slices.Contains(buckets, bucket(key)) {
+				if !slices.Contains(buckets, catalog.Bucket(key)) {
 					return nil
 				}
-				return emit(RowDigest{Key: key, Sum: sumOf(values)})
+				return emit(RowDigest{Key: key, Sum: catalog.SumOf(values)})
 			})
 		}
 		return &catalog.SchemaError{Table: table}
@@ -103,9 +83,4 @@ func (s *Store) KeyText(table string, key crdt.Key) (named []catalog.Named, err 
 		return err
 	})
 	return named, err
-}
-
-func bucket(key crdt.Key) uint8 {
-	sum := sha256.Sum256([]byte(key))
-	return sum[0]
 }

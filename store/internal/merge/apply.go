@@ -151,9 +151,7 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 		return err
 	}
 	if author != 0 && change.Seen < tx.State.Settled {
-		return fmt.Errorf("site %d sent a change of table %s that had seen the hub's position %d, and up to %d is settled. "+
-			"Try: ravno leave --force at the node, then ravno join --keep-local with a new token", author, t.Name, change.Seen,
-			tx.State.Settled)
+		return in.refuseUnstable(t, change)
 	}
 	document, position := here.Document, here.Position
 	m := &in.merging
@@ -221,6 +219,14 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 func (m *merging) offer(at causal.Position, seen causal.Seen) {
 	m.out.Row.Base = crdt.Version{Stamp: m.out.Row.Newest(), Position: at, Seen: seen}
 	m.out.Row.Columns = nil
+}
+
+// refuseUnstable says why a node's change cannot be merged that had not seen what is stable: this site has
+// forgotten what it would have to be compared with.
+func (in *incoming) refuseUnstable(t *catalog.Table, change crdt.Change) error {
+	return fmt.Errorf("site %d sent a change of table %s that had seen the hub's position %d, and up to %d is settled. "+
+		"Try: ravno leave --force at the node, then ravno join --keep-local with a new token", in.author, t.Name,
+		change.Seen, in.tx.State.Settled)
 }
 
 // judgeWork is what the hub does with a node's change besides merging it: it finds out what the node
