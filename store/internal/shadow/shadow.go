@@ -127,17 +127,19 @@ func Decode(b string) (crdt.Row, error) {
 	r := reader{rest: b[2:]}
 	var row crdt.Row
 	if flags&flagBirth != 0 {
-		row.Birth = r.version()
+		row.Birth = r.versionUnlike(crdt.Version{}, "birth")
 	}
 	if flags&flagDeath != 0 {
-		row.Death = r.version()
+		row.Death = r.versionUnlike(crdt.Version{}, "death")
 	}
 	row.Base = row.Birth
 	if flags&flagBase != 0 {
-		row.Base = r.version()
+		row.Base = r.versionUnlike(row.Birth, "base")
 	}
 	if flags&flagRevived != 0 {
-		row.Revived = causal.Position(r.uvarint())
+		if row.Revived = causal.Position(r.uvarint()); row.Revived == 0 {
+			r.fail("no position, which a flag announced")
+		}
 	}
 	row.Columns = r.columns()
 	if flags&flagCounters != 0 {
@@ -165,11 +167,19 @@ func (r *reader) fail(format string, args ...any) {
 	r.rest = ""
 }
 
-// count reads how many of something follow, each of which takes several bytes: it refuses
-// before memory is taken for them.
-func (r *reader) count(what string) int {
+// The fewest bytes that a version, a column, a part and a counter take.
+const (
+	versionBytes = 4
+	columnBytes  = 1 + versionBytes
+	partBytes    = versionBytes + 2
+	counterBytes = 4
+)
+
+// count reads how many of something follow, each of which takes so many bytes at least: it
+// refuses before memory is taken for them.
+func (r *reader) count(what string, least int) int {
 	n := r.uvarint()
-	if n > uint64(len(r.rest)) {
+	if n > uint64(len(r.rest)/least) {
 		r.fail("%d %s in %d bytes", n, what, len(r.rest))
 		return 0
 	}
@@ -188,7 +198,7 @@ func (r *reader) column(previous crdt.Column, first bool) crdt.Column {
 }
 
 func (r *reader) columns() []crdt.ColumnVersion {
-	count := r.count("columns")
+	count := r.count("columns", columnBytes)
 	if count == 0 {
 		return nil
 	}
@@ -202,7 +212,7 @@ func (r *reader) columns() []crdt.ColumnVersion {
 }
 
 func (r *reader) counters() []crdt.Counter {
-	count := r.count("counters")
+	count := r.count("counters", counterBytes)
 	if count == 0 {
 		r.fail("no counters, which a flag announced")
 		return nil
@@ -217,7 +227,7 @@ func (r *reader) counters() []crdt.Counter {
 }
 
 func (r *reader) parts() []crdt.Part {
-	count := r.count("parts of a counter")
+	count := r.count("parts of a counter", partBytes)
 	if count == 0 {
 		return nil
 	}
@@ -237,7 +247,7 @@ func (r *reader) parts() []crdt.Part {
 }
 
 func (r *reader) value() crdt.Value {
-	n := r.count("bytes of a value")
+	n := r.count("bytes of a value", 1)
 	values, err := crdt.Key(r.rest[:n]).Values()
 	r.rest = r.rest[n:]
 	if err == nil && len(values) == 1 {
@@ -247,14 +257,20 @@ func (r *reader) value() crdt.Value {
 	return crdt.Value{}
 }
 
+// uvarint reads a number. One that is written longer than needed, or is beyond 64 bits, is none.
 func (r *reader) uvarint() uint64 {
 	var v uint64
 	for i := 0; i < len(r.rest) && i < binary.MaxVarintLen64; i++ {
-		v |= uint64(r.rest[i]&0x7f) << (7 * i)
-		if r.rest[i] < 0x80 {
-			r.rest = r.rest[i+1:]
-			return v
+		b := r.rest[i]
+		v |= uint64(b&0x7f) << (7 * i)
+		if b >= 0x80 {
+			continue
 		}
+		if i > 0 && b == 0 || i == binary.MaxVarintLen64-1 && b > 1 {
+			break
+		}
+		r.rest = r.rest[i+1:]
+		return v
 	}
 	r.fail("wrong length")
 	return 0
@@ -266,6 +282,15 @@ func (r *reader) site() causal.Site {
 		r.fail("site %d", n)
 	}
 	return causal.Site(n)
+}
+
+// versionUnlike reads a version that a flag announced because it is another one.
+func (r *reader) versionUnlike(usual crdt.Version, what string) crdt.Version {
+	v := r.version()
+	if v == usual {
+		r.fail("the usual %s, which a flag announced as another", what)
+	}
+	return v
 }
 
 func (r *reader) version() crdt.Version {
