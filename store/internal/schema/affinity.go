@@ -33,29 +33,19 @@ func (a Affinity) String() string {
 // affinityOf derives the affinity from a declared type: datatype3.html section 3.1, in
 // that order; ANY means no conversion in a STRICT table and NUMERIC in any other.
 func affinityOf(declared string, strict bool) Affinity {
-	lower := LowerASCII(declared)
-	contains := func(part string) bool { return strings.Contains(lower, part) }
+	upper := upperASCII(declared) // SQLite knows no other letter's case
+	contains := func(part string) bool { return strings.Contains(upper, part) }
 	switch {
-	case strict && lower == "any":
+	case strict && upper == "ANY":
 		return BlobAffinity
-	case contains("int"):
+	case contains("INT"):
 		return IntegerAffinity
-	case contains("char"), contains("clob"), contains("text"):
+	case contains("CHAR"), contains("CLOB"), contains("TEXT"):
 		return TextAffinity
-	case contains("blob"), declared == "":
+	case contains("BLOB"), declared == "":
 		return BlobAffinity
-	case contains("real"), contains("floa"), contains("doub"):
+	case contains("REAL"), contains("FLOA"), contains("DOUB"):
 		return RealAffinity
 	}
 	return NumericAffinity
-}
-
-// LowerASCII is a name or keyword as SQLite compares it: only A to Z have lower case.
-func LowerASCII(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + 'a' - 'A'
-		}
-		return r
-	}, name)
 }

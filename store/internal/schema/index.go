@@ -37,7 +37,7 @@ func (r *reader) parts(i *index, l layout, sql string) error {
 	return r.conn.Rows(`SELECT cid, coll FROM pragma_index_xinfo(?, 'main') WHERE "key" ORDER BY seqno`,
 		[]crdt.Value{crdt.TextValue(i.Name)}, func(row []crdt.Value) error {
 			cid, place := row[0].Int(), len(i.Parts)
-			part := IndexPart{Column: -1, Collation: strings.ToUpper(row[1].Bytes())}
+			part := IndexPart{Column: -1, Collation: upperASCII(row[1].Bytes())}
 			switch {
 			case cid >= 0 && cid < int64(len(l.column)):
 				if part.Column = l.column[cid]; part.Column < 0 {

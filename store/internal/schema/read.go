@@ -198,8 +198,8 @@ type layout struct {
 }
 
 func (r *reader) columns(t *Table) (layout, error) {
-	collations, autoincrement := tableSource(t.SQL)
-	t.Autoincrement = autoincrement
+	declared := tableSource(t.SQL)
+	t.Autoincrement = declared.autoincrement
 	var l layout
 	var places []int64 // of the primary key's columns within it, parallel to l.primary
 	err := r.conn.Rows(
@@ -214,8 +214,11 @@ func (r *reader) columns(t *Table) (layout, error) {
 			c := Column{Name: name, Type: row[1].Bytes(), Collation: Binary, NotNull: row[2].Int() != 0,
 				Default: row[3].Bytes(), HasDefault: row[3].Kind() != crdt.Null, Register: true}
 			c.Affinity = affinityOf(c.Type, t.Strict)
-			if declared, ok := collations[foldASCII(name)]; ok {
-				c.Collation = declared
+			if c.Type == "" && declared.emptyType[foldASCII(name)] {
+				c.Affinity = NumericAffinity
+			}
+			if collation, ok := declared.collations[foldASCII(name)]; ok {
+				c.Collation = collation
 			}
 			if place := row[4].Int(); place > 0 {
 				at, _ := slices.BinarySearch(places, place)

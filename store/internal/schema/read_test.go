@@ -91,7 +91,7 @@ func TestATableIsReadWhole(t *testing.T) {
 			CHECK (price > 0 COLLATE RTRIM), UNIQUE("name, of", total),
 			FOREIGN KEY (PA, pb) REFERENCES parent);
 		CREATE UNIQUE INDEX [odd ) on] ON child(lower("name, of" || ')') COLLATE RTRIM DESC, pa)
-		WHERE self /* c */ IS NOT NULL -- end
+			WHERE self /* c */ IS NOT NULL -- end
 		;
 		CREATE INDEX plain ON child(pa)`)
 	got := table(t, s, "CHILD")
@@ -168,8 +168,7 @@ var registerApplication = sync.OnceFunc(func() {
 	}})
 })
 
-// What cannot be captured is refused by name and the rest is read.
-func TestRefusalsNameTables(t *testing.T) {
+func TestWhatCannotBeCapturedIsRefusedByNameAndTheRestIsRead(t *testing.T) {
 	registerApplication()
 	path := filepath.Join(t.TempDir(), "app.db")
 	app, err := sql.Open("application", path)
@@ -238,8 +237,7 @@ func TestRefusalsNameTables(t *testing.T) {
 	}
 }
 
-// Virtual tables and their indexes are left alone.
-func TestVirtualTablesLeftAlone(t *testing.T) {
+func TestVirtualTablesAndTheirIndexesAreLeftAlone(t *testing.T) {
 	s, c := read(t, `CREATE VIRTUAL TABLE notes USING fts4(body); CREATE VIRTUAL TABLE boxes USING rtree(id, x0, x1);
 		CREATE TABLE notes_of_shops(id INTEGER PRIMARY KEY); CREATE VIEW v AS SELECT 1;
 		CREATE TABLE ravno_log(id INTEGER PRIMARY KEY);
@@ -268,8 +266,7 @@ func TestVirtualTablesLeftAlone(t *testing.T) {
 	}
 }
 
-// An FTS5 index is refused by a build without FTS5.
-func TestFTS5RefusedByBuildWithout(t *testing.T) {
+func TestAnFTS5IndexIsRefusedByABuildWithoutFTS5(t *testing.T) {
 	_, c := read(t, `CREATE TABLE fts5(id INTEGER PRIMARY KEY, "CREATE VIRTUAL TABLE x USING fts5(y)");
 		CREATE VIRTUAL TABLE notes USING fts4(body)`)
 	if err := checkModules(c, false); err != nil {

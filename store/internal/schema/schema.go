@@ -170,3 +170,14 @@ func foldASCII(s string) string {
 	}
 	return s
 }
+
+// upperASCII turns a to z into upper case and leaves every other byte alone.
+func upperASCII(s string) string {
+	upper := []byte(s)
+	for i, b := range upper {
+		if 'a' <= b && b <= 'z' {
+			upper[i] -= 'a' - 'A'
+		}
+	}
+	return string(upper)
+}

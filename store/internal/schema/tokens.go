@@ -1,6 +1,9 @@
 package schema
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // token is one word, name, literal or sign of an SQL text, comments and blanks left out.
 type token struct {
@@ -10,17 +13,17 @@ type token struct {
 }
 
 // is reports whether the token is this keyword or sign.
-func (t token) is(word string) bool { return !t.quoted && LowerASCII(t.text) == LowerASCII(word) }
+func (t token) is(word string) bool { return !t.quoted && sameName(t.text, word) }
+
+// isAny is whether the token is one of these keywords or signs.
+func (t token) isAny(words ...string) bool { return slices.ContainsFunc(words, t.is) }
 
 // name is the identifier the token stands for.
 func (t token) name() string {
 	if !t.quoted {
 		return t.text
 	}
-	inner := t.text[1:]
-	if n := len(inner); n > 0 { // else the text ends with an opening quote, which SQLite does not accept
-		inner = inner[:n-1]
-	}
+	inner := t.text[1 : len(t.text)-1]
 	if quote := t.text[:1]; quote != "[" {
 		inner = strings.ReplaceAll(inner, quote+quote, quote)
 	}
@@ -56,6 +59,8 @@ func scan(sql string, i int) (end int, kind tokenKind) {
 	switch b := sql[i]; {
 	case strings.IndexByte(" \t\n\f\r", b) >= 0:
 		return i + 1, blank
+	case strings.HasPrefix(rest, byteOrderMark):
+		return i + len(byteOrderMark), blank
 	case strings.HasPrefix(rest, "--"):
 		return i + endOf(rest, 2, "\n"), blank
 	case strings.HasPrefix(rest, "/*"):
@@ -64,12 +69,41 @@ func scan(sql string, i int) (end int, kind tokenKind) {
 		return i + endOf(rest, 1, "]"), quoted
 	case b == '\'' || b == '"' || b == '`':
 		return i + endOfQuoted(rest), quoted
+	case isDigit(b) || b == '.' && len(rest) > 1 && isDigit(rest[1]):
+		return i + endOfNumber(rest), word
 	case isWordByte(b):
 		for end = i + 1; end < len(sql) && isWordByte(sql[end]); end++ {
 		}
 		return end, word
 	}
 	return i + 1, sign
+}
+
+// byteOrderMark is a blank wherever a token could begin.
+const byteOrderMark = "\ufeff"
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }
+
+// endOfNumber is the end of a number: digits, or 0x and more, with a point and an exponent. SQLite
+// takes no letter right behind it.
+func endOfNumber(s string) int {
+	digits := func(i int) int {
+		for i < len(s) && (isDigit(s[i]) || s[i] == '_') {
+			i++
+		}
+		return i
+	}
+	i := digits(0)
+	if i < len(s) && s[i] == '.' {
+		i = digits(i + 1)
+	}
+	if i+1 < len(s) && (s[i] == 'e' || s[i] == 'E') && (s[i+1] == '+' || s[i+1] == '-') {
+		i += 2
+	}
+	for i < len(s) && isWordByte(s[i]) { // an exponent, or what follows 0x
+		i++
+	}
+	return i
 }
 
 func endOf(s string, from int, closing string) int {
@@ -96,7 +130,7 @@ func endOfQuoted(s string) int {
 
 // isWordByte follows SQLite's tokenizer: every byte outside ASCII belongs to a word.
 func isWordByte(b byte) bool {
-	return b == '_' || b == '$' || b >= 0x80 || '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
+	return b == '_' || b == '$' || b >= 0x80 || isDigit(b) || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
 }
 
 // isName reports whether a token that stands alone is a name: not a string in single
@@ -109,7 +143,7 @@ func isName(t token) bool {
 	case "NULL", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP":
 		return false
 	}
-	return t.text[0] < '0' || t.text[0] > '9'
+	return isWordByte(t.text[0]) && !isDigit(t.text[0])
 }
 
 // list splits the tokens from the first opening parenthesis at or after from, at the
@@ -167,7 +201,7 @@ func withoutOrder(part []token) []token {
 	for len(part) > 1 {
 		last := len(part) - 1
 		switch {
-		case part[last].is("ASC"), part[last].is("DESC"):
+		case part[last].isAny("ASC", "DESC") && endsExpression(part[last-1]):
 			part = part[:last]
 		case last > 1 && part[last-1].is("COLLATE"):
 			part = part[:last-1]
@@ -178,19 +212,39 @@ func withoutOrder(part []token) []token {
 	return part
 }
 
-// tableSource takes from a CREATE TABLE statement what no pragma tells: the collation each
-// column declares (by its folded name), and whether the word AUTOINCREMENT is there.
-func tableSource(sql string) (collations map[string]string, autoincrement bool) {
-	all := tokens(sql)
-	for _, t := range all {
-		autoincrement = autoincrement || t.is("AUTOINCREMENT")
+// endsExpression reports whether an expression may end with a token, so that ASC or DESC behind it
+// is an order. Behind an operator they are names of columns.
+func endsExpression(t token) bool {
+	switch {
+	case t.quoted:
+		return true
+	case t.text == ")":
+		return true
+	case t.isAny("AND", "OR", "NOT", "IS", "LIKE", "GLOB", "MATCH", "REGEXP", "BETWEEN", "ESCAPE", "COLLATE", "FROM"):
+		return false
 	}
-	collations = map[string]string{}
+	return isWordByte(t.text[0]) || len(t.text) > 1 // a number may begin with a point
+}
+
+// declared is what a CREATE TABLE statement tells and no pragma does, of columns by folded name.
+type declared struct {
+	collations    map[string]string
+	emptyType     map[string]bool // in quotes: a type for which SQLite converts as for any unknown one
+	autoincrement bool
+}
+
+func tableSource(sql string) declared {
+	all := tokens(sql)
+	d := declared{collations: map[string]string{}, emptyType: map[string]bool{}}
+	for _, t := range all {
+		d.autoincrement = d.autoincrement || t.is("AUTOINCREMENT")
+	}
 	items, _ := list(all, 0)
 	for _, item := range items {
 		if len(item) == 0 {
 			continue
 		}
+		d.emptyType[foldASCII(item[0].name())] = len(item) > 1 && item[1].quoted && item[1].name() == ""
 		depth := 0
 		for i, t := range item[:len(item)-1] {
 			switch {
@@ -199,11 +253,11 @@ func tableSource(sql string) (collations map[string]string, autoincrement bool) 
 			case t.is(")"):
 				depth--
 			case depth == 0 && t.is("COLLATE"):
-				collations[foldASCII(item[0].name())] = strings.ToUpper(item[i+1].name())
+				d.collations[foldASCII(item[0].name())] = upperASCII(item[i+1].name())
 			}
 		}
 	}
-	return collations, autoincrement
+	return d
 }
 
 // names are the identifiers that occur in an SQL expression, string literals included,

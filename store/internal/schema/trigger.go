@@ -51,7 +51,7 @@ func parseTrigger(sql string) (t Trigger, ok bool) {
 		head += 2
 	}
 	on := find(all, head, "ON")
-	begin := find(all, on, "BEGIN")
+	begin := beginOf(all, on)
 	if begin >= len(all) || all[head].is("INSTEAD") {
 		return t, false
 	}
@@ -67,11 +67,7 @@ func parseTrigger(sql string) (t Trigger, ok bool) {
 	body := all[begin+1 : len(all)-1]
 	for i := on; i < len(all); i++ {
 		t.Refuses = t.Refuses || isRefusal(all, i)
-		if isReading(all, i) {
-			if read, ok := nameAt(all, i+1); ok {
-				t.Reads = append(t.Reads, read)
-			}
-		}
+		t.Reads = append(t.Reads, readAt(all, i)...)
 	}
 	for len(body) > 0 {
 		end := find(body, 0, ";")
@@ -90,10 +86,63 @@ func isRefusal(all []token, i int) bool {
 	return (all[i].is("ROLLBACK") || all[i].is("FAIL")) && all[i-1].is("OR")
 }
 
-// isReading reports whether a table to read comes next: not behind DELETE FROM, and not
-// behind IS DISTINCT FROM.
-func isReading(all []token, i int) bool {
-	return all[i].is("JOIN") || all[i].is("FROM") && !all[i-1].is("DELETE") && !all[i-1].is("DISTINCT")
+// beginOf is the index of the BEGIN before the statements, which a table of that name is not.
+func beginOf(all []token, from int) int {
+	for {
+		begin := find(all, from, "BEGIN")
+		if begin+1 >= len(all) {
+			return len(all)
+		}
+		if all[begin+1].isAny("INSERT", "REPLACE", "UPDATE", "DELETE", "SELECT", "VALUES", "WITH") {
+			return begin
+		}
+		from = begin + 1
+	}
+}
+
+// readAt are the tables to read that a FROM or IN at this token names: not behind DELETE FROM, and
+// not behind IS DISTINCT FROM.
+func readAt(all []token, i int) []string {
+	switch {
+	case all[i].is("IN") && i+1 < len(all) && !all[i+1].is("("):
+		if name, ok := nameAt(all, i+1); ok {
+			return []string{name}
+		}
+	case all[i].is("FROM") && !all[i-1].is("DELETE") && !all[i-1].is("DISTINCT"):
+		return joined(all[i+1:])
+	}
+	return nil
+}
+
+// joined are the tables that a FROM clause names. Those of a query inside it have a FROM of their own.
+func joined(clause []token) (tables []string) {
+	var lists []bool // the open parentheses: whether each is around a list of tables
+	inList := func() bool { return len(lists) == 0 || lists[len(lists)-1] }
+	expected := true
+	for i, t := range clause {
+		switch {
+		case t.is("("):
+			query := i+1 < len(clause) && clause[i+1].isAny("SELECT", "VALUES", "WITH")
+			lists = append(lists, expected && !query)
+			expected = expected && !query
+		case t.is(")"):
+			if len(lists) == 0 {
+				return tables
+			}
+			lists, expected = lists[:len(lists)-1], false
+		case !inList():
+		case expected:
+			if name, ok := nameAt(clause, i); ok {
+				tables = append(tables, name)
+			}
+			expected = false
+		case t.isAny(",", "JOIN"):
+			expected = true
+		case t.isAny(";", "WHERE", "GROUP", "ORDER", "LIMIT", "HAVING", "UNION", "EXCEPT", "INTERSECT"):
+			return tables
+		}
+	}
+	return tables
 }
 
 // find is the index of the first such word at or after from, outside parentheses and not
