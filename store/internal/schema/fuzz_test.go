@@ -175,6 +175,7 @@ func FuzzIndex(f *testing.F) {
 		"i ON t(\ufeffa\ufeffDESC, a || b\ufeffCOLLATE NOCASE) \ufeffWHERE a",
 		"i ON t(a AND asc, desc IS desc, a LIKE desc)",
 		"i ON t(g, a || g) WHERE g > 1",
+		"i ON t(a AND asc, \v\va LIKE desc)", // a vertical tab behind a blank is a blank
 	} {
 		f.Add(rest)
 	}

@@ -12,7 +12,8 @@ import (
 // triggerTables are what a trigger of a fuzzer finds.
 const triggerTables = `CREATE TABLE t(id INTEGER PRIMARY KEY, x, y, "on", "begin");
 	CREATE TABLE begin(id INTEGER PRIMARY KEY, x, y);
-	CREATE TABLE f(x, y); CREATE TABLE g(x, y); CREATE TABLE "h i"(x, y); CREATE TABLE "select"(x, y); CREATE TABLE asc(x, y)`
+	CREATE TABLE f(x, y); CREATE TABLE g(x, y); CREATE TABLE "h i"(x, y);
+	CREATE TABLE "select"(x, y); CREATE TABLE asc(x, y)`
 
 // rawConn is a connection of the driver itself, whose authorizer can be asked.
 func rawConn(t *testing.T) *driver3.SQLiteConn {
@@ -46,15 +47,18 @@ func fired(c *driver3.SQLiteConn, statement string) (writes, reads map[string]bo
 	return writes, reads, err
 }
 
-// FuzzTrigger lets SQLite accept a trigger, makes it again of its parts, and asks what both write and read.
+// FuzzTrigger lets SQLite accept a trigger, makes it again of its parts, and asks what both write
+// and read.
 func FuzzTrigger(f *testing.F) {
 	for _, rest := range []string{
 		"AFTER INSERT ON t BEGIN INSERT INTO f SELECT x, y FROM g; END",
 		"AFTER INSERT ON begin WHEN NEW.x=1. BEGIN INSERT INTO f VALUES(1, 2); END",
 		"UPDATE OF x, \"on\" ON main.begin FOR EACH ROW BEGIN UPDATE f SET x=1; END",
-		"AFTER UPDATE ON t WHEN NEW.begin AND NEW.x COLLATE NOCASE BEGIN UPDATE f SET x=g.x FROM g, \"h i\" WHERE f.y=g.y; END",
+		"AFTER UPDATE ON t WHEN NEW.begin AND NEW.x COLLATE NOCASE BEGIN " +
+			"UPDATE f SET x=g.x FROM g, \"h i\" WHERE f.y=g.y; END",
 		"BEFORE DELETE ON t BEGIN DELETE FROM f WHERE x IN g; DELETE FROM g WHERE (x, y) IN (SELECT * FROM \"h i\"); END",
-		"AFTER INSERT ON t BEGIN INSERT INTO f SELECT 1, 2 FROM (g, asc) LEFT JOIN (SELECT 1 FROM 'h i') ON 1, [select]; END",
+		"AFTER INSERT ON t BEGIN INSERT INTO f SELECT 1, 2 FROM (g, asc) LEFT JOIN " +
+			"(SELECT 1 FROM 'h i') ON 1, [select]; END",
 		"AFTER INSERT ON t BEGIN INSERT INTO f SELECT a.x, 1 FROM g AS a, asc JOIN \"h i\" USING(x, y) ORDER BY 1, 2; END",
 		"AFTER INSERT ON t WHEN CASE WHEN NEW.x THEN 1.e1 ELSE 0x1F END BEGIN SELECT 1; REPLACE INTO f VALUES(';', 2); END",
 		"AFTER INSERT ON t BEGIN WITH r AS (SELECT x, y FROM g) INSERT INTO f SELECT * FROM r, r AS s; END",
@@ -65,6 +69,7 @@ func FuzzTrigger(f *testing.F) {
 		"AFTER INSERT ON t BEGIN SELECT 1 FROM json_each('[1,2]'), g UNION SELECT x FROM \"h i\" LIMIT 1, 2; END",
 		"AFTER INSERT ON t BEGIN SELECT count(*) OVER (ORDER BY x, y) FROM g NOT INDEXED, asc AS b WHERE NOT x NOT IN f; END",
 		"AFTER INSERT ON t WHEN NEW.x COLLATE begin BEGIN SELECT 1; END",
+		"UPDATE OF z ON main.begin FOR EACH ROW BEGIN UPDATE f SET x=1; END",
 	} {
 		f.Add(rest)
 	}
@@ -95,6 +100,9 @@ func FuzzTrigger(f *testing.F) {
 		writes, reads, err := fired(c, statement)
 		if err != nil {
 			return // it names what is not there
+		}
+		if len(writes) == 1 && len(reads) == 0 && len(trigger.Writes) > 0 && !writes[strings.ToLower(trigger.Writes[0])] {
+			return // it is of a column that is not there, and never fires
 		}
 		sameEffects(t, kept, trigger, table, writes, reads)
 

@@ -57,7 +57,7 @@ const (
 func scan(sql string, i int) (end int, kind tokenKind) {
 	rest := sql[i:]
 	switch b := sql[i]; {
-	case strings.IndexByte(" \t\n\f\r", b) >= 0:
+	case strings.IndexByte(" \t\n\v\f\r", b) >= 0: // SQLite takes \v only behind another of them
 		return i + 1, blank
 	case strings.HasPrefix(rest, byteOrderMark):
 		return i + len(byteOrderMark), blank
