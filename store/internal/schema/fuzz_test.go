@@ -50,7 +50,7 @@ func FuzzTable(f *testing.F) {
 		"a ANY PRIMARY KEY, b INT DEFAULT (1 /* ) */ + 2), c TEXT DEFAULT 'it''s') STRICT",
 		"a ıNT PRIMARY KEY, b \u212aINT, c REALBLOB)", // dotless i: Go, and not SQLite, makes it a capital I
 		"a TEXT COLLATE NOCASE PRIMARY KEY ON CONFLICT IGNORE, b CHECK(b COLLATE RTRIM <> ''))",
-		"a TEXT \ufeffCOLLATE\ufeff NOCASE PRIMARY KEY, \ufeffb)", // a byte order mark is a blank
+		"a PRIMARY KEY, b TEXT \ufeffCOLLATE NOCASE, \ufeffc COLLATE RTRIM)", // a byte order mark is a blank
 		"[a b] COLLATE \"nocase\" NOT NULL, `c``d` COLLATE 'rtrim', \"e\"\"\" UNIQUE, PRIMARY KEY(\"a b\")) WITHOUT ROWID",
 		"id INTEGER PRIMARY KEY AUTOINCREMENT, \"autoincrement\" COLLATE binary COLLATE nocase)",
 		"a PRIMARY KEY, b DEFAULT abc, c DEFAULT \"d e\", d DEFAULT true, e DEFAULT -1e-3, f DEFAULT x'00', g DEFAULT NULL)",
@@ -172,7 +172,7 @@ func FuzzIndex(f *testing.F) {
 		"i ON t(CASE WHEN a THEN b END DESC, NOT desc, a IN (1, 2) ASC, NOT asc DESC)",
 		"[a(b] ON t(a, substr(b, 1, 2) /* ) */, -c) WHERE 1. < a AND a IS NOT 'x)' AND b<>1e-5",
 		"i ON t(a COLLATE \"nocase\", b COLLATE 'rtrim' desc, a COLLATE [binary] || b)",
-		"i ON t(\ufeffa\ufeffDESC, a || b\ufeffCOLLATE NOCASE) \ufeffWHERE a",
+		"i ON t(\ufeffa \ufeffDESC, a || b \ufeffCOLLATE NOCASE) \ufeffWHERE a",
 		"i ON t(a AND asc, desc IS desc, a LIKE desc)",
 		"i ON t(g, a || g) WHERE g > 1",
 		"i ON t(a AND asc, \v\va LIKE desc)", // a vertical tab behind a blank is a blank
