@@ -49,7 +49,8 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 			return document, err
 		}
 		touches := found.Others
-		if m.t.Alone && m.present && !m.row.Birth.Stamp.IsZero() && m.row.Birth.Position > m.seen { // its birth left no record
+		if m.t.Alone && m.present && !m.row.Birth.Stamp.IsZero() && m.row.Birth.Position > m.seen {
+			// Its birth left no record.
 			touches = append(slices.Clip(touches), crdt.ChangeRecord{
 				Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
 				Table: m.t.Name, Key: m.change.Key, Dead: !m.row.Live()})

@@ -88,9 +88,9 @@ func canonicalReal(v crdt.Value) crdt.Value {
 func foldNoCase(s string) string {
 	nul := strings.IndexByte(s, 0)
 	if nul < 0 {
-		return foldASCII(s)
+		return LowerASCII(s)
 	}
-	return foldASCII(s[:nul]) + strings.Repeat("\x00", len(s)-nul)
+	return LowerASCII(s[:nul]) + strings.Repeat("\x00", len(s)-nul)
 }
 
 // Same reports whether SQLite takes two values for equal in this column.

@@ -137,7 +137,7 @@ func (r *reader) list() error {
 				r.indexSQL[o.name] = o.sql
 				return nil
 			}
-			folded := foldASCII(o.name)
+			folded := LowerASCII(o.name)
 			if strings.HasPrefix(folded, "ravno_") && o.kind == "table" {
 				r.ravno = append(r.ravno, o)
 			}
@@ -214,10 +214,10 @@ func (r *reader) columns(t *Table) (layout, error) {
 			c := Column{Name: name, Type: row[1].Bytes(), Collation: Binary, NotNull: row[2].Int() != 0,
 				Default: row[3].Bytes(), HasDefault: row[3].Kind() != crdt.Null, Register: true}
 			c.Affinity = affinityOf(c.Type, t.Strict)
-			if c.Type == "" && declared.emptyType[foldASCII(name)] {
+			if c.Type == "" && declared.emptyType[LowerASCII(name)] {
 				c.Affinity = NumericAffinity
 			}
-			if collation, ok := declared.collations[foldASCII(name)]; ok {
+			if collation, ok := declared.collations[LowerASCII(name)]; ok {
 				c.Collation = collation
 			}
 			if place := row[4].Int(); place > 0 {

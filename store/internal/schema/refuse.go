@@ -38,7 +38,7 @@ func moduleOf(virtual object) string {
 	all := tokens(virtual.sql)
 	for i, t := range all[:max(len(all)-1, 0)] {
 		if t.is("USING") {
-			return foldASCII(all[i+1].name())
+			return LowerASCII(all[i+1].name())
 		}
 	}
 	return ""
@@ -74,7 +74,7 @@ func (r *reader) aside(o object) (reason string, err error) {
 		return "index of a virtual table", nil
 	}
 	for _, v := range r.virtual {
-		suffix, ok := strings.CutPrefix(foldASCII(o.name), foldASCII(v.name)+"_")
+		suffix, ok := strings.CutPrefix(LowerASCII(o.name), LowerASCII(v.name)+"_")
 		if !ok {
 			continue
 		}

@@ -153,10 +153,10 @@ func (t *Table) Fingerprint() string {
 
 // sameName compares identifiers as SQLite does: ASCII letters without case, every other
 // byte exactly.
-func sameName(a, b string) bool { return foldASCII(a) == foldASCII(b) }
+func sameName(a, b string) bool { return LowerASCII(a) == LowerASCII(b) }
 
-// foldASCII turns A to Z into lower case and leaves every other byte alone.
-func foldASCII(s string) string {
+// LowerASCII turns A to Z into lower case and leaves every other byte alone.
+func LowerASCII(s string) string {
 	for i := 0; i < len(s); i++ {
 		if 'A' <= s[i] && s[i] <= 'Z' {
 			folded := []byte(s)

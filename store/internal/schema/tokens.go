@@ -244,7 +244,7 @@ func tableSource(sql string) declared {
 		if len(item) == 0 {
 			continue
 		}
-		d.emptyType[foldASCII(item[0].name())] = len(item) > 1 && item[1].quoted && item[1].name() == ""
+		d.emptyType[LowerASCII(item[0].name())] = len(item) > 1 && item[1].quoted && item[1].name() == ""
 		depth := 0
 		for i, t := range item[:len(item)-1] {
 			switch {
@@ -253,7 +253,7 @@ func tableSource(sql string) declared {
 			case t.is(")"):
 				depth--
 			case depth == 0 && t.is("COLLATE"):
-				d.collations[foldASCII(item[0].name())] = upperASCII(item[i+1].name())
+				d.collations[LowerASCII(item[0].name())] = upperASCII(item[i+1].name())
 			}
 		}
 	}

@@ -58,7 +58,7 @@ func parseTrigger(sql string) (t Trigger, ok bool) {
 	t.Head, t.Body = source(sql, all[head:on]), source(sql, all[begin:])
 	for _, word := range all[head:on] {
 		if t.Event == "" && (word.is("INSERT") || word.is("UPDATE") || word.is("DELETE")) {
-			t.Event = foldASCII(word.text)
+			t.Event = LowerASCII(word.text)
 		}
 	}
 	if when := find(all, on, "WHEN"); when < begin {
