@@ -10,9 +10,9 @@ import (
 	"ravno/store/internal/history"
 )
 
-// FollowFresh makes rows follow those that have just got fresh keys, if they came from their maker
-// before these did. Such a row came in an earlier slice of the same work, with a value newer than that slice.
-// It reports whether it wrote any.
+// FollowFresh points references at rows that got fresh keys in this delta. It treats the rows that
+// arrived in an earlier slice of the same work, before the row that they refer to. It does nothing
+// unless the delta is sliced. It reports whether it wrote any reference.
 func (x *Rekeying) FollowFresh() (wrote bool, err error) {
 	if !x.Sliced {
 		return false, nil
@@ -20,7 +20,7 @@ func (x *Rekeying) FollowFresh() (wrote bool, err error) {
 	fresh := map[*catalog.Table]map[int64]collision{}
 	for _, c := range x.collisions {
 		if x.keys.fresh[c.t.Reference(crdt.NewKey(catalog.Integer(c.old)))] {
-			continue // it is the fresh key of another row of its maker's, which may be meant as well
+			continue // Another row of the maker has this as its fresh key, so a reference is ambiguous.
 		}
 		if fresh[c.t] == nil {
 			fresh[c.t] = map[int64]collision{}
@@ -31,7 +31,7 @@ func (x *Rekeying) FollowFresh() (wrote bool, err error) {
 		of := fresh[t]
 		for _, d := range t.Domain {
 			if len(of) == 0 || d.T.Columns[d.Column].InKey {
-				continue // such a reference is as old as its row, and what it is to came no later (sortRows)
+				continue // A reference in a key is as old as its row. fold.SortRows puts the referred row first.
 			}
 			rows, err := history.RowsWith(x.Tx, d, slices.Sorted(maps.Keys(of)))
 			if err != nil {
@@ -49,9 +49,10 @@ func (x *Rekeying) FollowFresh() (wrote bool, err error) {
 	return wrote, nil
 }
 
-// refersTo puts a fresh key into a column, if it was the maker of the row that has got it who wrote
-// the former key there, after making that row: anybody else means the row that keeps it. What came
-// with that row was translated when it came. It reports whether it wrote.
+// refersTo replaces the old key of c with its fresh key in one column of one row. It does so only if
+// the maker of the rekeyed row wrote the reference after making that row. Any other writer means the
+// row that kept the key. References that arrive in this delta were already translated. It reports
+// whether it wrote.
 func (x *Rekeying) refersTo(d catalog.DomainColumn, key crdt.Key, c collision) (wrote bool, err error) {
 	row, err := x.Tx.ReadShadow(d.T, key)
 	if err != nil {

@@ -15,9 +15,10 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// FollowRekeyed gives rows made here the fresh keys the hub has given them, and makes
-// everything that refers to them follow, in the tables, in the shadows and in what is kept
-// aside. Stamps stay: the hub has translated the same writes.
+// FollowRekeyed applies, at the maker, the fresh keys that the hub has given to its rows. It changes
+// tables, references, shadows, values kept aside and overwritten work. Stamps stay, because the hub has
+// translated the same writes. It returns a CrossingError if a row made here since then occupies a fresh
+// key.
 func (x *Rekeying) FollowRekeyed(h *held.Set) error {
 	tx := x.Tx
 	rekeyed, err := history.RekeyedRows(tx, tx.State.Site, causal.Position(tx.State.Seen))
@@ -53,7 +54,7 @@ func (x *Rekeying) FollowRekeyed(h *held.Set) error {
 	return rekeyOverwritten(tx, &moved)
 }
 
-// rekey gives one row a fresh key.
+// rekey moves one row from its old key to its fresh key, and records the move in moved.
 func (x *Rekeying) rekey(c collision, moved *keys) error {
 	tx := x.Tx
 	old, new := crdt.NewKey(catalog.Integer(c.old)), crdt.NewKey(catalog.Integer(c.new))
@@ -70,15 +71,15 @@ func (x *Rekeying) rekey(c collision, moved *keys) error {
 		return err
 	}
 	if taken != nil || there.Found && (there.Live() || history.UnsentRow(tx, there.Row, x.Seen)) {
-		return &history.CrossingError{Table: c.t.Name} // a row made here since has the fresh key: it is to get another
+		return &history.CrossingError{Table: c.t.Name} // A row made here since has this key. The hub must rekey that row.
 	}
-	if there.Found { // deleted, and settled: the hub has forgotten it already, or it would not give its key
+	if there.Found { // A stable tombstone. The hub has forgotten it, or it would not give out its key.
 		if err := history.ForgetRow(tx, c.t, new); err != nil {
 			return err
 		}
 	}
 	if !row.Found || row.Birth.Stamp != c.birth {
-		// The row is gone here and another has its key: the hub is yet to hear that it is gone.
+		// The row is gone here, or another row has its key. The hub does not know of that deletion yet.
 		birth := crdt.Version{Stamp: c.birth}
 		if err := tx.WriteShadow(c.t, new, crdt.Row{Birth: birth, Base: birth}, catalog.Reference{}, 0); err != nil {
 			return err
@@ -94,7 +95,8 @@ func (x *Rekeying) rekey(c collision, moved *keys) error {
 	return history.MoveShadow(tx, c.t, old, new)
 }
 
-// rekeyShadows moves the shadows of rows, deleted ones too, whose keys hold renamed keys.
+// rekeyShadows moves shadows whose keys contain a rekeyed key, including those of deleted rows. Tables
+// that get fresh keys themselves are left to rekey.
 func rekeyShadows(tx *rows.Tx, moved *keys) error {
 	for _, t := range tx.Cat.Tables {
 		if t.Renumbers || !slices.ContainsFunc(t.Key, func(k int) bool { return len(t.Holds[k]) > 0 }) {
@@ -119,7 +121,7 @@ func rekeyShadows(tx *rows.Tx, moved *keys) error {
 			order[i] = i
 		}
 		slices.SortFunc(order, func(a, b int) int { return strings.Compare(string(to[b]), string(to[a])) })
-		for _, i := range order { // the highest first: what it moves to is free
+		for _, i := range order { // Highest first, so each target key is free.
 			if err := history.MoveShadow(tx, t, from[i], to[i]); err != nil {
 				return err
 			}
@@ -128,7 +130,8 @@ func rekeyShadows(tx *rows.Tx, moved *keys) error {
 	return nil
 }
 
-// rekeyKept gives fresh keys to what is kept of rows outside their tables.
+// rekeyKept puts fresh keys into the rows that are kept outside their tables: held, incomplete, and
+// tombstone values.
 func rekeyKept(tx *rows.Tx, moved *keys) error {
 	type kept struct {
 		t     *catalog.Table
@@ -184,7 +187,8 @@ func rekeyKept(tx *rows.Tx, moved *keys) error {
 	return nil
 }
 
-// birthOf is the birth of a row whose shadow has moved to its fresh key already, if it has.
+// birthOf returns the birth of a row whose shadow has moved to its fresh key. It returns 1, which
+// matches no birth, for a row that keeps its key. It returns 0 for tables whose rows are never rekeyed.
 func birthOf(tx *rows.Tx, t *catalog.Table, key crdt.Key, moved *keys) (hlc.Time, error) {
 	if !t.Renumbers {
 		return 0, nil
@@ -194,7 +198,7 @@ func birthOf(tx *rows.Tx, t *catalog.Table, key crdt.Key, moved *keys) (hlc.Time
 		return 0, err
 	}
 	if row, err := tx.ReadShadow(t, key); err != nil || row.Found {
-		return 1, err // a row that stays: no birth matches
+		return 1, err // The row keeps its key, and no birth is 1 here.
 	}
 	for row, new := range moved.rows {
 		if row.tab == t.Number && row.old == values[0].Int() && new == moved.latest[t.Number][row.old] {
@@ -204,7 +208,7 @@ func birthOf(tx *rows.Tx, t *catalog.Table, key crdt.Key, moved *keys) (hlc.Time
 	return 1, nil
 }
 
-// rekeyDocuments makes the shadows of rows follow the root of their document.
+// rekeyDocuments updates the document reference in shadows whose document root was rekeyed.
 func rekeyDocuments(tx *rows.Tx, moved *keys) error {
 	for _, t := range tx.Cat.Tables {
 		if t.Parent == nil {
@@ -239,7 +243,7 @@ func rekeyDocuments(tx *rows.Tx, moved *keys) error {
 	return nil
 }
 
-// rekeyOverwritten gives fresh keys to own work that was overwritten and is still to be sent.
+// rekeyOverwritten puts fresh keys into own work that was overwritten before it was acknowledged.
 func rekeyOverwritten(tx *rows.Tx, moved *keys) error {
 	var all []history.Overwritten
 	err := history.EachOverwritten(tx, 0, func(d history.Overwritten) error {

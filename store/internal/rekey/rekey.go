@@ -17,20 +17,21 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// madeRow is a row as its maker knows it.
+// madeRow identifies a row as its maker knows it: table number, key at the maker, and time of birth.
 type madeRow struct {
 	tab   int64
 	old   int64
 	birth hlc.Time
 }
 
-// keys are fresh keys that rows of one site have got. The zero value has none.
+// keys maps the rows of one site to their fresh keys. The zero value is empty.
 type keys struct {
 	rows   map[madeRow]int64
-	latest map[int64]map[int64]int64  // by table number and old key: the newest row of that key
-	fresh  map[catalog.Reference]bool // the rows' fresh keys
+	latest map[int64]map[int64]int64  // by table number and old key: the fresh key added last
+	fresh  map[catalog.Reference]bool // the rows under their fresh keys
 }
 
+// add records that a row got the key new.
 func (r *keys) add(row madeRow, new int64) {
 	if r.rows == nil {
 		r.rows, r.latest, r.fresh = map[madeRow]int64{}, map[int64]map[int64]int64{}, map[catalog.Reference]bool{}
@@ -43,7 +44,8 @@ func (r *keys) add(row madeRow, new int64) {
 	r.fresh[catalog.Reference{Tab: row.tab, Key: crdt.NewKey(catalog.Integer(new))}] = true
 }
 
-// value is what a value of a column is now.
+// value translates an integer that a column holds. It returns the fresh key and true if v is the old
+// key of a rekeyed row that the column may hold. Otherwise it returns v and false.
 func (r *keys) value(t *catalog.Table, column int, v crdt.Value) (crdt.Value, bool) {
 	if v.Kind() != crdt.Integer {
 		return v, false
@@ -56,8 +58,8 @@ func (r *keys) value(t *catalog.Table, column int, v crdt.Value) (crdt.Value, bo
 	return v, false
 }
 
-// key is what a row's key is now. birth tells rows apart that had the same key one after the
-// other; zero where it is not known.
+// key translates the key of a row and reports whether it changed. The birth tells apart rows that had
+// the same key one after the other. A birth of 0 means that the birth is unknown.
 func (r *keys) key(t *catalog.Table, key crdt.Key, birth hlc.Time) (crdt.Key, bool, error) {
 	if len(r.rows) == 0 || len(t.Holds) == 0 {
 		return key, false, nil
@@ -83,20 +85,22 @@ func (r *keys) key(t *catalog.Table, key crdt.Key, birth hlc.Time) (crdt.Key, bo
 	return crdt.NewKey(values...), true, nil
 }
 
-// Rekeying is what one delta has to do with keys that two rows have got.
+// Rekeying finds and follows the rekeyed rows of one delta. It belongs to one transaction and is not
+// safe for concurrent use.
 type Rekeying struct {
 	Tx         *rows.Tx
-	Author     causal.Site     // of the delta: a node; 0: the hub
-	Seen       causal.Position // of this site, what its sender had seen
-	Began      causal.Position // the position of this site before the first change
-	Heard      hlc.Time        // at the hub: the newest stamp in what the node had sent before
+	Author     causal.Site     // the author of the delta; 0 is the hub
+	Seen       causal.Position // this site's position that the sender had seen
+	Began      causal.Position // this site's position before the first change
+	Heard      hlc.Time        // at the hub: the newest stamp that the node had sent before
 	Sliced     bool            // at the hub: an earlier slice of the node's work is here
 	keys       keys
 	collisions []collision
-	Superseded []superseded // rows with fresh keys that are gone at their maker
+	Superseded []superseded // rekeyed rows that their maker has replaced
 }
 
-// Translate puts a change into the keys that are in force.
+// Translate replaces old keys in a change with fresh ones: in its key, its values and its document. It
+// changes the registers in place. Tables of ravno's own are left alone.
 func (x *Rekeying) Translate(t *catalog.Table, change *crdt.Change) (err error) {
 	r := &x.keys
 	if len(r.rows) == 0 || t.Own {
@@ -111,25 +115,25 @@ func (x *Rekeying) Translate(t *catalog.Table, change *crdt.Change) (err error) 
 	if d := change.Document; d != nil {
 		if root := x.Tx.Cat.ByName[strings.ToLower(d.Table)]; root != nil {
 			key, _, err := r.key(root, d.Key, 0)
-			change.Document = &crdt.Document{Table: d.Table, Key: key} // others may share the former
+			change.Document = &crdt.Document{Table: d.Table, Key: key} // a copy, because other changes may share d
 			return err
 		}
 	}
 	return nil
 }
 
-// collision is a row a node has made under a key that is another row's at the hub.
+// collision is a node's row whose key belongs to another row at the hub.
 type collision struct {
 	t     *catalog.Table
 	old   int64
 	birth hlc.Stamp
 	new   int64
-	other causal.Site // who made the row that keeps the key
+	other causal.Site // the site that made the row that keeps the key
 }
 
-// FindCollisions goes, at the hub, through a node's delta for rows made under keys that
-// others have taken meanwhile, and gives them fresh keys before anything is applied. each goes through the
-// sections of the delta; keys are the highest ones of what else the node sends, by table.
+// FindCollisions gives fresh keys, at the hub, to a node's rows whose keys belong to other rows here.
+// It runs before anything of the delta is applied. The function each calls its argument with every
+// section. The map keys has, by table name, the highest key in the rest of the node's work.
 func (x *Rekeying) FindCollisions(each func(func(*crdt.Section) error) error, keys map[string]int64) error {
 	tx := x.Tx
 	rekeyed, err := history.RekeyedRows(tx, x.Author, x.Seen)
@@ -140,10 +144,10 @@ func (x *Rekeying) FindCollisions(each func(func(*crdt.Section) error) error, ke
 		x.keys.add(madeRow{r.T.Number, r.Old, r.Birth}, r.New)
 	}
 	if !slices.ContainsFunc(tx.Cat.Tables, func(t *catalog.Table) bool { return t.Renumbers }) {
-		return nil // to read the whole delta for nothing would cost much
+		return nil // No table can collide. Reading the whole delta would be wasted.
 	}
 	var found []collision
-	highest := map[*catalog.Table]int64{} // the node's own keys: a fresh key must be none of them
+	highest := map[*catalog.Table]int64{} // the node's own highest keys; fresh keys lie above them
 	for name, key := range keys {
 		if t := tx.Cat.ByName[strings.ToLower(name)]; t != nil && key < catalog.MaxFreshKey {
 			highest[t] = key
@@ -178,6 +182,8 @@ func (x *Rekeying) FindCollisions(each func(func(*crdt.Section) error) error, ke
 	return nil
 }
 
+// collision decides whether one change makes a row under a key of another row. It reports true with the
+// collision, whose new key is still to be chosen. It also raises the highest key of the table.
 func (x *Rekeying) collision(t *catalog.Table, change crdt.Change, highest map[*catalog.Table]int64) (
 	c collision, any bool, err error) {
 	tx, author := x.Tx, x.Author
@@ -200,16 +206,16 @@ func (x *Rekeying) collision(t *catalog.Table, change crdt.Change, highest map[*
 		return c, false, err
 	}
 	other := row.Birth
-	// Its own row the author knows by that key, unless it is one that has got the key here.
+	// The author knows its own row by this key, unless that row was rekeyed to it here.
 	seen, err := history.HasSeen(tx, author, t.Reference(change.Key), x.Seen)
 	if err != nil {
 		return c, false, err
 	}
 	known := other.Stamp.Site == author && !x.keys.fresh[t.Reference(change.Key)] || other.Position <= seen
-	// A birth the hub has not heard of comes with the whole row. Without it, this is the work of
-	// one who did not know that the hub's row has taken the place of the one it is about; unless
-	// that is deleted again and newer, and would take the other one with it.
-	// What it has heard of before comes whole where a row outlived a deletion that it made itself.
+	// A birth that the hub has not heard of arrives with the whole row. A change without the whole
+	// row is work on a row that the hub's row has replaced, and is no collision. The exception is a
+	// deleted row with a later birth than the hub's row, because its death would delete that row.
+	// A birth heard of before can arrive whole too, after its row outlived a deletion.
 	fresh := change.Whole && (change.Birth.Time > x.Heard || change.Birth.Time == catalog.FirstSeed) ||
 		!change.Death.IsZero() && change.Birth.After(other.Stamp)
 	if known || !fresh || other.Stamp == change.Birth || other.Stamp.Time == catalog.FirstSeed &&
@@ -219,14 +225,15 @@ func (x *Rekeying) collision(t *catalog.Table, change crdt.Change, highest map[*
 	return collision{t: t, old: old, birth: change.Birth, other: other.Stamp.Site}, true, nil
 }
 
-// superseded is a row that got a fresh key here and is gone at its maker, and when it was born.
+// superseded is a rekeyed row, under its fresh key, that its maker has replaced by another. Birth is
+// the time of its birth.
 type superseded struct {
 	Row   catalog.Reference
 	Birth hlc.Time
 }
 
-// supersede notes that the author has made another row in the place of one that has got a
-// fresh key here: that one is gone there.
+// supersede notes that the author made another row under a key whose earlier row was rekeyed here. So
+// the earlier row is gone at its maker.
 func (x *Rekeying) supersede(t *catalog.Table, old int64, birth hlc.Time) {
 	for former, new := range x.keys.rows {
 		gone := superseded{Row: t.Reference(crdt.NewKey(catalog.Integer(new))), Birth: former.birth}
@@ -236,7 +243,7 @@ func (x *Rekeying) supersede(t *catalog.Table, old int64, birth hlc.Time) {
 	}
 }
 
-// giveFreshKey gives a row of a node a fresh key.
+// giveFreshKey chooses the fresh key of one collision and records it. The record travels to the maker.
 func (x *Rekeying) giveFreshKey(c collision, highest map[*catalog.Table]int64) (err error) {
 	tx := x.Tx
 	if c.new, err = freshKey(tx, c.t, highest[c.t]); err != nil {
@@ -248,13 +255,15 @@ func (x *Rekeying) giveFreshKey(c collision, highest map[*catalog.Table]int64) (
 	return history.NoteRekeyed(tx, x.Author, history.Rekeyed{T: c.t, Old: c.old, New: c.new, Birth: c.birth.Time})
 }
 
-// freshKey is a key no row has or had, as far as is known here, and above some others.
+// freshKey returns a key above every key that a row of the table has or had here, and above a given
+// key.
 func freshKey(tx *rows.Tx, t *catalog.Table, above int64) (int64, error) {
 	highest, err := history.HighestKey(tx, t)
 	return max(highest, above, 0) + 1, err
 }
 
-// RecordCollisions records that rows got fresh keys. It needs nobody: the records are closed.
+// RecordCollisions writes a conflict record and a journal event for each row that got a fresh key. The
+// records are closed, because they need no decision.
 func (x *Rekeying) RecordCollisions() error {
 	tx, author := x.Tx, x.Author
 	for _, c := range x.collisions {
@@ -293,7 +302,7 @@ func (x *Rekeying) RecordCollisions() error {
 	return nil
 }
 
-// sortByKey puts renames in an order in which each new key is free when its turn comes.
+// sortByKey orders collisions by new key, highest first, so each new key is free when its turn comes.
 func sortByKey(list []collision) {
 	slices.SortStableFunc(list, func(a, b collision) int { return cmp.Compare(b.new, a.new) })
 }

@@ -11,9 +11,9 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// StepAside gives a fresh key to a row the application has just made under the key of a
-// row that is held: it could not know that the key is taken. It reports whether the log has
-// to be read again.
+// StepAside gives fresh keys to rows that the application made under the keys of held rows. The
+// application could not see that those keys are taken. The argument made lists the new rows in the log.
+// It reports whether it wrote to the log, which the caller must then read again.
 func StepAside(tx *rows.Tx, h *held.Set, made []catalog.Reference) (again bool, err error) {
 	if !h.Any {
 		return false, nil
@@ -51,8 +51,8 @@ func StepAside(tx *rows.Tx, h *held.Set, made []catalog.Reference) (again bool, 
 	return again, nil
 }
 
-// moveWritten renames a key in a column, in the tables, and logs what changed: nothing of
-// it is folded yet.
+// moveWritten replaces a key in one column of the tables and logs each changed row. It leaves shadows
+// alone, because nothing of the row has been folded yet.
 func moveWritten(tx *rows.Tx, d catalog.DomainColumn, old, new int64) error {
 	found, err := history.RowsWith(tx, d, []int64{old})
 	if err != nil {
