@@ -6,8 +6,8 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// foldCounters counts what the application has made the counters of a row show. It returns
-// which columns of the table have to show something else than they do.
+// foldCounters counts the values that the application wrote into the counters of a row. It returns the
+// columns whose value in the table must change to the sum of all parts.
 func foldCounters(tx *rows.Tx, f *folding, row *crdt.Row, before crdt.Row) (*catalog.Values, error) {
 	m, err := tx.ReadTable(f.T, f.Key)
 	if err != nil || m == nil {
@@ -30,7 +30,7 @@ func foldCounters(tx *rows.Tx, f *folding, row *crdt.Row, before crdt.Row) (*cat
 		case !written:
 			continue
 		}
-		// The register is the base's: what is counted leaves it as it was.
+		// The register belongs to the base. Counting does not change it.
 		row.Set(column, before.Version(column))
 		if sum := row.Count(column, m.Value(column), version(tx, f, at)); sum != m.Value(column) {
 			differ.Set(column, sum)
@@ -39,7 +39,7 @@ func foldCounters(tx *rows.Tx, f *folding, row *crdt.Row, before crdt.Row) (*cat
 	return differ, nil
 }
 
-// onlyCounts reports whether all that was written of a row is its counters.
+// onlyCounts reports whether the application wrote nothing but counters in a row.
 func (f *folding) onlyCounts() bool {
 	if f.born || f.replaced || len(f.sets) == 0 {
 		return false

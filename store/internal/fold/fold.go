@@ -16,37 +16,38 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// folding is one row that the log says to look at, while it is looked at.
+// folding is one row of the log while a pass folds it.
 type folding struct {
 	*LoggedRow
-	sets []columnSet     // columns set, with the time of each update
-	seen causal.Seen     // what its author had seen
-	has  causal.Position // at a node: what the hub has of it
+	sets []columnSet     // the updates, oldest first
+	seen causal.Seen     // the hub position that the author had seen
+	has  causal.Position // at a node: up to which position the hub has the row
 }
 
-// Pass is one fold, of the whole log or of a part of it.
+// Pass is one fold of the whole log or of a part of it. It runs inside one write transaction.
 type Pass struct {
 	Tx   *rows.Tx
 	Held *held.Set
-	// parents are the foreign key values of rows that are gone from their tables, as the log has them.
+	// Parents holds the foreign key values of rows that are gone from their tables, as the log has
+	// them.
 	Parents map[catalog.Reference][]crdt.Value
-	// repairs: it folds what the hub repaired, which is no side of its own in anybody's conflict.
+	// repairs is set while the hub folds its own repairs. A repair is no side of a conflict.
 	repairs bool
 }
 
-// folded is what a fold did.
+// folded is the result of a fold.
 type folded struct {
-	Rows    int   // that changed
-	Written int64 // when the application wrote the last entry, in Unix milliseconds; 0: there was none of it
+	Rows    int   // the rows that changed
+	Written int64 // when the application wrote the last entry, in Unix milliseconds, or 0 without one
 }
 
-// Fold turns the log into registers: the only birthplace of stamps. It takes every entry
-// there is, so it never covers half a transaction of the application, and because each
-// apply folds first, inside its own transaction, whatever is still in the log afterwards
-// was written by someone who had seen what was applied.
+// Fold turns the whole log into registers. It is the only birthplace of stamps.
+//
+// It takes every entry, so it never covers half a transaction of the application. Every apply folds
+// first, inside its own transaction. So the author of any later entry had seen the applied rows.
 func Fold(tx *rows.Tx, h *held.Set) (folded, error) { return foldWhole(tx, h, false) }
 
-// FoldRepairs is fold of what was repaired.
+// FoldRepairs is Fold for the hub's own repairs. It writes no change records.
 func FoldRepairs(tx *rows.Tx, h *held.Set) error {
 	_, err := foldWhole(tx, h, true)
 	return err
@@ -59,7 +60,7 @@ func foldWhole(tx *rows.Tx, h *held.Set, repairs bool) (done folded, err error) 
 	}
 	if again, err := rekey.StepAside(tx, h, read.made()); err != nil {
 		return done, err
-	} else if again { // what that wrote itself is at the log's end now
+	} else if again { // StepAside wrote to the end of the log.
 		if read, upTo, err = readWholeLog(tx); err != nil {
 			return done, err
 		}
@@ -82,12 +83,14 @@ func readWholeLog(tx *rows.Tx) (read logged, upTo int64, err error) {
 	return read, upTo, err
 }
 
-// SortRows puts rows in the order of their keys, in which they lie side by side in the trees that
-// are read and written: finding them is most of the time that the lock is held. Whatever is referred
-// to comes before what refers to it, so that it gets no later position, and travels no later; rows of
-// tables that refer to themselves stay in the order in which they were written.
+// SortRows sorts rows by table and key. In that order they lie side by side in the trees, and finding
+// them takes most of the time under the lock.
+//
+// A table comes after the tables that it refers to. So a referred row gets no later position and
+// travels no later. Rows of tables that refer to themselves stay in the order in which they were
+// written.
 func SortRows(order []*LoggedRow) {
-	sort := slices.SortFunc[[]*LoggedRow] // which is faster, and enough where no two rows are alike
+	sort := slices.SortFunc[[]*LoggedRow] // faster than a stable sort, and enough while no two rows compare equal
 	if slices.ContainsFunc(order, func(w *LoggedRow) bool { return w.T.Cyclic }) {
 		sort = slices.SortStableFunc
 	}
@@ -100,7 +103,8 @@ func SortRows(order []*LoggedRow) {
 	})
 }
 
-// FoldRows folds what the log says of rows, which are in the order of their keys.
+// FoldRows folds rows that SortRows has put in order, then readmits held rows. It returns the number of
+// rows that changed.
 func (p *Pass) FoldRows(order []*LoggedRow) (rows int, err error) {
 	tx := p.Tx
 	err = tx.Gather(len(order), func() error {
@@ -138,7 +142,8 @@ func (p *Pass) FoldRows(order []*LoggedRow) (rows int, err error) {
 	return rows, restore()
 }
 
-// foldRow compares what the log says with what is in the table and in the shadow.
+// foldRow compares the log with the table and the shadow, and writes the shadow of one row. It reports
+// whether the row changed.
 func (p *Pass) foldRow(f *folding) (bool, error) {
 	tx := p.Tx
 	here, err := tx.ReadRow(f.T, f.Key, false)
@@ -147,7 +152,7 @@ func (p *Pass) foldRow(f *folding) (bool, error) {
 	}
 	exists, row, former, found := here.Exists, here.Row, here.Document, here.Found
 	if !exists && found && !row.Live() && len(f.sets) > 0 {
-		// Put back by ravno, but a constraint keeps it out of its table for now.
+		// ravno put the row back, but a constraint excludes it from its table for now.
 		if exists, err = p.Held.IsHeld(f.T, f.Key); err != nil {
 			return false, err
 		}
@@ -203,25 +208,25 @@ func (p *Pass) foldRow(f *folding) (bool, error) {
 	return true, tx.WriteShadow(f.T, f.Key, row, document, tx.Position())
 }
 
-// recordChange records, at the hub, that its own application changed a row of a document. A row that is a
-// document by itself and was just made needs no record.
+// recordChange records, at the hub, that its application changed a row of a document. A new row that is
+// a document by itself needs no record.
 func (p *Pass) recordChange(f *folding, document catalog.Reference, exists bool) error {
 	switch {
 	case f.born && exists && f.T.Alone:
-		return history.NoteFormerHere(p.Tx, f.T, f.Key) // made anew in the place of one that was called otherwise
+		return history.NoteFormerHere(p.Tx, f.T, f.Key) // It may replace a row with other unique values.
 	case exists && f.onlyCounts():
 		return history.RecordCount(p.Tx, document, f.T, f.Key, p.Tx.State.Site)
 	}
 	return p.recordBoth(document, f, !exists)
 }
 
-// leaves sees to a row that belongs to another document than before.
+// leaves notes that a row has moved to another document. It does nothing for tables without a parent.
 func (p *Pass) leaves(f *folding, former catalog.Reference, found bool, document catalog.Reference) error {
 	tx := p.Tx
 	if f.T.Parent == nil {
 		return nil
 	}
-	if !found { // settled: the log says where it was
+	if !found { // The row was stable and forgotten. The log has its former foreign key.
 		before := p.Parents[f.T.Reference(f.Key)]
 		if before == nil {
 			return nil
@@ -239,11 +244,11 @@ func (p *Pass) leaves(f *folding, former catalog.Reference, found bool, document
 	return history.Moves(tx, former, document)
 }
 
-// recordBoth records a change in the document that a row belongs to and, if the row was moved, in the one
-// that it left.
+// recordBoth records a change in the document of a row. If the row was moved, it also records the
+// change in the document that the row left.
 func (p *Pass) recordBoth(document catalog.Reference, f *folding, dead bool) error {
 	tx := p.Tx
-	before, err := tx.BeforeImage(f.T, f.Key, false) // what others may refer to, if it changed
+	before, err := tx.BeforeImage(f.T, f.Key, false) // its unique values may be referred to
 	if err != nil {
 		return err
 	}
@@ -268,17 +273,19 @@ func (p *Pass) recordBoth(document catalog.Reference, f *folding, dead bool) err
 	return history.RecordChange(tx, left, f.T, f.Key, tx.State.Site, dead, nil)
 }
 
+// foldLive gives new versions to a row that is in its table or held. It reports whether the row
+// changed.
 func foldLive(tx *rows.Tx, f *folding, row *crdt.Row, found bool) bool {
 	if !f.born && found && !row.Live() && len(f.sets) > 0 {
-		// A deleted row that ravno has put back: the same row, alive again by what was written,
-		// and whoever has deleted its values gets them whole.
+		// ravno put this deleted row back. Newer writes revive it. Its values travel whole, because
+		// other sites have deleted them.
 		row.Revived = tx.Position()
 	} else if found && !row.Live() {
 		f.born = true
 	}
 	switch {
 	case f.born, f.replaced && f.T.Registers() == 0:
-		// A row that is all key has no register that could carry the newer stamp of a REPLACE.
+		// A row of nothing but its key has no register to carry the newer stamp of a REPLACE.
 		if f.bornAt == 0 {
 			f.bornAt = f.lastAt
 		}
@@ -295,7 +302,7 @@ func foldLive(tx *rows.Tx, f *folding, row *crdt.Row, found bool) bool {
 				switch column := crdt.Column(number); f.T.ClassOf(column) {
 				case crdt.ClassRegister, crdt.ClassNone:
 					row.Set(column, version)
-				case crdt.ClassCounter: // foldCounters sees to it
+				case crdt.ClassCounter: // left to foldCounters
 				}
 			}
 		}
@@ -303,42 +310,44 @@ func foldLive(tx *rows.Tx, f *folding, row *crdt.Row, found bool) bool {
 	return true
 }
 
+// foldGone writes the death of a row that is not in its table, and keeps its tombstone values. It
+// reports whether the row changed.
 func (p *Pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
 	tx := p.Tx
 	if found && !row.Live() || !found && f.first == capture.Insert {
-		return false, nil // gone before, or it came and went between two folds: nobody ever saw it
+		return false, nil // It was dead already, or it came and went between two folds.
 	}
 	remains, err := tx.BeforeImage(f.T, f.Key, f.born)
 	if err != nil {
 		return false, err
 	}
-	m, state, err := tx.ReadKept(f.T, f.Key) // of a row nobody has changed before, too
+	m, state, err := tx.ReadKept(f.T, f.Key) // also for a row without a shadow
 	switch {
 	case err != nil:
 		return false, err
-	case state == catalog.Held && f.first == capture.Delete: // a resolution gives it up
+	case state == catalog.Held && f.first == capture.Delete: // A resolution deleted the held row.
 		remains, p.Held.Changed, p.Held.Try = m, true, true
 	case state == catalog.Held || state == catalog.Incomplete:
-		return false, nil // it was not in the table to begin with
-	case state == catalog.Tombstone: // ravno deleted it
+		return false, nil // The row was not in its table.
+	case state == catalog.Tombstone: // ravno deleted the row.
 		remains = m
 	}
 	at := f.lastAt
 	if remains != nil && f.overwrote(tx, row, remains) {
-		at = tx.State.Clock.Tick(0) // later than what was written
+		at = tx.State.Clock.Tick(0) // later than those writes
 	}
-	for _, column := range f.T.Counters { // what was counted before counts, should the row live on
+	for _, column := range f.T.Counters { // Counts made before the deletion stay, should the row live on.
 		if c, known := row.Counter(column); known && remains != nil && c.Sum() != remains.Value(column) {
 			row.Count(column, remains.Value(column), version(tx, f, f.lastAt))
-			at = tx.State.Clock.Tick(0) // later than what was counted
+			at = tx.State.Clock.Tick(0) // later than those counts
 		}
 	}
 	row.Death = version(tx, f, at)
 	if remains != nil {
 		return true, tx.Keep(f.T, f.Key, catalog.Tombstone, remains)
 	}
-	// The values are gone, and so is what was known of their versions: should an edit made
-	// elsewhere outlive this deletion, every value of the row is news here.
+	// The values are lost, so their versions are forgotten too. Should an edit elsewhere outlive
+	// this deletion, this site takes every value of that row.
 	row.Base, row.Columns = row.Birth, nil
 	return true, nil
 }

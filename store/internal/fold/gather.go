@@ -13,29 +13,29 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// LoggedRow is what the log says of one row. A fold inside another transaction holds one for every
-// row that was written since the last, so it holds nothing it can find out later.
+// LoggedRow gathers the log entries of one row. A fold holds one for every row written since the last
+// fold. So it holds nothing that the fold can look up later.
 type LoggedRow struct {
 	T        *catalog.Table
 	Key      crdt.Key
-	last     *columnSet // the last update; the one before it hangs on it
+	last     *columnSet // the last update, linked to the one before it
 	bornAt   hlc.Time
 	lastAt   hlc.Time
-	first    capture.Op // the first thing that happened
-	looked   bool       // a statement may have replaced the row, and has not yet been seen to
-	replaced bool       // the row was replaced: every column was written
-	born     bool       // the row was made anew
+	first    capture.Op // the operation of the first entry
+	looked   bool       // a look was read, so the next insert is a REPLACE
+	replaced bool       // a REPLACE wrote every column
+	born     bool       // an insert made a new row
 }
 
-// columnSet is columns that were set, and when.
+// columnSet is one update: the columns that it set, and its time.
 type columnSet struct {
 	columns capture.ColumnSet
 	At      hlc.Time
 	before  *columnSet
 }
 
-// Add takes in one entry. An insert after a look is a REPLACE of the row that was there:
-// the same row, written whole. An insert without one made a new row.
+// Add takes in one entry with its stamp time. An insert after a look is a REPLACE, which writes the
+// same row whole. An insert without a look makes a new row.
 func (w *LoggedRow) Add(e capture.Entry, at hlc.Time) {
 	switch e.Op {
 	case capture.Look:
@@ -58,8 +58,8 @@ func (w *LoggedRow) Add(e capture.Entry, at hlc.Time) {
 	}
 }
 
-// set adds an update. Of updates one after another that set the same columns only the last
-// tells the columns' time: a row that is written all day long, such as a stock, is one.
+// set adds an update. It merges consecutive updates of the same columns, because only the last one
+// gives the time of those columns. So a row that is updated all day long costs one columnSet.
 func (w *LoggedRow) set(columns capture.ColumnSet, at hlc.Time) {
 	if w.last != nil && w.last.columns.Equal(columns) {
 		w.last.At = at
@@ -68,7 +68,7 @@ func (w *LoggedRow) set(columns capture.ColumnSet, at hlc.Time) {
 	w.last = &columnSet{columns: columns, At: at, before: w.last}
 }
 
-// Sets are the updates, the first of them first.
+// Sets returns the updates, oldest first.
 func (w *LoggedRow) Sets() (sets []columnSet) {
 	for s := w.last; s != nil; s = s.before {
 		sets = append(sets, *s)
@@ -78,34 +78,35 @@ func (w *LoggedRow) Sets() (sets []columnSet) {
 }
 
 const (
-	// chunkRows is how many rows are allocated at once: they stay where they are, and a size
-	// that is not one of the allocator's wastes nothing.
+	// chunkRows is how many rows are allocated at once. Rows do not move afterwards. The size matches
+	// an allocation class, so no memory is wasted.
 	chunkRows = 256
-	// chunkKeys is how many bytes of keys are, for the same reason.
+	// chunkKeys is how many bytes are allocated for keys at once, for the same reason.
 	chunkKeys = 16 << 10
-	// LeastSlots is how large an index begins: 4 KiB, enough for most folds.
+	// LeastSlots is the initial number of slots of an index: 4 KiB, enough for most folds.
 	LeastSlots = 1024
 )
 
-// gathered is the rows of a log in the order of their first entries, found by their keys.
-// The index is open addressing with linear probing (Knuth, The Art of Computer Programming,
-// volume 3, 6.4): about 8 bytes for each row, a sixth of what a map by reference takes.
+// gathered holds the rows of a log in the order of their first entries, with an index by key. The index
+// is open addressing with linear probing (Knuth, The Art of Computer Programming, volume 3, 6.4). It
+// takes about 8 bytes for each row, a sixth of a map by reference.
 type gathered struct {
-	chunks [][]LoggedRow // of chunkRows each, the last one of as many as there are
+	chunks [][]LoggedRow // chunkRows rows each, fewer in the last one
 	count  int
 	keys   strings.Builder // the keys of the last rows, one after the other
 	seed   maphash.Seed
-	slots  []uint32 // a row's place + 1; 0 is free. A power of two, at most three quarters in use
+	slots  []uint32 // the index of a row + 1, or 0 if free; their number is a power of two
 }
 
+// NewGathered returns an empty collection of rows. It is not safe for concurrent use.
 func NewGathered() *gathered {
 	return &gathered{seed: maphash.MakeSeed(), slots: make([]uint32, LeastSlots)}
 }
 
-// at is the row at a place.
+// at returns the row at an index.
 func (g *gathered) at(place int) *LoggedRow { return &g.chunks[place/chunkRows][place%chunkRows] }
 
-// Order is the rows in the order of their first entries.
+// Order returns the rows in the order of their first entries.
 func (g *gathered) Order() []*LoggedRow {
 	rows := make([]*LoggedRow, g.count)
 	for place := range rows {
@@ -114,7 +115,8 @@ func (g *gathered) Order() []*LoggedRow {
 	return rows
 }
 
-// Row finds a row, or adds it with what happened to it first.
+// Row returns the row with a key. If there is none, it adds one whose first operation is first. The
+// pointer stays valid.
 func (g *gathered) Row(t *catalog.Table, key crdt.Key, first capture.Op) *LoggedRow {
 	slot := g.slot(t, key)
 	if found := g.slots[slot]; found != 0 {
@@ -133,7 +135,7 @@ func (g *gathered) Row(t *catalog.Table, key crdt.Key, first capture.Op) *Logged
 	return g.at(g.count - 1)
 }
 
-// keep copies a key to where it takes its own length and no more.
+// keep copies a key into shared memory, where it takes its own length and no more.
 func (g *gathered) keep(key crdt.Key) crdt.Key {
 	if g.keys.Cap()-g.keys.Len() < len(key) {
 		g.keys = strings.Builder{}
@@ -144,7 +146,7 @@ func (g *gathered) keep(key crdt.Key) crdt.Key {
 	return crdt.Key(g.keys.String()[from:])
 }
 
-// slot is where a row is in the index, or the free one where it belongs.
+// slot returns the slot of a row, or the free slot where the row belongs.
 func (g *gathered) slot(t *catalog.Table, key crdt.Key) uint64 {
 	mask := uint64(len(g.slots) - 1)
 	for slot := maphash.Comparable(g.seed, t.Reference(key)) & mask; ; slot = (slot + 1) & mask {
@@ -158,6 +160,7 @@ func (g *gathered) slot(t *catalog.Table, key crdt.Key) uint64 {
 	}
 }
 
+// grow doubles the slots and indexes all rows again.
 func (g *gathered) grow() {
 	g.slots = make([]uint32, 2*len(g.slots))
 	for place := range g.count {
@@ -166,15 +169,15 @@ func (g *gathered) grow() {
 	}
 }
 
-// logged is what was read of the log.
+// logged is the part of the log that ReadLog has read.
 type logged struct {
 	Order []*LoggedRow
-	// parents are the foreign key values of rows that are gone from their tables.
+	// Parents holds the foreign key values of rows that are gone from their tables.
 	Parents map[catalog.Reference][]crdt.Value
-	written int64 // when the application wrote the last entry, in Unix milliseconds; 0: there is none of it
+	written int64 // when the application wrote the last entry, in Unix milliseconds, or 0 without one
 }
 
-// made are the rows that were made anew.
+// made returns the rows that an insert made anew.
 func (l *logged) made() (rows []catalog.Reference) {
 	for _, w := range l.Order {
 		if w.born {
@@ -184,9 +187,10 @@ func (l *logged) made() (rows []catalog.Reference) {
 	return rows
 }
 
-// ReadLog gathers the entries up to one of them by row, in the order of the rows' first
-// entries, and stamps them: the first later than everything before, the others not before it.
-// refuse is told of rows that have no key to go by.
+// ReadLog reads the entries up to number upTo, stamps them, and gathers them by row. Rows keep the
+// order of their first entries. The first stamp is later than every stamp issued or seen here. No later
+// stamp precedes it. It calls refuse for each row without a usable key, and stops if refuse returns an
+// error.
 func ReadLog(tx *rows.Tx, upTo int64, refuse func(t *catalog.Table, cause error) error) (read logged, err error) {
 	rows := NewGathered()
 	read.Parents = map[catalog.Reference][]crdt.Value{}
@@ -194,7 +198,7 @@ func ReadLog(tx *rows.Tx, upTo int64, refuse func(t *catalog.Table, cause error)
 	err = capture.Read(tx.SQL, tx.Cat.LogWidth, tx.State.Folded, upTo, tx.Cat.Widths, func(e capture.Entry) error {
 		t := tx.Cat.ByNumber[e.Table]
 		if t == nil {
-			return nil // a table that was dropped, or is local by now
+			return nil // The table was dropped, or is local now.
 		}
 		key, err := t.CanonicalKey(e.Key)
 		if err != nil {
@@ -220,7 +224,7 @@ func ReadLog(tx *rows.Tx, upTo int64, refuse func(t *catalog.Table, cause error)
 	return read, err
 }
 
-// refuseRow notes a row that cannot sync: it stays in its table, and the journal says so.
+// refuseRow writes to the journal that a row cannot sync. The row stays in its table.
 func refuseRow(tx *rows.Tx, t *catalog.Table, cause error) error {
 	return tx.Record(journal.RowLeft(tx.SiteName(tx.State.Site), t.Name, cause))
 }

@@ -8,9 +8,9 @@ import (
 	"ravno/store/internal/history"
 )
 
-// reinserted sees to a row that is held when the application makes another under the same key:
-// it cannot see the held one. The hub records it. A node keeps what was written to it here and
-// the hub does not have yet.
+// reinserted handles a new row under the key of a held row, which the application could not see. The
+// hub writes a conflict record with the held row. A node keeps the held row's work that the hub has not
+// acknowledged.
 func (p *Pass) reinserted(f *folding, was crdt.Row) error {
 	tx := p.Tx
 	if f.T.Own {

@@ -9,10 +9,11 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// overwrote stamps, at the hub, what was written of a row before it was deleted in the same
-// fold: should the row come back, the hub brings it back with those values. A node does not
-// send what the hub has not got of a deleted row, so there it is forgotten, and whatever comes
-// is news. It reports whether there is anything newer.
+// overwrote handles the columns that were written before the row was deleted in the same fold.
+//
+// The hub stamps those columns, so a row that comes back has these values. A node sends no values of a
+// deleted row that the hub does not have. So a node forgets those values, and takes any that come. It
+// reports whether it stamped a column.
 func (f *folding) overwrote(tx *rows.Tx, row *crdt.Row, remains *catalog.Values) bool {
 	any := false
 	note := func(column crdt.Column, at hlc.Time) {
@@ -48,14 +49,15 @@ func (f *folding) overwrote(tx *rows.Tx, row *crdt.Row, remains *catalog.Values)
 	return any
 }
 
-// version is a version written here and now.
+// version makes a version with a time, this site and the position of the transaction.
 func version(tx *rows.Tx, f *folding, at hlc.Time) crdt.Version {
 	return crdt.Version{Stamp: hlc.Stamp{Time: at, Site: tx.State.Site}, Position: tx.Position(), Seen: f.seen}
 }
 
-// seenBy is what the author of a write to a row has seen: all that was applied here, or
-// less, if the row holds own work the hub does not have yet. That work may have kept an
-// incoming value out of the table, so whoever writes over it has not seen that value.
+// seenBy returns the hub position that the author of a write to this row had seen. It is less than the
+// applied position if the row holds unacknowledged own work. That work may have kept an incoming value
+// out of the table, so its next author has not seen that value either. At the hub it is the hub's own
+// position.
 func seenBy(tx *rows.Tx, row crdt.Row, has causal.Position) causal.Seen {
 	if tx.State.IsHub() {
 		return tx.State.Position

@@ -5,9 +5,9 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// WantsWhole reports whether the entries of the log above one have to be folded in one go. Rows were deleted
-// or replaced, or values taken from that others refer to, and are kept for the whole log. Or rows are held,
-// and readmitting one could take others out of their tables that are not folded yet.
+// WantsWhole reports whether the log above an entry must be folded in one go. There are three reasons.
+// The log deletes rows or may replace them. Before-images are kept, and they cover the whole log. Or rows are
+// held, and readmitting one could exclude others that are not folded yet.
 func WantsWhole(tx *rows.Tx, above int64) (bool, error) {
 	whole, err := capture.Removals(tx.SQL, above)
 	if err == nil && !whole {

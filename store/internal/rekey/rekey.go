@@ -89,7 +89,7 @@ func (r *keys) key(t *catalog.Table, key crdt.Key, birth hlc.Time) (crdt.Key, bo
 // safe for concurrent use.
 type Rekeying struct {
 	Tx         *rows.Tx
-	Author     causal.Site     // the author of the delta; 0 is the hub
+	Author     causal.Site     // the author of the delta, or 0 for the hub
 	Seen       causal.Position // this site's position that the sender had seen
 	Began      causal.Position // this site's position before the first change
 	Heard      hlc.Time        // at the hub: the newest stamp that the node had sent before
@@ -147,7 +147,7 @@ func (x *Rekeying) FindCollisions(each func(func(*crdt.Section) error) error, ke
 		return nil // No table can collide. Reading the whole delta would be wasted.
 	}
 	var found []collision
-	highest := map[*catalog.Table]int64{} // the node's own highest keys; fresh keys lie above them
+	highest := map[*catalog.Table]int64{} // the node's own highest keys, below every fresh key
 	for name, key := range keys {
 		if t := tx.Cat.ByName[strings.ToLower(name)]; t != nil && key < catalog.MaxFreshKey {
 			highest[t] = key
