@@ -8,10 +8,11 @@ import (
 	"ravno/store/internal/history"
 )
 
+// isUnsent reports whether a row has work of this site that the sender of the delta did not have.
 func (n *Effects) isUnsent(row crdt.Row) bool { return history.UnsentRow(n.tx, row, n.Seen) }
 
-// unsentDocuments are the documents in which this site has work that the sender did not
-// have, among tables of which a row may be part of another's document.
+// unsentDocuments finds the documents with work of this site that the sender did not have. It skips
+// tables whose rows are documents by themselves and have no foreign keys either way.
 func (n *Effects) unsentDocuments() (map[catalog.Reference]bool, error) {
 	found := map[catalog.Reference]bool{}
 	for _, t := range n.tx.Cat.Tables {
@@ -32,7 +33,8 @@ func (n *Effects) unsentDocuments() (map[catalog.Reference]bool, error) {
 	return found, nil
 }
 
-// eachUnsent goes through the rows of a table with work that the sender did not have.
+// eachUnsent calls each for the rows of a table with work that the sender did not have. The stored key
+// and document are valid during the call only.
 func (n *Effects) eachUnsent(t *catalog.Table, each func(row crdt.Row, key, document crdt.Value)) error {
 	return history.EachChanged(n.tx, t, n.Seen, func(c history.ChangedShadow) {
 		if n.isUnsent(c.Row) {
@@ -41,8 +43,8 @@ func (n *Effects) eachUnsent(t *catalog.Table, each func(row crdt.Row, key, docu
 	})
 }
 
-// Crossing refuses, at a node, a delta that cannot be applied beside own work which the hub
-// did not know of when it sent.
+// Crossing returns a CrossingError, at a node, for a delta that cannot be applied beside own work. The
+// hub did not know of that work when it sent the delta. The caller must then undo the transaction.
 func (n *Effects) Crossing() error {
 	if len(n.unsent) == 0 {
 		return nil
@@ -69,9 +71,8 @@ func (n *Effects) Crossing() error {
 	return nil
 }
 
-// crossingParents refuses a delta with a row that refers to nothing, where own work which the
-// hub did not know of can be the reason: a row that is deleted here, or, of a reference by a
-// unique value, one that has another value here.
+// crossingParents returns a CrossingError for a row that refers to nothing because of own work. Either
+// own work deleted the referred row, or it changed the unique value that the reference holds.
 func (n *Effects) crossingParents(arrived Arrival) error {
 	tx := n.tx
 	t := tx.Cat.ByNumber[arrived.Tab]
@@ -95,8 +96,8 @@ func (n *Effects) crossingParents(arrived Arrival) error {
 	})
 }
 
-// unsentReferences reports whether work that the sender did not have can have changed by what values
-// rows of a link's parent are referred to. What was written to other columns cannot.
+// unsentReferences reports whether work that the sender did not have can have changed the referred
+// values of a foreign key. Writes to other columns of the parent table do not count.
 func (n *Effects) unsentReferences(l *catalog.ForeignKey) (any bool, err error) {
 	err = n.eachUnsent(l.Parent, func(row crdt.Row, _, _ crdt.Value) {
 		any = any || history.UnsentVersion(n.tx, row.Birth, n.Seen) || history.UnsentVersion(n.tx, row.Death, n.Seen) ||

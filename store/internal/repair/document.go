@@ -8,8 +8,8 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// Document decides, of a document, or of a row in it with all that is below, which was
-// deleted at one site and edited at another, which is in force: the newer one, as a whole.
+// Document decides a document that one site deleted and another edited. The newer side is in force as a
+// whole. The reference d may also be a row in a document, with the rows below it.
 func (x *Repairs) Document(d catalog.Reference) error {
 	tx, t := x.Tx, x.Tx.Cat.ByNumber[d.Tab]
 	if t == nil {
@@ -17,7 +17,7 @@ func (x *Repairs) Document(d catalog.Reference) error {
 	}
 	root, err := tx.ReadShadow(t, d.Key)
 	if err != nil || !root.Found || root.Death.Stamp.IsZero() {
-		return err // only parts of it were deleted, and nothing is left below them
+		return err // This row was never deleted, so no rows are left without it.
 	}
 	document := root.Document
 	if document == (catalog.Reference{}) {
@@ -61,8 +61,8 @@ func (x *Repairs) Document(d catalog.Reference) error {
 	return nil
 }
 
-// leftOver are the rows below a deleted row of a document that are in their tables all the
-// same: those that refer to it, or to rows that were deleted below it.
+// leftOver finds the rows that are still in their tables below a deleted row of a document. They refer
+// to that row, or to rows that were deleted below it.
 func leftOver(tx *rows.Tx, d, document catalog.Reference) (parts []catalog.Reference, err error) {
 	dead, err := deadBelow(tx, d, document)
 	if err != nil {
@@ -82,7 +82,8 @@ func leftOver(tx *rows.Tx, d, document catalog.Reference) (parts []catalog.Refer
 	return parts, nil
 }
 
-// deadBelow are the remains of a deleted row of a document and of the deleted rows below it.
+// deadBelow returns the tombstone values of a deleted row of a document and of the deleted rows below
+// it.
 func deadBelow(tx *rows.Tx, d, document catalog.Reference) (map[catalog.Reference]*catalog.Values, error) {
 	remains := map[catalog.Reference]*catalog.Values{}
 	deleted, err := history.DeletedIn(tx, document, 0)
@@ -117,7 +118,7 @@ func deadBelow(tx *rows.Tx, d, document catalog.Reference) (map[catalog.Referenc
 	return below, nil
 }
 
-// isBelow reports whether a row's document reference is to one of some others.
+// isBelow reports whether a row's document reference points at one of the given rows.
 func isBelow(tx *rows.Tx, ref catalog.Reference, m *catalog.Values, others map[catalog.Reference]*catalog.Values) bool {
 	for _, l := range tx.Cat.ByNumber[ref.Tab].Up {
 		reference, ok := l.Reference(m)
@@ -136,7 +137,8 @@ func isBelow(tx *rows.Tx, ref catalog.Reference, m *catalog.Values, others map[c
 	return false
 }
 
-// partsOf are the rows below a row in its document that are in their tables.
+// partsOf returns the rows below a row in its document that are in their tables, each before the rows
+// below it.
 func partsOf(tx *rows.Tx, t *catalog.Table, m *catalog.Values) (parts []catalog.Reference, err error) {
 	for _, l := range t.Down {
 		reference, ok := l.Referred(m)
@@ -163,8 +165,8 @@ func partsOf(tx *rows.Tx, t *catalog.Table, m *catalog.Values) (parts []catalog.
 	return parts, nil
 }
 
-// referredFromOutside reports whether a row that is not among some others refers to one of
-// them.
+// referredFromOutside reports whether a row outside parts refers to the row ref. Document references do
+// not count.
 func referredFromOutside(tx *rows.Tx, ref catalog.Reference, parts []catalog.Reference) (bool, error) {
 	t := tx.Cat.ByNumber[ref.Tab]
 	m, err := tx.ReadTable(t, ref.Key)

@@ -8,48 +8,51 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// Merged is one row that a delta has changed.
+// Merged is one row that a delta has deleted, or whose referred values it has changed.
 type Merged struct {
 	T        *catalog.Table
 	Key      crdt.Key
 	Document catalog.Reference
-	Was      *catalog.Values // of a row that died
-	Seen     causal.Position // what the author had seen of this site
+	Was      *catalog.Values // the values before
+	Seen     causal.Position // this site's position that the author had seen
 }
 
-// Arrival is a row that a delta has brought or changed.
+// Arrival is a live row with foreign keys that a delta has brought or changed. Seen is this site's
+// position that the author had seen.
 type Arrival struct {
 	catalog.Reference
 	Seen causal.Position
 }
 
-// unseen asks for work in a table above a position.
+// unseen is the question whether a table has work above a position. It is the key of a cache.
 type unseen struct {
 	t     *catalog.Table
 	above causal.Position
 }
 
-// Effects is what a delta has done to rows that refer to others or are referred to, as far as
-// it can have left one without the other.
+// Effects collects what one delta did to rows that refer to others or are referred to. It covers the
+// changes that can leave one without the other. It belongs to one transaction.
 type Effects struct {
 	tx       *rows.Tx
-	author   causal.Site     // of the delta: a node; 0: the hub
-	Seen     causal.Position // of this site, what its sender had seen
+	author   causal.Site     // the author of the delta, or 0 for the hub
+	Seen     causal.Position // this site's position that the sender had seen
 	Died     []Merged
-	Moved    []Merged // live rows: their values that others refer to have changed; was: what they were
+	Moved    []Merged // live rows whose referred values have changed
 	Arrived  []Arrival
 	unsent   map[catalog.Reference]bool // at a node: the documents with work the sender did not have
-	relevant map[unseen]bool            // there is work in the table that the author had not seen
+	relevant map[unseen]bool            // answers of UnseenWork
 	Clashed  []catalog.Reference        // documents that one side deleted and another edited
-	none     bool                       // at a node: there is no document with such work
+	none     bool                       // at a node: unsent is known to be empty
 }
 
+// NewEffects begins with a delta by an author that had seen a position of this site. An author of 0 is
+// the hub, so this site is a node.
 func NewEffects(tx *rows.Tx, author causal.Site, seen causal.Position) *Effects {
 	return &Effects{tx: tx, author: author, Seen: seen, relevant: map[unseen]bool{}}
 }
 
-// Concern reports whether there can be anything to repair: at a node, only where it has work that the
-// sender of the delta did not have.
+// Concern reports whether the delta can need a repair or can cross with own work. At the hub it always
+// can. At a node it can only if there is work that the sender did not have.
 func (n *Effects) Concern() (bool, error) {
 	if n.author != 0 || n.none || len(n.unsent) > 0 {
 		return !n.none, nil
@@ -60,7 +63,8 @@ func (n *Effects) Concern() (bool, error) {
 	return !n.none, err
 }
 
-// UnseenWork reports whether a table has rows changed above a position of this site.
+// UnseenWork reports whether a table has rows that changed above a position of this site. It reads each
+// answer once.
 func (n *Effects) UnseenWork(t *catalog.Table, above causal.Position) (bool, error) {
 	asked := unseen{t, above}
 	if any, known := n.relevant[asked]; known {

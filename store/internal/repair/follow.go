@@ -11,11 +11,10 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// A row may refer to another by a unique value instead of its key. If that value changes at
-// one server while another one, not knowing, refers to the row by the former, the reference
-// follows the row.
+// A row may refer to another by a unique value instead of its key. One server may change that
+// value while another refers to the row by the former value. The reference then follows the row.
 
-// followMoved makes rows follow one whose values a delta has changed.
+// followMoved updates the references to a row whose referred values a delta has changed.
 func (x *Repairs) followMoved(m Merged) error {
 	for _, l := range m.T.Down {
 		reference, ok := l.Referred(m.Was)
@@ -40,8 +39,8 @@ func (x *Repairs) followMoved(m Merged) error {
 	return nil
 }
 
-// followUnseen makes a row that a delta brought follow a row whose values somebody has changed
-// without the author's knowledge.
+// followUnseen updates the references of a row that a delta brought. It treats references to former
+// values that others changed without the author's knowledge.
 func (x *Repairs) followUnseen(ref Arrival) error {
 	t := x.Tx.Cat.ByNumber[ref.Tab]
 	m, err := x.Tx.ReadTable(t, ref.Key)
@@ -61,7 +60,7 @@ func (x *Repairs) followUnseen(ref Arrival) error {
 			return err
 		}
 		if !row.Live() && (row.Death.Stamp.Site == x.Author || row.Death.Position <= ref.Seen) {
-			return nil // its author knew: an application without foreign keys may do so
+			return nil // Its author knew of the deletion. An application without foreign keys may do this.
 		}
 		if err := x.follow(l, ref.Key, parent); err != nil || row.Live() {
 			return err
@@ -73,8 +72,8 @@ func (x *Repairs) followUnseen(ref Arrival) error {
 	})
 }
 
-// followOrKill makes a row that is back follow the row it referred to, or takes it out again if
-// nobody knows which that is.
+// followOrKill repairs a dangling reference of a row that was brought back. The reference follows the
+// row that had its value. If that row is unknown, or cannot come back, the child is deleted.
 func (x *Repairs) followOrKill(l *catalog.ForeignKey, child crdt.Key, reference []crdt.Value) error {
 	if l.ByKey() {
 		return x.Kill(l.Child, child)
@@ -95,7 +94,9 @@ func (x *Repairs) followOrKill(l *catalog.ForeignKey, child crdt.Key, reference 
 	return x.Kill(l.Child, child)
 }
 
-// follow puts a row's current values into a reference to it, or, if it is deleted, its last.
+// follow writes the parent's values into a reference to it: its current values, or its last ones if it
+// is deleted. If they do not fit the child's columns, the child is deleted. Either way it records the
+// conflict.
 func (x *Repairs) follow(l *catalog.ForeignKey, child, parent crdt.Key) error {
 	tx := x.Tx
 	now, _, err := conflict.ValuesOf(tx, l.Parent, parent)

@@ -8,15 +8,15 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// orphan is a row whose parent is gone.
+// orphan is a row whose parent is gone: its foreign key, its own key and its shadow.
 type orphan struct {
 	l   *catalog.ForeignKey
 	key crdt.Key
 	row crdt.Row
 }
 
-// orphansOf are the rows in tables that refer to a row which died, and which the sender of
-// the delta did not know.
+// orphansOf returns the rows in tables that refer to a row which the delta deleted or changed. The
+// function unknown selects the rows that the sender of the delta did not know.
 func (n *Effects) orphansOf(m Merged, unknown func(crdt.Row) bool) (orphans []orphan, err error) {
 	tx := n.tx
 	for _, l := range m.T.Down {
@@ -33,7 +33,7 @@ func (n *Effects) orphansOf(m Merged, unknown func(crdt.Row) bool) (orphans []or
 		if dangles, err := tx.Dangles(l, reference); err != nil {
 			return nil, err
 		} else if !dangles {
-			continue // it is there after all, or another row is
+			continue // The row is there after all, or another row has its value.
 		}
 		children, err := tx.ChildrenOf(l, reference)
 		if err != nil {
@@ -52,14 +52,15 @@ func (n *Effects) orphansOf(m Merged, unknown func(crdt.Row) bool) (orphans []or
 	return orphans, nil
 }
 
-// missing is a row of the link's parent table that another refers to and that is gone.
+// missing is a deleted row that another row refers to over the foreign key l. The key and the shadow
+// belong to the deleted row.
 type missing struct {
 	l   *catalog.ForeignKey
 	key crdt.Key
 	row crdt.Row
 }
 
-// missingParents are the deleted rows that a row in its table refers to.
+// missingParents returns the deleted rows that a row in its table refers to.
 func missingParents(tx *rows.Tx, ref catalog.Reference) (gone []missing, err error) {
 	t := tx.Cat.ByNumber[ref.Tab]
 	m, err := tx.ReadTable(t, ref.Key)
@@ -76,12 +77,13 @@ func missingParents(tx *rows.Tx, ref catalog.Reference) (gone []missing, err err
 	return gone, err
 }
 
-// deletedParent finds the deleted row a reference is to: by its key, or among the remains.
+// deletedParent finds the deleted row that a reference points at. It looks by key, or else among the
+// tombstone values.
 func deletedParent(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value) (
 	key crdt.Key, row crdt.Row, found bool, err error) {
 	if slices.Equal(l.Refers, l.Parent.Key) {
 		if key, err = l.Parent.CanonicalKey(reference); err != nil {
-			return "", row, false, nil // a reference no key can equal
+			return "", row, false, nil // No key can equal this reference.
 		}
 		was, err := tx.ReadShadow(l.Parent, key)
 		return key, was.Row, was.Found && !was.Live(), err
@@ -99,9 +101,8 @@ func deletedParent(tx *rows.Tx, l *catalog.ForeignKey, reference []crdt.Value) (
 	return key, was.Row, was.Found && !was.Live(), err
 }
 
-// eachDangling goes through the links over which a row with these values refers to a row that
-// is not in its table. Each is asked about when its turn comes: what was done about the ones
-// before may have mended it.
+// eachDangling calls each for the foreign keys over which a row with these values refers to no row. It
+// checks every foreign key when its turn comes, because an earlier call may have repaired it.
 func eachDangling(tx *rows.Tx, t *catalog.Table, m *catalog.Values,
 	each func(l *catalog.ForeignKey, reference []crdt.Value) error) error {
 	for _, l := range t.Up {

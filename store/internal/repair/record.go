@@ -10,7 +10,8 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// recordKilled keeps the rows that go with a deleted document whole in its conflict.
+// recordKilled keeps the rows that are deleted with their document whole in the conflict of the
+// document.
 func (x *Repairs) recordKilled(document catalog.Reference, root crdt.Row, parts []catalog.Reference) error {
 	deleter := crdt.Claim{Site: conflict.Owner(root.Death.Stamp), Stamp: root.Death.Stamp}
 	var det conflict.Detail
@@ -44,7 +45,8 @@ func (x *Repairs) recordKilled(document catalog.Reference, root crdt.Row, parts 
 		Id:     conflict.IDOf(crdt.EditDelete, document, t, deleter, newest)})
 }
 
-// recordReference records that a row was deleted here and referred to there, and is back.
+// recordReference records that one site deleted a row which another site refers to. The row t and key
+// is back, or the child is deleted.
 func (x *Repairs) recordReference(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *catalog.Table, key crdt.Key,
 	parent crdt.Row) error {
 	tx := x.Tx
@@ -76,8 +78,8 @@ func (x *Repairs) recordReference(l *catalog.ForeignKey, child crdt.Key, row crd
 		crdt.Claim{Site: author, Stamp: stamp})
 }
 
-// recordForeignKey records what was done about a reference to a row, in the open conflict of
-// its document if there is one.
+// recordForeignKey records the repair of a reference to a row. It extends the open conflict of the
+// document, if there is one.
 func (x *Repairs) recordForeignKey(t *catalog.Table, key crdt.Key, document catalog.Reference, det conflict.Detail, a,
 	b crdt.Claim) error {
 	sites := []causal.Site{a.Site, b.Site}
@@ -89,7 +91,8 @@ func (x *Repairs) recordForeignKey(t *catalog.Table, key crdt.Key, document cata
 		Id: conflict.IDOf(crdt.ForeignKey, t.Reference(key), t, a, b)})
 }
 
-// extendOpen takes more into the open record of a document; known is false if it has none.
+// extendOpen adds to the open record of a document. It reports false if the document has no open
+// record.
 func extendOpen(tx *rows.Tx, document catalog.Reference, kind crdt.ConflictKind, sites []causal.Site,
 	more conflict.Detail) (known bool, err error) {
 	row, err := conflict.OpenRecord(tx, tx.Cat.ByNumber[document.Tab], document)

@@ -13,27 +13,27 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// Repairs is what the hub repairs after one delta.
+// Repairs makes the repairs of the hub after one delta. It belongs to one transaction. The caller makes
+// Back and runs References before Document.
 type Repairs struct {
 	Tx       *rows.Tx
 	Held     *held.Set
-	Author   causal.Site                // of the delta
-	Effects  *Effects                   // of the delta
+	Author   causal.Site                // the author of the delta, a node
+	Effects  *Effects                   // the effects of the delta
 	Back     map[catalog.Reference]bool // rows brought back
-	Wrote    bool
-	Recorded int
+	Wrote    bool                       // a repair wrote to tables and log, which must be folded
+	Recorded int                        // the conflict records written
 }
 
-// concurrent reports whether somebody else has written a row, and the author of the delta did
-// not know.
+// concurrent reports whether another site wrote the row above a position that the author had seen.
 func (x *Repairs) concurrent(row crdt.Row, seen causal.Position) bool {
 	other := func(v crdt.Version) bool { return v.Stamp.Site != x.Author && v.Position > seen }
 	return other(row.Birth) || other(row.Base) ||
 		slices.ContainsFunc(row.Columns, func(c crdt.ColumnVersion) bool { return other(c.Version) })
 }
 
-// References brings back the rows that are referred to by those who did not know of their
-// deletion. Those of one document are left to document.
+// References brings back deleted rows that other sites still refer to, and lets references follow
+// changed unique values. It leaves references inside a document to Document, by adding to Clashed.
 func (x *Repairs) References() error {
 	n := x.Effects
 	for _, m := range n.Died {
@@ -62,7 +62,7 @@ func (x *Repairs) References() error {
 		}
 		for _, g := range gone {
 			if g.row.Death.Stamp.Site == x.Author || g.row.Death.Position <= ref.Seen {
-				continue // its author knew: an application without foreign keys may do so
+				continue // Its author knew of the deletion. An application without foreign keys may do this.
 			}
 			row, err := x.Tx.ReadShadow(g.l.Child, ref.Key)
 			if err != nil {
@@ -76,7 +76,8 @@ func (x *Repairs) References() error {
 	return nil
 }
 
-// refer mends one reference to a deleted row.
+// refer repairs one reference to a deleted row t and key. The row comes back. If its values are not
+// known here, the child is deleted instead.
 func (x *Repairs) refer(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *catalog.Table, key crdt.Key) error {
 	if _, state, err := x.Tx.ReadKept(t, key); err != nil {
 		return err
@@ -94,7 +95,7 @@ func (x *Repairs) refer(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *
 	if err != nil {
 		return err
 	}
-	if !ok { // its values are nowhere here: then what refers to it cannot stay
+	if !ok { // Its values are not here, so the child cannot stay.
 		if err := x.Kill(l.Child, child); err != nil {
 			return err
 		}
@@ -102,8 +103,8 @@ func (x *Repairs) refer(l *catalog.ForeignKey, child crdt.Key, row crdt.Row, t *
 	return x.recordReference(l, child, row, t, key, parent.Row)
 }
 
-// bringBack makes a deleted row live again, and with it what it refers to and what was
-// deleted together with it from its document. ok is false if its values are not known here.
+// bringBack revives a deleted row. It also revives the rows that this row refers to, and the rows of
+// its document that were deleted with it. It reports false if the row's values are not known here.
 func (x *Repairs) bringBack(t *catalog.Table, key crdt.Key) (ok bool, err error) {
 	tx, ref := x.Tx, t.Reference(key)
 	if x.Back[ref] {
@@ -130,7 +131,7 @@ func (x *Repairs) bringBack(t *catalog.Table, key crdt.Key) (ok bool, err error)
 		case err != nil:
 		case gone:
 			_, err = x.bringBack(l.Parent, parent)
-		default: // what it refers to is called otherwise by now
+		default: // The referred row has another unique value now.
 			err = x.followOrKill(l, key, reference)
 		}
 		return err
@@ -145,7 +146,7 @@ func (x *Repairs) bringBack(t *catalog.Table, key crdt.Key) (ok bool, err error)
 	return true, x.bringBackRest(document, row.Death)
 }
 
-// bringBackRest brings back the rows of a document that one site deleted in one go.
+// bringBackRest revives the rows of a document that one site deleted at one position.
 func (x *Repairs) bringBackRest(document catalog.Reference, death crdt.Version) error {
 	rows, err := history.DeletedIn(x.Tx, document, death.Stamp.Site)
 	if err != nil {
@@ -169,8 +170,9 @@ func (x *Repairs) bringBackRest(document catalog.Reference, death crdt.Version) 
 	return nil
 }
 
-// putBack puts a deleted row into its table again, as an edit of one column that is newer
-// than the deletion; or keeps it as held, if a constraint keeps it out.
+// putBack inserts a deleted row again and logs an edit of one column, which is newer than the deletion.
+// A row without such a column is logged as an insert. If a constraint excludes the row, putBack keeps
+// it as held.
 func (x *Repairs) putBack(t *catalog.Table, key crdt.Key, m *catalog.Values) error {
 	tx := x.Tx
 	if err := tx.Drop(t, key); err != nil {
@@ -194,7 +196,8 @@ func (x *Repairs) putBack(t *catalog.Table, key crdt.Key, m *catalog.Values) err
 	return tx.Log(t, key, capture.Insert, nil)
 }
 
-// Kill deletes a row and keeps what it was.
+// Kill deletes a row and logs the deletion. It keeps the values of a row in its table as tombstone
+// values, and the next fold does so for a held row. It does nothing if the row is gone already.
 func (x *Repairs) Kill(t *catalog.Table, key crdt.Key) error {
 	m, state, err := conflict.ValuesOf(x.Tx, t, key)
 	if err != nil || m == nil || state == catalog.Tombstone {
