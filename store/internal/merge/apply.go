@@ -15,7 +15,10 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// ApplyFromHub merges a delta of the hub. fold folds what the log has, and returns the rows that are held.
+// ApplyFromHub merges a delta from the hub at a node, inside the transaction tx. It calls fold first,
+// which returns the held rows. It returns an OutOfOrderError if the delta does not begin at the
+// position this node has seen. It returns a CrossingError if the delta has crossed with own work. After
+// any error the caller must undo the transaction.
 func ApplyFromHub(tx *rows.Tx, delta Delta, fold func(*rows.Tx) (*held.Set, error)) (applied Applied, err error) {
 	if delta.From != tx.State.Seen {
 		return applied, &OutOfOrderError{From: delta.From,
@@ -37,8 +40,12 @@ func ApplyFromHub(tx *rows.Tx, delta Delta, fold func(*rows.Tx) (*held.Set, erro
 	return applied, err
 }
 
-// ApplyFromNode merges a node's own changes, at the hub. fold folds what the log has, and returns the rows
-// that are held.
+// ApplyFromNode merges a node's own changes at the hub, inside the transaction tx. It calls fold first,
+// which returns the held rows, and again after it recorded conflicts. The floor is the least hub
+// position that the node's unsent work may have seen. It returns an OutOfOrderError if the delta does
+// not begin at the position that the hub has of the node. It returns an IdentityError for work under
+// another site's identity, and refuses a removed node. After any error the caller must undo the
+// transaction.
 func ApplyFromNode(tx *rows.Tx, node causal.Site, delta Delta, floor causal.Seen,
 	fold func(*rows.Tx) (*held.Set, error)) (applied Applied, err error) {
 	have, heard, err := history.HasOf(tx, node)
@@ -60,7 +67,7 @@ func ApplyFromNode(tx *rows.Tx, node causal.Site, delta Delta, floor causal.Seen
 	if err := in.applyAll(); err != nil {
 		return applied, err
 	}
-	if in.applied.Conflicts > 0 { // stamp the records at once, so that they travel with the changes
+	if in.applied.Conflicts > 0 { // Stamp the records at once. They then travel with the changes.
 		if _, err := fold(tx); err != nil {
 			return applied, err
 		}
@@ -74,29 +81,33 @@ func ApplyFromNode(tx *rows.Tx, node causal.Site, delta Delta, floor causal.Seen
 	return applied, history.GotFromNode(tx, node, delta.Span, floor, hears)
 }
 
-// incoming is one delta on its way into the tables, in one transaction.
+// incoming is one delta while it is applied, in one transaction.
 type incoming struct {
 	tx       *rows.Tx
 	held     *held.Set
 	delta    Delta
-	author   causal.Site // the node it comes from; 0: the hub
+	author   causal.Site // the node that sent it, or 0 for the hub
 	applied  Applied
-	merging  merging         // the change in hand: they are large, and there is one at a time
+	merging  merging         // the current change, kept here because the struct is large
 	began    causal.Position // the position before the first change
-	hears    hlc.Time        // at the hub: the newest stamp in what the node has sent, this delta too
+	hears    hlc.Time        // at the hub: the newest stamp that the node has sent, including this delta
 	rekeying *rekey.Rekeying
 	effects  *repair.Effects
 	changes  *history.KnownChanges
-	// decided are documents whose conflict two sites have resolved at once, with its identifier.
+	// decided maps a document to the identifier of its conflict, where two sites have resolved that
+	// conflict at once.
 	decided map[catalog.Reference]string
 }
 
+// newIncoming begins a delta. An author of 0 is the hub.
 func newIncoming(tx *rows.Tx, held *held.Set, author causal.Site, delta Delta) *incoming {
 	return &incoming{tx: tx, held: held, delta: delta, author: author, began: tx.State.Position,
 		rekeying: &rekey.Rekeying{Tx: tx, Author: author, Seen: delta.Seen, Began: tx.State.Position},
 		effects:  repair.NewEffects(tx, author, delta.Seen), changes: &history.KnownChanges{Tx: tx}}
 }
 
+// applyAll merges every section, then repairs at the hub or checks for crossings at a node. At last it
+// readmits held rows and restores the sequences.
 func (in *incoming) applyAll() error {
 	tx := in.tx
 	restore, err := tx.OwnSequences()
@@ -127,23 +138,26 @@ func (in *incoming) applyAll() error {
 	return restore()
 }
 
-// merging is one change on its way into a row.
+// merging is one change while it is merged into its row.
 type merging struct {
 	t       *catalog.Table
-	author  causal.Site // the node it comes from; 0: the hub
+	author  causal.Site // the node that sent it, or 0 for the hub
 	change  crdt.Change
-	row     crdt.Row // before
+	row     crdt.Row // the row before the merge
 	present bool
-	was     *catalog.Values // values before
+	was     *catalog.Values // the values before the merge
 	state   catalog.Whereabouts
 	out     crdt.Outcome
-	// seen is, at the hub, what the author had seen of the row: more than of everything, if that
-	// was sent early.
+	// seen is, at the hub, up to which hub position the author had the row. It exceeds the author's
+	// seen position for a row that was shipped ahead.
 	seen causal.Seen
-	// remade is, at the hub, when the author had made the row anew before it deleted it, unheard.
+	// remade is, at the hub, the birth of a row that the author made anew and deleted again before
+	// the hub heard of it.
 	remade hlc.Stamp
 }
 
+// applyChange merges one change into its row, makes the table show the result, and writes the shadow.
+// At the hub it also judges the change. At a node it keeps own work that the change overwrites.
 func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 	tx, author := in.tx, in.author
 	here, err := tx.ReadRow(t, change.Key, true)
@@ -178,10 +192,10 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 	if author == 0 {
 		m.comesBack(tx.State.Site, in.delta.Seen)
 	} else if !m.present && m.change.Whole && m.change.Birth.IsZero() && m.out.Row.Live() {
-		// its birth is news to nobody, so this says that whoever lacks the row gets it whole
+		// Its birth is new to no site. Revived sends the row whole to the sites that lack it.
 		m.out.Row.Revived = tx.Position()
 	}
-	// Whatever is written here from now on is newer than what it could see.
+	// Every later write here gets a newer stamp than this change.
 	newest := newestTime(m.change)
 	tx.State.Clock.Observe(newest)
 	if author != 0 {
@@ -196,7 +210,7 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 		}
 		if m.offersWhole(tx.State.Site) {
 			position = tx.Position()
-			tx.HoldFloor() // it is work that the hub does not have
+			tx.HoldFloor() // The hub does not have this work yet.
 		}
 	}
 	if err := in.materialise(m); err != nil {
@@ -214,23 +228,23 @@ func (in *incoming) applyChange(t *catalog.Table, change crdt.Change) error {
 	return tx.WriteShadow(t, change.Key, m.out.Row, document, position)
 }
 
-// offer offers the whole row as the edit that keeps it alive. The site that deleted it has forgotten which
-// column was newer, and others may know more of it than this one.
+// offer gives every column the stamp of the edit that keeps the row alive. The site that deleted the
+// row has forgotten its versions, and other sites may know more of it than this one.
 func (m *merging) offer(at causal.Position, seen causal.Seen) {
 	m.out.Row.Base = crdt.Version{Stamp: m.out.Row.Newest(), Position: at, Seen: seen}
 	m.out.Row.Columns = nil
 }
 
-// refuseUnstable says why a node's change cannot be merged that had not seen what is stable: this site has
-// forgotten what it would have to be compared with.
+// refuseUnstable returns the error for a change whose author had not seen everything that is stable.
+// This site has forgotten the versions that such a change must be compared with.
 func (in *incoming) refuseUnstable(t *catalog.Table, change crdt.Change) error {
 	return fmt.Errorf("site %d sent a change of table %s that had seen the hub's position %d, and up to %d is settled. "+
 		"Try: ravno leave --force at the node, then ravno join --keep-local with a new token", in.author, t.Name,
 		change.Seen, in.tx.State.Settled)
 }
 
-// judgeWork is what the hub does with a node's change besides merging it: it finds out what the node
-// had seen, whether that is a conflict, and which documents the row left and came to. It returns the
+// judgeWork does the hub's work for a node's change besides merging it. It finds the position that the
+// node had seen of the row, judges the change, and notes documents that the row left. It returns the
 // document that the row belongs to now.
 func (in *incoming) judgeWork(m *merging, here rows.RowHere) (document catalog.Reference, err error) {
 	tx := in.tx
@@ -256,9 +270,8 @@ func (in *incoming) judgeWork(m *merging, here rows.RowHere) (document catalog.R
 	return document, in.recordReinserted(m, document)
 }
 
-// rewrite takes in, at the hub, that the author had made the row anew before it deleted it. It has all
-// columns at that time, and has forgotten their values: older ones would not count there, should the
-// row live on.
+// rewrite gives all columns the birth of a row that its author made anew and deleted again. The author
+// has forgotten the values of such a row. So older values do not count there, should the row live on.
 func (m *merging) rewrite(tx *rows.Tx) {
 	if m.remade.IsZero() || m.out.Outlived {
 		return
@@ -267,8 +280,9 @@ func (m *merging) rewrite(tx *rows.Tx) {
 	m.out.Changed = true
 }
 
-// comesBack sees to what this node wrote itself, forgot, and gets back from the hub: it is no work
-// that the hub has yet to hear of. The hub had it when it had this node's work up to a position.
+// comesBack handles versions that this node wrote, forgot, and now gets back from the hub. They are no
+// unacknowledged work, so their positions become at most had. The hub had this node's work up to that
+// position.
 func (m *merging) comesBack(self causal.Site, had causal.Position) {
 	heard := func(v, before crdt.Version) crdt.Version {
 		if v.Stamp.Site == self && v.Stamp != before.Stamp {
@@ -286,8 +300,9 @@ func (m *merging) comesBack(self causal.Site, had causal.Position) {
 	row.Base = heard(row.Base, before.Base)
 }
 
-// admit holds a node to its own identity. Registers of others, sent along with a whole row,
-// may fill in values that were lost here with a deletion; they replace none.
+// admit refuses a node's change that claims another site's identity, with an IdentityError. Registers
+// of other sites that come with a whole row may fill in values that are lost here. It drops the other
+// registers of other sites.
 func (m *merging) admit() error {
 	kept := m.change.Registers[:0]
 	for _, reg := range m.change.Registers {
@@ -316,12 +331,13 @@ func (m *merging) admit() error {
 	return nil
 }
 
+// lacks reports whether the value of a column is not known here.
 func (m *merging) lacks(column crdt.Column) bool {
 	_, known := m.was.Get(column)
 	return !known
 }
 
-// newestTime is the newest time in a change.
+// newestTime returns the newest time in a change.
 func newestTime(change crdt.Change) hlc.Time {
 	newest := max(change.Birth.Time, change.Death.Time)
 	for _, reg := range change.Registers {
@@ -333,8 +349,8 @@ func newestTime(change crdt.Change) hlc.Time {
 	return newest
 }
 
-// offersWhole reports whether this node's own edit just outlived a deletion made elsewhere:
-// others have deleted the values, so the row must be sent to them whole.
+// offersWhole reports whether this node's own edit has just outlived a deletion elsewhere. Other sites
+// have deleted the values, so this node must send them the row whole.
 func (m *merging) offersWhole(self causal.Site) bool {
 	return m.out.Row.Live() && m.out.Row.Revived != m.row.Revived && m.out.Row.Newest().Site == self
 }

@@ -7,7 +7,8 @@ import (
 	"ravno/store/internal/catalog"
 )
 
-// readCounters prepares a change of a table with counters for merging.
+// readCounters prepares a change of a table with counters. It takes the base of an unknown counter from
+// the table, and gives each register the class of its column.
 func (m *merging) readCounters() {
 	for _, column := range m.t.Counters {
 		if _, known := m.row.Counter(column); m.present && !known {
@@ -22,7 +23,7 @@ func (m *merging) readCounters() {
 	}
 }
 
-// counted are the counters that say something else after merging, with what they say.
+// counted writes the sums of the counters into merged. It returns the columns whose sums have changed.
 func (m *merging) counted(merged *catalog.Values) (columns []crdt.Column) {
 	for _, column := range m.t.Counters {
 		c, ok := m.out.Row.Counter(column)
@@ -37,23 +38,25 @@ func (m *merging) counted(merged *catalog.Values) (columns []crdt.Column) {
 	return columns
 }
 
-// onlyCounts reports whether all that a change brings is counted.
+// onlyCounts reports whether the change brings nothing but parts of counters.
 func (m *merging) onlyCounts() bool {
 	return len(m.out.Counted) > 0 && len(m.out.Won)+len(m.out.Lost) == 0 && !m.change.Death.After(m.row.Death.Stamp)
 }
 
-// isBase reports whether a register is only the base of a deleted row's counter, and no edit.
+// isBase reports whether a register is only the base of a deleted row's counter. Such a register is no
+// edit.
 func (m *merging) isBase(reg crdt.Register) bool {
 	return reg.Class == crdt.ClassCounter && !m.change.Whole && m.change.Death.After(reg.Stamp)
 }
 
-// ignoreBases takes bases of a deleted row's counters out of what a change has set.
+// ignoreBases removes bases of a deleted row's counters from the outcome's won and lost registers.
 func (m *merging) ignoreBases() {
 	base := func(i int) bool { return m.isBase(m.change.Registers[i]) }
 	m.out.Won, m.out.Lost = slices.DeleteFunc(m.out.Won, base), slices.DeleteFunc(m.out.Lost, base)
 }
 
-// ownParts holds a node to its own parts of counters.
+// ownParts returns an IdentityError if the change brings a part of a counter by another site than its
+// author.
 func (m *merging) ownParts() error {
 	for _, p := range m.change.Parts {
 		if p.Stamp.Site != m.author {

@@ -10,15 +10,15 @@ import (
 	"ravno/store/internal/history"
 )
 
-// Delta is everything of one site above a position, on its way in.
+// Delta is a delta on its way in: the sender's work between two positions, in sections.
 type Delta struct {
 	history.Span
-	// Open begins to read: next returns the sections one after the other and then io.EOF. A
-	// delta may be read more than once.
+	// Open begins to read the delta. The function next returns one section after another, and then
+	// io.EOF. The caller may open a delta more than once.
 	Open func() (next func() (*crdt.Section, error), err error)
 }
 
-// Each calls f with every section.
+// Each calls f with every section, in order. It stops at the first error.
 func (d Delta) Each(f func(*crdt.Section) error) error {
 	next, err := d.Open()
 	if err != nil {
@@ -38,19 +38,19 @@ func (d Delta) Each(f func(*crdt.Section) error) error {
 	}
 }
 
-// Applied says what applying a delta did.
+// Applied is the result of applying a delta.
 type Applied struct {
-	Changes   int
-	Conflicts int             // found or extended
-	Position  causal.Position // of this site, after it
-	// At a node, after it: the least hub position its unsent work may have seen, and whether there is
-	// anything that the hub may not have.
+	Changes   int             // changes merged
+	Conflicts int             // conflict records written or extended
+	Position  causal.Position // the position of this site afterwards
+	// Floor is, at a node, the least hub position that its unsent work may have seen afterwards.
+	// Unsent reports whether the hub may lack any of its work.
 	Floor  causal.Seen
 	Unsent bool
 }
 
-// OutOfOrderError says that a delta does not begin where this site's knowledge ends: it is
-// a repetition, or the sender is wrong about what we have. Nothing was applied.
+// OutOfOrderError says that a delta does not begin at the position that this site has of the sender.
+// Either the delta is a repetition, or the sender is wrong about this site. Nothing was applied.
 type OutOfOrderError struct {
 	From causal.Position
 	Have causal.Reached
@@ -60,7 +60,7 @@ func (e *OutOfOrderError) Error() string {
 	return fmt.Sprintf("delta begins at position %d, have %d", e.From, e.Have.Position)
 }
 
-// IdentityError says that a node submitted work under another site's identity.
+// IdentityError says that a node sent work under another site's identity. Nothing was applied.
 type IdentityError struct {
 	Node, Claimed causal.Site
 	Table         string

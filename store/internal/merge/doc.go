@@ -1,7 +1,7 @@
 // Package merge brings a delta into the tables and, at the hub, judges it.
 //
-// An apply is one write transaction. It folds first. It then takes the delta section by section;
-// for each change, crdt.Merge takes the row as remembered and the change as sent, and returns an
+// An apply is one write transaction. It folds first. It then takes the delta section by section.
+// For each change, crdt.Merge takes the row as remembered and the change as sent, and returns an
 // outcome. The table is made to show the merged row: inserted, updated, removed, or kept aside. At
 // the end held rows are tried again, and the hub repairs. Enforcement of foreign keys is off,
 // because a delta may bring a child before its parent. The application's triggers are off.
@@ -12,8 +12,8 @@
 //
 // Before it merges, the package asks whether a change is about the same row. One side may have
 // forgotten a stable birth that the other still has. A node's edit may have outlived a deletion
-// elsewhere; the node then offers the row whole, every column with that edit's stamp, and until it
-// arrives the others keep the row as incomplete. A row that a node wrote, forgot, and gets back
+// elsewhere. The node then offers the row whole, every column with that edit's stamp. Until it
+// arrives, the others keep the row as incomplete. A row that a node wrote, forgot, and gets back
 // whole is no work of its own.
 //
 // At the hub each change of a node is compared with the change records of its document. Records
@@ -27,6 +27,6 @@
 // A node may write two things in ravno's own tables: its events, and the resolution of a conflict.
 // A row deleted from a journal at a node stays at the hub.
 //
-// Package merge refuses to know links, batches and files of its own. It orchestrates; the rooms
+// Package merge refuses to know links, batches and files of its own. It orchestrates. The rooms
 // below it do the work.
 package merge

@@ -14,9 +14,9 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// judge finds out at the hub whether a node's change was made without knowledge of what
-// others did to the same document. If so it is in a conflict, which is recorded in this
-// same transaction; the merge goes on either way. It returns the row's document.
+// judge decides, at the hub, whether a node's change is concurrent with other changes of its document.
+// If it is, judge records a conflict in this transaction. The merge happens either way. It returns the
+// row's document.
 func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 	tx := in.tx
 	self := m.t.Reference(m.change.Key)
@@ -50,7 +50,7 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 		}
 		touches := found.Others
 		if m.t.Alone && m.present && !m.row.Birth.Stamp.IsZero() && m.row.Birth.Position > m.seen {
-			// Its birth left no record.
+			// The birth of such a row leaves no change record.
 			touches = append(slices.Clip(touches), crdt.ChangeRecord{
 				Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
 				Table: m.t.Name, Key: m.change.Key, Dead: !m.row.Live()})
@@ -83,13 +83,14 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 	return document, nil
 }
 
-// unacknowledged reports whether all that comes is the end of a row of which nobody but its author ever
-// knew. It is a side of nothing: what is there under its number, or under that of the document it
-// was in, may be others' rows, which only have the same numbers.
+// unacknowledged reports whether the change only ends a row that no site but its author ever knew. Such
+// a deletion belongs to no side of the conflict. Other sites may have reused the key of the row, or of
+// its document.
 func (m *merging) unacknowledged() bool { return !m.present && !m.out.Row.Live() }
 
-// withDeath adds to the change records of a document the death of a row that keeps an older one of its key
-// out, where it has left none: what is kept out would be nowhere.
+// withDeath adds the death of a newer row that keeps an older row of the same key out. It adds nothing
+// if the key has a change record already. Without it the values of the older row would be in no
+// conflict.
 func (m *merging) withDeath(touches []crdt.ChangeRecord) []crdt.ChangeRecord {
 	if !m.out.Outlived || m.row.Live() || slices.ContainsFunc(
 		touches, func(o crdt.ChangeRecord) bool { return o.Table == m.t.Name && o.Key == m.change.Key }) {
@@ -99,23 +100,23 @@ func (m *merging) withDeath(touches []crdt.ChangeRecord) []crdt.ChangeRecord {
 		Site: m.row.Death.Stamp.Site, Position: m.row.Death.Position, Table: m.t.Name, Key: m.change.Key, Dead: true})
 }
 
-// deathUnseen reports whether the row was deleted without its author's knowledge: then the
-// document it was deleted from is in it too, wherever the author has moved the row.
+// deathUnseen reports whether another site deleted the row without the author's knowledge. The document
+// that the row was deleted from is then in conflict too, wherever the author moved the row.
 func (m *merging) deathUnseen() bool {
 	death := m.row.Death
 	return m.present && !m.row.Live() && causal.Concurrent(m.author, death.Stamp.Site, m.seen, death.Position)
 }
 
-// recordChange records the change, with the values it replaces: they are the
-// common ancestor should a change of someone who had not seen it arrive later.
+// recordChange writes the change record with the values that the change replaces. They are the common
+// ancestor, should a concurrent change arrive later.
 func (in *incoming) recordChange(d catalog.Reference, m *merging, dead bool, known *history.Changes) (err error) {
 	tx := in.tx
 	var before *catalog.Values
 	born := !m.present || m.out.Reborn
 	if born && m.t.Alone && !dead {
-		return nil // its shadow says as much, and nobody who has not seen it can change it
+		return nil // The shadow holds the birth. Only a site that has seen the row can change it.
 	}
-	if born { // a new row: nothing was there before
+	if born { // A new row replaces no values.
 		return history.RecordChange(tx, d, m.t, m.change.Key, m.author, dead, before)
 	}
 	if known.Own {
@@ -138,7 +139,8 @@ func (in *incoming) recordChange(d catalog.Reference, m *merging, dead bool, kno
 	return history.RecordChange(tx, d, m.t, m.change.Key, m.author, dead, before)
 }
 
-// recordConflict writes or extends the one open record of a document.
+// recordConflict writes or extends the one open record of a document. It reports false if all sides
+// wrote the same values, so that nothing is left to decide.
 func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog.Reference,
 	unseen []crdt.ChangeRecord) (bool, error) {
 	tx, mine := in.tx, m.authorSide()
@@ -147,7 +149,7 @@ func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog
 		return false, err
 	}
 	if kind.SettledByEqual() && conflict.SameEdit(mine, others) {
-		return false, nil // both wrote the same values: nothing to decide
+		return false, nil // Both wrote the same values.
 	}
 	root := tx.Cat.ByNumber[d.Tab]
 	if root == nil {
@@ -173,9 +175,9 @@ func (in *incoming) recordConflict(kind crdt.ConflictKind, m *merging, d catalog
 		Row: m.t.Reference(m.change.Key), Document: root.Reference(d.Key), Sites: sites, Detail: det}, m.author)
 }
 
-// recordOf finds the record that a conflict of a document goes into: the open one, or the one
-// which two sites have just resolved without knowing of each other. Then the conflict is
-// between their decisions, the newer of which is in force, and needs no third.
+// recordOf finds the record for a conflict of a document. It is the open record, or a record that two
+// sites have just resolved at once. In that case decided is true, and the newer of the two decisions is
+// in force. The row is nil if there is no such record.
 func (in *incoming) recordOf(root *catalog.Table, d catalog.Reference) (row []crdt.Value, decided bool, err error) {
 	if id, ok := in.decided[d]; ok {
 		row, err = conflict.ReadRecord(in.tx, id)
@@ -185,8 +187,8 @@ func (in *incoming) recordOf(root *catalog.Table, d catalog.Reference) (row []cr
 	return row, false, err
 }
 
-// noteDecision remembers that a node has resolved a conflict which another site had resolved
-// already, unknown to it.
+// noteDecision notes that a node resolved a conflict which another site had resolved, unknown to the
+// node.
 func (in *incoming) noteDecision(m *merging) error {
 	tx := in.tx
 	if m.t.Name != "ravno_conflict" || !m.present {
@@ -217,7 +219,7 @@ func (in *incoming) noteDecision(m *merging) error {
 	return nil
 }
 
-// authorSide is what the change itself says.
+// authorSide returns the author's side of the conflict, from the change itself.
 func (m *merging) authorSide() conflict.Side {
 	s := conflict.Side{Site: m.author, Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)),
 		Whole:   m.change.Whole,
@@ -230,7 +232,7 @@ func (m *merging) authorSide() conflict.Side {
 	return s
 }
 
-// side is the change as one side of a conflict.
+// side identifies the author's side: the site and the newest stamp that it wrote in the change.
 func (m *merging) side() crdt.Claim {
 	newest := m.change.Death
 	for _, reg := range m.change.Registers {
@@ -241,8 +243,8 @@ func (m *merging) side() crdt.Claim {
 	return crdt.Claim{Site: m.author, Stamp: newest}
 }
 
-// otherSides is what the concurrent changes wrote, what was there before them, and the newest
-// of them as the other side of the conflict.
+// otherSides reads the sides of the concurrent changes and the values before them. The result newest
+// identifies the newest of the other sides.
 func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.ChangeRecord) (
 	others, before []conflict.Side, newest crdt.Claim, err error) {
 	tx := in.tx
@@ -280,7 +282,7 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 			s.Values[t.Columns[t.ByNum[number]].Name] = catalog.EncodeValue(v)
 		}
 		s.Whole = len(s.Values) == t.Registers() && !touch.Dead
-		if s.Whole || m.out.Died && here { // about to be replaced: keep it whole
+		if s.Whole || m.out.Died && here { // The row is about to go, so the record keeps it whole.
 			for number, v := range values.All() {
 				if t.HasRegister(number) {
 					s.Values[t.Columns[t.ByNum[number]].Name] = catalog.EncodeValue(v)
@@ -302,7 +304,8 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 	return others, append(before, m.before()), newest, nil
 }
 
-// before is what the author's columns held, where nobody else had changed them meanwhile.
+// before returns the values that the author's columns had before, where no concurrent change had
+// replaced them.
 func (m *merging) before() conflict.Side {
 	b := conflict.Side{Table: m.t.Name, Key: hex.EncodeToString([]byte(m.change.Key)), Values: map[string]string{}}
 	for _, reg := range m.change.Registers {
@@ -323,7 +326,7 @@ func (m *merging) before() conflict.Side {
 	return b
 }
 
-// beforeChange is what a recorded change of another row replaced.
+// beforeChange returns the values that a recorded change of a row replaced.
 func beforeChange(tx *rows.Tx, d catalog.Reference, t *catalog.Table, touch crdt.ChangeRecord) (conflict.Side, error) {
 	b := conflict.Side{Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Values: map[string]string{}}
 	values, err := history.ValuesBefore(tx, d, t, touch.Key, touch.Site)
@@ -335,8 +338,9 @@ func beforeChange(tx *rows.Tx, d catalog.Reference, t *catalog.Table, touch crdt
 	return b, err
 }
 
-// collides reports whether a change is of another row than the one this site has made under
-// that key, which the sender did not know of.
+// collides reports whether this site made another row under the key of the change, unknown to the
+// sender. The position known is this site's position that the sender had seen. Two rows that a
+// migration inserted do not collide.
 func (m *merging) collides(self causal.Site, known causal.Position) bool {
 	birth := m.row.Birth
 	return m.present && birth.Stamp != m.change.Birth && birth.Stamp.Site == self && birth.Position > known &&

@@ -8,7 +8,8 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// materialise makes the table show the merged row.
+// materialise makes the table show the merged row. A row with missing values is kept as incomplete. A
+// row that a constraint excludes is held.
 func (in *incoming) materialise(m *merging) error {
 	tx := in.tx
 	t, key := m.t, m.change.Key
@@ -20,7 +21,7 @@ func (in *incoming) materialise(m *merging) error {
 	}
 	m2, written := m.values()
 	whole, err := t.Complete(key, m2)
-	whole = whole || m.change.Whole // what a whole row lacks, its author's table lacks: the default is its value
+	whole = whole || m.change.Whole // The author's table lacks such columns, so their defaults apply.
 	switch {
 	case err != nil:
 		return err
@@ -33,7 +34,7 @@ func (in *incoming) materialise(m *merging) error {
 			}
 		}
 		return tx.Keep(t, key, catalog.Incomplete, m2)
-	case m.state == catalog.Held: // tried again at the end
+	case m.state == catalog.Held: // ReadmitHeld tries the row at the end.
 		in.held.Try = true
 		return in.held.Keep(t, key, m2)
 	case m.state == catalog.InTable:
@@ -42,7 +43,7 @@ func (in *incoming) materialise(m *merging) error {
 	default:
 		if err = tx.Insert(t, m2); err == nil {
 			in.held.NoteInserted(t, key)
-			if m.state == catalog.Incomplete { // whole again: whoever lacks it gets it whole
+			if m.state == catalog.Incomplete { // Send the completed row whole to the sites that lack it.
 				m.out.Row.Revived, m.out.Changed = tx.Position(), true
 			}
 			return tx.Drop(t, key)
@@ -54,7 +55,7 @@ func (in *incoming) materialise(m *merging) error {
 	return in.held.Exclude(t, key, m2)
 }
 
-// values are the merged row's values and which columns they change.
+// values returns the merged values of the row and the columns that they change.
 func (m *merging) values() (*catalog.Values, []crdt.Column) {
 	merged := catalog.NewValues(len(m.t.Numbers))
 	if !m.out.Reborn && m.was != nil {
@@ -65,7 +66,7 @@ func (m *merging) values() (*catalog.Values, []crdt.Column) {
 		reg := &m.change.Registers[i]
 		switch reg.Class {
 		case crdt.ClassCounter:
-			continue // what it says is the sum, not its base
+			continue // A counter shows its sum, which counted sets.
 		case crdt.ClassRegister, crdt.ClassNone:
 		}
 		merged.Set(reg.Column, reg.Value)
@@ -73,7 +74,7 @@ func (m *merging) values() (*catalog.Values, []crdt.Column) {
 	}
 	for i := range m.change.Registers {
 		reg := &m.change.Registers[i]
-		// A value whose version we have, but which was lost with a deleted row.
+		// The version is known here, but its value was lost with a deleted row.
 		_, known := merged.Get(reg.Column)
 		if !known && reg.Class != crdt.ClassCounter && reg.Stamp == m.out.Row.Version(reg.Column).Stamp {
 			merged.Set(reg.Column, reg.Value)
@@ -83,8 +84,8 @@ func (m *merging) values() (*catalog.Values, []crdt.Column) {
 	return merged, append(written, m.counted(merged)...)
 }
 
-// materialiseDead takes a deleted row out of its table and keeps its values: whatever the
-// shadow knows a version of, some image has the value of.
+// materialiseDead takes a deleted row out of its table and keeps its values as tombstone values. So a
+// site has a value for every version in its shadow.
 func (in *incoming) materialiseDead(m *merging) error {
 	tx := in.tx
 	if m.out.Outlived || !m.out.Changed {
@@ -94,7 +95,7 @@ func (in *incoming) materialiseDead(m *merging) error {
 		if err := tx.Remove(m.t, m.change.Key); err != nil {
 			return err
 		}
-		in.held.Try = true // what it occupied is free
+		in.held.Try = true // Its unique values are free now.
 	}
 	if m.state == catalog.Held {
 		in.held.Changed = true
@@ -103,7 +104,7 @@ func (in *incoming) materialiseDead(m *merging) error {
 	if merged.Size() == 0 {
 		return tx.Drop(m.t, m.change.Key)
 	}
-	if m.t.OnlyCounters(merged) { // which the shadow has: they are remains only if they are the row
+	if m.t.OnlyCounters(merged) { // The shadow has the counters. Keep them only if they are the whole row.
 		if whole, err := m.t.Complete(m.change.Key, merged); err != nil || !whole {
 			return errors.Join(err, tx.Drop(m.t, m.change.Key))
 		}

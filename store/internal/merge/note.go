@@ -10,17 +10,18 @@ import (
 	"ravno/store/internal/repair"
 )
 
-// note remembers what merging a change may have left to repair.
+// note collects the effects of a merged change that may need a repair. At the hub it also records
+// former unique values.
 func (in *incoming) note(m *merging, document catalog.Reference) error {
 	t, n := m.t, in.effects
-	lost := m.author != 0 && len(m.out.Lost) > 0 && t.ReferredOtherwise() // a name that was never in force
+	lost := m.author != 0 && len(m.out.Lost) > 0 && t.ReferredOtherwise() // A unique value that lost was never in force.
 	if t.Own || len(t.Up)+len(t.Down) == 0 || !m.out.Changed && !lost {
 		return nil
 	}
 	if any, err := n.Concern(); err != nil || !any {
 		return err
 	}
-	// What the author of a node's change had seen, and of the hub's, the hub itself.
+	// A node's change carries the position that its author had seen. The hub's is that of the delta.
 	seen := n.Seen
 	if m.author != 0 {
 		seen = causal.Position(m.change.Seen)
@@ -30,7 +31,7 @@ func (in *incoming) note(m *merging, document catalog.Reference) error {
 		n.Died = append(n.Died, repair.Merged{T: t, Key: m.change.Key, Document: document, Was: m.was, Seen: seen})
 	}
 	was, never := m.formerReferences()
-	if was != nil && m.author != 0 { // of a deleted row too: what refers to it brings it back
+	if was != nil && m.author != 0 { // Also for a deleted row, because a reference to it brings it back.
 		by := m.author
 		if never {
 			by = 0
@@ -58,8 +59,9 @@ func (in *incoming) note(m *merging, document catalog.Reference) error {
 	return nil
 }
 
-// formerReferences are the values of a row by which others may refer to it, where merging has
-// replaced them or, at the hub, has never let them in; nil if there are none.
+// formerReferences returns the row with the unique values that others may still refer to it by. Merging
+// has replaced them. At the hub they may also have lost the merge, and then never is true. It returns
+// nil without such values.
 func (m *merging) formerReferences() (former *catalog.Values, never bool) {
 	if !m.t.ReferredOtherwise() {
 		return nil, false

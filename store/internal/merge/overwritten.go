@@ -9,9 +9,8 @@ import (
 	"ravno/store/internal/history"
 )
 
-// keepOverwritten keeps, at a node, own work that the hub does not have yet and that the incoming
-// change is about to replace in the table. It still goes to the hub, which alone judges
-// whether the two were concurrent: so nothing committed is lost between the two.
+// keepOverwritten keeps, at a node, own work that the change overwrites before the hub acknowledged it.
+// The work still goes to the hub, which alone judges whether the two are concurrent.
 func (in *incoming) keepOverwritten(m *merging) error {
 	tx := in.tx
 	if !m.present || !m.out.Changed || tx.State.IsHub() {
@@ -27,9 +26,9 @@ func (in *incoming) keepOverwritten(m *merging) error {
 	return history.KeepOverwritten(tx, m.t, m.change.Key, m.row, m.was, won, false)
 }
 
-// recordReinserted records, at the hub, that a row was made in the place of one that its maker
-// could not see: one that is held, or one with work of the maker's own that was overwritten there,
-// unseen, and came along in the same delta.
+// recordReinserted records, at the hub, a row that was made under the key of another row. Its maker
+// could not see that other row. The other row is held, or it has the maker's own work that was
+// overwritten there and arrived in this delta.
 func (in *incoming) recordReinserted(m *merging, document catalog.Reference) error {
 	came := func(v crdt.Version) bool { return v.Stamp.Site == m.author && v.Position > in.began }
 	if !m.out.Reborn || m.t.Own || m.state != catalog.Held && !came(m.row.Birth) &&

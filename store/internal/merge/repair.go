@@ -7,18 +7,16 @@ import (
 	"ravno/store/internal/repair"
 )
 
-// One server deletes a row while another, not knowing, refers to it, or edits the document
-// it belongs to. Row by row, both writes are right, and together they leave a row whose
-// parent is gone, or half a document. The hub, which alone sees both, mends that with
-// writes of its own, in the transaction in which it finds it: what is referred to comes
-// back; of a document deleted and edited at once, the newer of the two is in force as a
-// whole, and the other is in the conflict.
+// One server deletes a row while another refers to it, or edits its document. Row by row both
+// writes are right. Together they leave an orphan, or half a document. The hub repairs that in the
+// transaction that finds it. The referred row comes back. Of a document deleted and edited at once,
+// the newer side is in force as a whole, and the other side is in the conflict.
 //
-// A node in which a delta and own work have crossed does not decide. It leaves the delta
-// until the hub has seen its work and mended.
+// A node decides nothing when a delta has crossed with own work. It leaves the delta with the hub
+// until the hub has seen that work and repaired.
 
-// repair brings back, at the hub, what a node's delta and others' work have left half, and
-// records what it did.
+// repair repairs, at the hub, the references and documents that a node's delta has broken. It records
+// each repair, and folds the writes of the repairs.
 func (in *incoming) repair() error {
 	tx := in.tx
 	x := &repair.Repairs{Tx: tx, Held: in.held, Author: in.author, Effects: in.effects, Back: map[catalog.Reference]bool{}}
@@ -49,8 +47,8 @@ func (in *incoming) repair() error {
 	return nil
 }
 
-// supersede deletes a row that its maker has not got any more, unless another has its key by now: a
-// number that nobody had in a table is given by whoever adds a row next.
+// supersede deletes a rekeyed row that its maker has replaced. It leaves the row alone if its key has
+// another birth by now, because an application may have reused the key.
 func supersede(x *repair.Repairs, ref catalog.Reference, birth hlc.Time) error {
 	t := x.Tx.Cat.ByNumber[ref.Tab]
 	row, err := x.Tx.ReadShadow(t, ref.Key)

@@ -6,8 +6,8 @@ import (
 	"ravno/store/internal/history"
 )
 
-// sameRow sees to it that a change and the row it is about call that row's birth the same, where
-// one side remembers the birth and the other has forgotten it, settled: there it is zero.
+// sameRow gives a change and its row the same birth, where one side has forgotten a stable birth. A
+// forgotten birth is zero. It does the same for the versions of columns.
 func (in *incoming) sameRow(m *merging) {
 	in.sameVersions(m)
 	tx, heard := in.tx, in.rekeying.Heard
@@ -18,26 +18,26 @@ func (in *incoming) sameRow(m *merging) {
 			m.madeAnew()
 		}
 	case said == here.Stamp:
-	case said.IsZero() && m.author != 0: // its author has forgotten it; unless another has taken its place since
+	case said.IsZero() && m.author != 0: // The author forgot a stable birth. A newer birth here is another row.
 		if here.Position <= tx.State.Settled {
 			m.change.Birth = here.Stamp
 		}
-	case said.IsZero(): // the hub has; unless the one here is made since, and the hub has yet to hear
+	case said.IsZero(): // The hub forgot the birth. A row made here since then is another row.
 		if !history.UnsentVersion(tx, here, in.delta.Seen) {
 			m.change.Birth = here.Stamp
 		}
-	case !here.Stamp.IsZero(), m.author == 0: // a node forgets no birth that the hub still speaks of
-	// what is new comes whole, and first from its maker
+	case !here.Stamp.IsZero(), m.author == 0: // A node never forgets a birth that the hub still sends.
+	// A new row comes whole, and first from its maker.
 	case !m.change.Whole || said.Site != m.author || said.Time <= heard:
 		if said.Site == m.author && said.Time > heard {
-			m.remade = said // made anew there, and deleted before anybody heard of it
+			m.remade = said // The author made the row anew and deleted it before the hub heard of it.
 		}
 		m.change.Birth = here.Stamp
 	}
 }
 
-// sameVersions does so for the versions of columns: what is forgotten there and remembered here is
-// the same, as long as what is remembered is settled.
+// sameVersions does the same for the versions of columns. A forgotten version equals the remembered
+// one, as long as the remembered one is stable.
 func (in *incoming) sameVersions(m *merging) {
 	tx := in.tx
 	for i := range m.change.Registers {
@@ -53,9 +53,9 @@ func (in *incoming) sameVersions(m *merging) {
 	}
 }
 
-// madeAnew takes, at the hub, what a node says of a deleted row that it has brought back, by a
-// decision on a conflict say, and of which nothing is remembered here any more: everybody has seen
-// it go, so this is its author's word in all its columns.
+// madeAnew prepares, at the hub, a deleted row that a node brought back, by a decision on a conflict
+// for example. The hub has forgotten the row, because every site had seen its deletion. So all its
+// columns get the author's newest stamp, and its birth becomes zero.
 func (m *merging) madeAnew() {
 	m.change.Birth = hlc.Stamp{}
 	own := hlc.Stamp{}

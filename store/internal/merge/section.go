@@ -14,11 +14,14 @@ import (
 	"ravno/store/internal/rows"
 )
 
+// applySection checks the table and columns of a section and merges its changes. It returns a
+// SchemaError for an unknown table or column, and an IdentityError for a node's write to the hub's
+// tables.
 func (in *incoming) applySection(section *crdt.Section) error {
 	tx, author := in.tx, in.author
 	t := tx.Cat.ByName[strings.ToLower(section.Table)]
 	if author != 0 && isLocal(tx, section.Table) {
-		// The node wrote this before it heard that the table is local now. It stays there.
+		// The node wrote this before it heard that the table is local now. The rows stay at the node.
 		return tx.Record(journal.RowLeft(tx.SiteName(author), section.Table, errLocal))
 	}
 	if author != 0 && t != nil && t.Own && !mayWrite(t, section) {
@@ -62,7 +65,8 @@ func (in *incoming) applySection(section *crdt.Section) error {
 	return nil
 }
 
-// applyNamed applies a change whose columns are those of its section, which here are called columns.
+// applyNamed translates the column indexes of a section into this site's column numbers, then applies
+// the change.
 func (in *incoming) applyNamed(t *catalog.Table, columns []crdt.Column, change crdt.Change) error {
 	for i := range change.Registers {
 		change.Registers[i].Column = columns[change.Registers[i].Column]
@@ -83,12 +87,13 @@ func (in *incoming) applyNamed(t *catalog.Table, columns []crdt.Column, change c
 
 var errLocal = errors.New("the table is local now; what was written there meanwhile stays there")
 
+// isLocal reports whether a table is local at this site.
 func isLocal(tx *rows.Tx, name string) bool {
 	return slices.ContainsFunc(tx.Cat.Local, func(local string) bool { return strings.EqualFold(local, name) })
 }
 
-// mayWrite reports whether a node may write what a section says of one of ravno's own
-// tables: its events, and the resolution of a conflict. Servers and settings are the hub's.
+// mayWrite reports whether a node may write a section of ravno's own tables. A node may write its
+// events, and the resolution of a conflict. Servers and settings belong to the hub.
 func mayWrite(t *catalog.Table, section *crdt.Section) bool {
 	if t.Class == catalog.Journal {
 		return true
