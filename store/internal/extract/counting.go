@@ -5,8 +5,8 @@ import (
 	"ravno/store/internal/catalog"
 )
 
-// parts are the parts of counters that are news to the receiver; all of them, if the row
-// goes whole.
+// parts returns the parts of counters that the receiver lacks. If the row travels whole, it returns all
+// parts that this sender may send. It calls note with the version of each part that the receiver lacks.
 func (x *Extraction) parts(t *catalog.Table, row crdt.Row, whole bool, note func(crdt.Version)) (
 	parts []crdt.ChangePart) {
 	for _, c := range row.Counters {
@@ -27,8 +27,8 @@ func (x *Extraction) parts(t *catalog.Table, row crdt.Row, whole bool, note func
 	return parts
 }
 
-// bases are the bases of a deleted row's counters that are news to the receiver: what was
-// counted in a row which it never had alive says nothing without them, should the row live on.
+// bases returns the counter bases of a deleted row that the receiver lacks. Parts mean nothing without
+// their base, should the row live on.
 func (x *Extraction) bases(t *catalog.Table, row crdt.Row) (bases []crdt.Register) {
 	for i, number := range t.Numbers {
 		column := crdt.Column(number)

@@ -12,14 +12,15 @@ import (
 	"ravno/store/internal/shadow"
 )
 
-// SectionChanges and SectionBytes bound one section of a delta: large enough that its
-// columns compress, small enough that neither side holds much of a delta in memory.
+// SectionChanges and SectionBytes bound one section of a delta. A section is large enough to compress
+// well, and small enough that neither side holds much of a delta in memory.
 const (
 	SectionChanges = 4096
 	SectionBytes   = 1 << 20
 )
 
-// NewExtraction prepares a delta for a receiver, above a position, of what a snapshot has.
+// NewExtraction prepares a delta above position from for a receiver. A node of 0 is the hub. The
+// transaction is a snapshot that must have everything folded.
 func NewExtraction(tx *rows.Tx, node causal.Site, from causal.Position) (x *Extraction, err error) {
 	x = &Extraction{tx: tx, self: tx.State.Site, node: node, from: from, has: from, seen: tx.State.Seen}
 	if node != 0 {
@@ -29,7 +30,9 @@ func NewExtraction(tx *rows.Tx, node causal.Site, from causal.Position) (x *Extr
 	return x, err
 }
 
-// Run emits the delta in slices of about so many rows, and returns what it covers.
+// Run emits the delta and returns its span. A delta of more than the given number of rows comes in
+// slices of about that many rows. If the returned Until is above zero, the delta is a beginning, and
+// the rest needs another snapshot. At a node a span that ends where it begins has nothing to send.
 func (x *Extraction) Run(rows int, emit func(slice history.Span, section *crdt.Section) error) (history.Span, error) {
 	span := history.Span{From: x.from, To: x.tx.State.Position, Seen: causal.Position(x.tx.State.Seen)}
 	if x.tx.State.IsHub() {
@@ -48,7 +51,7 @@ func (x *Extraction) Run(rows int, emit func(slice history.Span, section *crdt.S
 	}
 	switch behind := len(x.ahead) > 0 || x.plan != nil || x.trimmed; {
 	case x.tx.State.IsHub():
-	case behind: // there may be nothing left to send up to here, and yet the hub is to get here
+	case behind: // The hub must reach this position, even if nothing is left to send.
 		span.Newest = x.tx.State.Clock.Last()
 	case x.Changes == 0:
 		span.To = span.From
@@ -56,43 +59,45 @@ func (x *Extraction) Run(rows int, emit func(slice history.Span, section *crdt.S
 	return span, nil
 }
 
-// sends reports whether the rows of a table go to the receiver.
+// sends reports whether the rows of a table travel to the receiver. Journals travel to the hub only.
 func (x *Extraction) sends(t *catalog.Table) bool {
 	return t.Class == catalog.Synced || t.Class == catalog.Journal && x.node == 0
 }
 
-// Extraction is one delta on its way out.
+// Extraction is one delta on its way out. It is used by one goroutine, for one delta.
 type Extraction struct {
-	tx      *rows.Tx // only to read
+	tx      *rows.Tx // only for reading
 	self    causal.Site
-	node    causal.Site // the receiver; 0: the hub
+	node    causal.Site // the receiver, or 0 for the hub
 	from    causal.Position
-	has     causal.Position                       // what it has of the row in hand: more, if that was sent early
-	ahead   map[catalog.Reference]causal.Position // such rows
-	settled causal.Position                       // at the hub: births up to it are forgotten, or may be
-	seen    causal.Seen                           // at a node: what of the hub is applied here
+	has     causal.Position                       // up to where the receiver has the current row; more for a row shipped ahead
+	ahead   map[catalog.Reference]causal.Position // rows shipped ahead, and up to where the receiver has them
+	settled causal.Position                       // at the hub: births up to here are stable
+	seen    causal.Seen                           // at a node: the hub position applied here
 	emit    func(*crdt.Section) error
 	section *crdt.Section
 	bytes   int
-	room    map[string]int // by tables, how many changes there were at once: in a large delta as many follow
-	Changes int
-	trimmed bool // rows of a journal are deleted, which does not travel
-	limit   int  // of changes; 0: none
-	held    int  // bytes of them
-	// The slice that is being made, of a large delta.
+	room    map[string]int // by table name, the size of the last flush; the next one is likely as large
+	Changes int            // the changes added so far
+	trimmed bool           // a journal row was deleted, which does not travel
+	limit   int            // the most changes held, or 0 for no limit
+	held    int            // the bytes of the changes held
+	// The plan of a large delta, and the positions of the current slice.
 	plan        *plan
 	above, upTo causal.Position
-	ShipAhead   func(rows []catalog.Reference, slice, until causal.Position) error
+	// ShipAhead remembers rows that are shipped ahead with a slice, of a delta that ends at until. Run
+	// calls it before it emits the slice.
+	ShipAhead func(rows []catalog.Reference, slice, until causal.Position) error
 }
 
-// look takes a row in hand.
+// look makes a row the current one: it sets has to the position up to which the receiver has that row.
 func (x *Extraction) look(t *catalog.Table, stored crdt.Value) {
 	if len(x.ahead) > 0 {
 		x.has = max(x.from, x.ahead[t.Reference(t.KeyOf(stored))])
 	}
 }
 
-// table emits the rows of a table that belong to the slice.
+// table emits the rows of a table that belong to the current slice.
 func (x *Extraction) table(t *catalog.Table) error {
 	x.begin(t)
 	err := history.ReadChanged(x.tx, t, x.above, x.upTo, func(values []crdt.Value) error {
@@ -114,8 +119,8 @@ func (x *Extraction) table(t *catalog.Table) error {
 	return x.flush()
 }
 
-// row emits what of a row is news, given its shadow and maybe the row. What the plan has
-// elsewhere is emitted there.
+// row emits the news of one row, if there are any. The values are key, shadow, document and position,
+// then the columns. If stray is false, it skips rows that the plan sends in another slice.
 func (x *Extraction) row(t *catalog.Table, values []crdt.Value, stray bool) error {
 	row, err := shadow.Decode(values[1].Bytes())
 	if err != nil {
@@ -140,13 +145,13 @@ func (x *Extraction) row(t *catalog.Table, values []crdt.Value, stray bool) erro
 	return x.add(change)
 }
 
-// change is what of a row is news to the receiver; any is false if nothing is. inTable is the
-// row in its table, if it was read already.
+// change returns the part of a row that the receiver lacks, and whether there is any. The values
+// inTable are the row in its table, if they were read already.
 func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTable []crdt.Value) (
 	change crdt.Change, any bool, err error) {
 	change = crdt.Change{Key: key, Birth: row.Birth.Stamp}
 	if x.node != 0 && row.Birth.Position <= x.settled {
-		change.Birth = hlc.Stamp{} // the receiver may have forgotten it
+		change.Birth = hlc.Stamp{} // The receiver may have forgotten a stable birth.
 	}
 	note := func(v crdt.Version) {
 		if !any || v.Seen < change.Seen {
@@ -176,30 +181,31 @@ func (x *Extraction) change(t *catalog.Table, key crdt.Key, row crdt.Row, inTabl
 	complete := values.table != nil || values.kept.Size() == len(t.Numbers)
 	if t.Own && t.Name == "ravno_rename" {
 		if maker, _ := values.of(t, t.Column("site")); causal.Site(maker.Int()) != x.node {
-			return change, false, nil // only who made the row calls it by its old key
+			return change, false, nil // Only the maker knows the row by its old key.
 		}
 	}
 	if change.Whole {
 		change.Death = row.Death.Stamp
 		if x.node == 0 && change.Death.Site != x.self {
-			change.Death = hlc.Stamp{} // the hub has it from its own author
+			change.Death = hlc.Stamp{} // The hub has the death from its own author.
 		}
 	}
 	change.Registers = x.registers(t, row, values, change.Whole, note)
 	change.Parts = x.parts(t, row, change.Whole, note)
-	if change.Whole && !complete { // then only what is news is ours to send
+	if change.Whole && !complete { // An incomplete row sends only what the receiver lacks.
 		change.Whole = false
 		change.Registers = slices.DeleteFunc(change.Registers, func(r crdt.Register) bool {
 			return !x.isNew(row.Version(crdt.Column(t.Numbers[r.Column])))
 		})
 	}
-	if !any { // nothing of it is news but that it is whole: what its sender has seen is all that came
+	if !any { // Only the wholeness of the row is new. Its sender has seen everything applied here.
 		change.Seen = x.seen
 	}
 	return change, any || row.Revived > x.has, nil
 }
 
-// registers are the registers of a live row that are news to the receiver. whole: all of them.
+// registers returns the registers of a live row that the receiver lacks, or all of them if whole is
+// true.
 func (x *Extraction) registers(t *catalog.Table, row crdt.Row, values *rowValues, whole bool,
 	note func(crdt.Version)) (registers []crdt.Register) {
 	if whole {
@@ -225,8 +231,8 @@ func (x *Extraction) registers(t *catalog.Table, row crdt.Row, values *rowValues
 	return registers
 }
 
-// isNew reports whether a version of the row in hand is one the receiver cannot have: above its position and,
-// at the hub, written by another site; at a node, written here.
+// isNew reports whether the receiver lacks a version of the current row. Its position is above the
+// receiver's. At the hub another site than the receiver wrote it. At a node this node wrote it.
 func (x *Extraction) isNew(v crdt.Version) bool {
 	if v.Position <= x.has || v.Stamp.IsZero() {
 		return false
@@ -237,14 +243,14 @@ func (x *Extraction) isNew(v crdt.Version) bool {
 	return v.Stamp.Site != x.node
 }
 
-// rowValues are the values of a live row: all columns in the order of its table, or what is
-// kept of it elsewhere. They are good until the next row is read.
+// rowValues holds the values of a live row. They are all columns in table order, or the values kept
+// outside the table. They are valid until the next row is read.
 type rowValues struct {
 	table []crdt.Value
 	kept  *catalog.Values
 }
 
-// of is the value of a column, given its index.
+// of returns the value of a column, given its index in the table.
 func (v *rowValues) of(t *catalog.Table, column int) (value crdt.Value, known bool) {
 	if v.table != nil {
 		return v.table[column], true
@@ -253,12 +259,13 @@ func (v *rowValues) of(t *catalog.Table, column int) (value crdt.Value, known bo
 	return value, known
 }
 
-// values reads a live row from its table, or from where it is held; nil if it is in neither.
+// values reads a live row from its table, or from the values kept outside it. It returns nil if the row
+// is in neither.
 func (x *Extraction) values(t *catalog.Table, key crdt.Key, inTable []crdt.Value) (*rowValues, error) {
 	if len(inTable) > 0 && inTable[t.Key[0]].Kind() != crdt.Null {
 		return &rowValues{table: inTable}, nil
 	}
-	if !t.RowidKey { // its key may be one that a join cannot find
+	if !t.RowidKey { // A join may have missed this key.
 		m, err := x.tx.ReadTable(t, key)
 		if err != nil {
 			return nil, err
@@ -274,7 +281,7 @@ func (x *Extraction) values(t *catalog.Table, key crdt.Key, inTable []crdt.Value
 	return &rowValues{kept: m}, nil
 }
 
-// overwritten emits own work that a newer write has replaced here before the hub had it.
+// overwritten emits own work that was overwritten before it was acknowledged.
 func (x *Extraction) overwritten() error {
 	return history.EachOverwritten(x.tx, max(x.from, x.ahead[history.OverwrittenWork]), func(d history.Overwritten) error {
 		t, change := d.T, d.Change
@@ -297,17 +304,16 @@ func (x *Extraction) overwritten() error {
 	})
 }
 
-// Much work is done in slices: folded, sent and applied some rows at a time, so that the
-// application beside us can write in between.
+// Large work is folded, sent and applied in slices, so that the application can write in between.
 
 const (
-	// LargeSlice is how many rows there are in a large slice. Rows that come together are written in
-	// the order of their keys, side by side; in small slices nearly every row is on a page of its
-	// own, and goes through the -wal file with it.
+	// LargeSlice is the number of rows in a large slice. Rows of one slice are written in key order,
+	// side by side. In small slices nearly every row lies on a page of its own, which goes through the
+	// -wal file with it.
 	LargeSlice = 16384
 )
 
 const (
-	// SliceBytes is how many bytes of rows are held until it is known whether a delta is one slice.
+	// SliceBytes is how many bytes of rows an extraction holds while it may still be one slice.
 	SliceBytes = 4 << 20
 )

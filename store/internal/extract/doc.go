@@ -9,7 +9,7 @@
 // A delta of more than a slice is planned before it is sent. Slices are cut between positions. A
 // row goes with the oldest version of it that the receiver lacks. Its whole document goes with it,
 // and so do documents that have exchanged rows with that one since. So each slice has every
-// version between its two positions, and its receiver says truly what it has seen. Rows with
+// version between its two positions, and its receiver truthfully reports the end as seen. Rows with
 // versions newer than the end of their slice are shipped ahead, and package history remembers
 // them. A slice also says the highest keys still to come, and up to which time it has all births.
 // Decision 4 has the reasons.

@@ -17,12 +17,12 @@ import (
 	"ravno/store/internal/history"
 )
 
-// errSlices says that a delta is more than one slice.
+// errSlices says that a delta is larger than one slice.
 var errSlices = errors.New("more than one slice")
 
-// delta emits a delta: at once if it is no more than a slice, which is known when all of it
-// has been read, and in slices otherwise. It returns what it has covered: less than was asked for, if
-// reading on would hold up the application's checkpoints.
+// delta emits a delta at once if it fits one slice, and in planned slices otherwise. It returns the
+// span that it covered. That span is shorter than asked for if reading on would delay the application's
+// checkpoints.
 func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span, *crdt.Section) error) (
 	covered history.Span, err error) {
 	var whole []*crdt.Section
@@ -74,7 +74,7 @@ func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span,
 		}
 		above = next
 		if next < end && x.tx.Clock().After(readUntil) {
-			span.From = done // of a slice in which there was nothing
+			span.From = done // The last slices may have been empty.
 			return span, nil
 		}
 	}
@@ -82,17 +82,17 @@ func (x *Extraction) delta(span history.Span, limit int, emit func(history.Span,
 	return span, nil
 }
 
-// A snapshot keeps the application's checkpoints from beginning the -wal file anew, which grows meanwhile.
+// A snapshot keeps checkpoints from beginning the -wal file anew, so the file grows meanwhile.
 const (
-	// SnapshotAtMost is for how long a delta is read in one snapshot: in a second even a busy
-	// application writes no more than some megabytes. The rest is read in another.
+	// SnapshotAtMost is how long a delta is read in one snapshot. In a second even a busy application
+	// writes only some megabytes. The rest is read in another snapshot.
 	SnapshotAtMost = time.Second
-	// planShare is how many times as long as planning its slices took, if that is longer: otherwise a
-	// very long delta would be planned again and again.
+	// planShare extends that time to this multiple of the time that planning took. Otherwise a very
+	// long delta would be planned again and again.
 	planShare = 4
 )
 
-// shipAhead has it remembered which rows are shipped ahead with a slice, before they can arrive.
+// shipAhead records the rows that are shipped ahead with a slice, before they can arrive.
 func (x *Extraction) shipAhead(slice causal.Position) error {
 	var early []catalog.Reference
 	if x.node == 0 && slice == x.plan.slices[0].to {
@@ -123,17 +123,17 @@ func (x *Extraction) shipAhead(slice causal.Position) error {
 	return x.ShipAhead(early, slice, x.tx.State.Position)
 }
 
-// slice emits what belongs to the positions above one, up to another.
+// slice emits the work above one position, up to another.
 func (x *Extraction) slice(above, upTo causal.Position) error {
 	x.above, x.upTo = above, upTo
 	if x.node == 0 && above == x.from {
-		// First, because it is older than what the tables hold: the hub judges it against
-		// its rows as they were, in the documents they belonged to.
+		// Overwritten work goes first, because it is older than the rows in the tables. The hub
+		// judges it against its rows as they were, in their documents of that time.
 		if err := x.overwritten(); err != nil {
 			return err
 		}
 	}
-	// ravno's own first: settings, fresh keys and resolutions say how to take the rest.
+	// ravno's own tables go first. Settings, fresh keys and resolutions govern the rest.
 	for _, own := range []bool{true, false} {
 		for _, t := range x.tx.Cat.Tables {
 			if t.Own == own && x.sends(t) {
@@ -146,40 +146,42 @@ func (x *Extraction) slice(above, upTo causal.Position) error {
 	return nil
 }
 
-// plan says in which slice which row of a large delta is sent. Slices are cut between positions,
-// and each has everything that has a version up to its end: so its receiver can truly say to
-// have seen all of that. A row, or a document, goes whole with its oldest version.
+// plan assigns each row of a large delta to a slice. Slices are cut between positions. Each slice has
+// every version up to its end, so its receiver truly has seen that position. A row, or a document, goes
+// whole with its oldest version.
 type plan struct {
 	slices []planned
-	ahead  map[*catalog.Table][]shippedAhead // by first
-	// highest are the highest keys of what is sent, by table, where the receiver may give fresh ones.
+	ahead  map[*catalog.Table][]shippedAhead // sorted by first
+	// highest has the highest keys to send, by table name, for tables whose rows may get fresh keys.
 	highest map[string]int64
 
 	seed maphash.Seed
-	// first is the oldest version's position, of the documents with several rows, by their hash:
-	// two that collide go together, which is no harm.
+	// first has the position of the oldest version of each document with several rows, by hash of
+	// the document. Two documents that collide go together, which does no harm.
 	first map[uint64]causal.Position
 }
 
-// planned is one slice: where it ends, and a time up to which all births are up to there.
+// planned is one slice: its end, and a time. All births up to that time lie at or before that end.
 type planned struct {
 	to     causal.Position
 	newest hlc.Time
 }
 
-// shippedAhead is a row that is sent in an earlier slice than its newest version belongs to.
+// shippedAhead is a row that is planned at a position below that of its newest version.
 type shippedAhead struct {
 	first, position causal.Position
 	key             crdt.Value // as the shadow table stores it
 }
 
-// pendingRow is a row that has something for the receiver.
+// pendingRow is a row of which the receiver lacks something.
 type pendingRow struct {
 	key, document    crdt.Value // as the shadow table stores them
 	oldest, position causal.Position
 	birth            crdt.Version
 }
 
+// document returns the hash of a row's document, which is the row itself if the stored document is
+// NULL.
 func (p *plan) document(t *catalog.Table, key, document crdt.Value) uint64 {
 	if document.Kind() == crdt.Null {
 		document = t.Reference(t.KeyOf(key)).Encode()
@@ -187,7 +189,8 @@ func (p *plan) document(t *catalog.Table, key, document crdt.Value) uint64 {
 	return maphash.String(p.seed, document.Bytes())
 }
 
-// firstOf is the position of the slice that a row goes in, given its own oldest version's.
+// firstOf returns the position whose slice a row goes with, given the position of its own oldest
+// version.
 func (p *plan) firstOf(t *catalog.Table, key, document crdt.Value, oldest causal.Position) causal.Position {
 	if t.Alone {
 		return oldest
@@ -195,7 +198,7 @@ func (p *plan) firstOf(t *catalog.Table, key, document crdt.Value, oldest causal
 	return min(oldest, p.first[p.document(t, key, document)])
 }
 
-// makePlan goes through everything there is to send and plans the slices.
+// makePlan goes through all pending rows twice and plans the slices up to a position.
 func (x *Extraction) makePlan(to causal.Position, limit int) (*plan, error) {
 	p := &plan{seed: maphash.MakeSeed(), first: map[uint64]causal.Position{}, ahead: map[*catalog.Table][]shippedAhead{},
 		highest: map[string]int64{}}
@@ -242,15 +245,15 @@ func (x *Extraction) makePlan(to causal.Position, limit int) (*plan, error) {
 			return cmp.Or(cmp.Compare(a.first, b.first), catalog.CompareKeys(a.key, b.key))
 		})
 	}
-	// Fresh keys come no later than the rows that have the keys now in whose place they were given.
+	// A fresh key must travel no later than the row that kept the old key.
 	rekeyed, err := history.NewestRekeyed(x.tx, x.node)
 	p.cut(at, rekeyed, to, limit)
 	return p, err
 }
 
-// joinMoved lets documents that have exchanged rows go together.
+// joinMoved gives documents that have exchanged rows the same first position.
 func (x *Extraction) joinMoved(p *plan) error {
-	leader := map[uint64]uint64{} // of the documents that go together (union-find, Tarjan 1975)
+	leader := map[uint64]uint64{} // union-find over the documents that go together (Tarjan 1975)
 	find := func(d uint64) uint64 {
 		for up, ok := leader[d]; ok; up, ok = leader[d] {
 			d = up
@@ -278,18 +281,18 @@ func (x *Extraction) joinMoved(p *plan) error {
 	return err
 }
 
-// content is what belongs to one position: how many rows go with it, and the times of the oldest
-// and the newest birth at it.
+// content describes the rows planned at one position: their number, and the times of the oldest and
+// newest birth at it.
 type content struct {
 	rows           int
 	oldest, newest hlc.Time // 0: no birth
 }
 
-// cut ends a slice wherever it would have more rows than wanted with the next position, but
-// not before one.
+// cut ends a slice where the next position would exceed the limit of rows. It ends no slice before
+// position before.
 func (p *plan) cut(at map[causal.Position]content, before, to causal.Position, limit int) {
 	positions := slices.Sorted(maps.Keys(at))
-	later := hlc.Time(math.MaxInt64) // the oldest birth at a later position
+	later := hlc.Time(math.MaxInt64) // the time of the oldest birth at a later position
 	for _, position := range slices.Backward(positions) {
 		c := at[position]
 		c.newest = min(c.newest, later-1)
@@ -311,7 +314,7 @@ func (p *plan) cut(at map[causal.Position]content, before, to causal.Position, l
 	p.slices = append(p.slices, s)
 }
 
-// eachPending goes through the rows of the tables asked for that have something for the receiver.
+// eachPending calls each for the pending rows of the tables that the function of selects.
 func (x *Extraction) eachPending(of func(*catalog.Table) bool, each func(*catalog.Table, pendingRow)) error {
 	for _, t := range x.tx.Cat.Tables {
 		if !x.sends(t) || !of(t) {
@@ -330,7 +333,8 @@ func (x *Extraction) eachPending(of func(*catalog.Table) bool, each func(*catalo
 	return nil
 }
 
-// oldest is the least position of what of a row is news to the receiver.
+// oldest returns the least position of the versions of a row that the receiver lacks, and whether there
+// are any.
 func (x *Extraction) oldest(row crdt.Row) (oldest causal.Position, any bool) {
 	note := func(at causal.Position) {
 		if !any || at < oldest {

@@ -8,12 +8,15 @@ import (
 	"ravno/store/internal/catalog"
 )
 
+// begin starts a section for a table.
 func (x *Extraction) begin(t *catalog.Table) {
 	x.section = &crdt.Section{Table: t.Name, Journal: t.Class == catalog.Journal, KeyColumns: t.KeyNames(),
 		Columns: t.ColumnNames()}
 	x.bytes = 0
 }
 
+// add puts a change into the current section, and flushes a full one. It returns errSlices if the delta
+// turns out larger than one slice.
 func (x *Extraction) add(change crdt.Change) error {
 	if x.section.Changes == nil && x.room[x.section.Table] > 0 {
 		x.section.Changes = make([]crdt.Change, 0, x.room[x.section.Table])
@@ -32,8 +35,8 @@ func (x *Extraction) add(change crdt.Change) error {
 	return nil
 }
 
-// flush emits what was added of a table. Sorted, it compresses better, and the receiver writes
-// rows that lie side by side.
+// flush emits the changes of the current table in sections, sorted by key. Sorted changes compress
+// better, and the receiver writes rows that lie side by side.
 func (x *Extraction) flush() error {
 	if x.section == nil || len(x.section.Changes) == 0 {
 		return nil
@@ -62,7 +65,7 @@ func (x *Extraction) flush() error {
 	return nil
 }
 
-// sizeOf is about how many bytes a change takes.
+// sizeOf estimates the bytes of a change.
 func sizeOf(change crdt.Change) int {
 	size := len(change.Key) + 16 + 16*len(change.Parts)
 	for _, reg := range change.Registers {
@@ -71,8 +74,8 @@ func sizeOf(change crdt.Change) int {
 	return size
 }
 
-// usedColumns are the columns a section's registers name, and its changes naming them by
-// their place among those: a column nobody changed need not exist at the receiver yet.
+// usedColumns returns the columns that a section's changes use, and rewrites the changes as indexes
+// into those. So a column that nobody changed need not exist at the receiver yet.
 func usedColumns(s crdt.Section) ([]string, []crdt.Change) {
 	place := make([]int, len(s.Columns))
 	for _, c := range s.Changes {
