@@ -70,14 +70,14 @@ type Extraction struct {
 	self    causal.Site
 	node    causal.Site // the receiver, or 0 for the hub
 	from    causal.Position
-	has     causal.Position                       // up to where the receiver has the current row; more for a row shipped ahead
+	has     causal.Position                       // up to where the receiver has the current row
 	ahead   map[catalog.Reference]causal.Position // rows shipped ahead, and up to where the receiver has them
 	settled causal.Position                       // at the hub: births up to here are stable
 	seen    causal.Seen                           // at a node: the hub position applied here
 	emit    func(*crdt.Section) error
 	section *crdt.Section
 	bytes   int
-	room    map[string]int // by table name, the size of the last flush; the next one is likely as large
+	room    map[string]int // by table name, the size of the last flush, as a guess of the next
 	Changes int            // the changes added so far
 	trimmed bool           // a journal row was deleted, which does not travel
 	limit   int            // the most changes held, or 0 for no limit

@@ -9,14 +9,13 @@ import (
 	"ravno/store/internal/conflict"
 )
 
-// The writes of a decision are made with enforcement of foreign keys off, like all of
-// ravno's. So a decision looks itself that it leaves no orphan: what referred to a row it
-// deletes is deleted as well or said to be in the way, and what it writes refers to rows
-// that are there.
+// Enforcement of foreign keys is off for all of ravno's writes. So a decision checks by itself that
+// it leaves no orphan. A row that refers to a deleted row is deleted as well, or an error names it as
+// in the way. A written row must refer to rows that are there.
 
-// spread plans what becomes of the rows that refer to deleted ones.
+// spread plans the rows that refer to deleted rows, level by level.
 func (d *decision) spread() error {
-	for i := 0; i < len(d.order); i++ { // grows as rows are added
+	for i := 0; i < len(d.order); i++ { // spreadTo adds rows to the order.
 		r := d.order[i]
 		if !r.deleted() {
 			continue
@@ -36,14 +35,15 @@ func (d *decision) spread() error {
 	return nil
 }
 
-// spreadTo plans what becomes of one row that refers to a deleted one.
+// spreadTo plans one row that refers to a deleted row. It deletes the row or clears the reference if
+// the decision cascades, and otherwise returns an error.
 func (d *decision) spreadTo(r *decided, l *catalog.ForeignKey, key crdt.Key) error {
 	c, err := d.row(l.Child, key)
 	if err != nil || !c.live() {
 		return err
 	}
 	if c.changed(l.Columns) {
-		return nil // it is to refer to another row
+		return nil // The decision makes it refer to another row.
 	}
 	recorded := d.x.Kind == crdt.ForeignKey && slices.ContainsFunc(d.sides, func(s sideRow) bool { return s.row == c })
 	switch {
@@ -62,8 +62,8 @@ func (d *decision) spreadTo(r *decided, l *catalog.ForeignKey, key crdt.Key) err
 	return nil
 }
 
-// check looks, when everything is written, folded and placed, whether the decision did what
-// it says and left nothing that refers to nothing.
+// check verifies a decision after it was written, folded and readmitted. The written rows must be in
+// their tables, and no reference may dangle.
 func (d *decision) check() error {
 	for _, r := range d.order {
 		contested := d.x.Kind == crdt.Unique && r.live() && isHeldRow(d.x, r.t.Name, r.key)
@@ -91,7 +91,7 @@ func (d *decision) check() error {
 	return nil
 }
 
-// checkParents looks whether a row refers to rows that are there.
+// checkParents returns an error if a row refers to a row that is not there.
 func (d *decision) checkParents(r *decided) error {
 	for _, l := range r.t.Up {
 		reference, ok := l.Reference(r.after)
@@ -114,11 +114,13 @@ func (d *decision) checkParents(r *decided) error {
 	return nil
 }
 
-// wrote reports whether a decision gave one of these columns a value it did not have.
+// wrote reports whether the decision gave one of these columns a value that it did not have. The
+// columns are indexes in the table.
 func (r *decided) wrote(columns []int) bool {
 	return r.restored || r.where != catalog.InTable || r.changed(columns)
 }
 
+// changed reports whether a column with one of these indexes differs before and after the decision.
 func (r *decided) changed(columns []int) bool {
 	return slices.ContainsFunc(columns, func(i int) bool {
 		number := crdt.Column(r.t.Numbers[i])
@@ -126,10 +128,10 @@ func (r *decided) changed(columns []int) bool {
 	})
 }
 
-// checkChildren looks whether rows still refer to a value that a decision changed.
+// checkChildren returns an error if rows still refer to a value that the decision changed.
 func (d *decision) checkChildren(r *decided) error {
 	if r.where != catalog.InTable {
-		return nil // nothing in a table refers to a row that was not in its own
+		return nil // The row was not in its table, so no row in a table refers to it.
 	}
 	for _, l := range r.t.Down {
 		if !r.changed(l.Refers) {
@@ -137,7 +139,7 @@ func (d *decision) checkChildren(r *decided) error {
 		}
 		if now, ok := l.Referred(r.after); ok {
 			if was, ok := l.Referred(r.before); ok && l.SameReference(was, now) {
-				continue // the parent's column takes both for one value
+				continue // The parent's column compares the two values as equal.
 			}
 		}
 		keys, err := conflict.Referring(d.tx, l, r.before)

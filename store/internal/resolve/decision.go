@@ -14,53 +14,54 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// decision is what a resolution, or the undoing of one, does to rows: planned as a whole
-// first and then carried out, so that two rows can swap a unique value, and so that what
-// cannot be done is known before anything is.
+// decision plans the writes of a resolution, or of an undo, as a whole, and then carries them out. So
+// two rows can swap a unique value, and an impossible decision is refused before it writes. It belongs
+// to one transaction.
 type decision struct {
 	tx    *rows.Tx
 	held  *held.Set
 	x     *conflict.Conflict
-	sides []sideRow // of the record
+	sides []sideRow // the sides of the record
 	rows  map[catalog.Reference]*decided
 	order []*decided
-	// documentGone: the document's root is gone, and its key another's. The rows of the record that
-	// were in it would come back into the other's document.
+	// documentGone: the document's root is gone, and another row has its key. The rows of the
+	// record would come back into the other row's document.
 	documentGone bool
-	// cascade: rows that refer to a deleted one go with it where the schema, the document or
-	// the record say so. Otherwise they keep it from being deleted.
+	// cascade: a row that refers to a deleted row is deleted with it, where the schema, the document
+	// or the record says so. Otherwise the row prevents the deletion.
 	cascade bool
-	// undo: rows that were held before may be held again. moved are those which the resolution
-	// let into their tables; reclaim: they need newer claims to leave them again.
+	// undo: rows that were held before the resolution may be held again. The rows in moved are those
+	// that the resolution readmitted. reclaim: their unique values need a newer priority, so that
+	// they are held again.
 	undo, reclaim bool
 	moved         []*decided
 }
 
-// decided is one row of a decision.
+// decided is one row of a decision, as it was and as planned.
 type decided struct {
 	t        *catalog.Table
 	key      crdt.Key
-	where    catalog.Whereabouts // of the row before
+	where    catalog.Whereabouts // where the row was before
 	before   *catalog.Values
-	after    *catalog.Values // nil: the row is not there
-	columns  []crdt.Column
-	restored bool // it was not there, or not whole, and is now
-	// another: the row of the record is gone, and the key was given to this one since. It is none of
-	// the record's business.
+	after    *catalog.Values // nil for a row that is not live
+	columns  []crdt.Column   // the columns to write
+	restored bool            // the row was not live, or incomplete, and comes back whole
+	// another: the row of the record is gone, and this row got its key since. The record is not about
+	// this row.
 	another bool
-	// stepsAside: the row was held before the resolution that is taken back. It, or what it is
-	// in the way of, is written all the same; then the older claim decides, as ever.
+	// stepsAside: the row was held before the resolution that is undone. The undo writes it anyway,
+	// and the older priority then decides which row is held.
 	stepsAside bool
 }
 
-// sideRow is a side of the record with the row it is about.
+// sideRow is a side of the record with its row.
 type sideRow struct {
 	conflict.Side
 	row *decided
 }
 
-// deleteSide plans the row of a side out of its table, unless that row is gone already and another
-// has its key, or the key of its document.
+// deleteSide plans the deletion of a side's row. It does nothing if that row is gone already, and
+// another row has its key or the key of its document.
 func (d *decision) deleteSide(s sideRow) {
 	if !s.row.another && !d.documentGone {
 		s.row.delete()
@@ -84,7 +85,7 @@ func newDecision(tx *rows.Tx, held *held.Set, x *conflict.Conflict) (*decision, 
 			return nil, err
 		}
 		if t == nil && tx.State.IsHub() {
-			continue // the hub knew the table when it made the record: it was dropped since
+			continue // The hub knew the table when it made the record. It was dropped since.
 		}
 		r, err := d.named(s.Table, key)
 		if err != nil {
@@ -96,10 +97,12 @@ func newDecision(tx *rows.Tx, held *held.Set, x *conflict.Conflict) (*decision, 
 	return d, nil
 }
 
-// find finds the row that a side of the record is about. another: that row is gone, and another has
-// its number now. What has a key that says what it is, a code say, is the same thing made anew; so is
-// a row without a column that could have carried a newer version, which only comes back by being made
-// anew. t is nil if there is no such table here.
+// find finds the row of a side. The result another is true if that row is gone and a later row has its
+// number.
+//
+// A row under a meaningful key, such as a code, is the same row when it is made anew. So is a row
+// without a register, which can only come back by being made anew. The table is nil if this site has no
+// such table.
 func (d *decision) find(s conflict.Side) (t *catalog.Table, key crdt.Key, another bool, err error) {
 	raw, err := hex.DecodeString(s.Key)
 	if err != nil {
@@ -113,7 +116,7 @@ func (d *decision) find(s conflict.Side) (t *catalog.Table, key crdt.Key, anothe
 	return t, key, now.Live() && now.Birth.Stamp.Time > s.Noted, err
 }
 
-// row is a row as planned so far.
+// row returns the plan of a row. The first call for a row plans no change.
 func (d *decision) row(t *catalog.Table, key crdt.Key) (*decided, error) {
 	if r := d.rows[t.Reference(key)]; r != nil {
 		return r, nil
@@ -131,6 +134,7 @@ func (d *decision) row(t *catalog.Table, key crdt.Key) (*decided, error) {
 	return r, nil
 }
 
+// named is row for a table by name. It returns an error if this site has no such table.
 func (d *decision) named(table string, key crdt.Key) (*decided, error) {
 	t := d.tx.Cat.ByName[strings.ToLower(table)]
 	if t == nil {
@@ -139,17 +143,21 @@ func (d *decision) named(table string, key crdt.Key) (*decided, error) {
 	return d.row(t, key)
 }
 
+// wasLive reports whether the row was live before the decision.
 func (r *decided) wasLive() bool {
 	return r.where == catalog.InTable || r.where == catalog.Held || r.where == catalog.Incomplete
 }
 
+// live reports whether the row is live in the plan.
 func (r *decided) live() bool { return r.after != nil }
 
+// deleted reports whether the plan deletes the row.
 func (r *decided) deleted() bool { return r.wasLive() && !r.live() }
 
+// written reports whether the plan writes values of the row.
 func (r *decided) written() bool { return r.live() && (r.restored || len(r.columns) > 0) }
 
-// String is the row's unambiguous name: TABLE[KEY].
+// String returns the row's unambiguous name: TABLE[KEY].
 func (r *decided) String() string {
 	named, err := r.t.NamedKey(r.key)
 	if err != nil {
@@ -158,6 +166,7 @@ func (r *decided) String() string {
 	return catalog.RowName(r.t.Name, named)
 }
 
+// set plans a value of a live row.
 func (r *decided) set(column crdt.Column, v crdt.Value) {
 	r.after.Set(column, v)
 	if !slices.Contains(r.columns, column) {
@@ -165,10 +174,11 @@ func (r *decided) set(column crdt.Column, v crdt.Value) {
 	}
 }
 
+// delete plans the row's deletion.
 func (r *decided) delete() { r.after, r.columns, r.restored = nil, nil, false }
 
-// restore plans a row that is not there. whole is false, and nothing planned, if the values
-// are not all the row has.
+// restore plans a row that comes back with these values. If they are not all values of the row, it
+// reports false and plans nothing.
 func (r *decided) restore(values map[string]string) (whole bool, err error) {
 	m := catalog.NewValues(0)
 	if err := r.decode(values, m); err != nil {
@@ -186,7 +196,7 @@ func (r *decided) restore(values map[string]string) (whole bool, err error) {
 	return true, nil
 }
 
-// decode reads values by name; columns the table has no more are left out.
+// decode reads values by column name. It skips columns that the table does not have any more.
 func (r *decided) decode(values map[string]string, into *catalog.Values) error {
 	for name, encoded := range values {
 		i, ok := r.t.ByName[strings.ToLower(name)]
@@ -202,7 +212,7 @@ func (r *decided) decode(values map[string]string, into *catalog.Values) error {
 	return nil
 }
 
-// write carries the plan out in the tables and logs it; the next fold stamps it.
+// write carries the plan out in the tables and logs it. The next fold stamps it.
 func (d *decision) write() error {
 	if err := d.spread(); err != nil {
 		return err
@@ -216,7 +226,7 @@ func (d *decision) write() error {
 		}
 	}
 	failed, err := d.attempt(d.put)
-	if err != nil && rows.IsUnique(err) { // two rows may swap a value
+	if err != nil && rows.IsUnique(err) { // Two rows may swap a value.
 		failed, err = d.attempt(d.putApart)
 	}
 	if err != nil {
@@ -230,9 +240,8 @@ func (d *decision) write() error {
 	return nil
 }
 
-// take takes a deleted row out of its table and keeps what it was, in case somebody who does
-// not know writes or refers to it. One that is held the fold gives up; of one that is not
-// whole nothing is kept, as of any row whose values are not known.
+// take deletes a row and keeps its tombstone values, in case another site writes or refers to it. The
+// fold deletes a held row. An incomplete row leaves no values, like any row whose values are not known.
 func (d *decision) take(r *decided) error {
 	if !r.deleted() || r.where == catalog.Held {
 		return nil
@@ -240,7 +249,7 @@ func (d *decision) take(r *decided) error {
 	if r.where == catalog.Incomplete {
 		return d.tx.Drop(r.t, r.key)
 	}
-	d.held.Try = true // what it occupied is free
+	d.held.Try = true // Its unique values are free now.
 	return errors.Join(d.tx.Remove(r.t, r.key), d.tx.Keep(r.t, r.key, catalog.Tombstone, r.before))
 }
 
@@ -249,7 +258,7 @@ var (
 	errKeyChange  = errors.New("the column is part of the row's key")
 )
 
-// writes is what was done, for people and scripts.
+// writes lists the writes of the decision, for people and scripts.
 func (d *decision) writes() ([]Write, error) {
 	var list []Write
 	for _, r := range d.order {
@@ -276,7 +285,7 @@ func (d *decision) writes() ([]Write, error) {
 			if err != nil {
 				return nil, err
 			}
-			if now != nil { // nothing keeps it out any more
+			if now != nil { // The row was readmitted.
 				list = append(list, Write{Table: r.t.Name, Key: named, Row: r.t.NamedRow(now)})
 			}
 		}

@@ -7,7 +7,7 @@ import (
 	"ravno/store/internal/history"
 )
 
-// renamed remembers what a row was called before a decision made at the hub.
+// renamed records, at the hub, the former unique values of a row that a decision changes.
 func (d *decision) renamed(r *decided) error {
 	if !d.tx.State.IsHub() || !slices.ContainsFunc(
 		r.t.Down, func(l *catalog.ForeignKey) bool { return !l.ByKey() && r.changed(l.Refers) }) {

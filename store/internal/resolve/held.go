@@ -10,13 +10,12 @@ import (
 	"ravno/store/internal/schema"
 )
 
-// A decision can free a unique value that a held row waits for, and taking it back has to
-// put that row out again. Which of two rows is held is never written down: the older claim
-// stays, everywhere. So the decision remembers who was held, and its undoing gives those
-// rows the newer claims.
+// A decision can free a unique value that a held row needs, and an undo has to exclude that row
+// again. No record says which of two rows is held: the row with the older priority stays in its table
+// everywhere. So the decision remembers the held rows, and an undo gives those rows a newer priority.
 
-// noteWaiting takes in the held rows that wait for a place of rows the decision changes: they
-// may come into their tables with it, and then they have to leave again with its undoing.
+// noteWaiting adds the held rows that rows of the decision exclude. The decision may readmit them, and
+// an undo must then exclude them again.
 func (d *decision) noteWaiting() error {
 	if d.undo {
 		return nil
@@ -56,9 +55,9 @@ func (d *decision) noteWaiting() error {
 	return nil
 }
 
-// makeRoom sees to two rows that cannot both be there, where one or the other was held
-// before. held: the row itself is what is held, because it was; otherwise what is in its way
-// is held until the claims decide.
+// makeRoom prepares a row that other rows exclude, if one of them was held before the resolution. The
+// result h is true if the row itself is held. Otherwise makeRoom holds the rows in its way, until the
+// priorities decide.
 func (d *decision) makeRoom(r *decided) (h bool, err error) {
 	if whole, err := r.t.Complete(r.key, r.after); err != nil || !whole {
 		return false, err
@@ -82,7 +81,7 @@ func (d *decision) makeRoom(r *decided) (h bool, err error) {
 			return false, err
 		}
 		if other.written() || !other.live() || !r.stepsAside && !other.stepsAside {
-			continue // both cannot be there: putting the row says so
+			continue // Both rows cannot be in the table. Writing the row returns that error.
 		}
 		d.reclaim = d.reclaim || newer && !r.stepsAside
 		if err := d.held.Exclude(other.t, other.key, other.after); err != nil {
@@ -92,8 +91,8 @@ func (d *decision) makeRoom(r *decided) (h bool, err error) {
 	return false, nil
 }
 
-// claimAgain gives rows that were held before the resolution a newer claim than those which
-// kept them out then, so that they are held again: of two claims the older one stays.
+// claimAgain gives newer priorities to the rows that the resolution readmitted. So they are held again,
+// because the older priority stays.
 func (d *decision) claimAgain() error {
 	for _, r := range d.moved {
 		there, err := d.tx.ReadTable(r.t, r.key)
@@ -115,11 +114,11 @@ func (d *decision) claimAgain() error {
 	return nil
 }
 
-// uniqueClaims reports whether a column is in a unique index besides the key.
+// uniqueClaims reports whether a column is in a unique index other than the key.
 func uniqueClaims(t *catalog.Table, column crdt.Column) bool {
 	return slices.ContainsFunc(t.Unique, func(index schema.UniqueIndex) bool {
 		return slices.ContainsFunc(index.Parts, func(p schema.IndexPart) bool {
-			return p.Column < 0 || crdt.Column(t.Numbers[p.Column]) == column // an expression: any column may be in it
+			return p.Column < 0 || crdt.Column(t.Numbers[p.Column]) == column // An expression may contain any column.
 		})
 	})
 }

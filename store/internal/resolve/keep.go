@@ -11,8 +11,8 @@ import (
 	"ravno/store/internal/conflict"
 )
 
-// keepSide plans one side's rows into force: what it wrote is written again, what it deleted
-// is deleted, what others deleted and it kept whole comes back.
+// keepSide plans one side into force. Its values are written again and its deletions happen again. Rows
+// that others deleted come back as this side had them.
 func (d *decision) keepSide(site causal.Site, name string) error {
 	whole := slices.ContainsFunc(d.sides, func(s sideRow) bool {
 		return s.Site == site && s.Deleted && strings.EqualFold(s.Table, d.x.DocumentTable) && s.Key == d.x.DocumentHex
@@ -21,7 +21,7 @@ func (d *decision) keepSide(site causal.Site, name string) error {
 		own := slices.ContainsFunc(d.sides, func(o sideRow) bool { return o.Site == site && o.row == s.row })
 		switch {
 		case s.Site == site && s.Deleted, whole && !s.Deleted:
-			d.deleteSide(s) // the site deleted the row, or the whole document it belongs to
+			d.deleteSide(s) // The site deleted the row, or its whole document.
 		case whole:
 		case s.Site == site, s.Deleted && !own:
 			if err := d.refuseForAnother(s.row); err != nil {
@@ -39,12 +39,12 @@ func (d *decision) keepSide(site causal.Site, name string) error {
 			return err
 		}
 		if r.another || d.documentGone {
-			continue // the site has said nothing of the row that is there
+			continue // The site has no side about the row that is there.
 		}
 		if r.t.ClassOf(r.t.NumberOf(c.Name)) == crdt.ClassCounter {
-			continue // what either side counted has happened
+			continue // The counts of both sides stay.
 		}
-		alone := len(d.x.Sites) == 1 // it made a row in the place of its own: what is in force is no side
+		alone := len(d.x.Sites) == 1 // The site replaced its own row, so the values in force are no side.
 		if v := c.Values[name]; v != nil && r.live() && (r.where != catalog.InTable || alone || !overtaken(&c)) {
 			chosen[i] = *v
 		}
@@ -52,8 +52,8 @@ func (d *decision) keepSide(site causal.Site, name string) error {
 	return d.setColumns(chosen)
 }
 
-// keepUnique plans which of the rows that claim one unique value is in its table. If both
-// are by now, there is nothing left to decide.
+// keepUnique plans which of the rows with one unique value is in its table. If both are in their
+// tables, it deletes neither.
 func (d *decision) keepUnique(site causal.Site, name string) error {
 	var kept, others, dependents []sideRow
 	for _, s := range d.sides {
@@ -94,8 +94,9 @@ func (d *decision) keepUnique(site causal.Site, name string) error {
 	return nil
 }
 
-// keepReference plans whether a row that one site deleted while another referred to it is
-// there. Who referred to it goes with it, or, where the schema says so, loses the reference.
+// keepReference plans a row that one site deleted while another referred to it. If the deleter is kept,
+// the referring rows are deleted with it, or lose the reference if the schema says so. Otherwise the
+// row comes back.
 func (d *decision) keepReference(site causal.Site) error {
 	deleter := false
 	for _, s := range d.sides {
@@ -117,8 +118,8 @@ func (d *decision) keepReference(site causal.Site) error {
 	return nil
 }
 
-// bringBack plans a row that is gone into its table again, as a site had it. A held row is
-// live: it is placed with whatever values are chosen for it.
+// bringBack plans a deleted or incomplete row back into its table, with the values that a site had. It
+// leaves a held row alone, because that row is live.
 func (d *decision) bringBack(row sideRow, site causal.Site) error {
 	r := row.row
 	if r.live() && r.where != catalog.Incomplete || r.restored {
@@ -143,7 +144,7 @@ func (d *decision) bringBack(row sideRow, site causal.Site) error {
 			note(s.Values, true)
 		}
 	}
-	for column, v := range r.before.All() { // what the deletion left, or what has come of it so far
+	for column, v := range r.before.All() { // the tombstone values, or the values of an incomplete row
 		if i, ok := r.t.ByNum[column]; ok {
 			name := r.t.Columns[i].Name
 			note(map[string]string{name: catalog.EncodeValue(v)}, r.t.ClassOf(column) == crdt.ClassCounter)

@@ -11,7 +11,7 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// attempt undoes what f did if it failed.
+// attempt runs f and undoes its writes if it returns an error.
 func (d *decision) attempt(f func() (*decided, error)) (failed *decided, err error) {
 	err = d.tx.Attempt(func() (keep bool, err error) {
 		failed, err = f()
@@ -20,7 +20,7 @@ func (d *decision) attempt(f func() (*decided, error)) (failed *decided, err err
 	return failed, err
 }
 
-// put writes the rows where they are. It returns the row that could not be written.
+// put writes the rows in place. On an error it returns the row that could not be written.
 func (d *decision) put() (*decided, error) {
 	for _, r := range d.order {
 		if !r.written() {
@@ -33,7 +33,8 @@ func (d *decision) put() (*decided, error) {
 	return nil, nil
 }
 
-// putApart takes all rows out of their tables before it writes the first.
+// putApart takes all rows out of their tables before it writes the first. On an error it returns the
+// row that could not be written.
 func (d *decision) putApart() (*decided, error) {
 	for _, r := range d.order {
 		if r.where == catalog.InTable && r.written() {
@@ -62,11 +63,13 @@ func (d *decision) putApart() (*decided, error) {
 	return nil, nil
 }
 
+// putRow updates a row that is there, or inserts it. It returns errIncomplete for a row with missing
+// values, and errKeyChange for values with another key.
 func (d *decision) putRow(r *decided, there bool) error {
 	if whole, err := r.t.Complete(r.key, r.after); err != nil || !whole {
 		return errors.Join(err, errIncomplete)
 	}
-	if !r.wasLive() { // what was counted meanwhile was counted
+	if !r.wasLive() { // Counts made meanwhile stay.
 		if err := conflict.CountersInto(d.tx, r.t, r.key, r.after); err != nil {
 			return err
 		}
@@ -89,16 +92,15 @@ func (d *decision) putRow(r *decided, there bool) error {
 		return err
 	}
 	d.held.Changed = d.held.Changed || r.where == catalog.Held
-	stored, err := d.tx.ReadTable(r.t, r.key) // as its columns' types make the values
+	stored, err := d.tx.ReadTable(r.t, r.key) // the values after column affinity
 	if err == nil && stored != nil {
 		r.after = stored
 	}
 	return err
 }
 
-// log tells the fold what was done to a row. A row that comes back is the same row, made
-// alive by newer values, wherever it is still remembered; without a column that could carry
-// them it is made anew.
+// log logs one row for the fold. A row that comes back is the same row, revived by newer values,
+// wherever a site remembers it. A row without a register to carry them is made anew.
 func (d *decision) log(r *decided) error {
 	if r.deleted() {
 		return d.tx.Log(r.t, r.key, capture.Delete, nil)
@@ -116,9 +118,11 @@ func (d *decision) log(r *decided) error {
 	return d.tx.Log(r.t, r.key, capture.Update, names)
 }
 
-// stampedColumns are the columns of a written row that get newer stamps; nil if it is made anew. What a
-// row that comes back had counted it still has. Where a resolution is taken back, it also has
-// its former claims to unique values, if it has those values.
+// stampedColumns returns the columns of a written row that get newer stamps. It returns nil for a row
+// that is made anew.
+//
+// Counters of a row that comes back get no new stamps. An undo leaves out columns with unchanged unique
+// values of a row that comes back, so these keep their former priority.
 func (d *decision) stampedColumns(r *decided) ([]string, error) {
 	if !r.wasLive() {
 		if row, err := d.tx.ReadShadow(r.t, r.key); err != nil || !row.Found {
@@ -131,7 +135,7 @@ func (d *decision) stampedColumns(r *decided) ([]string, error) {
 		was, known := r.before.Get(column)
 		class := r.t.ClassOf(column)
 		switch {
-		case class == crdt.ClassNone: // the key says it
+		case class == crdt.ClassNone: // part of the key
 		case !r.wasLive() && class == crdt.ClassCounter:
 		case d.undo && !r.wasLive() && !r.stepsAside && known && was == r.after.Value(column) && uniqueClaims(r.t, column):
 			claims = append(claims, name)
@@ -145,7 +149,7 @@ func (d *decision) stampedColumns(r *decided) ([]string, error) {
 	return names, nil
 }
 
-// refuse says why a row cannot be written.
+// refuse returns the reason why a row cannot be written, with a way out.
 func (d *decision) refuse(r *decided, err error) error {
 	switch {
 	case r == nil:

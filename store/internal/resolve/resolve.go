@@ -19,30 +19,33 @@ import (
 
 // Resolution is an admin's decision on a conflict: one side as a whole, or column by column.
 type Resolution struct {
-	Keep string                // site whose side is to be in force
-	Take map[string]string     // column -> site
-	Set  map[string]crdt.Value // column -> value
-	By   string                // who decides
+	Keep string                // the name of the site whose side comes into force
+	Take map[string]string     // by column, the name of the site whose value is taken
+	Set  map[string]crdt.Value // by column, a value set by hand
+	By   string                // the admin who decides
 	Note string
-	// DryRun says what would be written and writes nothing.
+	// DryRun reports the writes and makes none.
 	DryRun bool
 }
 
-// Write is one thing a resolution, or the undoing of one, does to a table. A row as a whole
-// is deleted or comes back; otherwise it is one column.
+// Write is one write of a resolution, or of an undo. It deletes a row, brings one back, or writes one
+// column.
 type Write struct {
 	Table  string
 	Key    []catalog.Named
-	Column string          // empty: the row as a whole
-	Before *crdt.Value     // if Column is set; nil: not known
-	Value  crdt.Value      // if Column is set
-	Delete bool            // the row as a whole is deleted; otherwise it comes back
-	Row    []catalog.Named // the values of a row as a whole, where they are known
+	Column string          // empty for a row as a whole
+	Before *crdt.Value     // the column's value before, or nil if not known
+	Value  crdt.Value      // the column's new value
+	Delete bool            // true for a deleted row, false for a row that comes back
+	Row    []catalog.Named // the values of a row as a whole, if known
 }
 
+// ErrDryRun ends a dry run, so that its transaction is undone.
 var ErrDryRun = errors.New("dry run")
 
-// ResolveConflict carries out a decision. The log is folded.
+// ResolveConflict carries out a decision on the conflict whose identifier begins with id, and closes
+// the record. The caller has folded the log. It returns the writes. For a dry run it returns them with
+// ErrDryRun. After any error the caller must undo the transaction.
 func ResolveConflict(tx *rows.Tx, held *held.Set, id string, r Resolution) ([]Write, error) {
 	x, err := conflict.Find(tx, id)
 	if err != nil {
@@ -85,8 +88,8 @@ func ResolveConflict(tx *rows.Tx, held *held.Set, id string, r Resolution) ([]Wr
 	return d.conclude(r.DryRun)
 }
 
-// conclude folds what was written and says what it came to; a dry run ends in errDryRun, which
-// takes everything back.
+// conclude folds the writes of a decision, checks the result and lists the writes. A dry run returns
+// ErrDryRun, which undoes everything.
 func (d *decision) conclude(dryRun bool) (writes []Write, err error) {
 	if _, err := fold.Fold(d.tx, d.held); err != nil {
 		return nil, err
@@ -100,7 +103,7 @@ func (d *decision) conclude(dryRun bool) (writes []Write, err error) {
 	return writes, err
 }
 
-// choose plans what a resolution writes.
+// choose plans the writes of a resolution.
 func (d *decision) choose(r Resolution) error {
 	x := d.x
 	if r.Keep != "" {
@@ -162,6 +165,7 @@ func (d *decision) choose(r Resolution) error {
 	return d.setColumns(chosen)
 }
 
+// value looks up a value by site name, without regard to case.
 func value(values map[string]*crdt.Value, site string) (*crdt.Value, bool) {
 	for name, v := range values {
 		if strings.EqualFold(name, site) {
@@ -171,8 +175,8 @@ func value(values map[string]*crdt.Value, site string) (*crdt.Value, bool) {
 	return nil, false
 }
 
-// find finds the column an admin means: NAME, TABLE.NAME, or TABLE[KEY].NAME where the
-// document has several such rows. Of two rows that claim one value the held one is meant.
+// find finds the column that an admin means by NAME, TABLE.NAME or TABLE[KEY].NAME. Of two rows with
+// one unique value it takes the held one. It returns an index into x.Columns.
 func find(x *conflict.Conflict, name string) (int, error) {
 	var found, spellings = []int(nil), []string(nil)
 	for i, c := range x.Columns {
@@ -201,13 +205,13 @@ func find(x *conflict.Conflict, name string) (int, error) {
 	return found[0], nil
 }
 
-// isHeldRow reports whether a row is the one a unique value's conflict is about.
+// isHeldRow reports whether the conflict of a unique value is about this row.
 func isHeldRow(x *conflict.Conflict, table string, key crdt.Key) bool {
 	return strings.EqualFold(table, x.Table) && hex.EncodeToString([]byte(key)) == x.KeyHex
 }
 
-// setColumns plans the chosen values. Values that are in force already are written too: a
-// decision is newer than what it decided about.
+// setColumns plans the chosen values, by index into the record's columns. It also writes values that
+// are in force already, because a decision must be newer than the writes it decides on.
 func (d *decision) setColumns(chosen map[int]crdt.Value) error {
 	for i, c := range d.x.Columns {
 		v, ok := chosen[i]
@@ -226,7 +230,7 @@ func (d *decision) setColumns(chosen map[int]crdt.Value) error {
 	return nil
 }
 
-// refuseForAnother refuses to give a side's value to a row that is not the one the side wrote.
+// refuseForAnother returns an error if the row is not the one that the side wrote.
 func (d *decision) refuseForAnother(r *decided) error {
 	if !r.another && !d.documentGone {
 		return nil
@@ -239,8 +243,8 @@ func (d *decision) refuseForAnother(r *decided) error {
 		"with what the row that is there is to have, its present value say", d.x.ID, gone)
 }
 
-// overtaken reports whether somebody has written the column since, in knowledge of both
-// sides: what is in force is neither's value.
+// overtaken reports whether a later write, made in knowledge of both sides, has replaced the values of
+// both.
 func overtaken(c *conflict.ConflictColumn) bool {
 	if c.InForce == nil {
 		return false

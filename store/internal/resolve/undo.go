@@ -15,18 +15,17 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// maxChangedNamed is how many rows changed since a resolution an error names: enough to see
-// what it is about, and still one line.
+// maxChangedNamed is how many changed rows an error names. The message then still fits one line.
 const maxChangedNamed = 3
 
-// conflictUndone is the journal's word for a resolution that was taken back.
+// conflictUndone is the journal's event for an undone resolution.
 const conflictUndone journal.Kind = "conflict_undone"
 
-// maxUndoBytes bounds what a record keeps for taking its resolution back. The record travels
-// as one row, and one row has to fit a section of a delta beside what else it keeps.
+// maxUndoBytes bounds the bytes that a record keeps for its undo. The record travels as one row, which
+// must fit a section of a delta with its other columns.
 const maxUndoBytes = 8 << 20
 
-// past are the record's resolutions up to now, the latest last.
+// past returns the record's resolutions so far, the latest last.
 func past(x *conflict.Conflict) []conflict.PastRecord {
 	if x.ResolvedBy == "" {
 		return x.Undo.History
@@ -34,7 +33,7 @@ func past(x *conflict.Conflict) []conflict.PastRecord {
 	return append(x.Undo.History, conflict.PastRecord{By: x.ResolvedBy, At: x.ResolvedAt.UnixMilli(), Note: x.Note})
 }
 
-// replaced is what a decision, written but not yet folded, replaces.
+// replaced lists the rows that a decision replaces. The decision is written but not folded.
 func (d *decision) replaced() []conflict.ReplacedRow {
 	var found []conflict.ReplacedRow
 	for _, r := range d.order {
@@ -55,7 +54,7 @@ func (d *decision) replaced() []conflict.ReplacedRow {
 	return found
 }
 
-// encode writes registers by name; nil columns are all of them.
+// encode writes registers by column name. If columns is nil, it writes all of them.
 func (r *decided) encode(m *catalog.Values, columns []crdt.Column) map[string]string {
 	if columns == nil {
 		for _, number := range r.t.Numbers {
@@ -71,8 +70,8 @@ func (r *decided) encode(m *catalog.Values, columns []crdt.Column) map[string]st
 	return values
 }
 
-// keepUndo is what the record keeps for taking a decision back. Where that is too much, the
-// journal says that it cannot be.
+// keepUndo returns the JSON that the record keeps for an undo. If that is too large, the journal says
+// that the resolution cannot be undone.
 func (d *decision) keepUndo() (string, error) {
 	kept := conflict.Undoing{Rows: d.replaced(), History: past(d.x)}
 	encoded, err := json.Marshal(kept)
@@ -88,16 +87,18 @@ func (d *decision) keepUndo() (string, error) {
 			Text: d.x.ID + " replaced more than a record can keep: the resolution cannot be taken back"})
 }
 
-// UndoOptions is how to take a resolution back.
+// UndoOptions says how to undo a resolution.
 type UndoOptions struct {
 	By, Note string
-	// Force takes it back where its rows were changed again since, over those changes.
+	// Force undoes it even over changes made to its rows since.
 	Force bool
-	// DryRun says what would be written and writes nothing.
+	// DryRun reports the writes and makes none.
 	DryRun bool
 }
 
-// UndoResolution takes a resolution back. The log is folded.
+// UndoResolution undoes the resolution of the conflict whose identifier begins with id, and opens the
+// record again. The caller has folded the log. It returns the writes, for a dry run with ErrDryRun.
+// After any error the caller must undo the transaction.
 func UndoResolution(tx *rows.Tx, held *held.Set, id string, how UndoOptions) ([]Write, error) {
 	x, err := conflict.Find(tx, id)
 	if err != nil {
@@ -117,7 +118,7 @@ func UndoResolution(tx *rows.Tx, held *held.Set, id string, how UndoOptions) ([]
 	if err := d.write(); err != nil {
 		return nil, err
 	}
-	if d.reclaim { // only then are the rows where the open record says
+	if d.reclaim { // A newer priority puts the rows where the open record has them.
 		if _, err := fold.Fold(tx, held); err != nil {
 			return nil, err
 		}
@@ -131,7 +132,7 @@ func UndoResolution(tx *rows.Tx, held *held.Set, id string, how UndoOptions) ([]
 	return d.conclude(how.DryRun)
 }
 
-// mayUndo says why there is nothing to take back.
+// mayUndo returns an error if there is no resolution to undo.
 func mayUndo(x *conflict.Conflict) error {
 	switch {
 	case x.Open && x.ResolvedBy != "":
@@ -156,7 +157,7 @@ func mayUndo(x *conflict.Conflict) error {
 	return nil
 }
 
-// closedWhy is why ravno closed a record, as part of a sentence.
+// closedWhy returns the reason why ravno closed a record, as part of a sentence.
 func closedWhy(x *conflict.Conflict) string {
 	if x.Note == "" {
 		return ""
@@ -164,7 +165,7 @@ func closedWhy(x *conflict.Conflict) string {
 	return " (" + x.Note + ")"
 }
 
-// reopen makes the record open again; the resolution becomes part of its history.
+// reopen makes the record open again, and moves its resolution into the record's history.
 func reopen(tx *rows.Tx, x *conflict.Conflict, how UndoOptions) error {
 	past := past(x)
 	last := &past[len(past)-1]
@@ -183,7 +184,8 @@ func reopen(tx *rows.Tx, x *conflict.Conflict, how UndoOptions) error {
 		" taken back by " + how.By})
 }
 
-// takeBack plans what the resolution replaced into force again.
+// takeBack plans the values that the resolution replaced back into force. Without force it returns an
+// error if rows have changed since the resolution.
 func (d *decision) takeBack(force bool) error {
 	var changed []string
 	for _, was := range d.x.Undo.Rows {
@@ -192,7 +194,7 @@ func (d *decision) takeBack(force bool) error {
 			return fmt.Errorf("conflict %s: a key of table %s: %w", d.x.ID, was.Table, err)
 		}
 		if d.tx.Cat.ByName[strings.ToLower(was.Table)] == nil && d.tx.State.IsHub() {
-			continue // dropped since
+			continue // The table was dropped since.
 		}
 		r, err := d.named(was.Table, crdt.Key(raw))
 		if err != nil {
@@ -226,7 +228,7 @@ func (d *decision) takeBack(force bool) error {
 	return nil
 }
 
-// takeBackRow plans one row. same is false if it is not as the resolution left it.
+// takeBackRow plans one row. It reports whether the row is still as the resolution left it.
 func (d *decision) takeBackRow(r *decided, was conflict.ReplacedRow) (same bool, err error) {
 	wrote := catalog.NewValues(0)
 	if err := r.decode(was.Wrote, wrote); err != nil {
@@ -237,7 +239,7 @@ func (d *decision) takeBackRow(r *decided, was conflict.ReplacedRow) (same bool,
 		same = same && r.after.Value(column) == v
 	}
 	if was.Absent {
-		same = same || !r.live() // gone again by itself
+		same = same || !r.live() // The row is gone again already.
 		r.delete()
 		return same, nil
 	}
