@@ -12,24 +12,24 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// A first load brings along what the hub remembers of rows that are not settled: their
-// births and stamps. Without them a node would take an update of such a row for an update
-// of another row. Numbers of tables and columns are each site's own, so they are translated
-// by name; positions are the hub's, so they are dropped.
+// A first load brings the births and stamps of rows that are not stable. Without them a node would
+// take an update of such a row for an update of another row. Each site numbers tables and columns
+// itself, so the numbers are translated by name. Positions belong to the hub, so they are dropped.
 
+// attachLoad returns a function that attaches the first load to a connection, as schema ravno_load.
 func attachLoad(load string) func(*sqlite.Conn) error {
 	return func(c *sqlite.Conn) error {
 		return c.Exec("ATTACH DATABASE " + sqlite.Literal(load) + " AS ravno_load")
 	}
 }
 
-// carried translates the hub's numbers into this site's.
+// carried translates the hub's numbers of tables and columns into this site's.
 type carried struct {
 	tables  map[int64]*catalog.Table              // by the hub's number
 	columns map[int64]map[crdt.Column]crdt.Column // by the hub's table number
 }
 
-// carryShadows copies the hub's shadow rows and images from the attached first load.
+// carryShadows copies the hub's shadow rows and kept values from the attached first load.
 func carryShadows(tx *rows.Tx) error {
 	c := &carried{tables: map[int64]*catalog.Table{}, columns: map[int64]map[crdt.Column]crdt.Column{}}
 	err := tx.SQL.Rows("SELECT number, name FROM ravno_load.ravno_table", nil, func(row []crdt.Value) error {
@@ -61,6 +61,7 @@ func carryShadows(tx *rows.Tx) error {
 	return c.images(tx)
 }
 
+// shadows copies the shadow rows of one table, whose number at the hub is given.
 func (c *carried) shadows(tx *rows.Tx, number int64, t *catalog.Table) error {
 	from := sqlite.Quote(fmt.Sprintf("ravno_shadow_%d", number))
 	return tx.SQL.Rows("SELECT key, row, document FROM ravno_load."+from, nil, func(values []crdt.Value) error {
@@ -78,7 +79,7 @@ func (c *carried) shadows(tx *rows.Tx, number int64, t *catalog.Table) error {
 	})
 }
 
-// row is the same row with this site's column numbers and no positions.
+// row returns a shadow with this site's column numbers and without positions.
 func (c *carried) row(number int64, row crdt.Row) crdt.Row {
 	here := func(v crdt.Version) crdt.Version { return crdt.Version{Stamp: v.Stamp} }
 	carried := crdt.Row{Birth: here(row.Birth), Death: here(row.Death), Base: here(row.Base)}
@@ -100,6 +101,7 @@ func (c *carried) row(number int64, row crdt.Row) crdt.Row {
 	return carried
 }
 
+// images copies the values that the hub keeps outside the tables.
 func (c *carried) images(tx *rows.Tx) error {
 	return tx.SQL.Rows("SELECT tab, key, state, image FROM ravno_load.ravno_image", nil, func(values []crdt.Value) error {
 		t := c.tables[values[0].Int()]

@@ -5,7 +5,7 @@
 // that are there are stable from the start: they cost no metadata.
 //
 // A first load is a consistent copy of the hub's database. It has the rows that sync, and nothing
-// that stays at the hub: no local rows, no journals, no tokens. What was removed is overwritten.
+// that stays at the hub: no local rows, no journals, no tokens. Removed values are overwritten.
 // The load says inside its own file from which position it is. It carries the memory of rows that
 // are not stable: births, stamps, tombstone values and held rows. Positions are dropped, and
 // numbers are translated by name. Without births, an update of a row made since init would look to
@@ -15,10 +15,9 @@
 // loaded in one transaction, after a backup where rows give way.
 //
 // Members. A join token is kept by the hash of its secret, and works once. The number of a node is
-// given once and never again. The certificate is issued before the commit, so no token is used up
-// for nothing. A join that was cut off goes on when the same node repeats it. A node that says it
+// given once and never again. The certificate is issued before the commit, so no token is wasted. A join that was cut off goes on when the same node repeats it. A node that says it
 // has seen less than before, or less than is stable, was restored from a backup and is refused.
-// Removing a node stops waiting for it; its data stays.
+// Removing a node stops waiting for it. Its data stays.
 //
 // Leave takes every trigger, view and table of ravno out of the file. It refuses while that would
 // lose work, unless it is forced.

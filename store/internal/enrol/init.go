@@ -15,29 +15,30 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// ErrEnrolled says that a file belongs to an organisation already.
+// ErrEnrolled says that a file is enrolled with an organisation already.
 var ErrEnrolled = errors.New("is enrolled with ravno already")
 
-// HubOptions is what makes a file the hub's database.
+// HubOptions describes a new hub. Listen and Advertise are network addresses.
 type HubOptions struct {
 	Name         string
-	Organisation string // identifies the certificate authority
+	Organisation string // the identifier of the certificate authority
 	Incarnation  causal.Incarnation
 	Listen       string
 	Advertise    string
 	Settings     []catalog.Setting
 }
 
-// Report is what enrolling a file found out about its tables.
+// Report lists the tables of a file that was enrolled, by name.
 type Report struct {
 	Synced, Journal, Local []string
 	Refused                []install.Refusal
-	Rows                   int64 // in synced tables
+	Rows                   int64 // the rows in synced tables
 	WasWAL                 bool  // the file was in WAL mode before
 }
 
-// InitHub makes the file the hub's database: ravno's tables, triggers, and the file in WAL
-// mode, in one transaction. The rows that are there are settled from the start.
+// InitHub makes the file at path the hub's database. It adds ravno's tables and triggers in one
+// transaction, after switching the file to WAL mode. The existing rows are stable from the start. It
+// returns ErrEnrolled for a file that is enrolled already.
 func InitHub(path string, o HubOptions, clock func() time.Time) (*Report, error) {
 	if err := CheckName(o.Name); err != nil {
 		return nil, err
@@ -59,18 +60,20 @@ func InitHub(path string, o HubOptions, clock func() time.Time) (*Report, error)
 	})
 }
 
-// NodeOptions is what makes a loaded file a node's database.
+// NodeOptions describes a new node, whose file was made from a first load. InstallLoad fills in
+// Organisation, HubIncarnation, Seen and Carried from the load.
 type NodeOptions struct {
 	Site           causal.Site
 	Organisation   string
 	Incarnation    causal.Incarnation
 	HubIncarnation causal.Incarnation
-	Seen           causal.Seen // the hub position of the load
+	Seen           causal.Seen // the hub position of the first load
 	Addresses      []string
 	Carried        Carried
 }
 
-// Carried is what of the hub's own tables a first load brings along.
+// Carried holds the rows of the hub's own tables that a first load brings. Clock is the hub's newest
+// stamp time.
 type Carried struct {
 	Sites     []Site
 	Settings  []catalog.Setting
@@ -78,7 +81,8 @@ type Carried struct {
 	Clock     int64
 }
 
-// initNode makes a file whose rows are those of the hub a node's database.
+// initNode makes a file with the hub's rows a node's database. The functions in also run after the
+// triggers are made.
 func initNode(path string, o NodeOptions, clock func() time.Time, prepare func(*sqlite.Conn) error,
 	also ...func(*rows.Tx) error) (*Report, error) {
 	return enrol(path, clock, prepare, func(tx *rows.Tx) error {
@@ -108,9 +112,10 @@ func initNode(path string, o NodeOptions, clock func() time.Time, prepare func(*
 	}, also...)
 }
 
-// enrol puts ravno's tables and triggers into a file, in one transaction after the switch
-// to WAL mode: prepare runs before it (nil: nothing to prepare), identify before the
-// triggers are made, and the rest after.
+// enrol puts ravno's tables and triggers into a file in one transaction, after the switch to WAL mode.
+// If prepare is not nil, it runs before that switch. The function identify runs before the triggers are
+// made, and the functions after run last. If enrolment fails, a file that was not in WAL mode leaves it
+// again.
 func enrol(path string, clock func() time.Time, prepare func(*sqlite.Conn) error, identify func(*rows.Tx) error,
 	after ...func(*rows.Tx) error) (*Report, error) {
 	if err := sqlite.CheckFile(path, false); err != nil {
@@ -130,7 +135,7 @@ func enrol(path string, clock func() time.Time, prepare func(*sqlite.Conn) error
 		return nil, sqlite.Explain(path, err)
 	}
 	report.WasWAL = strings.EqualFold(mode, "wal")
-	if prepare != nil { // what is refused here leaves the file as it was
+	if prepare != nil { // An error here leaves the file as it was.
 		if err := prepare(c); err != nil {
 			return nil, err
 		}
@@ -142,7 +147,7 @@ func enrol(path string, clock func() time.Time, prepare func(*sqlite.Conn) error
 	}
 	var tables []*catalog.Table
 	err = c.Transaction("IMMEDIATE", func() error {
-		if err := checkFresh(c, path); err != nil { // nobody else came first
+		if err := checkFresh(c, path); err != nil { // No other process came first.
 			return err
 		}
 		if err := c.Exec(install.Layout); err != nil {
@@ -168,7 +173,7 @@ func enrol(path string, clock func() time.Time, prepare func(*sqlite.Conn) error
 		return nil
 	})
 	if err == nil {
-		// Nobody waits for this, and if it fails, the file is enrolled all the same.
+		// Counting may fail. The file is enrolled all the same.
 		_ = c.Transaction("DEFERRED", func() error { return report.count(c, tables) })
 	} else if !report.WasWAL {
 		leaveWAL(path, c)
@@ -182,16 +187,17 @@ func enrol(path string, clock func() time.Time, prepare func(*sqlite.Conn) error
 	return report, err
 }
 
-// leaveWAL takes a file out of WAL mode whose enrolment failed. It is a best effort: in WAL mode or out
-// of it, the application's data are the same.
+// leaveWAL takes a file out of WAL mode after a failed enrolment. It ignores errors, because the
+// application's data is the same in either mode.
 func leaveWAL(path string, enrolling *sqlite.Conn) {
-	enrolling.Close() // all of its connections are in the way
+	enrolling.Close() // An open connection prevents the change of mode.
 	if c, err := sqlite.Open(path, sqlite.ReadWrite); err == nil {
 		_, _ = c.Text("PRAGMA journal_mode=DELETE")
 		c.Close()
 	}
 }
 
+// checkFresh returns ErrEnrolled if the file has ravno's state table.
 func checkFresh(c *sqlite.Conn, path string) error {
 	n, err := c.Int("SELECT count(*) FROM sqlite_master WHERE name='ravno_state'")
 	if err != nil {
@@ -203,7 +209,7 @@ func checkFresh(c *sqlite.Conn, path string) error {
 	return nil
 }
 
-// count fills in the tables and counts their rows.
+// count fills in the synced and journal tables, and counts the rows of the synced ones.
 func (r *Report) count(c *sqlite.Conn, tables []*catalog.Table) error {
 	for _, t := range tables {
 		switch {

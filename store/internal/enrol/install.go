@@ -20,9 +20,10 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// InstallLoad makes the file at path a node's database from a first load. A file that does
-// not exist appears whole or not at all; into one that exists, the rows are loaded in one
-// transaction. It returns the backup copy made of a file whose rows were replaced.
+// InstallLoad makes the file at path a node's database from the first load in the file load. A file
+// that does not exist appears whole or not at all. Into an existing file it loads the rows in one
+// transaction. Unless local is RefuseLocal, it first copies that file, and returns the path of the
+// backup.
 func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock func() time.Time) (
 	report *Report, backup string, err error) {
 	if err := readCarried(load, &o); err != nil {
@@ -38,6 +39,8 @@ func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock func()
 	return installInto(load, path, o, local, clock)
 }
 
+// readCarried fills in the options from the first load: its position, the hub's incarnation, and the
+// rows of ravno's own tables.
 func readCarried(load string, o *NodeOptions) error {
 	c, err := sqlite.Open(load, sqlite.ReadWrite)
 	if err != nil {
@@ -69,6 +72,8 @@ func readCarried(load string, o *NodeOptions) error {
 		})
 }
 
+// installFresh makes a new file from a first load. It prepares the file beside the load and renames it
+// into place when it is synced to disk.
 func installFresh(load, path string, o NodeOptions, clock func() time.Time) (*Report, error) {
 	fresh := load + ".fresh"
 	if err := RemoveAll(fresh, fresh+"-wal", fresh+"-shm"); err != nil {
@@ -104,10 +109,10 @@ func installFresh(load, path string, o NodeOptions, clock func() time.Time) (*Re
 	return report, syncFile(filepath.Dir(path))
 }
 
-// emptyWAL moves everything from the -wal file into the database file, which can then be
+// emptyWAL moves everything from the -wal file into the database file, so the database file can be
 // renamed alone.
 func emptyWAL(c *sqlite.Conn) error {
-	if _, err := c.Int("SELECT count(*) FROM sqlite_master"); err != nil { // learn that it is in WAL mode
+	if _, err := c.Int("SELECT count(*) FROM sqlite_master"); err != nil { // Reading makes SQLite notice WAL mode.
 		return err
 	}
 	row, err := c.Row("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -117,6 +122,7 @@ func emptyWAL(c *sqlite.Conn) error {
 	return err
 }
 
+// installInto loads the hub's rows into an existing file. It makes the backup before the transaction.
 func installInto(load, path string, o NodeOptions, local LocalRows, clock func() time.Time) (
 	report *Report, backup string, err error) {
 	into := &intoLoad{path: path, policy: local}
@@ -131,7 +137,7 @@ func installInto(load, path string, o NodeOptions, local LocalRows, clock func()
 		if err := emptyLike(path, backup); err != nil {
 			return err
 		}
-		// The change into WAL mode moves data_version too, so it comes first.
+		// Switching to WAL mode changes data_version too, so it comes before reading that.
 		mode, err := c.Text("PRAGMA main.journal_mode=WAL")
 		if err != nil {
 			return sqlite.Explain(path, err)
@@ -147,6 +153,7 @@ func installInto(load, path string, o NodeOptions, local LocalRows, clock func()
 	return report, backup, err
 }
 
+// syncFile syncs a file or directory to disk.
 func syncFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -156,16 +163,17 @@ func syncFile(path string) error {
 	return f.Sync()
 }
 
-// intoLoad loads the hub's rows into a file that has tables, and perhaps rows, already.
+// intoLoad loads the hub's rows into a file that has tables already, and maybe rows.
 type intoLoad struct {
 	path   string
 	policy LocalRows
 	lacks  []string
-	// version is PRAGMA data_version as the backup copy began.
+	// version is PRAGMA data_version when the backup began.
 	version int64
 }
 
-// emptyLike makes an empty file that nobody may read who may not read the original.
+// emptyLike creates an empty file with the permissions of the original. So the copy has no more readers
+// than the original.
 func emptyLike(original, path string) error {
 	info, err := os.Stat(original)
 	if err != nil {
@@ -178,6 +186,8 @@ func emptyLike(original, path string) error {
 	return f.Close()
 }
 
+// load checks the file against the load and then replaces its rows. It returns a LocalRowsError if the
+// file has other rows and the policy is RefuseLocal.
 func (l *intoLoad) load(tx *rows.Tx) error {
 	if version, err := tx.SQL.Int("PRAGMA data_version"); err != nil || l.policy != RefuseLocal && version != l.version {
 		return errors.Join(
@@ -188,7 +198,7 @@ func (l *intoLoad) load(tx *rows.Tx) error {
 		switch {
 		case t.Own:
 		case t.Class == catalog.Journal:
-			if err := logAll(tx, t); err != nil { // this site's own: all of it goes to the hub
+			if err := logAll(tx, t); err != nil { // A journal is this site's own, and all of it goes to the hub.
 				return err
 			}
 		default:
@@ -218,7 +228,7 @@ func (l *intoLoad) load(tx *rows.Tx) error {
 	return restore()
 }
 
-// missingTables refuses a file that lacks a table the hub syncs: its rows would have nowhere to go.
+// missingTables returns a SchemaError if the file lacks a table that the hub syncs.
 func (l *intoLoad) missingTables(tx *rows.Tx) error {
 	return tx.SQL.Rows(`SELECT name FROM ravno_load.sqlite_master m WHERE type='table' AND name NOT LIKE 'ravno\_%' ESCAPE
 		'\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'
@@ -228,6 +238,8 @@ func (l *intoLoad) missingTables(tx *rows.Tx) error {
 		})
 }
 
+// compare notes in lacks how many rows of a table the hub does not have, or has with other values. It
+// returns an error for a synced table that the hub lacks.
 func (l *intoLoad) compare(tx *rows.Tx, t *catalog.Table) error {
 	present, err := tx.SQL.Int("SELECT count(*) FROM ravno_load.sqlite_master WHERE type='table' AND lower(name)=lower(?)",
 		catalog.Text(t.Name))
@@ -244,7 +256,7 @@ func (l *intoLoad) compare(tx *rows.Tx, t *catalog.Table) error {
 	if err != nil {
 		return err
 	}
-	// By storage class and bytes: what only a collation or an affinity takes for the same is not.
+	// Values are compared by storage class and bytes, not by collation or affinity.
 	var exact []string
 	for _, column := range t.ColumnNames() {
 		q := sqlite.Quote(column)
@@ -262,6 +274,7 @@ func (l *intoLoad) compare(tx *rows.Tx, t *catalog.Table) error {
 	return nil
 }
 
+// sameKey returns an SQL condition that the rows of two aliases have the same key.
 func sameKey(t *catalog.Table, a, b string) string {
 	var parts []string
 	for _, name := range t.KeyNames() {
@@ -270,8 +283,8 @@ func sameKey(t *catalog.Table, a, b string) string {
 	return strings.Join(parts, " AND ")
 }
 
-// replace makes a table's rows those of the hub, and then adds the node's own, if they are
-// to be kept. Rows with the hub's key and other values give way: the backup has them.
+// replace replaces a table's rows with the hub's. Under KeepLocal it then adds the node's own rows and
+// logs them. A row with the hub's key and other values is overwritten, and stays in the backup.
 func (l *intoLoad) replace(tx *rows.Tx, t *catalog.Table) error {
 	name, columns := sqlite.Quote(t.Name), sqlite.QuoteAll("", t.ColumnNames())
 	if l.policy == KeepLocal {
@@ -298,9 +311,10 @@ func (l *intoLoad) replace(tx *rows.Tx, t *catalog.Table) error {
 	return tx.SQL.Exec("DROP TABLE temp.ravno_keep")
 }
 
-// logAll appends an entry for every row of a table, as if each had just been inserted.
+// logAll logs an insert for every row of a table.
 func logAll(tx *rows.Tx, t *catalog.Table) error { return logFrom(tx, t, "main."+sqlite.Quote(t.Name)) }
 
+// logFrom logs an insert for every row of a source that has the key columns of a table.
 func logFrom(tx *rows.Tx, t *catalog.Table, source string) error {
 	return tx.SQL.Rows("SELECT "+sqlite.QuoteAll("+", t.KeyNames())+" FROM "+source, nil, func(stored []crdt.Value) error {
 		return capture.Append(tx.SQL, t.Number, capture.Insert, capture.ColumnSet{}, tx.Now(), stored)

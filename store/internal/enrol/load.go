@@ -14,17 +14,20 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// LoadPosition is what a first load says about itself, inside its file: the hub position
-// its rows are from, so that the two can never be of different moments.
+// LoadPosition is the description inside a first load. It lies in the load's own file, so rows and
+// position always belong together.
 type LoadPosition struct {
-	Position    causal.Position
+	Position    causal.Position    // the hub position of the rows
 	Incarnation causal.Incarnation // of the hub
 	Rows        int64
 }
 
-// LoadParts says which of ravno's tables a first load keeps, and which of the application's go empty.
+// LoadParts lists the tables of ravno that a first load keeps, and the tables of the application that
+// it empties.
 type LoadParts struct{ keep, empty []string }
 
+// PartsOfLoad returns the parts of a first load of these tables. It keeps no rows of journal, local or
+// refused tables.
 func PartsOfLoad(cat *catalog.Catalog) LoadParts {
 	parts := LoadParts{keep: []string{"ravno_load", "ravno_site", "ravno_setting", "ravno_conflict", "ravno_table",
 		"ravno_column", "ravno_image"}}
@@ -43,7 +46,8 @@ func PartsOfLoad(cat *catalog.Catalog) LoadParts {
 	return parts
 }
 
-// CopyLoad writes a first load once. errUnfolded if the application wrote meanwhile.
+// CopyLoad writes a first load of the file from to a new file at path. It returns ErrUnfolded if the
+// application wrote after the last fold. The caller may fold and call it again.
 func CopyLoad(from, path string, parts LoadParts) (at LoadPosition, err error) {
 	if err := RemoveAll(path); err != nil {
 		return at, err
@@ -55,7 +59,7 @@ func CopyLoad(from, path string, parts LoadParts) (at LoadPosition, err error) {
 	return trimLoad(path, parts.keep, parts.empty)
 }
 
-// trimLoad takes out of a copy what stays at the hub.
+// trimLoad removes from a copy everything that stays at the hub.
 func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 	c, err := sqlite.Open(path, sqlite.ReadWrite)
 	if err != nil {
@@ -77,7 +81,7 @@ func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 			return err
 		}
 		if waiting, err := capture.Unfolded(c, st.Folded); err != nil || waiting > 0 {
-			return errors.Join(err, ErrUnfolded) // rows that are new would come without their births
+			return errors.Join(err, ErrUnfolded) // New rows would lack their births.
 		}
 		at.Position, at.Incarnation = st.Position, st.Incarnation
 		for _, name := range empty {
@@ -109,8 +113,8 @@ func trimLoad(path string, keep, empty []string) (at LoadPosition, err error) {
 	return at, c.Exec("VACUUM")
 }
 
-// emptyTable takes out of a copy the rows of a table that stays at the hub, and what else
-// tells of them: values kept aside, conflicts, and the samples of ANALYZE.
+// emptyTable removes from a copy the rows of a table that stays at the hub. It also removes their kept
+// values, their conflicts, and the samples of ANALYZE.
 func emptyTable(c *sqlite.Conn, name string) error {
 	if err := c.Exec("DELETE FROM " + sqlite.Quote(name)); err != nil {
 		return err
@@ -137,7 +141,7 @@ func emptyTable(c *sqlite.Conn, name string) error {
 	return nil
 }
 
-// DropOwn drops ravno's triggers, views and tables, except some tables.
+// DropOwn drops ravno's triggers, views and tables, except the named tables and views.
 func DropOwn(c *sqlite.Conn, except ...string) error {
 	kept := map[string]bool{}
 	for _, name := range except {
@@ -158,7 +162,7 @@ func DropOwn(c *sqlite.Conn, except ...string) error {
 		if err != nil {
 			return err
 		}
-		c.Forget() // a statement still open would lock what it reads
+		c.Forget() // An open statement would lock its table.
 		for _, name := range names {
 			if err := c.Exec("DROP " + kind + " " + sqlite.Quote(name)); err != nil {
 				return err
@@ -168,17 +172,17 @@ func DropOwn(c *sqlite.Conn, except ...string) error {
 	return nil
 }
 
-// LocalRows says what to do with rows of a node's file that the hub does not have.
+// LocalRows is a policy for rows of a node's file that the hub does not have.
 type LocalRows int
 
-// What to do with a node's own rows at join.
+// The policies for a node's own rows at join.
 const (
-	RefuseLocal  LocalRows = iota // stop and say which
-	KeepLocal                     // offer them to everyone as new rows
-	DiscardLocal                  // drop them, after a backup copy
+	RefuseLocal  LocalRows = iota // stop with a LocalRowsError
+	KeepLocal                     // send them to all sites as new rows
+	DiscardLocal                  // drop them after a backup
 )
 
-// LocalRowsError says that a node's file has rows the hub does not have.
+// LocalRowsError says that a node's file has rows that the hub does not have. The file was not changed.
 type LocalRowsError struct {
 	Path   string
 	Tables []string // "table: n rows the hub does not have, m with other values"
@@ -189,8 +193,8 @@ func (e *LocalRowsError) Error() string {
 		"or --discard-local to drop them after a backup copy", e.Path, strings.Join(e.Tables, "; "))
 }
 
-// CheckLeftovers refuses a path without a database where one's -wal, -shm or -journal file
-// still lies: SQLite would take them for the new file's and mix the two.
+// CheckLeftovers returns a FileError if a missing database left a -wal, -shm or -journal file at path.
+// SQLite would mix that file into the new database.
 func CheckLeftovers(path string) error {
 	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
 		if _, err := os.Stat(path + suffix); err == nil {
@@ -201,6 +205,7 @@ func CheckLeftovers(path string) error {
 	return nil
 }
 
+// RemoveAll removes files. It ignores those that do not exist.
 func RemoveAll(paths ...string) error {
 	for _, path := range paths {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -210,11 +215,12 @@ func RemoveAll(paths ...string) error {
 	return nil
 }
 
-// ErrUnfolded says that the application wrote between a fold and the snapshot that was to follow it.
+// ErrUnfolded says that the application wrote between a fold and the snapshot after it. A new fold and
+// snapshot may succeed.
 var ErrUnfolded = errors.New("the application keeps writing between fold and snapshot")
 
-// forgetSequences takes out of a first load where the hub goes on counting: each server
-// begins where its own rows end.
+// forgetSequences removes the AUTOINCREMENT sequences of the hub from a first load. Each server
+// continues from its own rows.
 func forgetSequences(c *sqlite.Conn) error {
 	n, err := c.Int("SELECT count(*) FROM main.sqlite_master WHERE name='sqlite_sequence'")
 	if err != nil || n == 0 {

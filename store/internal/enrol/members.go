@@ -16,16 +16,16 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// Role is what a server is in its organisation.
+// Role is the role of a server in its organisation.
 type Role string
 
-// The roles.
+// Hub and Node are the roles. An organisation has one hub.
 const (
 	Hub  Role = "hub"
 	Node Role = "node"
 )
 
-// Site is one server as every server knows it.
+// Site is the entry of one server in the replicated list of servers.
 type Site struct {
 	Number  causal.Site
 	Name    string
@@ -33,7 +33,7 @@ type Site struct {
 	Removed bool
 }
 
-// Self is who this database is and how far it has come.
+// Self describes this database: its identity, and its positions.
 type Self struct {
 	Site           causal.Site
 	Name           string
@@ -43,18 +43,19 @@ type Self struct {
 	Incarnation    causal.Incarnation
 	HubIncarnation causal.Incarnation
 	Position       causal.Position
-	Seen           causal.Seen     // at a node: hub position applied
-	HubHave        causal.Position // at a node: own position the hub has committed
-	Until          causal.Position // at a node: end of the hub's delta of which slices are coming; 0: none
-	Floor          causal.Seen     // at a node: least hub position its unsent work has seen
-	Addresses      []string        // at a node: where the hub is
-	Listen         string          // at the hub
+	Seen           causal.Seen     // at a node: the hub position applied here
+	HubHave        causal.Position // at a node: the own position that the hub has committed
+	Until          causal.Position // at a node: the end of the hub's delta that is arriving in slices, or 0
+	Floor          causal.Seen     // at a node: the least hub position that its unsent work has seen
+	Addresses      []string        // at a node: the addresses of the hub
+	Listen         string          // at the hub: the address to listen on
 	Advertise      string
 	Listening      string
-	ClockOffset    time.Duration // to add to the clock here to get the hub's
-	LastTransfer   time.Time     // zero: never
+	ClockOffset    time.Duration // the hub's clock minus this server's clock
+	LastTransfer   time.Time     // zero if there was none
 }
 
+// ReadSelf reads the identity and the positions of this database.
 func ReadSelf(tx *rows.Tx) (Self, error) {
 	row, err := tx.SQL.Row("SELECT organisation, addresses, listen, advertise, listening FROM ravno_state")
 	if err != nil {
@@ -75,10 +76,12 @@ func ReadSelf(tx *rows.Tx) (Self, error) {
 	return self, nil
 }
 
+// ReadHubStatus reads, at a node, the hub's last status of all servers, as JSON.
 func ReadHubStatus(tx *rows.Tx) (string, error) {
 	return tx.SQL.Text("SELECT hub_status FROM ravno_state")
 }
 
+// ReadSites lists all servers by number, including removed ones.
 func ReadSites(tx *rows.Tx) (sites []Site, err error) {
 	err = tx.SQL.Rows("SELECT site, name, role, removed FROM ravno_site ORDER BY site", nil, func(row []crdt.Value) error {
 		sites = append(sites, Site{Number: causal.Site(row[0].Int()), Name: row[1].Bytes(), Role: Role(row[2].Bytes()),
@@ -88,24 +91,26 @@ func ReadSites(tx *rows.Tx) (sites []Site, err error) {
 	return sites, err
 }
 
-// Peer is what the hub knows of a node.
+// Peer is the hub's record of a node.
 type Peer struct {
 	Site         causal.Site
 	Incarnation  causal.Incarnation
-	Have         causal.Position // its position committed here
-	Until        causal.Position // end of its delta of which slices are coming; 0: none
-	Acked        causal.Position // our position committed there
-	Floor        causal.Seen
-	Serial       string
-	Settled      history.Settlement // what the hub tells it
+	Have         causal.Position    // the node's position that the hub has committed
+	Until        causal.Position    // the end of its delta that is arriving in slices, or 0
+	Acked        causal.Position    // the hub's position that the node has committed
+	Floor        causal.Seen        // the least hub position that its unsent work has seen
+	Serial       string             // the serial number of its certificate
+	Settled      history.Settlement // the stable positions to tell the node
 	LastTransfer time.Time
 	Removed      bool
 }
 
+// peerColumns selects the columns that peerOf reads.
 const peerColumns = `SELECT p.site, p.incarnation, p.have, p.acked, p.floor, p.serial, p.last_transfer, s.removed,
 	h.settled, p.settled, h.settled_at, p.until
 	FROM ravno_state h, ravno_peer p JOIN ravno_site s ON s.site=p.site`
 
+// peerOf makes a Peer of a row that peerColumns selected.
 func peerOf(row []crdt.Value) Peer {
 	p := Peer{Site: causal.Site(row[0].Int()), Have: causal.Position(row[2].Int()), Acked: causal.Position(row[3].Int()),
 		Floor: causal.Seen(row[4].Int()), Serial: row[5].Bytes(), LastTransfer: catalog.Millis(row[6].Int()),
@@ -116,6 +121,7 @@ func peerOf(row []crdt.Value) Peer {
 	return p
 }
 
+// ReadPeers lists the enrolled nodes by number, including removed ones.
 func ReadPeers(tx *rows.Tx) (peers []Peer, err error) {
 	err = tx.SQL.Rows(peerColumns+" ORDER BY p.site", nil, func(row []crdt.Value) error {
 		peers = append(peers, peerOf(row))
@@ -124,6 +130,7 @@ func ReadPeers(tx *rows.Tx) (peers []Peer, err error) {
 	return peers, err
 }
 
+// ReadPeer reads the record of a node. It reports false if the node never enrolled.
 func ReadPeer(tx *rows.Tx, site causal.Site) (p Peer, ok bool, err error) {
 	row, err := tx.SQL.Row(peerColumns+" WHERE p.site=?", catalog.Integer(site))
 	if err != nil || row == nil {
@@ -132,7 +139,8 @@ func ReadPeer(tx *rows.Tx, site causal.Site) (p Peer, ok bool, err error) {
 	return peerOf(row), true, nil
 }
 
-// AckedByNode is Store.AckedByNode in a transaction.
+// AckedByNode records, at the hub, how far a node has applied the hub's work. It then forgets what is
+// no longer needed for that node. If transferred is true, it also records the time.
 func AckedByNode(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal.Seen, transferred bool) error {
 	if err := tx.SQL.Exec(`UPDATE ravno_peer SET acked=max(acked, ?), floor=max(floor, ?),
 		last_transfer=CASE WHEN ? THEN ? ELSE last_transfer END WHERE site=?`,
@@ -159,7 +167,8 @@ func AckedByNode(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal
 	return history.ForgetSeenBy(tx, site)
 }
 
-// Greeted is Store.Greeted in a transaction.
+// Greeted records, at the hub, how far a node says it has come when it connects. It returns an error if
+// the node was restored from a backup, because it has seen less than before or less than is stable.
 func Greeted(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal.Seen) error {
 	seen, err := tx.SQL.Int("SELECT max(acked, ?) FROM ravno_peer WHERE site=?", catalog.Integer(tx.State.Settled),
 		catalog.Integer(site))
@@ -177,7 +186,7 @@ func Greeted(tx *rows.Tx, site causal.Site, has causal.Reached, floor causal.See
 	return history.GotAhead(tx, site, has)
 }
 
-// Errors of enrolment, each with its own way out.
+// The errors of enrolment.
 var (
 	ErrTokenUnknown = errors.New("this token was not issued by this hub, or its node was removed")
 	ErrTokenUsed    = errors.New("this token was used already; a token enrols one node once")
@@ -186,6 +195,8 @@ var (
 	ErrNoSite       = errors.New("no server of this name")
 )
 
+// AddToken stores a join token for a new node, by the hash of its secret. It returns ErrNameTaken if a
+// server of this name is enrolled.
 func AddToken(tx *rows.Tx, name string, hash [32]byte, expires time.Time) error {
 	if err := HubOnly(tx); err != nil {
 		return err
@@ -198,7 +209,7 @@ func AddToken(tx *rows.Tx, name string, hash [32]byte, expires time.Time) error 
 		crdt.BlobValue(string(hash[:])), catalog.Text(name), catalog.Integer(expires.UnixMilli()))
 }
 
-// CheckName refuses names of servers that could not be typed or read.
+// CheckName returns an error for a server name that is empty, too long, or hard to type or read.
 func CheckName(name string) error {
 	if name == "" || len(name) > maxNameBytes || strings.TrimSpace(name) != name ||
 		strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == ',' || r == '=' }) {
@@ -208,9 +219,10 @@ func CheckName(name string) error {
 	return nil
 }
 
-// maxNameBytes keeps a server's name on one line of the status table.
+// maxNameBytes bounds a server's name, so that it fits on one line of the status table.
 const maxNameBytes = 64
 
+// HubOnly returns an error at a node.
 func HubOnly(tx *rows.Tx) error {
 	if !tx.State.IsHub() {
 		return errors.New("this is a node. Try: the same command at the hub")
@@ -218,14 +230,16 @@ func HubOnly(tx *rows.Tx) error {
 	return nil
 }
 
-// joinToken is a join token as the hub keeps it.
+// joinToken is a join token as the hub stores it.
 type joinToken struct {
 	hash [32]byte
 	Name string
-	Site causal.Site // of the node that has used it; 0: none yet
+	Site causal.Site // the node that has used it, or 0
 }
 
-// FindToken finds a join token that may be redeemed, or was by a node whose join may have been cut off.
+// FindToken finds a join token by the hash of its secret. It accepts a token that was used but has not
+// expired, because that join may have been cut off. The caller then resumes it. It returns
+// ErrTokenUnknown, ErrTokenUsed, ErrTokenExpired or ErrNameTaken.
 func FindToken(tx *rows.Tx, hash [32]byte) (joinToken, error) {
 	row, err := tx.SQL.Row("SELECT hash, name, expires, site FROM ravno_token WHERE hash=?",
 		crdt.BlobValue(string(hash[:])))
@@ -253,7 +267,8 @@ func FindToken(tx *rows.Tx, hash [32]byte) (joinToken, error) {
 	return known, nil
 }
 
-// Redeem gives a node the next number.
+// Redeem gives a new node the next number and records it. The function issue makes the certificate and
+// returns its serial number.
 func Redeem(tx *rows.Tx, known joinToken, incarnation causal.Incarnation,
 	issue func(causal.Site, string) (string, error)) (site causal.Site, err error) {
 	next, err := tx.SQL.Int("SELECT max(site)+1 FROM ravno_site")
@@ -279,8 +294,9 @@ func Redeem(tx *rows.Tx, known joinToken, incarnation causal.Incarnation,
 	return site, tx.Record(journal.Added(known.Name, site))
 }
 
-// ResumeEnrolment answers a join that was cut off and is repeated by the same node, known
-// by its incarnation, before it ever connected. Anyone else finds the token used.
+// ResumeEnrolment answers a repeated join by the same node before it ever connected. The incarnation
+// identifies the node. It returns ErrTokenUsed to any other node, and to a node that has connected
+// since.
 func ResumeEnrolment(tx *rows.Tx, known joinToken, incarnation causal.Incarnation,
 	issue func(causal.Site, string) (string, error)) (name string, err error) {
 	p, ok, err := ReadPeer(tx, known.Site)
@@ -299,6 +315,7 @@ func ResumeEnrolment(tx *rows.Tx, known joinToken, incarnation causal.Incarnatio
 		catalog.Integer(known.Site))
 }
 
+// addSite adds a server to the replicated list and logs it.
 func addSite(tx *rows.Tx, site Site) error {
 	if err := tx.SQL.Exec("INSERT INTO ravno_site(site, name, role, removed) VALUES(?,?,?,0)",
 		catalog.Integer(site.Number), catalog.Text(site.Name), catalog.Text(string(site.Role))); err != nil {
@@ -307,6 +324,8 @@ func addSite(tx *rows.Tx, site Site) error {
 	return tx.Log(tx.Cat.ByName["ravno_site"], crdt.NewKey(catalog.Integer(site.Number)), capture.Insert, nil)
 }
 
+// RenameSite changes the name of an enrolled server. It returns ErrNameTaken if another server has that
+// name.
 func RenameSite(tx *rows.Tx, old, name string) error {
 	return changeSite(tx, old, func(site Site) error {
 		if n, err := tx.SQL.Int("SELECT count(*) FROM ravno_site WHERE lower(name)=lower(?) AND NOT removed AND site<>?",
@@ -321,6 +340,8 @@ func RenameSite(tx *rows.Tx, old, name string) error {
 	})
 }
 
+// RemoveSite marks a node as removed and forgets what is kept for it alone. It refuses to remove the
+// hub.
 func RemoveSite(tx *rows.Tx, name string) error {
 	return changeSite(tx, name, func(site Site) error {
 		if site.Role == Hub {
@@ -340,7 +361,8 @@ func RemoveSite(tx *rows.Tx, name string) error {
 	})
 }
 
-// changeSite changes an enrolled server, at the hub.
+// changeSite calls f with an enrolled server, at the hub. It returns ErrNoSite if there is no server of
+// that name.
 func changeSite(tx *rows.Tx, name string, f func(Site) error) error {
 	if err := HubOnly(tx); err != nil {
 		return err
@@ -357,10 +379,12 @@ func changeSite(tx *rows.Tx, name string, f func(Site) error) error {
 	return fmt.Errorf("%s: %w. Try: ravno node list", name, ErrNoSite)
 }
 
+// SetListening records the address where the hub's daemon listens.
 func SetListening(tx *rows.Tx, address string) error {
 	return tx.SQL.Exec("UPDATE ravno_state SET listening=?", catalog.Text(address))
 }
 
+// SetHubStatus stores the status of all servers, as JSON.
 func SetHubStatus(tx *rows.Tx, json string) error {
 	return tx.SQL.Exec("UPDATE ravno_state SET hub_status=?", catalog.Text(json))
 }
