@@ -12,6 +12,7 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
+// The types of the rooms below that appear in the methods of Store. Each is documented in its room.
 type (
 	Applied         = merge.Applied
 	Carried         = enrol.Carried
@@ -53,6 +54,8 @@ type (
 	Write           = resolve.Write
 )
 
+// The values of Class, LocalRows and Role, the format of ravno's tables, and the sizes of slices and
+// sections. Sizes are in rows or changes, but for SectionBytes and SliceBytes.
 const (
 	DiscardLocal   = enrol.DiscardLocal
 	Format         = catalog.Format
@@ -69,6 +72,7 @@ const (
 	Synced         = catalog.Synced
 )
 
+// The errors of enrolment. Returned errors wrap them.
 var (
 	ErrEnrolled     = enrol.ErrEnrolled
 	ErrNameTaken    = enrol.ErrNameTaken
@@ -78,27 +82,31 @@ var (
 	ErrTokenUsed    = enrol.ErrTokenUsed
 )
 
-// InitHub enrols a file as the hub's.
+// InitHub makes the file at path the hub's database, in one transaction. The existing rows are stable
+// from the start. It returns ErrEnrolled for a file that is enrolled already.
 func InitHub(path string, o HubOptions, clock Clock) (*Report, error) {
 	return enrol.InitHub(path, o, clock)
 }
 
-// InstallLoad makes a file a node's with a first load of the hub.
+// InstallLoad makes the file at path a node's database from the first load in the file load. A new file
+// appears whole or not at all. Into an existing file it loads the rows in one transaction. It returns
+// the path of the backup that it made, if any.
 func InstallLoad(load, path string, o NodeOptions, local LocalRows, clock Clock) (
 	report *Report, backup string, err error) {
 	return enrol.InstallLoad(load, path, o, local, clock)
 }
 
-// CheckLeftovers refuses a file beside which there is what a server left behind.
+// CheckLeftovers returns a FileError if a missing database left a -wal, -shm or -journal file at path.
 func CheckLeftovers(path string) error { return enrol.CheckLeftovers(path) }
 
-// CheckName refuses a server's name that cannot be one.
+// CheckName returns an error for a server name that is empty, too long, or hard to type or read.
 func CheckName(name string) error { return enrol.CheckName(name) }
 
-// RowName names a row as status and messages do.
+// RowName returns a row's name as status and messages write it.
 func RowName(table string, key []Named) string { return catalog.RowName(table, key) }
 
-// StaleIndexes lists full-text and other derived tables of a file that cannot be kept fresh.
+// StaleIndexes lists the full-text indexes and other derived tables of a file that ravno cannot keep
+// fresh.
 func StaleIndexes(path string, settings []Setting) (stale []Refusal, err error) {
 	return install.StaleIndexes(path, settings)
 }

@@ -9,11 +9,11 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// DigestBuckets is how many parts the rows of a table are divided into by key, so that two
-// servers find the rows that differ without comparing every row.
+// DigestBuckets is the number of parts that a table's rows are divided into by key. Two servers compare
+// these parts first, so they need not compare every row.
 const DigestBuckets = 256
 
-// Digest is the digest of one table.
+// Digest is the digest of one table: the number of its rows, their sum, and the sum of each part.
 type Digest struct {
 	Table   string
 	Rows    uint64
@@ -27,8 +27,9 @@ type RowDigest struct {
 	Sum Sum
 }
 
-// Digests computes the digests of all synced tables of the application, or of one, by
-// storage class and bytes, in one snapshot.
+// Digests computes the digests of the application's synced tables, by storage class and bytes, in one
+// snapshot. If table is not empty, it computes only that table's digest. The position is this site's in
+// that snapshot.
 func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err error) {
 	err = s.readBulk(func(tx *rows.Tx) error {
 		at = tx.State.Position
@@ -54,7 +55,8 @@ func (s *Store) Digests(table string) (digests []Digest, at causal.Position, err
 	return digests, at, err
 }
 
-// RowDigests emits the digests of the rows of some buckets of a table.
+// RowDigests calls emit with the digest of each row in some buckets of a table. It returns a
+// SchemaError for a table that does not sync.
 func (s *Store) RowDigests(table string, buckets []uint8, emit func(RowDigest) error) error {
 	return s.readBulk(func(tx *rows.Tx) error {
 		for _, t := range tx.Cat.Tables {
@@ -72,7 +74,7 @@ func (s *Store) RowDigests(table string, buckets []uint8, emit func(RowDigest) e
 	})
 }
 
-// KeyText writes a key of a table for people: column=value, ...
+// KeyText returns the columns of a key with their names, for people.
 func (s *Store) KeyText(table string, key crdt.Key) (named []catalog.Named, err error) {
 	err = s.read(func(tx *rows.Tx) error {
 		for _, t := range tx.Cat.Tables {

@@ -11,7 +11,7 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// Tables lists the application's tables: how each syncs, or why it does not.
+// Tables lists the application's tables, with how each syncs, or why it does not.
 func (s *Store) Tables() (list []install.TableInfo, err error) {
 	err = s.read(func(tx *rows.Tx) error {
 		list, err = install.ListTables(tx)
@@ -20,8 +20,8 @@ func (s *Store) Tables() (list []install.TableInfo, err error) {
 	return list, err
 }
 
-// SetTable changes how a table syncs, at the hub; the setting replicates, and every server
-// follows when it arrives.
+// SetTable changes, at the hub, how a table syncs. The setting is replicated, and each server follows
+// when it arrives. It returns an error at a node.
 func (s *Store) SetTable(set catalog.Setting) error {
 	return s.write(func(tx *rows.Tx) error {
 		if err := enrol.HubOnly(tx); err != nil {
@@ -34,10 +34,12 @@ func (s *Store) SetTable(set catalog.Setting) error {
 	})
 }
 
-// WriteLoad writes a first load at the hub: a consistent copy of the database with the rows
-// that sync, what is remembered of those that are not settled, the servers, settings and
-// conflicts, and nothing that stays at the hub: no local or journal rows, no tokens, no
-// node's marks. What was removed is overwritten.
+// WriteLoad writes a first load at the hub to a new file at path. The load is a consistent copy of the
+// rows that sync. It has the shadows of rows that are not stable, the servers, the settings and the
+// conflicts.
+//
+// It has no local or journal rows, no tokens, and no marks of nodes. Removed values are overwritten in
+// the file. WriteLoad returns ErrUnfolded if the application never stops writing.
 func (s *Store) WriteLoad(path string) (at enrol.LoadPosition, err error) {
 	if _, err := s.Fold(); err != nil {
 		return at, err
@@ -61,9 +63,9 @@ func (s *Store) WriteLoad(path string) (at enrol.LoadPosition, err error) {
 	return at, fmt.Errorf("%s: %w", s.path, enrol.ErrUnfolded)
 }
 
-// Leave takes every trigger, view and table of ravno out of the file. The application's
-// data stays as it is. Without force it refuses while that would lose something: work the
-// hub does not have, or nodes that still count on this hub.
+// Leave removes every trigger, view and table of ravno from the file. The application's data stays as
+// it is. Without force it returns an error while leaving would lose something. A node may have work
+// that the hub lacks, or a hub may still have nodes.
 func (s *Store) Leave(force bool) error {
 	if _, err := s.Fold(); err != nil {
 		return err
@@ -92,6 +94,7 @@ func (s *Store) Leave(force bool) error {
 	return s.durably(nil)
 }
 
+// mayLeave returns an error if leaving would lose work or abandon nodes.
 func (s *Store) mayLeave(self enrol.Self) error {
 	if self.Role == enrol.Node {
 		n, err := s.Pending(0, self.HubHave)

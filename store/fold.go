@@ -16,45 +16,47 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// mostStretch is how many entries of a long log are read at a time, to be folded in the order of
-// their rows' keys: some 20 MiB in memory, and so many that rows with random keys have neighbours.
+// mostStretch is how many entries of a long log are read at a time, to be folded in key order. They
+// take some 20 MiB of memory. Among this many, even rows with random keys have neighbours.
 const mostStretch = 2 * largestSlice
 
-// mostInDocuments is the same where rows belong to documents: those of one are sent together, and
-// should not have positions that are far from each other.
+// mostInDocuments is the same number where rows belong to documents. The rows of a document are sent
+// together, so their positions should be close.
 const mostInDocuments = extract.LargeSlice
 
-// mostTrimmed is how many entries of a long log are removed in one transaction: some 10 ms.
+// mostTrimmed is how many entries of a long log are removed in one transaction. That takes some 10 ms.
 const mostTrimmed = extract.LargeSlice
 
-// stretch is the beginning of a long log, read and sorted while nobody was kept from writing. It is
-// folded in slices, a transaction or several for each turn at the lock. The log stays as it is until
-// all of it is folded. So whoever folds in between, or after a crash, finds those entries once
-// more, and what was made of them before is written again, newer: nobody has heard of it, because
-// nothing is extracted before everything is folded (readFolded).
+// stretch is the beginning of a long log, read and sorted in a snapshot that locks nobody out. It is
+// folded in slices, in one or more transactions for each turn at the lock.
+//
+// The log stays until all of the stretch is folded. So another fold in between, or after a crash, folds
+// these entries once more, with newer stamps. No other site has the earlier result, because readFolded
+// extracts only when everything is folded.
 type stretch struct {
 	cat        *catalog.Catalog
-	from, upTo int64 // entries above the one up to the other
-	looked     int64 // up to this entry nothing says that the log has to be folded whole
-	left       []*fold.LoggedRow
+	from, upTo int64             // the entries above from, up to upTo
+	looked     int64             // up to this entry, nothing requires a fold of the whole log
+	left       []*fold.LoggedRow // the rows still to fold
 	parents    map[catalog.Reference][]crdt.Value
-	clock      hlc.Time // the newest of the stamps given
+	clock      hlc.Time // the newest stamp given
 }
 
-// outdated reports, of a stretch that is done with, whether something else came before its end.
+// outdated reports, after its fold, whether a stretch has rows left. Then other work changed the log
+// first.
 func (long *stretch) outdated() bool { return long != nil && len(long.left) > 0 }
 
-// Fold folds what the application has written since the last fold, in slices if it is much. It
-// returns the number of rows that changed, and touches nothing if there are none.
+// Fold folds the application's writes since the last fold, in slices if there are many. It returns the
+// number of rows that changed. Without new entries it writes nothing.
 func (s *Store) Fold() (rows int, err error) {
 	rows, _, err = s.FoldTo(context.Background())
 	return rows, err
 }
 
-// FoldTo is Fold, and returns the position of this site besides. Of a long log it leaves the rest
-// when ctx ends.
+// FoldTo is Fold, and also returns the position of this site. When ctx ends, it leaves the rest of a
+// long log unfolded.
 func (s *Store) FoldTo(ctx context.Context) (count int, position causal.Position, err error) {
-	s.folding.Lock() // two at once would do the same work
+	s.folding.Lock() // Two folds at once would do the same work.
 	defer s.folding.Unlock()
 	waiting, position, current, err := s.logWaits()
 	look := func(tx *rows.Tx) (err error) {
@@ -62,10 +64,10 @@ func (s *Store) FoldTo(ctx context.Context) (count int, position causal.Position
 		waiting, err = capture.Unfolded(tx.SQL, tx.State.Folded)
 		return err
 	}
-	if err == nil && !current { // a write transaction reads the tables, and may log what it finds
+	if err == nil && !current { // A write transaction reads the tables anew, and may write to the log.
 		err = s.write(look)
 	}
-	outdated := 0 // stretches, one after the other, that were not folded to their end
+	outdated := 0 // consecutive stretches that were not folded to their end
 	for err == nil && waiting > 0 && (ctx.Err() == nil || waiting <= s.shortLog()) {
 		var long *stretch
 		if waiting > s.shortLog() && outdated < longLogTries {
@@ -86,8 +88,8 @@ func (s *Store) FoldTo(ctx context.Context) (count int, position causal.Position
 	return count, position, err
 }
 
-// foldLong folds a stretch, or the whole log if there is none, and removes it from the log. after is
-// called at the end of each transaction that folds.
+// foldLong folds a stretch and removes its entries from the log. If long is nil, it folds the whole
+// log. It calls after at the end of each transaction that folds.
 func (s *Store) foldLong(ctx context.Context, long *stretch, after func(tx *rows.Tx) error) (count int, err error) {
 	for end := false; err == nil && !end; {
 		if long != nil && ctx.Err() != nil {
@@ -111,7 +113,7 @@ func (s *Store) foldLong(ctx context.Context, long *stretch, after func(tx *rows
 	return count, err
 }
 
-// shortLog is how many entries are folded in one go.
+// shortLog is the most entries that are folded in one go. A longer log is folded in slices.
 func (s *Store) shortLog() int64 {
 	if s.sliceRows > 0 {
 		return int64(s.sliceRows)
@@ -119,18 +121,18 @@ func (s *Store) shortLog() int64 {
 	return FirstSlice
 }
 
-// longLogTries bounds how often a long log is folded before other work because the application has
-// written so much again: then it is folded with it.
+// longLogTries bounds how often a long log is folded in slices before other work. After that the log is
+// folded together with that work.
 const longLogTries = 3
 
-// fold folds what the log has, and notes when the application last wrote.
+// fold folds the whole log, and notes when the application last wrote.
 func (s *Store) fold(tx *rows.Tx, h *held.Set) (rows int, err error) {
 	done, err := fold.Fold(tx, h)
 	s.turn.sawWrite(done.Written)
 	return done.Rows, err
 }
 
-// foldFirst folds in a transaction that has more to do afterwards, and returns the rows that are held.
+// foldFirst folds the whole log in a transaction that has more to do, and returns the held rows.
 func (s *Store) foldFirst(tx *rows.Tx) (*held.Set, error) {
 	h, err := held.Open(tx)
 	if err == nil {
@@ -139,14 +141,14 @@ func (s *Store) foldFirst(tx *rows.Tx) (*held.Set, error) {
 	return h, err
 }
 
-// writeFolded is write for what folds first: a long log is folded before, in slices.
+// writeFolded is write for functions that fold first. It folds a long log before, in slices.
 func (s *Store) writeFolded(f func(tx *rows.Tx) error) error {
 	for range longLogTries {
 		long := false
 		err := s.write(func(tx *rows.Tx) error {
 			waiting, err := capture.Unfolded(tx.SQL, tx.State.Folded)
 			if long = waiting > s.shortLog(); err != nil || long {
-				return err // nothing was done: f comes after the log
+				return err // Fold the long log first.
 			}
 			return f(tx)
 		})
@@ -160,8 +162,8 @@ func (s *Store) writeFolded(f func(tx *rows.Tx) error) error {
 	return s.write(f)
 }
 
-// logWaits looks, without locking anyone out, whether there is anything to do in a write
-// transaction: how many entries are not folded, and whether the tables are known as they are now.
+// logWaits returns the number of entries to fold and the position of this site. It also reports whether
+// the known tables are current. It takes no write lock in the file.
 func (s *Store) logWaits() (entries int64, position causal.Position, current bool, err error) {
 	s.writing.Lock()
 	known := s.writeCatalog
@@ -179,28 +181,30 @@ func (s *Store) logWaits() (entries int64, position causal.Position, current boo
 }
 
 var (
-	// errWhole says that a log has to be folded in one go.
+	// errWhole says that the log must be folded in one go.
 	errWhole = errors.New("this log has to be folded in one go")
-	// errTables says that a write transaction has to read the tables first: the last one failed.
+	// errTables says that the known tables are not current. A write transaction must read them first.
 	errTables = errors.New("the tables are not known as they are now")
 )
 
-// stretchEntries is how many entries of a long log are read at a time.
+// stretchEntries returns how many entries of a long log are read at a time.
 func (s *Store) stretchEntries(cat *catalog.Catalog) int {
 	switch {
 	case s.sliceRows > 0:
-		return s.sliceRows + 1 // so that there is more than one, of more than one slice
+		return s.sliceRows + 1 // so that a long log has several stretches, each of several slices
 	case slices.ContainsFunc(cat.Tables, func(t *catalog.Table) bool { return t.Parent != nil }):
 		return mostInDocuments
 	}
 	return mostStretch
 }
 
-// readStretch reads the beginning of the log; nil if that has to be folded whole.
+// readStretch reads the beginning of the log. It returns nil if that must be folded whole, and
+// errTables if the known tables are not current.
 func (s *Store) readStretch() (long *stretch, err error) {
 	return s.readStretchOf(s.stretchEntries)
 }
 
+// readStretchOf is readStretch for the number of entries that the function entries returns.
 func (s *Store) readStretchOf(entries func(*catalog.Catalog) int) (long *stretch, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -232,9 +236,9 @@ func (s *Store) readStretchOf(entries func(*catalog.Catalog) int) (long *stretch
 	return long, err
 }
 
-// readWithWriter reads in a snapshot on the connection for writing, while writing is locked: it keeps nobody
-// out, and what was read is in that connection's memory afterwards. errTables if the tables are not known
-// as they are now.
+// readWithWriter reads in a snapshot on the writer's connection. The caller has locked writing. The
+// snapshot locks no other process out, and the pages read stay in that connection's cache. It returns
+// errTables if the known tables are not current.
 func (s *Store) readWithWriter(f func(tx *rows.Tx) error) error {
 	return s.writer.Transaction("DEFERRED", func() error {
 		st, err := rows.ReadState(s.writer)
@@ -252,10 +256,10 @@ func (s *Store) readWithWriter(f func(tx *rows.Tx) error) error {
 	})
 }
 
-// foldFor folds a stretch, slice after slice, as long as one more does not take longer than the
-// turn, and notes how long the last one took. Where there is no stretch, or the log has to be folded
-// whole by now, it does that. It reports whether that was the end, as it is of a stretch that is no
-// longer the beginning of the log.
+// foldFor folds slices of a stretch until one more would take longer than the turn. It notes how long
+// the last slice took. If long is nil, or the log must now be folded whole, it folds the whole log.
+//
+// It reports the end of the stretch. A stretch that is no longer the beginning of the log ends at once.
 func foldFor(tx *rows.Tx, s *Store, long *stretch) (rows int, end bool, err error) {
 	h, err := held.Open(tx)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"ravno/store/internal/schema"
 )
 
-// Notices is what is unusual about this database, one line each: tables that do not sync
-// and why, rows that wait for their place.
+// Notices lists the unusual facts about this database, one line each. They are tables and rows that do
+// not sync, rows that are held or incomplete, and indexes that grow stale.
 func (s *Store) Notices() (notices []string, err error) {
 	err = s.read(func(tx *rows.Tx) error {
 		for _, r := range tx.Cat.Refused {
@@ -47,7 +47,7 @@ func (s *Store) Notices() (notices []string, err error) {
 	return notices, err
 }
 
-// unmirrored says which indexes and tables of this file grow stale, and why.
+// unmirrored lists the indexes and tables of this file that grow stale, and why.
 func (s *Store) unmirrored() (refused []schema.Refusal, err error) {
 	written := catalog.Catalog{}
 	s.writing.Lock()
@@ -60,7 +60,7 @@ func (s *Store) unmirrored() (refused []schema.Refusal, err error) {
 		if refused = written.Unmirrored; written.Version == tx.Cat.Version && written.SchemaVersion == tx.Cat.SchemaVersion {
 			return nil
 		}
-		// Nothing has been written under this schema yet: find out on a connection that only reads.
+		// No write has used this schema yet. Try the mirrors on a connection that only reads.
 		refused, err = install.TryMirrors(tx.SQL, tx.Cat)
 		return err
 	})

@@ -9,8 +9,8 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// RealPath turns a path as given into the one the state beside the file goes by, so that
-// two ways to write one file's name do not make two daemons.
+// RealPath returns the absolute path of a file without symbolic links. So two spellings of one path do
+// not start two daemons. The file itself need not exist, but its directory must.
 func RealPath(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -27,8 +27,9 @@ func RealPath(path string) (string, error) {
 	return filepath.Join(dir, filepath.Base(abs)), nil
 }
 
-// Open opens an enrolled database. The file's own triggers are off for what the store
-// writes: what the application's triggers did at the site of origin arrives as data.
+// Open opens an enrolled database. It returns ErrNotEnrolled for any other database. The file's own
+// triggers do not fire for the writes of the store, because their effects at the site of origin arrive
+// as data.
 func Open(path string, clock Clock) (*Store, error) {
 	if err := sqlite.CheckFile(path, false); err != nil {
 		return nil, err
@@ -57,7 +58,8 @@ func Open(path string, clock Clock) (*Store, error) {
 	return s, nil
 }
 
-// checkEnrolled refuses a file that is not enrolled, and upgrades one that an older ravno wrote.
+// checkEnrolled returns ErrNotEnrolled for a file that is not enrolled. It upgrades a file that an
+// older ravno wrote.
 func (s *Store) checkEnrolled() error {
 	enrolled, err := install.Enrolled(s.writer)
 	if err != nil {
@@ -73,8 +75,8 @@ func (s *Store) checkEnrolled() error {
 	return err
 }
 
-// SQLiteVersion is the version of the SQLite library linked in, such as 3.50.4.
+// SQLiteVersion returns the version of the linked SQLite library, such as 3.50.4.
 func SQLiteVersion() string { return sqlite.Version() }
 
-// HasFTS5 reports whether that library can keep FTS5 indexes; see the package sqlite.
+// HasFTS5 reports whether that library can keep FTS5 indexes. See package sqlite.
 func HasFTS5() bool { return sqlite.HasFTS5() }

@@ -12,23 +12,24 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// reader is a connection for reading, and the tables as it last saw them.
+// reader is a connection for reading, with the tables as it last read them.
 type reader struct {
 	mutex longMutex // guards the rest
 	conn  *sqlite.Conn
 	cat   *catalog.Catalog
 }
 
-// read runs f in one read transaction: a snapshot.
+// read runs f in one snapshot.
 func (s *Store) read(f func(tx *rows.Tx) error) error {
 	return s.readOn(&s.quick, f)
 }
 
-// readBulk is read for what works through whole tables.
+// readBulk is read for functions that go through whole tables.
 func (s *Store) readBulk(f func(tx *rows.Tx) error) error {
 	return s.readOn(&s.bulk, f)
 }
 
+// readOn runs f in one snapshot of a reader, with the current tables.
 func (s *Store) readOn(r *reader, f func(tx *rows.Tx) error) error {
 	return r.look(s.clock, func(tx *rows.Tx) error {
 		schemaVersion, err := tx.SQL.SchemaVersion()
@@ -49,9 +50,10 @@ func (s *Store) readOn(r *reader, f func(tx *rows.Tx) error) error {
 	})
 }
 
-// look is read for what asks nothing of the tables.
+// look is read for functions that do not need the tables.
 func (s *Store) look(f func(tx *rows.Tx) error) error { return s.quick.look(s.clock, f) }
 
+// look runs f in one snapshot with the state, but without the tables.
 func (r *reader) look(clock Clock, f func(tx *rows.Tx) error) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -64,14 +66,13 @@ func (r *reader) look(clock Clock, f func(tx *rows.Tx) error) error {
 	})
 }
 
-// FileVersion is a number that differs from the one before if anyone has committed anything in
-// the file in between: this store, a command, the application. It says nothing beside another
-// Store's number. It is the cheapest question there is, because it reads no table: whoever
-// looks again and again asks this first.
+// FileVersion returns a number that changes when any connection commits in the file: this store, a
+// command or the application. Numbers of two Stores cannot be compared. The call reads no table, so it
+// is the cheapest way to poll the file.
 func (s *Store) FileVersion() (int64, error) {
 	s.quick.mutex.Lock()
 	defer s.quick.mutex.Unlock()
-	// Of a connection that commits nothing itself: its own commits are not counted.
+	// SQLite does not count a connection's own commits. This connection commits nothing.
 	version, err := s.quick.conn.DataVersion()
 	if err != nil {
 		return 0, sqlite.Explain(s.path, err)
@@ -79,13 +80,13 @@ func (s *Store) FileVersion() (int64, error) {
 	return version, nil
 }
 
-// foldTries bounds how often a snapshot is taken anew because the application wrote between
-// the fold and it. The gap is well under a millisecond, so one or two are the rule.
+// foldTries bounds how often a snapshot is repeated because the application wrote after the fold. The
+// gap is well under a millisecond, so one or two tries are the rule.
 const foldTries = 100
 
-// readFolded is read in a snapshot in which everything is folded. In any other one, values
-// in the tables are newer than the stamps in the shadows, and of a transaction that is not
-// folded yet a delta would carry the part that touched rows which are to be sent anyway.
+// readFolded runs f in a snapshot in which everything is folded. In any other snapshot the tables may
+// be newer than the stamps. A delta would then carry only a part of an unfolded transaction. It returns
+// ErrUnfolded if the application never stops writing.
 func (s *Store) readFolded(f func(tx *rows.Tx) error) error {
 	for range foldTries {
 		err := s.readBulk(func(tx *rows.Tx) error {

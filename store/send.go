@@ -10,19 +10,21 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// Outgoing emits everything a receiver may not have, above a position of this site, read in
-// one snapshot, and returns what it covers. Much of it comes in slices, each the work from where
-// the one before ended: emit is told which slice a section belongs to. A slice in which there is
-// nothing for the receiver is not emitted; the next one begins where it did. At a node a span
-// that ends where it begins says that there is nothing at all. At a node the
-// receiver is the hub (node 0) and gets this node's own work; at the hub it is a node, which gets
-// everyone else's. It is state, not history: a row changed a thousand times travels once. The
-// slices have about as many rows as asked for; 0 if the receiver has not said yet. Of very much, the span is
-// only a beginning, and Until says where the rest ends.
+// Outgoing emits all work of this site above a position that a receiver may lack. It reads one snapshot
+// and returns the span and the number of changes. A node of 0 is the hub, which gets this node's own
+// work. A node gets from the hub the work of every other site. A row that changed a thousand times
+// travels once.
+//
+// A large delta comes in slices of about count rows, or of FirstSlice rows if count is 0. Each slice
+// begins where the one before ended, and emit is told the slice of each section. An empty slice is not
+// emitted, and the next one begins where it did.
+//
+// If the returned Until is above zero, the span is only a beginning, and Until is the end of the whole
+// delta. At a node a span that ends where it begins says that there is nothing to send.
 func (s *Store) Outgoing(node causal.Site, from causal.Position, count int,
 	emit func(slice history.Span, section *crdt.Section) error) (span history.Span, changes int, err error) {
 	err = s.readFolded(func(tx *rows.Tx) error {
-		if err := s.durably(nil); err != nil { // what this snapshot has, whoever has committed it
+		if err := s.durably(nil); err != nil { // The snapshot may have commits that are not durable yet.
 			return err
 		}
 		if some, err := history.SomeNotSent(tx, node); err != nil {
@@ -52,25 +54,25 @@ func (s *Store) Outgoing(node causal.Site, from causal.Position, count int,
 	return span, changes, err
 }
 
-// sentEarly remembers rows that are about to be shipped ahead, in a slice up to one position, of a delta
-// up to another. It takes no turn at the lock: an extraction waits for nobody.
+// sentEarly remembers rows that are about to be shipped ahead with a slice. It takes no turn at the
+// lock, because the extraction must not wait.
 func (s *Store) sentEarly(to causal.Site, refs []catalog.Reference, slice, until causal.Position) error {
 	return s.writeAtOnce(func(tx *rows.Tx) error { return history.ShipAhead(tx, to, refs, slice, until) })
 }
 
-// notSent forgets what was to go with slices that have not come: they will be cut elsewhere.
+// notSent forgets the rows of slices that have not arrived, because the next delta is cut elsewhere.
 func (s *Store) notSent(site causal.Site) error {
 	return s.writeAtOnce(func(tx *rows.Tx) error { return history.NotSent(tx, site) })
 }
 
-// Pending counts the rows a receiver may still have to get: at a node what the hub does
-// not have (node 0), at the hub what a node at this position does not have.
+// Pending counts the rows that a receiver may still lack, including entries that are not folded. At a
+// node the receiver is the hub (node 0). At the hub it is a node at position from.
 func (s *Store) Pending(node causal.Site, from causal.Position) (count int64, err error) {
 	err = s.read(func(tx *rows.Tx) error {
 		if count, err = history.Pending(tx, from); err != nil {
 			return err
 		}
-		// A fold may wait for an application that reads: until then its work counts by the log.
+		// A fold may have to wait for an application that reads. Until then the log entries count.
 		unfolded, err := capture.Unfolded(tx.SQL, tx.State.Folded)
 		count += max(unfolded, 0)
 		return err
@@ -78,8 +80,8 @@ func (s *Store) Pending(node causal.Site, from causal.Position) (count int64, er
 	return count, err
 }
 
-// Acknowledged records at a node that the hub has committed its work up to a position, and
-// forgets what was only kept for it.
+// Acknowledged records, at a node, that the hub has committed its work up to a position. It forgets
+// everything that was kept only for the hub up to there.
 func (s *Store) Acknowledged(has causal.Reached) error {
 	return s.keepMarks(func(tx *rows.Tx) error {
 		if news, err := history.HubGot(tx, has); err != nil || !news {

@@ -9,7 +9,8 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// Settle goes as many of the steps at the hub as can be gone now. It costs a look if there are none.
+// Settle makes, at the hub, the steps towards stability that are due. Without any it costs one short
+// read.
 func (s *Store) Settle() error {
 	due := false
 	err := s.look(func(tx *rows.Tx) error {
@@ -23,8 +24,8 @@ func (s *Store) Settle() error {
 	return s.write(func(tx *rows.Tx) error { return history.TakeSteps(tx) })
 }
 
-// Settled takes in at a node what the hub says is settled, and reports whether it could: who has
-// not yet seen all that the hub sent before it said so has to hear it again.
+// Settled records, at a node, the stable positions that the hub sent. It reports whether it could. A
+// node that has not yet seen everything the hub sent before must receive them again.
 func (s *Store) Settled(by history.Settlement) (taken bool, err error) {
 	changes := false
 	err = s.look(func(tx *rows.Tx) error {
@@ -41,9 +42,9 @@ func (s *Store) Settled(by history.Settlement) (taken bool, err error) {
 	return taken, err
 }
 
-// Forget forgets what is settled: shadow rows, tombstones and the remains of deleted rows. It
-// looks at everything that is remembered, unless nothing has settled since it did, and takes
-// turns with the application. The file does not get smaller, but is filled anew before it grows.
+// Forget forgets everything that is stable: shadow rows, tombstones and tombstone values. It searches
+// all shadows, unless nothing has become stable since the last call. It takes turns with the
+// application, and stops when ctx ends. The file does not shrink, but its free pages are used again.
 func (s *Store) Forget(ctx context.Context) error {
 	for {
 		var found []history.Forgettable
@@ -51,7 +52,7 @@ func (s *Store) Forget(ctx context.Context) error {
 		err := s.readBulk(func(tx *rows.Tx) error {
 			upTo = *tx.State
 			if upTo.Settled == 0 || s.forgot.Load() == history.MostStable(upTo) {
-				return nil // what a first load brought has no position here, and is not settled at once
+				return nil // The shadows of a first load have no position here, and are not stable at once.
 			}
 			needed, err := conflict.NeededRows(tx)
 			if err == nil {

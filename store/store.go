@@ -1,9 +1,12 @@
-// Package store is the only door to SQL: what the application's file holds, what was
-// captured in it, and what came from elsewhere. One change goes through it like this:
-// the application's statement fires a capture trigger, which appends to ravno_log; fold
-// turns the log into registers with stamps; a delta of everything above a position is
-// extracted for the next site, and there merged and applied in one transaction. The
-// package refuses to know the network, flags and the real clock.
+// Package store is the only door to SQL: to the application's tables, to the log of captured changes,
+// and to the work of other sites.
+//
+// One change takes this way. The application's statement fires a capture trigger, which appends to
+// ravno_log. A fold turns the log into registers with stamps. An extraction reads everything above a
+// position into a delta for the next site. That site merges and applies the delta in one transaction.
+//
+// This package opens the file and keeps connections, locks, turns and snapshots. The rooms under
+// store/internal do the work. Package store refuses to know the network, flags and the real clock.
 package store
 
 import (
@@ -18,41 +21,41 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// ErrNotEnrolled says that the file is a database, but not yet ravno's.
+// ErrNotEnrolled says that the file is a database, but not enrolled with ravno.
 var ErrNotEnrolled = errors.New("not enrolled with ravno")
 
-// Clock tells the physical time. The real one is read only in cmd.
+// Clock returns the physical time. Only package main reads the real clock.
 type Clock func() time.Time
 
-// Store is one enrolled database file. Its methods are safe for concurrent use: writes take
-// turns on one connection, reads on another, each read in one snapshot.
+// Store is one enrolled database file. Its methods are safe for concurrent use. Writes take turns on
+// one connection. Reads run on two others, each read in one snapshot.
 type Store struct {
 	path      string
 	clock     Clock
-	sliceRows int // that a slice has; 0: as many as suit
+	sliceRows int // the rows in a slice, or 0 to choose by pace
 
-	folding longMutex  // held while the log is folded, over several transactions; locked before writing
-	writing sync.Mutex // guards writer, turn and writeCatalog; not needed for what the writer says is safe
+	folding longMutex  // held over all transactions of one fold, and locked before writing
+	writing sync.Mutex // guards writer, turn and writeCatalog, but for the writer's own safe methods
 	writer  *sqlite.Conn
 	turn    turn
-	// writeCatalog is the tables as last read, compared with the file's versions at the start
-	// of every transaction; each reader has its own.
+	// writeCatalog has the tables as last read by the writer. Every write transaction compares it with
+	// the file's versions. Each reader has its own catalog.
 	writeCatalog *catalog.Catalog
-	// committed is the tables as last read by anyone in a state of the file that is committed.
-	// Reading them takes longer than most of what is done with them, so a reader that has older
-	// ones looks here first. Nobody changes what readers use of a catalog that is here.
+	// committed has the tables as last read by any connection in a committed state. Reading the tables
+	// takes longer than most work on them, so a reader with an older catalog looks here first. Nothing
+	// changes the parts of this catalog that readers use.
 	committed atomic.Pointer[catalog.Catalog]
 
-	// Questions that are answered at once and work through whole tables have a connection
-	// each: a ping does not wait for the extraction of a backlog.
+	// Short reads use quick, and reads through whole tables use bulk. So a ping does not wait for the
+	// extraction of a backlog.
 	quick reader
 	bulk  reader
 
-	forgot atomic.Uint64 // what had settled when all of that was last forgotten
+	forgot atomic.Uint64 // history.MostStable when Forget last forgot everything that was stable
 }
 
-// Close closes the connections, once whoever uses one is done with it. The -wal file stays as
-// it is.
+// Close waits for the users of each connection and closes it. The -wal file stays as it is. It returns
+// the first error.
 func (s *Store) Close() error {
 	for _, mutex := range []sync.Locker{s.quick.mutex, s.bulk.mutex, &s.writing} {
 		mutex.Lock()
@@ -69,44 +72,45 @@ func (s *Store) Close() error {
 	return first
 }
 
-// Entries counts how write transactions came to the file beside the application.
+// Entries counts how write transactions got the lock beside the application.
 type Entries = sqlite.Entries
 
-// Entries tells how the write transactions of this store came to the file so far.
+// Entries returns these counts for the write transactions of this store so far.
 func (s *Store) Entries() Entries { return s.writer.Entries() }
 
-// Path is the database file.
+// Path returns the path of the database file.
 func (s *Store) Path() string { return s.path }
 
-// write runs f in one write transaction. What f did is durable when write returns nil, and
-// undone if it returns an error.
+// write runs f in one write transaction. It returns nil when the writes of f are durable. If it returns
+// an error, they are undone.
 func (s *Store) write(f func(tx *rows.Tx) error) error {
 	_, err := s.transactIn(s.takeTurn, f)
 	return s.durably(err)
 }
 
-// writeAtOnce is write for whoever may not wait for the application to have its turn.
+// writeAtOnce is write without giving the application its turn first.
 func (s *Store) writeAtOnce(f func(tx *rows.Tx) error) error {
 	_, err := s.transactIn(s.writing.Lock, f)
 	return s.durably(err)
 }
 
-// standBack lets time pass without writing locked.
+// standBack unlocks writing, sleeps, and locks it again.
 func (s *Store) standBack(d time.Duration) {
 	s.writing.Unlock()
 	time.Sleep(d)
 	s.writing.Lock()
 }
 
-// transactIn is transact while writing is locked.
+// transactIn runs transact while writing is locked by lock.
 func (s *Store) transactIn(lock func(), f func(tx *rows.Tx) error) (moved bool, err error) {
 	lock()
 	defer s.writing.Unlock()
 	return s.transact(f)
 }
 
-// durably returns when everything that is committed is on disk, unless there was an error. It is what
-// comes before anything is said to others. Who waits for the disk keeps nobody from writing.
+// durably returns when everything committed is on disk, or at once with err if err is not nil. The
+// store calls it before it tells another site anything. The wait for the disk does not keep others from
+// writing.
 func (s *Store) durably(err error) error {
 	if err != nil {
 		return err
@@ -117,10 +121,10 @@ func (s *Store) durably(err error) error {
 	return nil
 }
 
-// keepMarks is write for marks alone: what the other side has, and what was last said of it.
-// They need not survive a loss of power, because each link begins by telling them anew, and
-// the next commit of anything else makes them durable as well. So they cost no sync of the
-// disk, unless it turns out that there is work to commit which others are to hear of.
+// keepMarks is write for marks alone, such as how far the other side has come. Each connection begins
+// by sending its marks anew, so they may be lost with the power. The next durable commit makes them
+// durable too. So keepMarks syncs only if the transaction took a position, because other sites may hear
+// of that.
 func (s *Store) keepMarks(f func(tx *rows.Tx) error) (err error) {
 	moved, err := s.transactIn(s.takeTurn, f)
 	if err != nil || !moved {
@@ -129,8 +133,8 @@ func (s *Store) keepMarks(f func(tx *rows.Tx) error) (err error) {
 	return s.durably(nil)
 }
 
-// transact runs f in one write transaction, and reports whether that took a position. It is not durable
-// yet.
+// transact runs f in one write transaction and reports whether that took a position. The transaction is
+// committed, but not durable yet.
 func (s *Store) transact(f func(tx *rows.Tx) error) (moved bool, err error) {
 	var locked time.Time
 	err = s.writer.Write(s.standBack, func() error {
@@ -154,7 +158,7 @@ func (s *Store) transact(f func(tx *rows.Tx) error) (moved bool, err error) {
 		s.turn.took(locked, s.clock())
 	}
 	if err != nil {
-		s.writeCatalog = nil // what was read in a transaction that is undone proves nothing
+		s.writeCatalog = nil // The undone transaction may have read it.
 		if sqlite.FailureOf(err) != sqlite.OtherFailure && sqlite.FailureOf(err) != sqlite.Constraint {
 			err = sqlite.Explain(s.path, err)
 		}
@@ -166,8 +170,8 @@ func (s *Store) transact(f func(tx *rows.Tx) error) (moved bool, err error) {
 	return moved, nil
 }
 
-// begin reads the state and, where the schema or the settings changed, the tables, and puts
-// back capture triggers that a rebuilt table has lost.
+// begin begins a transaction with the state and the tables. If the schema or the settings changed, it
+// reads the tables anew, and puts back capture triggers that a rebuilt table has lost.
 func (s *Store) begin() (*rows.Tx, error) {
 	st, err := rows.ReadState(s.writer)
 	if err != nil {

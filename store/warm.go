@@ -10,22 +10,23 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// Merging under the lock is no harm: a slice is as large as fits into a turn, whatever a row takes, and
-// a row takes microseconds. To wait for the disk there is: a file that is not in memory is read at
-// random, some milliseconds a page, while the application is kept out. So where rows take that long,
-// those of a delta are read before, in a snapshot that keeps nobody out, and are in memory then.
-// What is decided is decided under the lock, from what is there by then.
+// Merging a row takes microseconds, and a slice is sized to fit into one turn. So merging under the
+// lock does no harm, but waiting for the disk does. A file that is not in memory costs some
+// milliseconds a page, while the application is locked out. Where rows take that long, the store reads
+// the rows of a delta first, in a snapshot that locks nobody out. They are in memory then. The merge
+// itself reads them again under the lock.
 
-// slowRow is from when on the rows of a slice have waited for a disk: in memory they take a tenth.
+// slowRow is the time per row from which the last slice must have waited for a disk. In memory a row
+// takes a tenth of it.
 const slowRow = 100 * time.Microsecond
 
-// waitsForDisk reports whether the last slice that was applied has.
+// waitsForDisk reports whether the last slice that was applied waited for a disk.
 func (t *turn) waitsForDisk() bool {
 	return t.apply.rows > 0 && t.apply.took/time.Duration(t.apply.rows) > slowRow
 }
 
-// warm reads the rows of a delta, if they are likely to be on disk only. What fails here fails again, and is
-// told then.
+// warm reads the rows of a delta before the lock if they are likely not in memory. It ignores errors,
+// because the apply meets them again and returns them.
 func (s *Store) warm(delta merge.Delta) {
 	s.writing.Lock()
 	defer s.writing.Unlock()

@@ -15,8 +15,9 @@
 // loaded in one transaction, after a backup where rows give way.
 //
 // Members. A join token is kept by the hash of its secret, and works once. The number of a node is
-// given once and never again. The certificate is issued before the commit, so no token is wasted. A join that was cut off goes on when the same node repeats it. A node that says it
-// has seen less than before, or less than is stable, was restored from a backup and is refused.
+// given once and never again. The certificate is issued before the commit, so no token is wasted.
+// A join that was cut off goes on when the same node repeats it. A node that says it has seen less
+// than before, or less than is stable, was restored from a backup and is refused.
 // Removing a node stops waiting for it. Its data stays.
 //
 // Leave takes every trigger, view and table of ravno out of the file. It refuses while that would
