@@ -188,6 +188,7 @@ type LocalRowsError struct {
 	Tables []string // "table: n rows the hub does not have, m with other values"
 }
 
+// Error names the tables and the two ways out.
 func (e *LocalRowsError) Error() string {
 	return fmt.Sprintf("%s has rows the hub does not have: %s. Try: --keep-local to offer them to everyone as new rows, "+
 		"or --discard-local to drop them after a backup copy", e.Path, strings.Join(e.Tables, "; "))

@@ -53,6 +53,7 @@ func FoldRepairs(tx *rows.Tx, h *held.Set) error {
 	return err
 }
 
+// foldWhole folds every entry of the log in one pass, and removes the entries from the log.
 func foldWhole(tx *rows.Tx, h *held.Set, repairs bool) (done folded, err error) {
 	read, upTo, err := readWholeLog(tx)
 	if err != nil || upTo <= tx.State.Folded {
@@ -75,6 +76,8 @@ func foldWhole(tx *rows.Tx, h *held.Set, repairs bool) (done folded, err error) 
 	return done, capture.Trim(tx.SQL, upTo)
 }
 
+// readWholeLog reads every entry of the log, and returns the number of the last one. It reads nothing
+// if nothing is new.
 func readWholeLog(tx *rows.Tx) (read logged, upTo int64, err error) {
 	if upTo, _, err = capture.Last(tx.SQL); err != nil || upTo <= tx.State.Folded {
 		return read, upTo, err

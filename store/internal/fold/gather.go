@@ -95,7 +95,7 @@ type gathered struct {
 	count  int
 	keys   strings.Builder // the keys of the last rows, one after the other
 	seed   maphash.Seed
-	slots  []uint32 // the index of a row + 1, or 0 if free; their number is a power of two
+	slots  []uint32 // the index of a row + 1, or 0 if free, in a power of two of slots
 }
 
 // NewGathered returns an empty collection of rows. It is not safe for concurrent use.

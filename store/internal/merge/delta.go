@@ -56,6 +56,7 @@ type OutOfOrderError struct {
 	Have causal.Reached
 }
 
+// Error names both positions.
 func (e *OutOfOrderError) Error() string {
 	return fmt.Sprintf("delta begins at position %d, have %d", e.From, e.Have.Position)
 }
@@ -66,6 +67,7 @@ type IdentityError struct {
 	Table         string
 }
 
+// Error names the node, the table and the claimed site.
 func (e *IdentityError) Error() string {
 	return fmt.Sprintf("site %d submitted a change of table %s under the identity of site %d", e.Node, e.Table, e.Claimed)
 }

@@ -85,6 +85,7 @@ func (in *incoming) applyNamed(t *catalog.Table, columns []crdt.Column, change c
 	return in.applyChange(t, change)
 }
 
+// errLocal is the reason in the journal for rows of a table that is local now.
 var errLocal = errors.New("the table is local now; what was written there meanwhile stays there")
 
 // isLocal reports whether a table is local at this site.

@@ -254,6 +254,8 @@ func (d *decision) take(r *decided) error {
 }
 
 var (
+	// errIncomplete and errKeyChange say why a row cannot be written. The method refuse turns them into
+	// messages for users.
 	errIncomplete = errors.New("not every value of the row is here yet")
 	errKeyChange  = errors.New("the column is part of the row's key")
 )
