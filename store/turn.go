@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	// mostWritten is the most rows in a slice while the application writes. leastSlice is the least
-	// anywhere, because the commit of a smaller slice costs more than its rows.
+	// mostWritten is the most rows in a slice while the application writes, and more in proportion if
+	// slices may take longer than sliceTurn. leastSlice is the least anywhere, because the commit of a
+	// smaller slice costs more than its rows.
 	mostWritten, leastSlice = 4096, 256
 )
 
