@@ -22,6 +22,7 @@ type (
 	ConflictSide    = conflict.ConflictSide
 	CrossingError   = history.CrossingError
 	Delta           = merge.Delta
+	Digest          = catalog.Digest
 	DocumentRow     = conflict.DocumentRow
 	FileError       = sqlite.FileError
 	HubOptions      = enrol.HubOptions
@@ -41,6 +42,7 @@ type (
 	Report          = enrol.Report
 	Resolution      = resolve.Resolution
 	Role            = enrol.Role
+	RowDigest       = catalog.RowDigest
 	SchemaError     = catalog.SchemaError
 	Self            = enrol.Self
 	Setting         = catalog.Setting
@@ -57,6 +59,7 @@ type (
 // The values of Class, LocalRows and Role, the format of ravno's tables, and the sizes of slices and
 // sections. Sizes are in rows or changes, but for SectionBytes and SliceBytes.
 const (
+	DigestBuckets  = catalog.DigestBuckets
 	DiscardLocal   = enrol.DiscardLocal
 	Format         = catalog.Format
 	Hub            = enrol.Hub
@@ -110,3 +113,6 @@ func RowName(table string, key []Named) string { return catalog.RowName(table, k
 func StaleIndexes(path string, settings []Setting) (stale []Refusal, err error) {
 	return install.StaleIndexes(path, settings)
 }
+
+// RealPath turns a path as given into the one that the state beside the file goes by.
+func RealPath(path string) (string, error) { return sqlite.RealPath(path) }

@@ -9,24 +9,6 @@ import (
 	"ravno/store/internal/rows"
 )
 
-// DigestBuckets is the number of parts that a table's rows are divided into by key. Two servers compare
-// these parts first, so they need not compare every row.
-const DigestBuckets = 256
-
-// Digest is the digest of one table: the number of its rows, their sum, and the sum of each part.
-type Digest struct {
-	Table   string
-	Rows    uint64
-	Sum     Sum
-	Buckets [DigestBuckets]Sum
-}
-
-// RowDigest is the digest of one row.
-type RowDigest struct {
-	Key crdt.Key
-	Sum Sum
-}
-
 // Digests computes the digests of the application's synced tables, by storage class and bytes, in one
 // snapshot. If table is not empty, it computes only that table's digest. The position is this site's in
 // that snapshot.

@@ -2,30 +2,11 @@ package store
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"ravno/store/internal/install"
 	"ravno/store/internal/rows"
 	"ravno/store/internal/sqlite"
 )
-
-// RealPath returns the absolute path of a file without symbolic links. So two spellings of one path do
-// not start two daemons. The file itself need not exist, but its directory must.
-func RealPath(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		return real, nil
-	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
-	if err != nil {
-		return "", &sqlite.FileError{Path: path, Problem: "its directory does not exist", Try: "mkdir -p " +
-			filepath.Dir(abs)}
-	}
-	return filepath.Join(dir, filepath.Base(abs)), nil
-}
 
 // Open opens an enrolled database. It returns ErrNotEnrolled for any other database. The file's own
 // triggers do not fire for the writes of the store, because their effects at the site of origin arrive

@@ -31,3 +31,21 @@ func Bucket(key crdt.Key) uint8 {
 	sum := sha256.Sum256([]byte(key))
 	return sum[0]
 }
+
+// DigestBuckets is the number of parts that a table's rows are divided into by key. Two servers compare
+// these parts first, so they need not compare every row.
+const DigestBuckets = 256
+
+// Digest is the digest of one table: the number of its rows, their sum, and the sum of each part.
+type Digest struct {
+	Table   string
+	Rows    uint64
+	Sum     Sum
+	Buckets [DigestBuckets]Sum
+}
+
+// RowDigest is the digest of one row.
+type RowDigest struct {
+	Key crdt.Key
+	Sum Sum
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 )
 
 // FileError says what is wrong with a database file and what to do.
@@ -75,4 +76,22 @@ func With(path string, f func(*Conn) error) error {
 	}
 	defer c.Close()
 	return f(c)
+}
+
+// RealPath returns the absolute path of a file without symbolic links. So two spellings of one path do
+// not start two daemons. The file itself need not exist, but its directory must.
+func RealPath(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real, nil
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return "", &FileError{Path: path, Problem: "its directory does not exist", Try: "mkdir -p " +
+			filepath.Dir(abs)}
+	}
+	return filepath.Join(dir, filepath.Base(abs)), nil
 }
