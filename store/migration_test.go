@@ -54,3 +54,25 @@ func TestMigrationEverywhereNoConflict(t *testing.T) {
 		t.Errorf("%d conflicts: %+v", len(open), open)
 	}
 }
+
+// A migration makes a table and fills it, and nobody writes anything else. The rows count as pending and
+// travel at once: their position is in the state, not only in their shadows.
+func TestMigrationAloneIsPending(t *testing.T) {
+	c := newChain(t, "CREATE TABLE p(id INTEGER PRIMARY KEY)", nil, "a")
+	c.level()
+	before, err := c.hub.Self()
+	c.must(err)
+	const create = "CREATE TABLE s(id INTEGER PRIMARY KEY, v TEXT)"
+	c.at("a", create)
+	c.at("hub", "BEGIN; "+create+"; INSERT INTO s VALUES(1,'seed'); COMMIT")
+	_, position, err := c.hub.FoldTo(t.Context())
+	c.must(err)
+	if position <= before.Position {
+		t.Errorf("the hub is at position %d, as it was before the migration", position)
+	}
+	if n, err := c.hub.Pending(2, before.Position); err != nil || n == 0 {
+		t.Errorf("%d rows are pending for the node: %v", n, err)
+	}
+	c.down("a")
+	c.expect("a", "SELECT v FROM s", "seed")
+}

@@ -170,6 +170,21 @@ func TestHeldKeyMadeAgainStepsAside(t *testing.T) {
 		"a|a\nb|b\nnew a|new a\nnew b|new b\nnew hub|new hub")
 }
 
+// A column without a type may refer to a key by a REAL. Such a reference follows the row that steps aside
+// as well, and everybody hears of it.
+func TestHeldKeyReferredToByReal(t *testing.T) {
+	c := newChain(t, `CREATE TABLE guest(id INTEGER PRIMARY KEY, code TEXT UNIQUE, by TEXT);
+		CREATE TABLE note(id TEXT PRIMARY KEY, guest REFERENCES guest(id))`, nil, "a", "b")
+	for _, site := range []string{"a", "b"} {
+		c.at(site, "INSERT INTO guest(code,by) VALUES('x','"+site+"')")
+	}
+	c.level()
+	c.at("b", "INSERT INTO guest(code,by) VALUES('b','new b'); "+
+		"INSERT INTO note SELECT 'm', CAST(id AS REAL) FROM guest WHERE code='b'")
+	c.level()
+	c.expectAll("SELECT g.by, n.id FROM guest g JOIN note n ON n.guest=g.id", "new b|m")
+}
+
 // Held rows that refer to each other come back together.
 func TestHeldCycleReturnsTogether(t *testing.T) {
 	c := newChain(t, `CREATE TABLE p(id TEXT PRIMARY KEY, code TEXT UNIQUE, q TEXT REFERENCES q(id) DEFERRABLE INITIALLY

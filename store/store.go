@@ -140,11 +140,16 @@ func (s *Store) transact(f func(tx *rows.Tx) error) (moved bool, err error) {
 	err = s.writer.Write(s.standBack, func() error {
 		locked = s.clock()
 		s.turn.entered(locked, s.writer.Waited())
-		tx, err := s.begin()
+		// To begin may take positions as well: it seeds the rows that a migration wrote.
+		st, err := rows.ReadState(s.writer)
 		if err != nil {
 			return err
 		}
-		before := *tx.State
+		before := *st
+		tx, err := s.begin(st)
+		if err != nil {
+			return err
+		}
 		if err := f(tx); err != nil {
 			return err
 		}
@@ -172,11 +177,7 @@ func (s *Store) transact(f func(tx *rows.Tx) error) (moved bool, err error) {
 
 // begin begins a transaction with the state and the tables. If the schema or the settings changed, it
 // reads the tables anew, and puts back capture triggers that a rebuilt table has lost.
-func (s *Store) begin() (*rows.Tx, error) {
-	st, err := rows.ReadState(s.writer)
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) begin(st *rows.State) (*rows.Tx, error) {
 	tx := rows.Begin(s.writer, s.clock, st, nil, s.sliceRows)
 	schemaVersion, err := s.writer.SchemaVersion()
 	if err != nil {

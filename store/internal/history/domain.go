@@ -2,6 +2,7 @@ package history
 
 import (
 	"slices"
+	"strings"
 
 	"ravno/crdt"
 	"ravno/store/internal/catalog"
@@ -9,35 +10,39 @@ import (
 	"ravno/store/internal/sqlite"
 )
 
-// manyValues is from how many values on the rows that have one of them are found by going through all
-// rows, and not by asking for each: there may be no index.
-const manyValues = 16
+// mostAsked is the most values that one statement asks for, below SQLite's limit of 32,766 parameters. A
+// column may have no index, so each statement may go through the whole table.
+const mostAsked = 1 << 12
 
-// Referring is a row and what a column of it says.
+// Referring is a row and the key that a column of it holds.
 type Referring struct {
 	Key   crdt.Key
 	Value int64
 }
 
-// RowsWith are the rows of a table whose column has one of some values, which are in order.
+// RowsWith returns the rows of a table whose column equals one of some values. Like Rekey, it compares by
+// the column's affinity: a REAL or a text may equal a key.
 func RowsWith(tx *rows.Tx, d catalog.DomainColumn, values []int64) (found []Referring, err error) {
 	column := sqlite.Quote(d.T.Columns[d.Column].Name)
-	sql := "SELECT +" + column + ", " + sqlite.QuoteAll("+", d.T.KeyNames()) + " FROM " + sqlite.Quote(d.T.Name)
-	take := func(row []crdt.Value) error {
-		if _, any := slices.BinarySearch(values, row[0].Int()); !any || row[0].Kind() != crdt.Integer {
+	sql := "SELECT CAST(" + column + " AS INTEGER), " + sqlite.QuoteAll("+", d.T.KeyNames()) + " FROM " +
+		sqlite.Quote(d.T.Name) + " WHERE " + column + " IN (?"
+	order := ") ORDER BY " + sqlite.QuoteAll("", d.T.KeyNames())
+	for asked := range slices.Chunk(values, mostAsked) {
+		length := 1 // A power of two, because the connection keeps each statement.
+		for length < len(asked) {
+			length *= 2
+		}
+		args := make([]crdt.Value, length)
+		for i := range args {
+			args[i] = catalog.Integer(asked[min(i, len(asked)-1)])
+		}
+		err := tx.SQL.Rows(sql+strings.Repeat(",?", len(args)-1)+order, args, func(row []crdt.Value) error {
+			if key, err := d.T.CanonicalKey(slices.Clone(row[1:])); err == nil {
+				found = append(found, Referring{key, row[0].Int()})
+			}
 			return nil
-		}
-		if key, err := d.T.CanonicalKey(slices.Clone(row[1:])); err == nil {
-			found = append(found, Referring{key, row[0].Int()})
-		}
-		return nil
-	}
-	order := " ORDER BY " + sqlite.QuoteAll("", d.T.KeyNames())
-	if len(values) >= manyValues {
-		return found, tx.SQL.Rows(sql+order, nil, take)
-	}
-	for _, value := range values {
-		if err := tx.SQL.Rows(sql+" WHERE "+column+"=?"+order, []crdt.Value{catalog.Integer(value)}, take); err != nil {
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
