@@ -101,10 +101,12 @@ var rank = map[Cause]int{
 	NoCause: 0, Revoked: 1, Identity: 2, Disk: 3, NoLink: 4, Clock: 5, Schema: 6, Parked: 7, Error: 8, Conflict: 9,
 }
 
+// byRank has every cause, the one to fix first in front.
+var byRank = slices.SortedFunc(maps.Keys(rank), func(a, b Cause) int { return cmp.Compare(rank[a], rank[b]) })
+
 // findings lists everything that is wrong, the one to fix first in front.
 func (f Facts) findings(loc *time.Location) (found []finding) {
-	causes := slices.SortedFunc(maps.Keys(rank), func(a, b Cause) int { return cmp.Compare(rank[a], rank[b]) })
-	for _, cause := range causes {
+	for _, cause := range byRank {
 		if wrong, what, try := f.look(cause, loc); wrong {
 			found = append(found, finding{cause, what, try})
 		}

@@ -120,14 +120,14 @@ func (x *Extraction) table(t *catalog.Table) error {
 }
 
 // row emits the news of one row, if there are any. The values are key, shadow, document and position,
-// then the columns. If stray is false, it skips rows that the plan sends in another slice.
-func (x *Extraction) row(t *catalog.Table, values []crdt.Value, stray bool) error {
+// then the columns. If shippedAhead is false, it skips rows that the plan sends in another slice.
+func (x *Extraction) row(t *catalog.Table, values []crdt.Value, shippedAhead bool) error {
 	row, err := shadow.Decode(values[1].Bytes())
 	if err != nil {
 		return err
 	}
 	x.look(t, values[0])
-	if x.plan != nil && !stray {
+	if x.plan != nil && !shippedAhead {
 		if oldest, any := x.oldest(row); !any || x.plan.firstOf(t, values[0], values[2], oldest) < causal.Position(
 			values[3].Int()) {
 			return nil

@@ -320,7 +320,7 @@ func (p *Pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
 	if found && !row.Live() || !found && f.first == capture.Insert {
 		return false, nil // It was dead already, or it came and went between two folds.
 	}
-	remains, err := tx.BeforeImage(f.T, f.Key, f.born)
+	tombstone, err := tx.BeforeImage(f.T, f.Key, f.born)
 	if err != nil {
 		return false, err
 	}
@@ -329,25 +329,25 @@ func (p *Pass) foldGone(f *folding, row *crdt.Row, found bool) (bool, error) {
 	case err != nil:
 		return false, err
 	case state == catalog.Held && f.first == capture.Delete: // A resolution deleted the held row.
-		remains, p.Held.Changed, p.Held.Try = m, true, true
+		tombstone, p.Held.Changed, p.Held.Try = m, true, true
 	case state == catalog.Held || state == catalog.Incomplete:
 		return false, nil // The row was not in its table.
 	case state == catalog.Tombstone: // ravno deleted the row.
-		remains = m
+		tombstone = m
 	}
 	at := f.lastAt
-	if remains != nil && f.overwrote(tx, row, remains) {
+	if tombstone != nil && f.overwrote(tx, row, tombstone) {
 		at = tx.State.Clock.Tick(0) // later than those writes
 	}
 	for _, column := range f.T.Counters { // Counts made before the deletion stay, should the row live on.
-		if c, known := row.Counter(column); known && remains != nil && c.Sum() != remains.Value(column) {
-			row.Count(column, remains.Value(column), version(tx, f, f.lastAt))
+		if c, known := row.Counter(column); known && tombstone != nil && c.Sum() != tombstone.Value(column) {
+			row.Count(column, tombstone.Value(column), version(tx, f, f.lastAt))
 			at = tx.State.Clock.Tick(0) // later than those counts
 		}
 	}
 	row.Death = version(tx, f, at)
-	if remains != nil {
-		return true, tx.Keep(f.T, f.Key, catalog.Tombstone, remains)
+	if tombstone != nil {
+		return true, tx.Keep(f.T, f.Key, catalog.Tombstone, tombstone)
 	}
 	// The values are lost, so their versions are forgotten too. Should an edit elsewhere outlive
 	// this deletion, this site takes every value of that row.

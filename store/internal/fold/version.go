@@ -14,7 +14,7 @@ import (
 // The hub stamps those columns, so a row that comes back has these values. A node sends no values of a
 // deleted row that the hub does not have. So a node forgets those values, and takes any that come. It
 // reports whether it stamped a column.
-func (f *folding) overwrote(tx *rows.Tx, row *crdt.Row, remains *catalog.Values) bool {
+func (f *folding) overwrote(tx *rows.Tx, row *crdt.Row, tombstone *catalog.Values) bool {
 	any := false
 	note := func(column crdt.Column, at hlc.Time) {
 		switch f.T.ClassOf(column) {
@@ -27,7 +27,7 @@ func (f *folding) overwrote(tx *rows.Tx, row *crdt.Row, remains *catalog.Values)
 			any = true
 			return
 		}
-		remains.Forget(column)
+		tombstone.Forget(column)
 		row.Set(column, row.Birth)
 	}
 	for _, number := range f.T.Numbers {

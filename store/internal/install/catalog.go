@@ -80,7 +80,7 @@ func readNumbering(c *sqlite.Conn) (catalog.Numbering, error) {
 	if err != nil {
 		return n, err
 	}
-	return n, c.Rows("SELECT tab, name, number FROM ravno_column ORDER BY tab, number", nil, func(row []crdt.Value) error {
+	err = c.Rows("SELECT tab, name, number FROM ravno_column ORDER BY tab, number", nil, func(row []crdt.Value) error {
 		table := row[0].Int()
 		if n.Columns[table] == nil {
 			n.Columns[table] = map[string]int{}
@@ -88,4 +88,5 @@ func readNumbering(c *sqlite.Conn) (catalog.Numbering, error) {
 		n.Columns[table][strings.ToLower(row[1].Bytes())] = int(row[2].Int())
 		return nil
 	})
+	return n, err
 }

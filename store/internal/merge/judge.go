@@ -48,17 +48,17 @@ func (in *incoming) judge(m *merging) (catalog.Reference, error) {
 		if err != nil {
 			return document, err
 		}
-		touches := found.Others
+		records := found.Others
 		if m.t.Alone && m.present && !m.row.Birth.Stamp.IsZero() && m.row.Birth.Position > m.seen {
 			// The birth of such a row leaves no change record.
-			touches = append(slices.Clip(touches), crdt.ChangeRecord{
+			records = append(slices.Clip(records), crdt.ChangeRecord{
 				Site: m.row.Birth.Stamp.Site, Position: m.row.Birth.Position,
 				Table: m.t.Name, Key: m.change.Key, Dead: !m.row.Live()})
 		}
 		if d == document {
-			touches = m.withDeath(touches)
+			records = m.withDeath(records)
 		}
-		unseen := crdt.Clash(m.author, m.change.Seen, touches)
+		unseen := crdt.Clash(m.author, m.change.Seen, records)
 		if kind, ok := crdt.Classify(m.row, m.present, m.change, m.out, unseen, m.t.Name); len(unseen) > 0 && ok {
 			recorded, err := in.recordConflict(kind, m, d, unseen)
 			if err != nil {
@@ -91,12 +91,12 @@ func (m *merging) unacknowledged() bool { return !m.present && !m.out.Row.Live()
 // withDeath adds the death of a newer row that keeps an older row of the same key out. It adds nothing
 // if the key has a change record already. Without it the values of the older row would be in no
 // conflict.
-func (m *merging) withDeath(touches []crdt.ChangeRecord) []crdt.ChangeRecord {
+func (m *merging) withDeath(records []crdt.ChangeRecord) []crdt.ChangeRecord {
 	if !m.out.Outlived || m.row.Live() || slices.ContainsFunc(
-		touches, func(o crdt.ChangeRecord) bool { return o.Table == m.t.Name && o.Key == m.change.Key }) {
-		return touches
+		records, func(o crdt.ChangeRecord) bool { return o.Table == m.t.Name && o.Key == m.change.Key }) {
+		return records
 	}
-	return append(slices.Clip(touches), crdt.ChangeRecord{
+	return append(slices.Clip(records), crdt.ChangeRecord{
 		Site: m.row.Death.Stamp.Site, Position: m.row.Death.Position, Table: m.t.Name, Key: m.change.Key, Dead: true})
 }
 
@@ -248,15 +248,15 @@ func (m *merging) side() crdt.Claim {
 func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.ChangeRecord) (
 	others, before []conflict.Side, newest crdt.Claim, err error) {
 	tx := in.tx
-	for _, touch := range unseen {
-		t := tx.Cat.ByName[strings.ToLower(touch.Table)]
-		values, row, here := (*catalog.Values)(nil), m.row, t == m.t && touch.Key == m.change.Key
+	for _, record := range unseen {
+		t := tx.Cat.ByName[strings.ToLower(record.Table)]
+		values, row, here := (*catalog.Values)(nil), m.row, t == m.t && record.Key == m.change.Key
 		if here {
 			values = m.was
-		} else if values, _, err = conflict.ValuesOf(tx, t, touch.Key); err != nil {
+		} else if values, _, err = conflict.ValuesOf(tx, t, record.Key); err != nil {
 			return nil, nil, newest, err
 		} else {
-			there, err := tx.ReadShadow(t, touch.Key)
+			there, err := tx.ReadShadow(t, record.Key)
 			if err != nil {
 				return nil, nil, newest, err
 			}
@@ -264,16 +264,16 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 		}
 		seen := m.seen
 		if !here {
-			if seen, err = history.HasSeen(tx, m.author, t.Reference(touch.Key), m.change.Seen); err != nil {
+			if seen, err = history.HasSeen(tx, m.author, t.Reference(record.Key), m.change.Seen); err != nil {
 				return nil, nil, newest, err
 			}
 		}
-		s := conflict.Side{Site: touch.Site, Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Deleted: touch.Dead,
+		s := conflict.Side{Site: record.Site, Table: t.Name, Key: hex.EncodeToString([]byte(record.Key)), Deleted: record.Dead,
 			Values: map[string]string{}}
 		stamp := row.Death.Stamp
 		for number, v := range values.All() {
 			version := row.Version(number)
-			if !t.HasRegister(number) || version.Stamp.Site != touch.Site || version.Position <= seen || touch.Dead {
+			if !t.HasRegister(number) || version.Stamp.Site != record.Site || version.Position <= seen || record.Dead {
 				continue
 			}
 			if version.Stamp.After(stamp) {
@@ -281,7 +281,7 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 			}
 			s.Values[t.Columns[t.ByNum[number]].Name] = catalog.EncodeValue(v)
 		}
-		s.Whole = len(s.Values) == t.Registers() && !touch.Dead
+		s.Whole = len(s.Values) == t.Registers() && !record.Dead
 		if s.Whole || m.out.Died && here { // The row is about to go, so the record keeps it whole.
 			for number, v := range values.All() {
 				if t.HasRegister(number) {
@@ -291,11 +291,11 @@ func (in *incoming) otherSides(m *merging, d catalog.Reference, unseen []crdt.Ch
 			s.Whole = true
 		}
 		others = append(others, s)
-		if claim := (crdt.Claim{Site: touch.Site, Stamp: stamp}); newest.Stamp == (hlc.Stamp{}) ||
+		if claim := (crdt.Claim{Site: record.Site, Stamp: stamp}); newest.Stamp == (hlc.Stamp{}) ||
 			claim.Stamp.After(newest.Stamp) {
 			newest = claim
 		}
-		b, err := beforeChange(tx, d, t, touch)
+		b, err := beforeChange(tx, d, t, record)
 		if err != nil {
 			return nil, nil, newest, err
 		}
@@ -327,9 +327,9 @@ func (m *merging) before() conflict.Side {
 }
 
 // beforeChange returns the values that a recorded change of a row replaced.
-func beforeChange(tx *rows.Tx, d catalog.Reference, t *catalog.Table, touch crdt.ChangeRecord) (conflict.Side, error) {
-	b := conflict.Side{Table: t.Name, Key: hex.EncodeToString([]byte(touch.Key)), Values: map[string]string{}}
-	values, err := history.ValuesBefore(tx, d, t, touch.Key, touch.Site)
+func beforeChange(tx *rows.Tx, d catalog.Reference, t *catalog.Table, record crdt.ChangeRecord) (conflict.Side, error) {
+	b := conflict.Side{Table: t.Name, Key: hex.EncodeToString([]byte(record.Key)), Values: map[string]string{}}
+	values, err := history.ValuesBefore(tx, d, t, record.Key, record.Site)
 	for number, v := range values.All() {
 		if i, ok := t.ByNum[number]; ok {
 			b.Values[t.Columns[i].Name] = catalog.EncodeValue(v)

@@ -108,11 +108,11 @@ func rekeyShadows(tx *rows.Tx, moved *keys) error {
 		}
 		var from, to []crdt.Key
 		for _, key := range keys {
-			new, renamed, err := moved.key(t, key, 0)
+			new, rekeyed, err := moved.key(t, key, 0)
 			if err != nil {
 				return err
 			}
-			if renamed {
+			if rekeyed {
 				from, to = append(from, key), append(to, new)
 			}
 		}
@@ -225,11 +225,11 @@ func rekeyDocuments(tx *rows.Tx, moved *keys) error {
 			if root == nil {
 				continue
 			}
-			key, renamed, err := moved.key(root, from.Key, 0)
+			key, rekeyed, err := moved.key(root, from.Key, 0)
 			if err != nil {
 				return err
 			}
-			if renamed {
+			if rekeyed {
 				changes = append(changes, change{from, catalog.Reference{Tab: from.Tab, Key: key}})
 			}
 		}

@@ -198,7 +198,7 @@ func (x *Rekeying) collision(t *catalog.Table, change crdt.Change, highest map[*
 	if _, has := x.keys.rows[madeRow{t.Number, old, change.Birth.Time}]; has || change.Birth.Site != author {
 		return c, false, nil
 	}
-	if _, renamed := x.keys.latest[t.Number][old]; renamed {
+	if _, rekeyed := x.keys.latest[t.Number][old]; rekeyed {
 		x.supersede(t, old, change.Birth.Time)
 	}
 	row, err := tx.ReadShadowNext(t, change.Key)

@@ -85,7 +85,7 @@ func leftOver(tx *rows.Tx, d, document catalog.Reference) (parts []catalog.Refer
 // deadBelow returns the tombstone values of a deleted row of a document and of the deleted rows below
 // it.
 func deadBelow(tx *rows.Tx, d, document catalog.Reference) (map[catalog.Reference]*catalog.Values, error) {
-	remains := map[catalog.Reference]*catalog.Values{}
+	tombstones := map[catalog.Reference]*catalog.Values{}
 	deleted, err := history.DeletedIn(tx, document, 0)
 	if err != nil {
 		return nil, err
@@ -100,16 +100,16 @@ func deadBelow(tx *rows.Tx, d, document catalog.Reference) (map[catalog.Referenc
 			return nil, err
 		}
 		if state == catalog.Tombstone {
-			remains[ref] = m
+			tombstones[ref] = m
 		}
 	}
 	below := map[catalog.Reference]*catalog.Values{}
-	if m, ok := remains[d]; ok {
+	if m, ok := tombstones[d]; ok {
 		below[d] = m
 	}
 	for grown := true; grown; {
 		grown = false
-		for ref, m := range remains {
+		for ref, m := range tombstones {
 			if _, known := below[ref]; !known && isBelow(tx, ref, m, below) {
 				below[ref], grown = m, true
 			}

@@ -13,9 +13,9 @@ import (
 // it leaves no orphan. A row that refers to a deleted row is deleted as well, or an error names it as
 // in the way. A written row must refer to rows that are there.
 
-// spread plans the rows that refer to deleted rows, level by level.
-func (d *decision) spread() error {
-	for i := 0; i < len(d.order); i++ { // spreadTo adds rows to the order.
+// cascadeAll plans the rows that refer to deleted rows, level by level.
+func (d *decision) cascadeAll() error {
+	for i := 0; i < len(d.order); i++ { // cascadeTo adds rows to the order.
 		r := d.order[i]
 		if !r.deleted() {
 			continue
@@ -26,7 +26,7 @@ func (d *decision) spread() error {
 				return err
 			}
 			for _, key := range keys {
-				if err := d.spreadTo(r, l, key); err != nil {
+				if err := d.cascadeTo(r, l, key); err != nil {
 					return err
 				}
 			}
@@ -35,9 +35,9 @@ func (d *decision) spread() error {
 	return nil
 }
 
-// spreadTo plans one row that refers to a deleted row. It deletes the row or clears the reference if
+// cascadeTo plans one row that refers to a deleted row. It deletes the row or clears the reference if
 // the decision cascades, and otherwise returns an error.
-func (d *decision) spreadTo(r *decided, l *catalog.ForeignKey, key crdt.Key) error {
+func (d *decision) cascadeTo(r *decided, l *catalog.ForeignKey, key crdt.Key) error {
 	c, err := d.row(l.Child, key)
 	if err != nil || !c.live() {
 		return err

@@ -30,11 +30,11 @@ type decision struct {
 	// cascade: a row that refers to a deleted row is deleted with it, where the schema, the document
 	// or the record says so. Otherwise the row prevents the deletion.
 	cascade bool
-	// undo: rows that were held before the resolution may be held again. The rows in moved are those
+	// undo: rows that were held before the resolution may be held again. The rows in readmitted are those
 	// that the resolution readmitted. reclaim: their unique values need a newer priority, so that
 	// they are held again.
 	undo, reclaim bool
-	moved         []*decided
+	readmitted    []*decided
 }
 
 // decided is one row of a decision, as it was and as planned.
@@ -214,7 +214,7 @@ func (r *decided) decode(values map[string]string, into *catalog.Values) error {
 
 // write carries the plan out in the tables and logs it. The next fold stamps it.
 func (d *decision) write() error {
-	if err := d.spread(); err != nil {
+	if err := d.cascadeAll(); err != nil {
 		return err
 	}
 	if err := d.noteWaiting(); err != nil {

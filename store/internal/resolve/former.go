@@ -7,8 +7,8 @@ import (
 	"ravno/store/internal/history"
 )
 
-// renamed records, at the hub, the former unique values of a row that a decision changes.
-func (d *decision) renamed(r *decided) error {
+// noteFormer records, at the hub, the former unique values of a row that a decision changes.
+func (d *decision) noteFormer(r *decided) error {
 	if !d.tx.State.IsHub() || !slices.ContainsFunc(
 		r.t.Down, func(l *catalog.ForeignKey) bool { return !l.ByKey() && r.changed(l.Refers) }) {
 		return nil

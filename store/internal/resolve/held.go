@@ -71,7 +71,7 @@ func (d *decision) makeRoom(r *decided) (h bool, err error) {
 		return false, err
 	}
 	newer := names == nil || slices.ContainsFunc(
-		names, func(name string) bool { return uniqueClaims(r.t, r.t.NumberOf(name)) })
+		names, func(name string) bool { return inUniqueIndex(r.t, r.t.NumberOf(name)) })
 	if r.stepsAside && !r.wasLive() {
 		return true, d.held.Keep(r.t, r.key, r.after)
 	}
@@ -91,17 +91,17 @@ func (d *decision) makeRoom(r *decided) (h bool, err error) {
 	return false, nil
 }
 
-// claimAgain gives newer priorities to the rows that the resolution readmitted. So they are held again,
+// renewPriorities gives newer priorities to the rows that the resolution readmitted. So they are held again,
 // because the older priority stays.
-func (d *decision) claimAgain() error {
-	for _, r := range d.moved {
+func (d *decision) renewPriorities() error {
+	for _, r := range d.readmitted {
 		there, err := d.tx.ReadTable(r.t, r.key)
 		if err != nil {
 			return err
 		}
 		var names []string
 		for i, c := range r.t.Columns {
-			if c.Register && uniqueClaims(r.t, crdt.Column(r.t.Numbers[i])) {
+			if c.Register && inUniqueIndex(r.t, crdt.Column(r.t.Numbers[i])) {
 				names = append(names, c.Name)
 			}
 		}
@@ -114,8 +114,8 @@ func (d *decision) claimAgain() error {
 	return nil
 }
 
-// uniqueClaims reports whether a column is in a unique index other than the key.
-func uniqueClaims(t *catalog.Table, column crdt.Column) bool {
+// inUniqueIndex reports whether a column is in a unique index other than the key.
+func inUniqueIndex(t *catalog.Table, column crdt.Column) bool {
 	return slices.ContainsFunc(t.Unique, func(index schema.UniqueIndex) bool {
 		return slices.ContainsFunc(index.Parts, func(p schema.IndexPart) bool {
 			return p.Column < 0 || crdt.Column(t.Numbers[p.Column]) == column // An expression may contain any column.

@@ -82,7 +82,7 @@ func (d *decision) putRow(r *decided, there bool) error {
 		return errKeyChange
 	}
 	if there {
-		if err := d.renamed(r); err != nil {
+		if err := d.noteFormer(r); err != nil {
 			return err
 		}
 		if err := d.tx.Update(r.t, r.key, r.columns, r.after); err != nil {
@@ -137,7 +137,7 @@ func (d *decision) stampedColumns(r *decided) ([]string, error) {
 		switch {
 		case class == crdt.ClassNone: // part of the key
 		case !r.wasLive() && class == crdt.ClassCounter:
-		case d.undo && !r.wasLive() && !r.stepsAside && known && was == r.after.Value(column) && uniqueClaims(r.t, column):
+		case d.undo && !r.wasLive() && !r.stepsAside && known && was == r.after.Value(column) && inUniqueIndex(r.t, column):
 			claims = append(claims, name)
 		default:
 			names = append(names, name)

@@ -122,7 +122,7 @@ func UndoResolution(tx *rows.Tx, held *held.Set, id string, how UndoOptions) ([]
 		if _, err := fold.Fold(tx, held); err != nil {
 			return nil, err
 		}
-		if err := d.claimAgain(); err != nil {
+		if err := d.renewPriorities(); err != nil {
 			return nil, err
 		}
 	}
@@ -203,7 +203,7 @@ func (d *decision) takeBack(force bool) error {
 		r.stepsAside = was.Held
 		if was.Held && was.Wrote == nil && !was.Deleted {
 			if r.where == catalog.InTable {
-				d.moved = append(d.moved, r)
+				d.readmitted = append(d.readmitted, r)
 			}
 			continue
 		}
