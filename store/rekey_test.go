@@ -36,7 +36,7 @@ func TestRekeyTwoOrdersOfOneNumber(t *testing.T) {
 	}
 	all, err := c.hub.Conflicts(true)
 	c.must(err)
-	kinds := map[crdt.ConflictKind]int{}
+	kinds := make(map[crdt.ConflictKind]int)
 	for _, x := range all {
 		kinds[x.Kind]++
 	}

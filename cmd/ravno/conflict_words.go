@@ -14,8 +14,6 @@ import (
 const maxRowsNamed = 3
 
 // kindWords are the kinds of conflict for people.
-//
-//exhaustive:enforce
 var kindWords = map[crdt.ConflictKind]string{
 	crdt.EditEdit:     "changed on both sides",
 	crdt.EditDelete:   "changed on one side, deleted on the other",

@@ -34,8 +34,12 @@ func (f *tableFlags) settings() ([]store.Setting, error) {
 		list = append(list, &store.Setting{Table: table, Class: store.Synced})
 		return list[len(list)-1]
 	}
-	for class, names := range map[store.Class][]string{store.Journal: f.journal, store.Local: f.local} {
-		for _, name := range names {
+	for _, given := range []struct {
+		class store.Class
+		names []string
+	}{{store.Journal, f.journal}, {store.Local, f.local}} {
+		class := given.class
+		for _, name := range given.names {
 			s := of(strings.TrimSpace(name))
 			if s.Table == "" {
 				return nil, wrongUsage("--"+string(class)+": an empty table name", "--"+string(class)+" table1,table2")

@@ -50,7 +50,7 @@ type link struct {
 }
 
 func newLink(t *rapid.T) *link {
-	l := &link{t: t, said: map[wire.Kind]int{},
+	l := &link{t: t, said: make(map[wire.Kind]int),
 		node: &end{name: "node"}, hub: &end{name: "hub", sendsEmpty: true, db: database{position: 3}}}
 	l.connect()
 	return l
@@ -238,7 +238,7 @@ func (l *link) isLevel() {
 // staysSilent checks that over half a minute nothing but pings and their answers travels.
 func (l *link) staysSilent() {
 	l.t.Helper()
-	l.said = map[wire.Kind]int{}
+	l.said = make(map[wire.Kind]int)
 	const seconds = 30
 	for range seconds {
 		for _, e := range []*end{l.node, l.hub} {

@@ -42,7 +42,7 @@ func TestGoldenMessages(t *testing.T) {
 }
 
 func TestGoldenFrameForEveryKind(t *testing.T) {
-	have := map[Kind]bool{}
+	have := make(map[Kind]bool)
 	for _, m := range sampleMessages() {
 		have[m.Kind()] = true
 	}
